@@ -1,0 +1,75 @@
+/*
+ * event.h - what an event is, for those who write traces and those who read them.
+ *
+ * Everything here is generated from events.def, states.def and reasons.def.
+ */
+#ifndef GT_FORMAT_EVENT_H
+#define GT_FORMAT_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum gt_state {
+#define GT_STATE(number, name, text, meaning) GT_STATE_##name = number,
+#include "format/wire/states.def"
+#undef GT_STATE
+};
+#define GT_STATE_COUNT 16
+
+enum gt_reason {
+#define GT_REASON(number, name, text) GT_REASON_##name = number,
+#include "format/wire/reasons.def"
+#undef GT_REASON
+};
+#define GT_REASON_COUNT 128
+
+enum gt_event_kind {
+	GT_EV_NONE = 0,
+#define A(name, type)
+#define GT_EVENT(number, name, text, args, meaning) GT_EV_##name = number,
+#include "format/wire/events.def"
+#undef GT_EVENT
+#undef A
+};
+#define GT_EVENT_KIND_COUNT 128
+
+enum gt_arg_type {
+	GT_ARG_NONE, GT_ARG_G, GT_ARG_STATE, GT_ARG_REASON, GT_ARG_STACK,
+	GT_ARG_PC, GT_ARG_P, GT_ARG_M, GT_ARG_STR, GT_ARG_U64,
+};
+
+#define GT_EVENT_ARGS_MAX 6
+
+struct gt_arg_spec {
+	const char *name;
+	enum gt_arg_type type;
+};
+
+struct gt_event_spec {
+	const char *text;               /* NULL: no such kind */
+	const char *meaning;
+	uint8_t arg_count;
+	struct gt_arg_spec args[GT_EVENT_ARGS_MAX];
+};
+
+/* Indexed by kind, GT_EVENT_KIND_COUNT entries. */
+extern const struct gt_event_spec gt_event_specs[GT_EVENT_KIND_COUNT];
+
+/* Texts; never NULL: a number that has none gives "?" . */
+const char *gt_state_text(unsigned int state);
+const char *gt_reason_text(unsigned int reason);
+bool gt_state_known(unsigned int state);
+bool gt_reason_known(unsigned int reason);
+
+
+/* One event as readers see it. Writers pass kind, time and args. */
+struct gt_event {
+	uint64_t ticks;                 /* the trace's own clock, as recorded */
+	int64_t time_ns;                /* since the trace's start; after order: never less than the one before */
+	uint64_t m;                     /* the M it happened on */
+	uint8_t kind;                   /* enum gt_event_kind */
+	uint64_t args[GT_EVENT_ARGS_MAX]; /* in the order of events.def; absent ones are 0 */
+};
+
+#endif

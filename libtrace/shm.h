@@ -1,0 +1,198 @@
+/*
+ * shm.h - the memory that the traced program and the collector share: one memfd, mapped by both.
+ *
+ *   +--------------------+ 0
+ *   | struct gt_shm      |  sizes and offsets (fixed after creation), modes, the two queues' words, counters
+ *   +--------------------+ slots_offset
+ *   | slots: sealed,free |  2 x slot_count x u64: block numbers in order of age (research: exchange queue)
+ *   +--------------------+ ms_offset
+ *   | M table            |  m_count x 128 bytes, indexed by M id; sparse: a page exists once m_limit covers it
+ *   +--------------------+ stacks_offset
+ *   | stack table        |  stack_slot_count x struct gt_stack_slot, then the arena of frames
+ *   +--------------------+ spill_offset
+ *   | hook stacks        |  spill_count x GT_SPILL_BYTES: private stacks for hooks that run C (injected form only)
+ *   +--------------------+ blocks_offset
+ *   | blocks             |  block_count x 4 KiB
+ *   +--------------------+ total_bytes
+ *
+ * The program's side is written by a process that may be killed or go wrong at any instant: the collector
+ * trusts no value in here, it checks each against the sizes it chose itself when it made the memory.
+ *
+ * Offsets that assembly uses (agent/blob) are asserted at the foot. A change of any of this is a change of
+ * GT_SHM_ABI.
+ *
+ * Ordering (one table; the tags stand at each use)
+ *   [commit] word 0 of a record, store-release      -> [walk]  reader's load-acquire: the record's payload
+ *   [done]   M.done, release (add)                  -> [done?] reader's load-acquire: all records below it
+ *   [put]    slot CAS acq_rel                       -> [take]  slot CAS / reader's load-acquire: the whole sealed block
+ *   [seize]  slot CAS to taken, then id = 0, fence  -> [again] data, fence(acquire), slot and id once more (seqlock)
+ *   [own]    M.own, release                         -> [own?]  reader's load-acquire: the put came before
+ *   [steal]  end = 0, membarrier                    -> [end]   writer: pos stored, end loaded (asymmetric Dekker)
+ *   [stack]  slot.arena, store-release              -> [frames] load-acquire: the frames behind a stack id
+ */
+#ifndef GT_LIBTRACE_SHM_H
+#define GT_LIBTRACE_SHM_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define GT_SHM_MAGIC            0x4d48534543415254ull   /* "TRACESHM" */
+#define GT_SHM_ABI              1u
+#define GT_CACHE_LINE           128
+
+/* ---- records: 1 to 3 cells of 16 bytes; word 0 is stored last and makes the record valid ---- */
+
+/*
+ *   word 0:  time:56 | kind:5 | cells:2 | commit:1
+ *            time = the low 56 bits of the clock's ticks; the block's t_open gives the rest
+ */
+#define GT_CELL_BYTES           16u
+#define GT_CELLS_MAX            3u
+#define GT_WORD0(ticks, kind, cells)    ((uint64_t)(ticks) << 8 | (uint64_t)(kind) << 3 | (cells) << 1 | 1u)
+#define GT_WORD0_COMMITTED(word)        ((word) & 1u)
+#define GT_WORD0_CELLS(word)            ((unsigned int)((word) >> 1 & 3u))
+#define GT_WORD0_KIND(word)             ((unsigned int)((word) >> 3 & 31u))
+#define GT_WORD0_TIME(word)             ((word) >> 8)
+#define GT_TIME_MASK                    0x00ffffffffffffffull
+
+/*
+ * Kinds of records. A goroutine id takes 40 bits; an event of a larger id is counted as lost.
+ *
+ *   STATE   word 1 = g:40 | old:4 | new:4 | arg:16
+ *           arg: P id + 1 when new is running; else the reason. Injected hooks store the Go version's own
+ *           number of a wait reason (the collector maps it); a library stores enum gt_reason.
+ *   STATE2  word 1 as STATE; word 2 = stack id:32 | unused:32; word 3 = by:40 (goroutine that acted, 0 none)
+ *   CREATE  word 1 as STATE (old = none, arg unused); word 2 = start pc; word 3 = site pc;
+ *           word 4 = parent:40; word 5 unused
+ *   SLOT    word 1 = what:8 | p + 1:32                (enum gt_slot_op: events of Ps)
+ *   THREAD  word 1 = what:8 | tid:32                  (enum gt_thread_op: events of Ms)
+ *   CORO    word 1 = from:40 | exits:1 (bit 40); word 2 = stack id:32 | p + 1:32; word 3 = to:40
+ *           a coroutine switch: from waits (or ends, a STATE record follows), to runs
+ *   MARK    word 1 = what:8 | g:40 (bits 8..47); word 2 = task; word 3 = parent; word 4 = string id; word 5 = second string id
+ */
+enum gt_record_kind {
+	GT_REC_STATE = 1, GT_REC_STATE2, GT_REC_CREATE, GT_REC_SLOT, GT_REC_THREAD, GT_REC_CORO, GT_REC_MARK,
+	/* 8..31 are free: syscalls, heap, GC, blocking objects */
+};
+enum gt_slot_op { GT_SLOT_START = 1, GT_SLOT_STOP, GT_SLOT_IDLE };
+enum gt_thread_op { GT_THREAD_START = 1, GT_THREAD_IDLE, GT_THREAD_END };
+enum gt_mark_op { GT_MARK_TASK_BEGIN = 1, GT_MARK_TASK_END, GT_MARK_REGION_BEGIN, GT_MARK_REGION_END, GT_MARK_LOG };
+
+#define GT_G_BITS               40
+#define GT_G_MASK               0xffffffffffull
+#define GT_STATE_WORD(g, old, new_, arg) \
+	((uint64_t)(g) | (uint64_t)(old) << 40 | (uint64_t)(new_) << 44 | (uint64_t)(arg) << 48)
+
+/* ---- blocks ---- */
+
+#define GT_BLOCK_BYTES          4096u
+#define GT_BLOCK_HEADER_BYTES   32u
+
+struct gt_block {
+	_Atomic uint64_t id;            /* M:24 | seq:40; 0 = not valid. Unique for ever. seq begins at 1 */
+	_Atomic uint64_t t_open;        /* all 64 bits of the clock when it was opened; every record in it is later */
+	_Atomic uint64_t lost;          /* the M's lost count then */
+	_Atomic uint64_t used;          /* bytes of records when it was sealed (header not counted); 0 while open */
+	uint64_t cells[(GT_BLOCK_BYTES - GT_BLOCK_HEADER_BYTES) / 8];
+};
+#define GT_BLOCK_ID(m, seq)     ((uint64_t)(m) << 40 | (seq))
+#define GT_BLOCK_ID_M(id)       ((uint32_t)((id) >> 40))
+#define GT_BLOCK_ID_SEQ(id)     ((id) & 0xffffffffffull)
+
+/* ---- queue of block numbers: word = next ticket:44 | length:20 ---- */
+
+#define GT_QUEUE_LENGTH_BITS    20
+#define GT_BLOCKS_MAX           ((1u << GT_QUEUE_LENGTH_BITS) - 2)
+#define GT_SLOT_EMPTY           0xfffffu        /* block field of a slot that holds none */
+
+struct gt_queue {
+	_Alignas(GT_CACHE_LINE) _Atomic uint64_t word;
+	uint64_t slots_offset;          /* from the start of the memory; slot = ticket:44 | block:20 */
+	uint64_t slot_mask;             /* slot_count - 1; slot_count >= 2 * block_count */
+};
+
+/* ---- an M's own line: written by its thread only (and by a thief, after membarrier) ---- */
+
+struct gt_m {
+	/* hot: every record */
+	_Atomic uint64_t pos;           /* next free byte, as an offset from blocks_offset; xadd reserves */
+	_Atomic uint64_t end;           /* first byte that may not be used; 0 = no block: take the slow path */
+	_Atomic uint64_t done;          /* bytes committed, same scale as pos; equal to pos when nothing is in flight */
+	/* pending facts for the next record (injected hooks) */
+	_Atomic uint32_t why;           /* enum gt_reason + 1 for the next running -> runnable; 0 = plain yield */
+	_Atomic uint32_t tid;           /* kernel thread id, 0 = not known yet */
+	/* cold: the slow path */
+	_Atomic uint64_t own;           /* block:20 | version:40 | state:4 (enum gt_own) */
+	_Atomic uint64_t seq;           /* of the block that is open, or was last */
+	_Atomic uint64_t lost;          /* records dropped: no free block */
+	_Atomic uint32_t lost_nested;   /* records dropped: a signal's hook met a record in flight at a block's end */
+	_Atomic uint32_t busy;          /* inside the slow path */
+	_Atomic uint64_t t_birth;       /* clock at its first record */
+	uint64_t reserved[6];
+};
+#define GT_M_BYTES              128u
+#define GT_M_IDS_MAX            (1u << 20)      /* larger ids: dropped, counted in lost_no_m */
+enum gt_own { GT_OWN_NONE = 0, GT_OWN_OWNED, GT_OWN_BUSY, GT_OWN_STOLEN };
+
+/* ---- stacks: an id is the number of its slot; the frames follow a moment later ---- */
+
+struct gt_stack_slot {
+	_Atomic uint64_t hash;          /* of the frames; 0 = free; claimed by one CAS, then for ever */
+	_Atomic uint32_t arena;         /* [stack] index of the first word in the arena, 0 = not stored (yet) */
+	uint32_t reserved;
+};
+/* In the arena (u32 words): count, then count frames, innermost first, each pc - text_base. */
+#define GT_STACK_FRAMES_MAX     64u
+#define GT_STACK_PROBES_MAX     16u
+
+/* ---- private stacks of hooks that run C ---- */
+#define GT_SPILL_BYTES          8192u           /* first 8 bytes: taken flag; the stack grows down from its end */
+
+/* ---- the head ---- */
+
+enum gt_shm_mode { GT_MODE_STREAM = 0, GT_MODE_FLIGHT = 1 };
+
+struct gt_shm {
+	/* fixed when the memory is made */
+	uint64_t magic;
+	uint32_t abi;
+	uint32_t header_bytes;
+	uint64_t total_bytes;
+	uint64_t ms_offset;
+	uint64_t stacks_offset;
+	uint64_t arena_offset;
+	uint64_t spill_offset;
+	uint64_t blocks_offset;
+	uint32_t m_count;
+	uint32_t stack_slot_count;      /* a power of two */
+	uint32_t arena_words;
+	uint32_t spill_count;
+	uint32_t block_count;
+	uint32_t stack_depth;           /* frames a hook takes at most; 0 = no stacks */
+	uint64_t text_base;             /* frames are relative to it; 0 in the library form's own process is allowed */
+	uint64_t text_end;
+
+	/* changed by the collector */
+	_Alignas(GT_CACHE_LINE) _Atomic uint32_t mode;  /* enum gt_shm_mode */
+	_Atomic uint32_t enabled;       /* library form: hooks record */
+	_Atomic uint32_t m_limit;       /* M ids below it have their page; grows only */
+	_Atomic uint32_t reserved0;
+	_Atomic uint64_t heartbeat;     /* clock of the collector's last round */
+
+	/* changed by writers, rarely */
+	_Alignas(GT_CACHE_LINE) _Atomic uint64_t lost_no_m;     /* records of Ms with an id >= m_limit */
+	_Atomic uint64_t lost_big_g;    /* records of goroutines with an id >= 2^40 */
+	_Atomic uint64_t lost_spill;    /* C hooks that found no private stack */
+	_Atomic uint64_t stacks_lost;   /* stacks that found no slot or no room: their id is 0 */
+	_Atomic uint64_t m_next;        /* library form: next M id */
+	_Alignas(GT_CACHE_LINE) _Atomic uint64_t arena_used;    /* words; next free index; begins at 1 */
+
+	struct gt_queue sealed;         /* in order of age */
+	struct gt_queue free;           /* blank blocks */
+};
+
+_Static_assert(sizeof(struct gt_block) == GT_BLOCK_BYTES, "a block is a page");
+_Static_assert(sizeof(struct gt_m) == GT_M_BYTES, "assembly shifts an M id by 7");
+_Static_assert(sizeof(struct gt_stack_slot) == 16, "assembly shifts a slot number by 4");
+
+#endif
