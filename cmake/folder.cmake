@@ -1,17 +1,15 @@
 # gtrace_folder(NAME SOURCES file... LINKS target...)
 #
-# One static library for one folder. Its headers are reached as "NAME/file.h" and only
+# One static library for one folder. Its headers are reached by their path in the project, and only
 # by those who link it: every folder's include root is a directory of its own that holds
 # one link, so a wrong include does not compile.
 function(gtrace_folder name)
-  cmake_parse_arguments(F "" "PATH" "SOURCES;LINKS" ${ARGN})
-  if(NOT F_PATH)
-    set(F_PATH ${CMAKE_CURRENT_SOURCE_DIR})
-  endif()
-  get_filename_component(leaf ${F_PATH} NAME)
+  cmake_parse_arguments(F "" "" "SOURCES;LINKS" ${ARGN})
   set(root ${CMAKE_BINARY_DIR}/include-root/${name})
-  file(MAKE_DIRECTORY ${root})
-  file(CREATE_LINK ${F_PATH} ${root}/${leaf} SYMBOLIC)
+  file(RELATIVE_PATH below ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  get_filename_component(parent ${root}/${below} DIRECTORY)
+  file(MAKE_DIRECTORY ${parent})
+  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${root}/${below} SYMBOLIC)
   if(F_SOURCES)
     add_library(gtrace_${name} STATIC ${F_SOURCES})
     set_target_properties(gtrace_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)

@@ -128,7 +128,7 @@ struct gt_m {
 	_Atomic uint32_t lost_nested;   /* records dropped: a signal's hook met a record in flight at a block's end */
 	_Atomic uint32_t busy;          /* inside the slow path */
 	_Atomic uint64_t t_birth;       /* clock at its first record */
-	uint64_t reserved[6];
+	uint64_t reserved[7];
 };
 #define GT_M_BYTES              128u
 #define GT_M_IDS_MAX            (1u << 20)      /* larger ids: dropped, counted in lost_no_m */

@@ -1,0 +1,103 @@
+/*
+ * trace.h - an opened .gtrace file: its tables, and its events in the order in which they happened.
+ *
+ *   file --reader--> blocks of one M's events --order--> gt_trace_next: one event after the other
+ *
+ * Everything in the file is hostile. Memory is O(live goroutines + Ms + names + events between two
+ * watermarks), with a limit on the last: a file that would break it gets a damage report, not memory.
+ * A damaged or cut file gives what is whole, then gt_trace_damage tells what was not.
+ * Pointers that a trace gives stay valid until gt_trace_close. One thread at a time.
+ */
+#ifndef GT_FORMAT_TRACE_H
+#define GT_FORMAT_TRACE_H
+
+#include "base/error.h"
+#include "format/wire/event.h"
+
+struct gt_trace;
+
+/* Fails with one line when @path is no .gtrace file, of another major version, or cannot be read. */
+int gt_trace_open(const char *path, struct gt_trace **out, struct gt_error *err);
+int gt_trace_open_memory(const void *bytes, size_t size, struct gt_trace **out, struct gt_error *err);
+void gt_trace_close(struct gt_trace *trace);
+
+/* The next event, in order: 1 and *event, 0 at the end. Damage never ends the program: what follows it that is
+ * whole is given; gt_trace_damage counts. */
+int gt_trace_next(struct gt_trace *trace, struct gt_event *event);
+/* Back to the first event. Tables stay. */
+int gt_trace_rewind(struct gt_trace *trace);
+
+/* Reads the whole file once without giving events, so that all tables, metas and losses are known; then rewinds. Cheap for a file
+ * with an index as far as META and LOSS go; names come with the events that use them, so most callers need it not. */
+int gt_trace_scan(struct gt_trace *trace);
+
+/* Tables, as far as read. Absent: NULL or 0. */
+const char *gt_trace_meta(const struct gt_trace *trace, const char *key);
+const char *gt_trace_string(const struct gt_trace *trace, uint64_t id);        /* NUL-ended, UTF-8; "" for 0; NULL unknown */
+
+struct gt_trace_line {
+	const char *function;
+	const char *file;
+	uint32_t line;
+};
+struct gt_trace_pc {
+	uint64_t pc;
+	uint32_t count;                         /* lines, innermost first; 0 = nothing known */
+	const struct gt_trace_line *lines;
+};
+const struct gt_trace_pc *gt_trace_pc(const struct gt_trace *trace, uint64_t pc);
+/* Outermost function at @pc, or NULL. */
+const char *gt_trace_function(const struct gt_trace *trace, uint64_t pc);
+
+struct gt_trace_stack {
+	uint32_t count;
+	const uint64_t *pcs;                    /* innermost first */
+};
+const struct gt_trace_stack *gt_trace_stack(const struct gt_trace *trace, uint64_t id);
+
+struct gt_trace_thread {
+	uint64_t m;
+	uint64_t tid;
+	const char *name;
+};
+const struct gt_trace_thread *gt_trace_thread(const struct gt_trace *trace, uint64_t m);
+
+/* From GoCreate or a GOROUTINE record; kept while the goroutine lives (and until the event after its end). */
+struct gt_trace_goroutine {
+	uint64_t g;
+	uint64_t parent;
+	uint64_t start_pc;
+	uint64_t site_pc;
+};
+const struct gt_trace_goroutine *gt_trace_goroutine(const struct gt_trace *trace, uint64_t g);
+
+/* Iterate: @at starts at 0; false at the end. */
+bool gt_trace_metas(const struct gt_trace *trace, size_t *at, const char **key, const char **value);
+bool gt_trace_losses(const struct gt_trace *trace, size_t *at, const char **what, uint64_t *count);
+
+struct gt_trace_info {
+	uint64_t file_bytes;
+	uint64_t frames;                /* whole ones */
+	uint64_t events;                /* from the frame headers */
+	uint64_t raw_bytes;
+	int64_t span_ns;                /* first to last event, when an index tells; else to the last clock pair */
+	int64_t start_realtime_ns;
+	int64_t start_monotonic_ns;
+	double ticks_per_second;
+	uint16_t version_major, version_minor;
+	bool window;
+	bool cut;                       /* no index: the writer never came to its end */
+};
+void gt_trace_info(const struct gt_trace *trace, struct gt_trace_info *out);
+
+struct gt_trace_damage {
+	uint64_t frames_bad;            /* checksum, unpacking, lengths */
+	uint64_t records_bad;
+	uint64_t events_lost;           /* sum of Lost events and LOSS totals so far */
+	uint64_t order_repaired;        /* inversions within the clock's skew, put right */
+	uint64_t order_broken;          /* events that fit nowhere: given at their own time */
+	char first[256];                /* the first damage in words, "" when none */
+};
+void gt_trace_damage(const struct gt_trace *trace, struct gt_trace_damage *out);
+
+#endif
