@@ -76,6 +76,9 @@ bool gt_elf_pointer(const struct gt_elf_image *image, uint64_t va, uint64_t *out
 bool gt_elf_each_relative(
 	const struct gt_elf_image *image, bool (*visit)(void *arg, uint64_t va, uint64_t addend), void *arg);
 
+/* The entry number @index of the dynamic section, while there are any before DT_NULL. */
+bool gt_elf_dynamic(const struct gt_elf_image *image, uint32_t index, Elf64_Dyn *out);
+
 /* The first note named @owner with @type: its descriptor, or NULL. */
 const uint8_t *gt_elf_note(const struct gt_elf_image *image, const char *owner, uint32_t type, uint32_t *size);
 
