@@ -76,7 +76,7 @@ static int name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t
 		return 0;
 	for (uint32_t i = 0; i < count; i++) {
 		/* A return address, told as an address inside the call. */
-		pcs[i] = c->text_base - c->config.slide + atomic_load_explicit(&arena[at + 1 + i], memory_order_relaxed) - 1;
+		pcs[i] = c->text_base - c->slide + atomic_load_explicit(&arena[at + 1 + i], memory_order_relaxed) - 1;
 		ret = name_pc(c, writer, pcs[i]);
 		if (ret < 0)
 			return ret;
@@ -91,7 +91,7 @@ static int name_event(struct gt_collector *c, struct gt_writer *writer, struct g
 
 	for (unsigned int i = 0; i < spec->arg_count && ret >= 0; i++) {
 		if (spec->args[i].type == GT_ARG_PC && event->args[i]) {
-			event->args[i] -= c->config.slide;
+			event->args[i] -= c->slide;
 			ret = name_pc(c, writer, event->args[i]);
 		} else if (spec->args[i].type == GT_ARG_STACK) {
 			ret = name_stack(c, writer, event->args[i]);
@@ -242,8 +242,8 @@ static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, uint32
 }
 
 /* The block that M has open, as far as it is committed. Sets the M's part of the watermark. */
-static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t round_ticks,
-		      uint64_t *watermark, bool program_gone)
+static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark,
+		      bool program_gone)
 {
 	struct gt_m *shared = shared_m(c, m);
 	uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
@@ -269,8 +269,8 @@ static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t
 		return 0; /* nothing new since everything was read */
 
 	own = atomic_load_explicit(&shared->own, memory_order_acquire); /* [own?] pairs with [own] */
-	number = (uint32_t)(own & 0xfffff);
-	if ((own >> 60) == GT_OWN_NONE || number >= c->block_count)
+	number = GT_OWN_BLOCK(own);
+	if (GT_OWN_STATE(own) == GT_OWN_NONE || number >= c->block_count)
 		goto behind;
 	block = shared_block(c, number);
 	done = atomic_load_explicit(&shared->done, memory_order_acquire); /* [done?] pairs with [done] */
@@ -297,29 +297,24 @@ static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t
 		return ret;
 	if (start + state->offset == pos && done == pos) {
 		state->pos_clean = pos;
-		state->clean = true;
 		return 0;
 	}
 behind:
 	/* Later records of this M are not older than its last one. */
 	if (state->last_ticks < *watermark)
 		*watermark = state->last_ticks;
-	(void)round_ticks;
 	return 0;
 }
 
-int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t *blocks)
+/* Every sealed block there is now: a program that seals faster than this writes does not hold the round up for ever. */
+static size_t drain_queue(struct gt_collector *c, struct gt_writer *writer)
 {
-	uint64_t begin = gt_ticks();
-	uint64_t watermark = begin - SKEW_TICKS;
 	size_t taken = 0;
-	uint32_t number, limit;
-	int ret;
 
-	atomic_store_explicit(&c->shm->heartbeat, begin, memory_order_relaxed);
-	/* No more than there are: a program that seals faster than this writes does not hold the round up for ever. */
 	for (; taken < c->block_count; taken++) {
-		number = gt__queue_take(c->shm, &c->shm->sealed);
+		uint32_t number = gt__queue_take(c->shm, &c->shm->sealed);
+		int ret;
+
 		if (number >= c->block_count)
 			break;
 		ret = drain_sealed(c, writer, number);
@@ -327,18 +322,171 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 			c->failed = ret;
 		gt__queue_put(c->shm, &c->shm->free, number);
 	}
-	limit = atomic_load_explicit(&c->shm->m_limit, memory_order_relaxed);
-	if (limit > c->m_count)
-		limit = c->m_count;
-	for (uint32_t m = 0; m < limit; m++) {
-		ret = drain_open(c, writer, m, begin, &watermark, false);
+	return taken;
+}
+
+static uint32_t m_limit(const struct gt_collector *c)
+{
+	uint32_t limit = atomic_load_explicit(&c->shm->m_limit, memory_order_relaxed);
+
+	return limit < c->m_count ? limit : c->m_count;
+}
+
+int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t *blocks)
+{
+	uint64_t begin = gt_ticks();
+	uint64_t watermark = begin - SKEW_TICKS;
+	size_t taken;
+
+	atomic_store_explicit(&c->shm->heartbeat, begin, memory_order_relaxed);
+	taken = drain_queue(c, writer);
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		int ret = drain_open(c, writer, m, &watermark, false);
+
 		if (ret < 0 && !c->failed)
 			c->failed = ret;
 	}
-	if (c->ms_seen + GT__MS_AHEAD > limit && limit < c->m_count)
-		gt_shm_grow_ms(c->shm, c->ms_seen + 2 * GT__MS_AHEAD);
-	gt_writer_watermark(writer, watermark);
+	gt__collector_grow(c);
+	if (watermark > c->watermark) {
+		c->watermark = watermark;
+		gt_writer_watermark(writer, watermark);
+	}
 	if (blocks)
 		*blocks = taken;
 	return c->failed;
+}
+
+int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
+{
+	uint64_t watermark = UINT64_MAX;
+
+	/* Twice: nothing is sealed any more, but the first pass may have met a queue longer than the blocks of one pass. */
+	for (int pass = 0; pass < 2; pass++) {
+		drain_queue(c, writer);
+		for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+			struct gt_m *shared = shared_m(c, m);
+			struct gt__m_state *state;
+			uint64_t lost;
+			int ret = drain_open(c, writer, m, &watermark, true);
+
+			if (ret < 0 && !c->failed)
+				c->failed = ret;
+			lost = gt__m_lost(shared);
+			if (!lost)
+				continue;
+			state = gt__collector_m(c, m);
+			if (state && lost > state->lost_told) {
+				gt__batch_lost(c, state, gt_ticks(), lost - state->lost_told);
+				state->lost_told = lost;
+				ret = gt__batch_write(c, writer, m);
+				if (ret < 0 && !c->failed)
+					c->failed = ret;
+			}
+		}
+	}
+	return c->failed;
+}
+
+/* ---- life ---- */
+
+uint64_t gt__m_lost(const struct gt_m *m)
+{
+	return atomic_load_explicit(&m->lost, memory_order_relaxed) +
+	       atomic_load_explicit(&m->lost_nested, memory_order_relaxed);
+}
+
+/* New Ms find their line populated: ids far ahead of the highest seen are let in. */
+void gt__collector_grow(struct gt_collector *c)
+{
+	uint32_t limit = m_limit(c);
+
+	if (c->ms_seen + GT__MS_AHEAD > limit && limit < c->m_count)
+		gt_shm_grow_ms(c->shm, c->ms_seen + 2 * GT__MS_AHEAD);
+}
+
+int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
+{
+	const struct gt_string_slot *slots = (const struct gt_string_slot *)((char *)c->shm + c->strings_offset);
+	const char *bytes = (const char *)(slots + c->string_slot_count);
+	uint32_t at, length;
+	char copy[GT_STRING_BYTES_MAX];
+
+	if (*id >= c->string_slot_count) {
+		*id = 0;
+		return 0;
+	}
+	at = atomic_load_explicit(&slots[*id].at, memory_order_acquire); /* [bytes] pairs with [string] */
+	length = atomic_load_explicit(&slots[*id].length, memory_order_relaxed);
+	*id = 0;
+	if (!at || at >= c->string_bytes || length > c->string_bytes - at || length > sizeof(copy))
+		return 0;
+	memcpy(copy, bytes + at, length);
+	*id = gt_writer_string(writer, copy, length);
+	return 0;
+}
+
+int gt_collector_new(const struct gt_collector_config *config, struct gt_collector **out, struct gt_error *err)
+{
+	struct gt_collector *c = calloc(1, sizeof(*c));
+	const struct gt_shm *shm = config->shm;
+
+	if (!c)
+		return gt_fail(err, ENOMEM, "out of memory: collector");
+	c->config = *config;
+	c->shm = config->shm;
+	c->ms_offset = shm->ms_offset;
+	c->stacks_offset = shm->stacks_offset;
+	c->arena_offset = shm->arena_offset;
+	c->blocks_offset = shm->blocks_offset;
+	c->strings_offset = shm->strings_offset;
+	c->m_count = shm->m_count;
+	c->stack_slot_count = shm->stack_slot_count;
+	c->arena_words = shm->arena_words;
+	c->block_count = shm->block_count;
+	c->string_slot_count = shm->string_slot_count;
+	c->string_bytes = shm->string_bytes;
+	c->text_base = shm->text_base;
+	c->chunks = calloc(c->m_count / GT__CHUNK_MS + 1, sizeof(*c->chunks));
+	if (!c->chunks) {
+		free(c);
+		return gt_fail(err, ENOMEM, "out of memory: collector");
+	}
+	*out = c;
+	return 0;
+}
+
+void gt_collector_started(struct gt_collector *c, pid_t pid, uint64_t slide)
+{
+	c->pid = pid;
+	c->slide = slide;
+}
+
+void gt_collector_free(struct gt_collector *c)
+{
+	if (!c)
+		return;
+	for (uint32_t i = 0; i <= c->m_count / GT__CHUNK_MS; i++)
+		free(c->chunks[i]);
+	free(c->chunks);
+	gt__names_free(c);
+	free(c);
+}
+
+void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out)
+{
+	*out = c->totals;
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		const struct gt_m *shared = shared_m(c, m);
+
+		if (atomic_load_explicit(&shared->pos, memory_order_relaxed))
+			out->ms++;
+		out->lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
+		out->lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
+	}
+	out->lost_no_m = atomic_load_explicit(&c->shm->lost_no_m, memory_order_relaxed);
+	out->lost_big_g = atomic_load_explicit(&c->shm->lost_big_g, memory_order_relaxed);
+	out->lost_spill = atomic_load_explicit(&c->shm->lost_spill, memory_order_relaxed);
+	out->stacks_lost = atomic_load_explicit(&c->shm->stacks_lost, memory_order_relaxed);
+	out->lost = out->lost_full + out->lost_nested + out->lost_no_m + out->lost_big_g + out->lost_spill +
+		    out->lost_in_flight;
 }

@@ -35,14 +35,16 @@ typedef size_t gt_resolve_fn(void *context, uint64_t pc, struct gt_resolved *lin
 struct gt_collector_config {
 	struct gt_shm *shm;             /* the collector's own mapping */
 	const uint8_t *wait_reasons;    /* 256 entries, or NULL: records hold enum gt_reason */
-	pid_t pid;                      /* of the program, 0 = not known: tells which threads are gone */
-	uint64_t slide;                 /* address in the process = address in the file + slide */
 	gt_resolve_fn *resolve;         /* may be NULL: no names */
 	void *resolve_context;
 };
 
 int gt_collector_new(const struct gt_collector_config *config, struct gt_collector **out, struct gt_error *err);
 void gt_collector_free(struct gt_collector *collector);
+
+/* The program runs now: its pid (0 = not known; tells which threads are gone), and its load slide: address in the process =
+ * address in the file + slide. Before the first round. */
+void gt_collector_started(struct gt_collector *collector, pid_t pid, uint64_t slide);
 
 /* Stream. @writer's failure is returned, and by every later call; the blocks are drained (and dropped) all the same, so that
  * nothing else changes for the program. @blocks gets how many were taken. */

@@ -18,11 +18,10 @@ struct gt__m_state {
 	uint64_t pos_clean;             /* M.pos when everything was read; 0 never */
 	uint64_t last_ticks;            /* of its newest event */
 	uint64_t lost_told;             /* of M.lost: already told by Lost events */
-	uint64_t nested_told;
 	uint32_t tid;
 	bool partial;                   /* the block was read while open: the sealed queue will bring it */
-	bool ended;
-	bool clean;
+	bool ended;                     /* MEnd was seen */
+	bool reclaimed;                 /* its last block was taken back */
 };
 
 struct gt_collector {
@@ -31,7 +30,12 @@ struct gt_collector {
 	/* sizes as they were when the memory was made: what stands in the memory now is not trusted */
 	uint64_t ms_offset, stacks_offset, arena_offset, blocks_offset;
 	uint32_t m_count, stack_slot_count, arena_words, block_count;
+	uint32_t string_slot_count, string_bytes;
+	uint64_t strings_offset;
 	uint64_t text_base;
+	uint64_t slide;
+	pid_t pid;
+	uint64_t watermark;
 
 	struct gt__m_state **chunks;    /* m_count / GT__CHUNK_MS pointers */
 	uint32_t ms_seen;               /* highest id seen + 1 */
@@ -46,6 +50,9 @@ int gt__record_at(const uint64_t *cells, size_t left, uint64_t t_open, struct gt
 void gt__batch_add(struct gt_collector *collector, struct gt__m_state *state, const struct gt_record *record);
 void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, uint64_t ticks, uint64_t count);
 int gt__batch_write(struct gt_collector *collector, struct gt_writer *writer, uint32_t m);
+uint64_t gt__m_lost(const struct gt_m *m);
+void gt__collector_grow(struct gt_collector *collector);
+void gt__names_free(struct gt_collector *collector);
 int gt__collector_string(struct gt_collector *collector, struct gt_writer *writer, uint64_t *id);
 
 #endif
