@@ -337,7 +337,7 @@ static void finish_stream(struct gt_recording *r, int status, uint64_t *bytes)
 
 static int set_up(struct gt_recording *r)
 {
-	struct gt_memory_config config = {
+	struct gt_shm_config config = {
 		.mode = r->options.flight ? GT_MODE_FLIGHT : GT_MODE_STREAM,
 		.stack_depth = r->options.stack_depth, .spill_count = 64,
 	};
@@ -372,7 +372,7 @@ static int set_up(struct gt_recording *r)
 	}
 	gt_clock_init();
 	gt_clock_rate();
-	if (gt_memory_create(&config, &r->memory, &err) < 0)
+	if (gt_shm_create(&config, &r->memory, &err) < 0)
 		return gt_die(GT_EXIT_RECORD, &err);
 	r->start = gt_clock_pair();
 	r->start_realtime_ns = realtime_ns();
@@ -453,7 +453,7 @@ int gt_record_run(struct gt_recording *r)
 	}
 	gt_collector_free(r->collector);
 	close(signals);
-	gt_memory_close(&r->memory);
+	gt_shm_close(&r->memory);
 	if (WIFSIGNALED(status))
 		return 128 + WTERMSIG(status);
 	return WEXITSTATUS(status) ? WEXITSTATUS(status) : r->failed ? GT_EXIT_RECORD : 0;
