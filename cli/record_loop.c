@@ -351,12 +351,15 @@ static int set_up(struct gt_recording *r)
 		/* MaxBytes holds for both processes: an eighth is for the names of goroutines, which live in this one. */
 		collector.names_bytes_max = r->options.window_bytes_max / 8;
 		config.max_bytes = r->options.window_bytes_max - collector.names_bytes_max;
-		config.m_count = 4096;
+		/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
+		config.m_count = (uint32_t)(r->options.window_bytes_max / 16 / GT_M_BYTES);
+		config.m_count = config.m_count < 512 ? 512 : config.m_count > 16384 ? 16384 : config.m_count;
+		config.spill_count = 16;
 	} else {
 		config.block_count = (uint32_t)(r->options.buffer_bytes / GT_BLOCK_BYTES);
 		config.m_count = GT_M_IDS_MAX;
 	}
-	config.m_limit = 1024;
+	config.m_limit = config.m_count < 1024 ? config.m_count : 1024;
 	if (r->options.stack_depth) {
 		uint64_t bytes = r->options.flight ? r->options.window_bytes_max / 8 : 8 << 20;
 
