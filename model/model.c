@@ -12,10 +12,15 @@
  * apply after fits finds the goroutine in a cache of one.
  */
 #include "model/model.h"
-#include "base/idmap.h"
+#include "base/hash.h"
 
-#include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_INDEX  UINT32_MAX
+#define SMALL_IDS 256u
 
 struct g_entry {
 	struct gt_model_g g;
@@ -34,7 +39,8 @@ struct p_entry {
 };
 
 struct table {
-	struct gt_idmap map;
+	uint32_t small[SMALL_IDS]; /* index + 1 of an id below SMALL_IDS: most Ms and Ps */
+	struct gt_map map;         /* of the others */
 	void *entries;
 	size_t count; /* ever used */
 	size_t room;
@@ -42,7 +48,7 @@ struct table {
 
 struct gt_model {
 	struct table gs, ms, ps;
-	uint32_t free_g;   /* GT_IDMAP_NONE: none */
+	uint32_t free_g;   /* NO_INDEX: none */
 	uint64_t cached_g; /* 0: none */
 	uint32_t cached_index;
 	struct gt_model_counts counts;
@@ -54,14 +60,14 @@ int gt_model_new(struct gt_model **out)
 
 	if (!model)
 		return -ENOMEM;
-	model->free_g = GT_IDMAP_NONE;
+	model->free_g = NO_INDEX;
 	*out = model;
 	return 0;
 }
 
 static void table_free(struct table *table)
 {
-	gt_idmap_free(&table->map);
+	gt_map_free(&table->map);
 	free(table->entries);
 }
 
@@ -77,18 +83,44 @@ void gt_model_free(struct gt_model *model)
 
 /* ---- entries ---- */
 
-/* The index of a new entry, or GT_IDMAP_NONE without memory. */
+static uint32_t table_find(const struct table *table, uint64_t id)
+{
+	const uint64_t *value;
+
+	if (id < SMALL_IDS)
+		return table->small[id] - 1; /* 0 - 1 is NO_INDEX */
+	value = gt_map_find(&table->map, id);
+	return value ? (uint32_t)*value : NO_INDEX;
+}
+
+static int table_put(struct table *table, uint64_t id, uint32_t index)
+{
+	if (id >= SMALL_IDS)
+		return gt_map_put(&table->map, id, index);
+	table->small[id] = index + 1;
+	return 0;
+}
+
+static void table_remove(struct table *table, uint64_t id)
+{
+	if (id < SMALL_IDS)
+		table->small[id] = 0;
+	else
+		gt_map_remove(&table->map, id);
+}
+
+/* The index of a new entry, or NO_INDEX without memory. */
 static uint32_t table_append(struct table *table, size_t size)
 {
 	if (table->count == table->room) {
 		size_t room = table->room ? table->room * 2 : 64;
 		void *entries;
 
-		if (room >= GT_IDMAP_NONE)
-			return GT_IDMAP_NONE;
+		if (room >= NO_INDEX)
+			return NO_INDEX;
 		entries = realloc(table->entries, room * size);
 		if (!entries)
-			return GT_IDMAP_NONE;
+			return NO_INDEX;
 		table->entries = entries;
 		table->room = room;
 	}
@@ -108,8 +140,8 @@ static struct g_entry *g_find(const struct gt_model *model, uint64_t g)
 
 	if (g == model->cached_g && g)
 		return g_at(model, model->cached_index);
-	index = gt_idmap_get(&model->gs.map, g);
-	if (index == GT_IDMAP_NONE)
+	index = table_find(&model->gs, g);
+	if (index == NO_INDEX)
 		return NULL;
 	cache->cached_g = g;
 	cache->cached_index = index;
@@ -124,15 +156,15 @@ static struct g_entry *g_need(struct gt_model *model, uint64_t g)
 	if (entry)
 		return entry;
 	index = model->free_g;
-	if (index != GT_IDMAP_NONE)
+	if (index != NO_INDEX)
 		model->free_g = g_at(model, index)->next_free;
 	else
 		index = table_append(&model->gs, sizeof(struct g_entry));
-	if (index == GT_IDMAP_NONE)
+	if (index == NO_INDEX)
 		return NULL;
 	entry = g_at(model, index);
 	memset(entry, 0, sizeof(*entry));
-	if (gt_idmap_put(&model->gs.map, g, index) < 0) {
+	if (table_put(&model->gs, g, index) < 0) {
 		entry->next_free = model->free_g;
 		model->free_g = index;
 		return NULL;
@@ -146,7 +178,7 @@ static struct g_entry *g_need(struct gt_model *model, uint64_t g)
 static void g_drop(struct gt_model *model, struct g_entry *entry)
 {
 	model->counts.goroutines[entry->g.state]--;
-	gt_idmap_remove(&model->gs.map, entry->g.g);
+	table_remove(&model->gs, entry->g.g);
 	if (model->cached_g == entry->g.g)
 		model->cached_g = 0;
 	entry->live = false;
@@ -156,9 +188,9 @@ static void g_drop(struct gt_model *model, struct g_entry *entry)
 
 static struct m_entry *m_find(const struct gt_model *model, uint64_t m)
 {
-	uint32_t index = gt_idmap_get(&model->ms.map, m);
+	uint32_t index = table_find(&model->ms, m);
 
-	return index == GT_IDMAP_NONE ? NULL : (struct m_entry *)model->ms.entries + index;
+	return index == NO_INDEX ? NULL : (struct m_entry *)model->ms.entries + index;
 }
 
 static struct m_entry *m_need(struct gt_model *model, uint64_t m)
@@ -169,9 +201,9 @@ static struct m_entry *m_need(struct gt_model *model, uint64_t m)
 	if (entry)
 		return entry;
 	index = table_append(&model->ms, sizeof(*entry));
-	if (index == GT_IDMAP_NONE)
+	if (index == NO_INDEX)
 		return NULL;
-	if (gt_idmap_put(&model->ms.map, m, index) < 0) {
+	if (table_put(&model->ms, m, index) < 0) {
 		model->ms.count--;
 		return NULL;
 	}
@@ -182,9 +214,9 @@ static struct m_entry *m_need(struct gt_model *model, uint64_t m)
 
 static struct p_entry *p_find(const struct gt_model *model, uint64_t p)
 {
-	uint32_t index = gt_idmap_get(&model->ps.map, p);
+	uint32_t index = table_find(&model->ps, p);
 
-	return index == GT_IDMAP_NONE ? NULL : (struct p_entry *)model->ps.entries + index;
+	return index == NO_INDEX ? NULL : (struct p_entry *)model->ps.entries + index;
 }
 
 static struct p_entry *p_need(struct gt_model *model, uint64_t p)
@@ -195,9 +227,9 @@ static struct p_entry *p_need(struct gt_model *model, uint64_t p)
 	if (entry)
 		return entry;
 	index = table_append(&model->ps, sizeof(*entry));
-	if (index == GT_IDMAP_NONE)
+	if (index == NO_INDEX)
 		return NULL;
-	if (gt_idmap_put(&model->ps.map, p, index) < 0) {
+	if (table_put(&model->ps, p, index) < 0) {
 		model->ps.count--;
 		return NULL;
 	}

@@ -1,5 +1,6 @@
 /* reader.c - a file's bytes to unpacked frames. docs/format.md is the law. */
 #include "format/reading/reader.h"
+#include "base/crc32c.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,18 +12,6 @@
 #include <zstd.h>
 
 #define SEARCH_BYTES 65536u
-
-static uint32_t crc32c(const uint8_t *bytes, size_t size)
-{
-	uint32_t crc = ~0u;
-
-	while (size--) {
-		crc ^= *bytes++;
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
-	}
-	return ~crc;
-}
 
 void gt__damage_say(struct gt_trace_damage *damage, const char *format, ...)
 {
@@ -64,7 +53,7 @@ static int parse_header(struct gt__reader *reader, struct gt_error *err)
 {
 	struct gt__header *header = &reader->header;
 	uint8_t bytes[GT__HEADER_BYTES];
-	struct gt_cursor cursor = { .at = bytes + 8, .end = bytes + sizeof(bytes) };
+	struct gt_cursor cursor = {.at = bytes + 8, .end = bytes + sizeof(bytes)};
 	uint32_t version, crc;
 	int ret = read_at(reader, 0, sizeof(bytes), bytes);
 
@@ -82,10 +71,11 @@ static int parse_header(struct gt__reader *reader, struct gt_error *err)
 	header->start_realtime_ns = (int64_t)gt_get_u64(&cursor);
 	header->start_monotonic_ns = (int64_t)gt_get_u64(&cursor);
 	crc = gt_get_u32(&cursor);
-	if (crc != crc32c(bytes, 56))
+	if (crc != gt_crc32c(0, bytes, 56))
 		return gt_fail(err, EBADMSG, "its header is damaged: nothing in the file can be trusted");
 	if (header->version_major != 1)
-		return gt_fail(err, EPROTONOSUPPORT, "written in version %u.%u of the format, this program reads 1.x: use a newer gtrace",
+		return gt_fail(err, EPROTONOSUPPORT,
+			"written in version %u.%u of the format, this program reads 1.x: use a newer gtrace",
 			header->version_major, header->version_minor);
 	if (header->header_bytes < GT__HEADER_BYTES || header->header_bytes > reader->size)
 		return gt_fail(err, EBADMSG, "its header is damaged: %u bytes long", header->header_bytes);
@@ -94,7 +84,7 @@ static int parse_header(struct gt__reader *reader, struct gt_error *err)
 
 static bool parse_frame(const uint8_t bytes[GT__FRAME_HEADER_BYTES], struct gt__frame *frame)
 {
-	struct gt_cursor cursor = { .at = bytes, .end = bytes + GT__FRAME_HEADER_BYTES };
+	struct gt_cursor cursor = {.at = bytes, .end = bytes + GT__FRAME_HEADER_BYTES};
 
 	if (gt_get_u32(&cursor) != GT__FRAME_MAGIC)
 		return false;
@@ -106,29 +96,29 @@ static bool parse_frame(const uint8_t bytes[GT__FRAME_HEADER_BYTES], struct gt__
 	frame->monotonic_ns = (int64_t)gt_get_u64(&cursor);
 	frame->watermark = gt_get_u64(&cursor);
 	frame->event_count = gt_get_u32(&cursor);
-	return gt_get_u32(&cursor) == crc32c(bytes, 44);
+	return gt_get_u32(&cursor) == gt_crc32c(0, bytes, 44);
 }
 
 /* Where the index frame stands, when the file ends with a whole trailer. */
 static void find_index(struct gt__reader *reader)
 {
 	uint8_t bytes[GT__TRAILER_BYTES], header[GT__FRAME_HEADER_BYTES];
-	struct gt_cursor cursor = { .at = bytes, .end = bytes + sizeof(bytes) };
+	struct gt_cursor cursor = {.at = bytes, .end = bytes + sizeof(bytes)};
 	struct gt__frame frame;
 	uint64_t offset;
 	uint32_t crc;
 
 	if (reader->size < reader->header.header_bytes + sizeof(bytes) ||
-	    read_at(reader, reader->size - sizeof(bytes), sizeof(bytes), bytes) < 0)
+		read_at(reader, reader->size - sizeof(bytes), sizeof(bytes), bytes) < 0)
 		return;
 	offset = gt_get_u64(&cursor);
 	crc = gt_get_u32(&cursor);
-	if (gt_get_u32(&cursor) != GT__TRAILER_MAGIC || crc != crc32c(bytes, 8))
+	if (gt_get_u32(&cursor) != GT__TRAILER_MAGIC || crc != gt_crc32c(0, bytes, 8))
 		return;
 	if (offset < reader->header.header_bytes || read_at(reader, offset, sizeof(header), header) < 0)
 		return;
 	if (parse_frame(header, &frame) && frame.kind == GT__FRAME_INDEX &&
-	    offset + GT__FRAME_HEADER_BYTES + frame.stored_bytes == reader->size - sizeof(bytes))
+		offset + GT__FRAME_HEADER_BYTES + frame.stored_bytes == reader->size - sizeof(bytes))
 		reader->index_offset = offset;
 }
 
@@ -161,7 +151,8 @@ int gt__reader_open(const char *path, struct gt__reader *reader, struct gt_error
 		return gt_fail(err, errno, "cannot open: %s: %s", path, strerror(errno));
 	if (fstat(reader->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		gt__reader_close(reader);
-		return gt_fail(err, EINVAL, "not a file that can be read back and forth: %s: save it to a plain file first", path);
+		return gt_fail(err, EINVAL,
+			"not a file that can be read back and forth: %s: save it to a plain file first", path);
 	}
 	reader->size = (uint64_t)st.st_size;
 	ret = open_common(reader, err);
@@ -208,7 +199,7 @@ static int frame_at(const struct gt__reader *reader, uint64_t offset, struct gt_
 /* The next offset behind @offset where a frame header with a good checksum stands; 0 = none. */
 static int64_t search(const struct gt__reader *reader, uint64_t offset)
 {
-	static const uint8_t magic[4] = { 'G', 'T', 'F', 'R' };
+	static const uint8_t magic[4] = {'G', 'T', 'F', 'R'};
 	uint8_t *chunk = malloc(SEARCH_BYTES);
 	int64_t found = 0;
 
@@ -252,22 +243,18 @@ static bool at_end(const struct gt__reader *reader, uint64_t offset)
 
 int gt__reader_next(struct gt__reader *reader, uint64_t offset, struct gt__frame *frame, struct gt_trace_damage *damage)
 {
-	uint8_t magic[4];
 	int64_t found;
 	int ret;
 
 	if (at_end(reader, offset))
 		return 0;
 	ret = frame_at(reader, offset, frame);
-	if (ret == -ENODATA) {          /* less than a header is left: cut, or the rest of a trailer */
+	if (ret == -ENODATA) { /* less than a header is left: cut, or the rest of a trailer */
 		gt__damage_say(damage, "the file ends inside a frame, at byte %llu: what was whole is here",
 			(unsigned long long)reader->size);
 		return 0;
 	}
 	if (ret == -EBADMSG) {
-		if (!reader->index_offset && reader->size - offset <= GT__TRAILER_BYTES &&
-		    !read_at(reader, offset, sizeof(magic), magic))
-			return 0;
 		found = search(reader, offset);
 		if (found < 0)
 			return (int)found;
@@ -296,10 +283,10 @@ static int bad_frame(const struct gt__frame *frame, struct gt_trace_damage *dama
 	return -EBADMSG;
 }
 
-int gt__reader_unpack(struct gt__reader *reader, const struct gt__frame *frame, uint8_t *raw,
-	struct gt_trace_damage *damage)
+int gt__reader_unpack(
+	struct gt__reader *reader, const struct gt__frame *frame, uint8_t *raw, struct gt_trace_damage *damage)
 {
-	static const uint8_t zstd_magic[4] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const uint8_t zstd_magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
 	uint64_t at = frame->offset + GT__FRAME_HEADER_BYTES;
 	const uint8_t *packed;
 	size_t got;
@@ -325,8 +312,8 @@ int gt__reader_unpack(struct gt__reader *reader, const struct gt__frame *frame, 
 	}
 	/* Bit 2 of the descriptor: a checksum follows the content. */
 	if (frame->stored_bytes < 6 || memcmp(packed, zstd_magic, 4) || !(packed[4] & 4) ||
-	    ZSTD_getFrameContentSize(packed, frame->stored_bytes) != frame->raw_bytes ||
-	    ZSTD_findFrameCompressedSize(packed, frame->stored_bytes) != frame->stored_bytes)
+		ZSTD_getFrameContentSize(packed, frame->stored_bytes) != frame->raw_bytes ||
+		ZSTD_findFrameCompressedSize(packed, frame->stored_bytes) != frame->stored_bytes)
 		return bad_frame(frame, damage, "not the one zstd frame that it should be");
 	got = ZSTD_decompressDCtx(reader->zstd, raw, frame->raw_bytes, packed, frame->stored_bytes);
 	if (ZSTD_isError(got) || got != frame->raw_bytes)
@@ -354,7 +341,7 @@ int64_t gt__clock_slow(const struct gt__clock *clock, uint64_t ticks)
 	unsigned __int128 q = product / clock->ticks;
 
 	if (before && product % clock->ticks)
-		q++;                    /* floor, also below 0 */
+		q++; /* floor, also below 0 */
 	if (q > INT64_MAX)
 		return before ? INT64_MIN : INT64_MAX;
 	return before ? -(int64_t)q : (int64_t)q;

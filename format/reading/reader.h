@@ -13,22 +13,30 @@
 #include "base/error.h"
 #include "format/reading/trace.h"
 
-#define GT__MAGIC               "\x89GTRACE\n"
-#define GT__HEADER_BYTES        64u
-#define GT__FRAME_HEADER_BYTES  48u
-#define GT__TRAILER_BYTES       16u
-#define GT__FRAME_MAGIC         0x52465447u
-#define GT__TRAILER_MAGIC       0x444e5447u
-#define GT__RAW_BYTES_MAX       (16u << 20)
+#define GT__MAGIC              "\x89GTRACE\n"
+#define GT__HEADER_BYTES       64u
+#define GT__FRAME_HEADER_BYTES 48u
+#define GT__TRAILER_BYTES      16u
+#define GT__FRAME_MAGIC        0x52465447u
+#define GT__TRAILER_MAGIC      0x444e5447u
+#define GT__RAW_BYTES_MAX      (16u << 20)
 /* More than zstd makes of GT__RAW_BYTES_MAX at its worst. */
-#define GT__STORED_BYTES_MAX    (17u << 20)
-#define GT__FLAG_WINDOW         1u
+#define GT__STORED_BYTES_MAX (17u << 20)
+#define GT__FLAG_WINDOW      1u
 
 enum gt__frame_kind { GT__FRAME_DATA = 1, GT__FRAME_INDEX = 2 };
 
 enum gt__record_type {
-	GT__REC_META = 1, GT__REC_STRING, GT__REC_PC, GT__REC_STACK, GT__REC_THREAD, GT__REC_GOROUTINE,
-	GT__REC_EVENTS, GT__REC_LOSS, GT__REC_SINCE, GT__REC_FRAME = 16,
+	GT__REC_META = 1,
+	GT__REC_STRING,
+	GT__REC_PC,
+	GT__REC_STACK,
+	GT__REC_THREAD,
+	GT__REC_GOROUTINE,
+	GT__REC_EVENTS,
+	GT__REC_LOSS,
+	GT__REC_SINCE,
+	GT__REC_FRAME = 16,
 };
 
 struct gt__header {
@@ -42,8 +50,8 @@ struct gt__header {
 };
 
 struct gt__frame {
-	uint64_t offset;                /* of its header */
-	uint64_t next;                  /* behind its last byte */
+	uint64_t offset; /* of its header */
+	uint64_t next;   /* behind its last byte */
 	uint8_t kind;
 	uint32_t stored_bytes, raw_bytes;
 	uint64_t ticks;
@@ -53,12 +61,12 @@ struct gt__frame {
 };
 
 struct gt__reader {
-	int fd;                         /* -1: memory */
+	int fd; /* -1: memory */
 	const uint8_t *memory;
 	uint64_t size;
 	struct gt__header header;
-	uint64_t index_offset;          /* 0: the file has no whole trailer */
-	uint8_t *packed;                /* a frame's stored bytes, when they come from fd */
+	uint64_t index_offset; /* 0: the file has no whole trailer */
+	uint8_t *packed;       /* a frame's stored bytes, when they come from fd */
 	size_t packed_room;
 	void *zstd;
 };
@@ -71,12 +79,12 @@ void gt__reader_close(struct gt__reader *reader);
  * The first whole frame at or behind @offset: 1 and *frame, 0 at the end, -errno when the file cannot be read.
  * What is skipped because it is no frame is counted in @damage (may be NULL); a file cut inside a frame is not damage.
  */
-int gt__reader_next(struct gt__reader *reader, uint64_t offset, struct gt__frame *frame,
-		    struct gt_trace_damage *damage);
+int gt__reader_next(
+	struct gt__reader *reader, uint64_t offset, struct gt__frame *frame, struct gt_trace_damage *damage);
 
 /* Unpacks into @raw, which has room for frame->raw_bytes: 0, or -EBADMSG and counted, or another -errno. */
-int gt__reader_unpack(struct gt__reader *reader, const struct gt__frame *frame, uint8_t *raw,
-		      struct gt_trace_damage *damage);
+int gt__reader_unpack(
+	struct gt__reader *reader, const struct gt__frame *frame, uint8_t *raw, struct gt_trace_damage *damage);
 
 /* Notes the first damage in words. */
 void gt__damage_say(struct gt_trace_damage *damage, const char *format, ...) __attribute__((format(printf, 2, 3)));
