@@ -153,7 +153,7 @@ static int sweep_partial(struct gt__disk *disk, struct gt_error *err)
 		return errno == ENOENT ? 0
 				       : gt_fail(err, errno,
 						 "cannot write: %s" PARTIAL ": it exists, and cannot be opened: %s: "
-									    "remove it or choose another place with -o",
+						 "remove it or choose another place with -o",
 						 disk->path, strerror(errno));
 	ret = lock(fd);
 	if (ret == -EWOULDBLOCK)
@@ -162,7 +162,7 @@ static int sweep_partial(struct gt__disk *disk, struct gt_error *err)
 	else if (ret < 0)
 		ret = gt_fail(err, EEXIST,
 			"cannot write: %s" PARTIAL ": it exists, and it cannot be told whether it is still written: "
-						   "remove it or choose another name with -o",
+			"remove it or choose another name with -o",
 			disk->path);
 	else if (still_named(disk, fd) && unlinkat(disk->dir, disk->partial, 0) < 0 && errno != ENOENT)
 		ret = fail_at(err, disk->path, errno);
@@ -338,7 +338,8 @@ static int head_result(struct gt__disk *disk, ssize_t result)
 {
 	struct buffer *head = head_of(disk);
 
-	if (result == -EINTR)
+	/* ECANCELED: io_uring drops the requests of a thread that ended. */
+	if (result == -EINTR || result == -ECANCELED)
 		return 0;
 	if (result == -EAGAIN) {
 		struct pollfd poll_fd = {.fd = disk->fd, .events = POLLOUT};
@@ -462,6 +463,11 @@ int gt__disk_put(struct gt__disk *disk, size_t size, bool whole)
 int gt__disk_push(struct gt__disk *disk)
 {
 	return pump(disk, 1);
+}
+
+int gt__disk_drain(struct gt__disk *disk)
+{
+	return pump(disk, 0);
 }
 
 uint64_t gt__disk_offset(const struct gt__disk *disk)
