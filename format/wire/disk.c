@@ -321,7 +321,8 @@ static ssize_t write_quietly(int fd, const void *bytes, size_t size)
 	pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
 	ret = gt__disk_write(fd, bytes, size);
 	code = errno;
-	if (ret < 0 && code == EPIPE && !sigismember(&pending, SIGPIPE))
+	/* N.B. after a short write too: the kernel signals when the reader leaves in its midst. */
+	if (!sigismember(&pending, SIGPIPE))
 		sigtimedwait(&pipe_only, NULL, &now);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	errno = code;
@@ -362,7 +363,8 @@ static int head_result(struct gt__disk *disk, ssize_t result)
 static int write_head(struct gt__disk *disk)
 {
 	struct buffer *head = head_of(disk);
-	ssize_t result = write_quietly(disk->fd, head->bytes + head->done, head->size - head->done);
+	ssize_t result = (disk->regular ? gt__disk_write : write_quietly)(
+		disk->fd, head->bytes + head->done, head->size - head->done);
 
 	return head_result(disk, result < 0 ? -errno : result);
 }
