@@ -44,12 +44,12 @@ static bool is_frame(const uint8_t *at, uint8_t size)
 	return false;
 }
 
-/* cmp rsp,[reg+16] or cmp r12,[reg+16], reg being where g is. */
+/* cmp rsp or r12 with [reg + 16], g.stackguard0, or [reg + 24], g.stackguard1 of what runs on the system stack; reg holds g. */
 static bool is_stack_check(const uint8_t *at, uint8_t size)
 {
-	if (size != 4 || (at[0] & 0xfa) != 0x48 || at[1] != 0x3b || at[3] != 16 || (at[2] & 0xf8) != 0x60)
+	if (size != 4 || (at[0] & 0xfa) != 0x48 || at[1] != 0x3b || (at[2] & 0xf8) != 0x60)
 		return false;
-	return (at[2] & 7) != 4;
+	return (at[3] == 16 || at[3] == 24) && (at[2] & 7) != 4;
 }
 
 static uint8_t kind_of(const ZydisDecodedInstruction *instruction)

@@ -29,7 +29,7 @@ struct gt__step {
 	uint8_t size;
 	uint8_t kind;
 	bool frame;        /* part of a prologue or epilogue: no branch can lead to right behind it ... */
-	bool checks_stack; /* cmp rsp|r12, [reg+16] */
+	bool checks_stack; /* compares rsp with g.stackguard0 or 1 */
 	int64_t target;    /* of jumps, branches and direct calls, from the function's start */
 };
 
