@@ -145,10 +145,11 @@ static void steal(int victim)
 		return;
 	point();
 	end = atomic_load_explicit(&m->end, memory_order_relaxed);
-	if (end) {
-		point();
-		atomic_compare_exchange_strong(&m->end, &end, 0);
-	}
+	if (!end)
+		return; /* its owner may be about to store it */
+	point();
+	if (!atomic_compare_exchange_strong(&m->end, &end, 0))
+		return;
 	point();
 	pos = atomic_load_explicit(&m->pos, memory_order_acquire);
 	point();
