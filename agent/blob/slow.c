@@ -67,7 +67,7 @@ static uint32_t walk(const struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_
 		uint64_t caller;
 
 		frames[count++] = (uint32_t)(pc - shm->text_base);
-		if (fp > hi - 16)
+		if (count == depth || fp > hi - 16)
 			break;
 		pc = ((const uint64_t *)fp)[1];
 		caller = ((const uint64_t *)fp)[0];
