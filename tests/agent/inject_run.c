@@ -7,6 +7,7 @@
  *     -x   leave one hook out
  *     -b   blocks of the memory (default 4096)
  *     -f   the report goes there, not to stderr
+ *     -F   flight mode: nobody drains, the memory holds the last records; lost ones are no failure
  *     -v   every record, as text
  * Exit status: the program's own; 99 when a chain is broken, a record is damaged or lost; 98 when it could not run.
  */
@@ -300,13 +301,13 @@ static void report(const struct gt_agent *agent, const struct gt_agent_started *
 		(unsigned long)run.memory.shm->stacks_lost, (unsigned long)run.memory.shm->arena_used);
 }
 
-static int follow(pid_t pid)
+static int follow(pid_t pid, bool drains)
 {
 	struct timespec pause = { 0, 300000 };
 	int status;
 
 	while (waitpid(pid, &status, WNOHANG) == 0)
-		if (!drain())
+		if (!drains || !drain())
 			nanosleep(&pause, NULL);
 	drain();
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -323,12 +324,13 @@ int main(int argc, char **argv)
 	int option, status;
 
 	run.out = stderr;
-	while ((option = getopt(argc, argv, "+s:x:b:f:v")) != -1)
+	while ((option = getopt(argc, argv, "+s:x:b:f:vF")) != -1)
 		switch (option) {
 		case 's': config.stack_depth = (uint32_t)atoi(optarg); break;
 		case 'x': options.skip_hook = optarg; break;
 		case 'b': config.block_count = (uint32_t)atoi(optarg); break;
 		case 'f': run.out = fopen(optarg, "w"); break;
+		case 'F': config.mode = GT_MODE_FLIGHT; break;
 		case 'v': run.verbose = true; break;
 		default: return CANNOT;
 		}
@@ -349,7 +351,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "inject_run: %s\n", err.text);
 		return CANNOT;
 	}
-	status = follow(started.pid);
+	status = follow(started.pid, config.mode == GT_MODE_STREAM);
 	keep_open_blocks();
 	for (size_t i = 0; i < run.block_count; i++)
 		parse(&run.blocks[i]);
@@ -357,7 +359,8 @@ int main(int argc, char **argv)
 		qsort(run.records, run.record_count, sizeof(*run.records), by_time);
 	check();
 	report(agent, &started);
-	if (status == 0 && (run.breaks || run.damaged || run.uncommitted || lost() || !run.record_count))
+	if (status == 0 && config.mode == GT_MODE_STREAM &&
+		(run.breaks || run.damaged || run.uncommitted || lost() || !run.record_count))
 		status = BROKEN;
 	gt_agent_close(agent);
 	gt_shm_close(&run.memory);
