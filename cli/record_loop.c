@@ -337,7 +337,7 @@ static void finish_stream(struct gt_recording *r, int status, uint64_t *bytes)
 
 static int set_up(struct gt_recording *r)
 {
-	struct gt_memory_config config = {
+	struct gt_shm_config config = {
 		.mode = r->options.flight ? GT_MODE_FLIGHT : GT_MODE_STREAM,
 		.stack_depth = r->options.stack_depth, .spill_count = 64,
 	};
@@ -351,12 +351,15 @@ static int set_up(struct gt_recording *r)
 		/* MaxBytes holds for both processes: an eighth is for the names of goroutines, which live in this one. */
 		collector.names_bytes_max = r->options.window_bytes_max / 8;
 		config.max_bytes = r->options.window_bytes_max - collector.names_bytes_max;
-		config.m_count = 4096;
+		/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
+		config.m_count = (uint32_t)(r->options.window_bytes_max / 16 / GT_M_BYTES);
+		config.m_count = config.m_count < 512 ? 512 : config.m_count > 16384 ? 16384 : config.m_count;
+		config.spill_count = 16;
 	} else {
 		config.block_count = (uint32_t)(r->options.buffer_bytes / GT_BLOCK_BYTES);
 		config.m_count = GT_M_IDS_MAX;
 	}
-	config.m_limit = 1024;
+	config.m_limit = config.m_count < 1024 ? config.m_count : 1024;
 	if (r->options.stack_depth) {
 		uint64_t bytes = r->options.flight ? r->options.window_bytes_max / 8 : 8 << 20;
 
@@ -372,7 +375,7 @@ static int set_up(struct gt_recording *r)
 	}
 	gt_clock_init();
 	gt_clock_rate();
-	if (gt_memory_create(&config, &r->memory, &err) < 0)
+	if (gt_shm_create(&config, &r->memory, &err) < 0)
 		return gt_die(GT_EXIT_RECORD, &err);
 	r->start = gt_clock_pair();
 	r->start_realtime_ns = realtime_ns();
@@ -453,7 +456,7 @@ int gt_record_run(struct gt_recording *r)
 	}
 	gt_collector_free(r->collector);
 	close(signals);
-	gt_memory_close(&r->memory);
+	gt_shm_close(&r->memory);
 	if (WIFSIGNALED(status))
 		return 128 + WTERMSIG(status);
 	return WEXITSTATUS(status) ? WEXITSTATUS(status) : r->failed ? GT_EXIT_RECORD : 0;

@@ -206,7 +206,7 @@ static int drain_cells(struct gt_collector *c, struct gt_writer *writer, uint32_
 
 static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, uint32_t number)
 {
-	struct gt_block *block = gt_memory_block(c->memory, number);
+	struct gt_block *block = gt_shm_block(c->memory, number);
 	uint64_t id = atomic_load_explicit(&block->id, memory_order_acquire);
 	uint64_t used = atomic_load_explicit(&block->used, memory_order_relaxed);
 	uint32_t m = GT_BLOCK_ID_M(id);
@@ -234,7 +234,7 @@ static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, uint32
 static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark,
 		      bool program_gone)
 {
-	struct gt_m *shared = gt_memory_m(c->memory, m);
+	struct gt_m *shared = gt_shm_m(c->memory, m);
 	uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
 	struct gt__m_state *state;
 	uint64_t own, done, seq, start;
@@ -261,7 +261,7 @@ static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t
 	number = GT_OWN_BLOCK(own);
 	if (GT_OWN_STATE(own) == GT_OWN_NONE || number >= c->memory->block_count)
 		goto behind;
-	block = gt_memory_block(c->memory, number);
+	block = gt_shm_block(c->memory, number);
 	done = atomic_load_explicit(&shared->done, memory_order_acquire); /* [done?] pairs with [done] */
 	if (GT_BLOCK_ID_M(atomic_load_explicit(&block->id, memory_order_acquire)) != m)
 		goto behind;
@@ -353,7 +353,7 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 	for (int pass = 0; pass < 2; pass++) {
 		drain_queue(c, writer);
 		for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
-			struct gt_m *shared = gt_memory_m(c->memory, m);
+			struct gt_m *shared = gt_shm_m(c->memory, m);
 			struct gt__m_state *state;
 			uint64_t lost;
 			int ret = drain_open(c, writer, m, &watermark, true);
@@ -384,7 +384,7 @@ void gt__collector_grow(struct gt_collector *c)
 	uint32_t limit = m_limit(c);
 
 	if (c->ms_seen + GT__MS_AHEAD > limit && limit < c->memory->m_count)
-		gt_memory_grow_ms(c->memory, c->ms_seen + 2 * GT__MS_AHEAD, NULL);
+		gt_shm_grow_ms(c->memory, c->ms_seen + 2 * GT__MS_AHEAD, NULL);
 }
 
 int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
@@ -450,7 +450,7 @@ void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out
 {
 	*out = c->totals;
 	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
-		const struct gt_m *shared = gt_memory_m(c->memory, m);
+		const struct gt_m *shared = gt_shm_m(c->memory, m);
 
 		if (atomic_load_explicit(&shared->pos, memory_order_relaxed))
 			out->ms++;

@@ -21,6 +21,7 @@
 #ifndef GT_LIBTRACE_REFILL_H
 #define GT_LIBTRACE_REFILL_H
 
+#include "base/ticks.h"
 #include "libtrace/exchange.h"
 
 enum gt_refill {
@@ -37,34 +38,6 @@ enum gt_refill {
 #else
 #define GT__FENCE(order) atomic_thread_fence(order)
 #endif
-
-/* The CPU's counter; no call, no register but general ones. */
-static inline uint64_t gt__cpu_ticks(void)
-{
-#if defined(__x86_64__)
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (uint64_t)high << 32 | low;
-#elif defined(__aarch64__)
-	uint64_t ticks;
-
-	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-	return ticks;
-#else
-#error "no cycle counter is known for this processor"
-#endif
-}
-
-/* No later reading of the counter is taken before this point. */
-static inline void gt__ticks_barrier(void)
-{
-#if defined(__x86_64__)
-	__asm__ volatile("lfence" ::: "memory");
-#elif defined(__aarch64__)
-	__asm__ volatile("isb" ::: "memory");
-#endif
-}
 
 static inline uint64_t gt__block_begin(uint32_t block)
 {

@@ -105,7 +105,7 @@ static bool copy_sealed(struct gt_collector *c, uint64_t ticket, struct gt_block
 
 	if (gt__ticket_diff(gt__slot_ticket(slot), ticket) != 0 || gt__slot_block(slot) >= c->memory->block_count)
 		return false;
-	block = gt_memory_block(c->memory, gt__slot_block(slot));
+	block = gt_shm_block(c->memory, gt__slot_block(slot));
 	id = atomic_load_explicit(&block->id, memory_order_acquire);
 	memcpy(out, block, sizeof(*out));
 	atomic_thread_fence(memory_order_acquire); /* [again] pairs with [seize] */
@@ -177,7 +177,7 @@ void gt_collector_follow(struct gt_collector *c)
 	c->follow_ticket = end;
 	c->followed = true;
 	for (uint32_t m = c->ms_seen; m < c->memory->m_limit; m++)
-		if (atomic_load_explicit(&gt_memory_m(c->memory, m)->pos, memory_order_relaxed))
+		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed))
 			c->ms_seen = m + 1;
 	gt__collector_grow(c);
 	if (oldest)
@@ -227,7 +227,7 @@ static void describe_copy(struct window_copy *copy, struct copied *entry, size_t
 
 static bool copy_open_once(struct gt_collector *c, struct window_copy *copy, uint32_t m)
 {
-	struct gt_m *shared = gt_memory_m(c->memory, m);
+	struct gt_m *shared = gt_shm_m(c->memory, m);
 	uint64_t own = atomic_load_explicit(&shared->own, memory_order_acquire); /* [own?] */
 	uint64_t done = atomic_load_explicit(&shared->done, memory_order_acquire); /* [done?]: before the copy */
 	uint32_t number = GT_OWN_BLOCK(own);
@@ -239,7 +239,7 @@ static bool copy_open_once(struct gt_collector *c, struct window_copy *copy, uin
 		return true;
 	if (number >= c->memory->block_count || copy->count == copy->max)
 		return true;
-	block = gt_memory_block(c->memory, number);
+	block = gt_shm_block(c->memory, number);
 	begin = gt__block_begin(number);
 	id = atomic_load_explicit(&block->id, memory_order_acquire);
 	if (GT_BLOCK_ID_M(id) != m || done < begin || done > gt__block_limit(number))
@@ -265,7 +265,7 @@ static void copy_window(struct gt_collector *c, struct window_copy *copy)
 	uint64_t first, end;
 
 	for (uint32_t m = 0; m < c->memory->m_limit; m++) {
-		if (!atomic_load_explicit(&gt_memory_m(c->memory, m)->pos, memory_order_acquire))
+		if (!atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_acquire))
 			continue;
 		for (int tries = 0; tries < 8 && !copy_open_once(c, copy, m); tries++)
 			;
@@ -345,7 +345,7 @@ static int write_names(struct gt_collector *c, struct gt_writer *writer)
 	int ret = 0;
 
 	for (uint32_t m = 0; m < c->memory->m_limit && ret >= 0; m++) {
-		uint32_t tid = atomic_load_explicit(&gt_memory_m(c->memory, m)->tid, memory_order_relaxed);
+		uint32_t tid = atomic_load_explicit(&gt_shm_m(c->memory, m)->tid, memory_order_relaxed);
 
 		if (tid)
 			ret = gt_writer_thread(writer, m, tid, "");
