@@ -369,10 +369,6 @@ static int set_up(struct gt_recording *r)
 			config.stack_slot_count *= 2;
 		config.arena_words = config.stack_slot_count * 12;
 	}
-	if (r->layout) {
-		config.text_base = r->resolver.go->text;
-		config.text_end = r->resolver.go->etext;
-	}
 	gt_clock_init();
 	gt_clock_rate();
 	if (gt_shm_create(&config, &r->memory, &err) < 0)
@@ -389,38 +385,54 @@ static int set_up(struct gt_recording *r)
 	return 0;
 }
 
-static int launch(struct gt_recording *r, const sigset_t *mask)
+static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *ignored)
 {
-	struct gt_agent_launch launch = {
-		.path = r->path, .argv = r->options.argv, .envp = environ, .mask = mask, .bin = r->resolver.go,
-		.layout = r->layout, .memory = &r->memory, .skip_hook = getenv("GTRACE_TEST_SKIP_HOOK"),
+	struct gt_launch launch = {
+		.path = r->path, .argv = r->options.argv, .envp = environ, .signal_mask = mask, .signals_ignored = ignored,
 	};
 	struct gt_error err;
-	int ret = gt_agent_launch(&launch, &r->agent, &err);
+	int ret;
 
+	if (r->agent)
+		ret = gt_agent_launch(r->agent, &launch, &r->memory, &r->started, &err);
+	else
+		ret = gt_agent_launch_plain(&launch, r->memory.fd, &r->started, &err);
 	if (ret < 0) {
-		/* The kernel's own words for a file that it will not execute; everything else is ours. */
-		int status = r->agent.exec_failed ? (ret == -ENOENT ? GT_EXIT_NOT_FOUND : GT_EXIT_NOT_EXECUTABLE) :
-						    GT_EXIT_RECORD;
+		int code = r->started.exec_errno;
 
-		return gt_die(status, &err);
+		return gt_die(code == ENOENT ? GT_EXIT_NOT_FOUND : code ? GT_EXIT_NOT_EXECUTABLE : GT_EXIT_RECORD, &err);
 	}
-	r->pid = r->agent.pid;
-	gt_collector_started(r->collector, r->pid, r->agent.slide);
+	r->pid = r->started.pid;
+	gt_collector_started(r->collector, r->pid, r->started.slide);
 	if (r->writer)
 		gt_metas_number(r->writer, "pid", (uint64_t)r->pid);
 	return 0;
+}
+
+/* What is ignored now: the program has to begin with just that. */
+static void ignored_signals(sigset_t *ignored)
+{
+	struct sigaction action;
+
+	sigemptyset(ignored);
+	for (int signal_ = 1; signal_ < _NSIG; signal_++)
+		if (sigaction(signal_, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			sigaddset(ignored, signal_);
 }
 
 int gt_record_run(struct gt_recording *r)
 {
 	struct gt_collector_totals totals;
 	struct gt_clock_pair now;
-	sigset_t ours, before;
+	sigset_t ours, before, ignored;
 	char exit_text[128];
 	uint64_t bytes = 0;
 	int signals, status = 0, ret;
 
+	ignored_signals(&ignored);
+	/* A file at its limit, a reader that is gone: errors of write(), to be told as such. */
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
 	ret = set_up(r);
 	if (ret)
 		return ret;
@@ -432,7 +444,7 @@ int gt_record_run(struct gt_recording *r)
 	signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals < 0)
 		return gt_die_text(GT_EXIT_RECORD, "cannot make a signalfd: %s", strerror(errno));
-	ret = launch(r, &before);
+	ret = launch(r, &before, &ignored);
 	if (ret) {
 		if (r->writer)
 			gt_writer_abandon(r->writer);
