@@ -180,9 +180,16 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 
 /* ---- following the program ---- */
 
-static void stop_with_the_program(struct gt_recording *r)
+/* By the same signal, so that whoever waits for gtrace sees what he would see of the program. */
+static void stop_with_the_program(struct gt_recording *r, int stop_signal)
 {
-	kill(getpid(), SIGSTOP);
+	sigset_t set, before;
+
+	sigemptyset(&set);
+	sigaddset(&set, stop_signal);
+	sigprocmask(SIG_UNBLOCK, &set, &before);
+	raise(stop_signal);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	/* Continued: the shell's SIGCONT went to the whole group; one that was meant for gtrace alone has to reach the program. */
 	kill(r->pid, SIGCONT);
 }
@@ -196,7 +203,7 @@ static bool reap(struct gt_recording *r, int *status)
 		if (pid != r->pid)
 			return pid < 0 && errno == ECHILD;
 		if (WIFSTOPPED(*status))
-			stop_with_the_program(r);
+			stop_with_the_program(r, WSTOPSIG(*status));
 		else
 			return true;
 	}
