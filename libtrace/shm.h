@@ -9,6 +9,8 @@
  *   | M table            |  m_count x 128 bytes, indexed by M id; sparse: a page exists once m_limit covers it
  *   +--------------------+ stacks_offset
  *   | stack table        |  stack_slot_count x struct gt_stack_slot, then the arena of frames
+ *   +--------------------+ strings_offset
+ *   | string table       |  string_slot_count x struct gt_string_slot, then the arena of bytes (library form)
  *   +--------------------+ spill_offset
  *   | hook stacks        |  spill_count x GT_SPILL_BYTES: private stacks for hooks that run C (injected form only)
  *   +--------------------+ blocks_offset
@@ -29,6 +31,7 @@
  *   [own]    M.own, release                         -> [own?]  reader's load-acquire: the put came before
  *   [steal]  end = 0, membarrier                    -> [end]   writer: pos stored, end loaded (asymmetric Dekker)
  *   [stack]  slot.arena, store-release              -> [frames] load-acquire: the frames behind a stack id
+ *   [string] slot.at, store-release                 -> [bytes] load-acquire: the bytes behind a string id
  */
 #ifndef GT_LIBTRACE_SHM_H
 #define GT_LIBTRACE_SHM_H
@@ -91,7 +94,7 @@ enum gt_mark_op { GT_MARK_TASK_BEGIN = 1, GT_MARK_TASK_END, GT_MARK_REGION_BEGIN
 struct gt_block {
 	_Atomic uint64_t id;            /* M:24 | seq:40; 0 = not valid. Unique for ever. seq begins at 1 */
 	_Atomic uint64_t t_open;        /* all 64 bits of the clock when it was opened; every record in it is later */
-	_Atomic uint64_t lost;          /* the M's lost count then */
+	_Atomic uint64_t lost;          /* the M's lost + lost_nested then */
 	_Atomic uint64_t used;          /* bytes of records when it was sealed (header not counted); 0 while open */
 	uint64_t cells[(GT_BLOCK_BYTES - GT_BLOCK_HEADER_BYTES) / 8];
 };
@@ -102,7 +105,7 @@ struct gt_block {
 /* ---- queue of block numbers: word = next ticket:44 | length:20 ---- */
 
 #define GT_QUEUE_LENGTH_BITS    20
-#define GT_BLOCKS_MAX           ((1u << GT_QUEUE_LENGTH_BITS) - 2)
+#define GT_BLOCKS_MAX           1000000u        /* the rest of the length's 20 bits is room for puts that are under way */
 #define GT_SLOT_EMPTY           0xfffffu        /* block field of a slot that holds none */
 
 struct gt_queue {
@@ -122,7 +125,7 @@ struct gt_m {
 	_Atomic uint32_t why;           /* enum gt_reason + 1 for the next running -> runnable; 0 = plain yield */
 	_Atomic uint32_t tid;           /* kernel thread id, 0 = not known yet */
 	/* cold: the slow path */
-	_Atomic uint64_t own;           /* block:20 | version:40 | state:4 (enum gt_own) */
+	_Atomic uint64_t own;           /* GT_OWN(): block:20, version:40, state:4 (enum gt_own) from bit 0 up */
 	_Atomic uint64_t seq;           /* of the block that is open, or was last */
 	_Atomic uint64_t lost;          /* records dropped: no free block */
 	_Atomic uint32_t lost_nested;   /* records dropped: a signal's hook met a record in flight at a block's end */
@@ -131,6 +134,11 @@ struct gt_m {
 	uint64_t reserved[7];
 };
 #define GT_M_BYTES              128u
+#define GT_OWN(block, version, state) \
+	((uint64_t)(block) | ((uint64_t)(version) & GT_G_MASK) << 20 | (uint64_t)(state) << 60)
+#define GT_OWN_BLOCK(own)       ((uint32_t)((own) & 0xfffffu))
+#define GT_OWN_VERSION(own)     ((own) >> 20 & GT_G_MASK)
+#define GT_OWN_STATE(own)       ((unsigned int)((own) >> 60))
 #define GT_M_IDS_MAX            (1u << 20)      /* larger ids: dropped, counted in lost_no_m */
 enum gt_own { GT_OWN_NONE = 0, GT_OWN_OWNED, GT_OWN_BUSY, GT_OWN_STOLEN };
 
@@ -144,6 +152,16 @@ struct gt_stack_slot {
 /* In the arena (u32 words): count, then count frames, innermost first, each pc - text_base. */
 #define GT_STACK_FRAMES_MAX     64u
 #define GT_STACK_PROBES_MAX     16u
+
+/* ---- strings of marks: an id is the number of its slot (never 0); the bytes follow a moment later ---- */
+
+struct gt_string_slot {
+	_Atomic uint64_t hash;          /* of the bytes; 0 = free; claimed by one CAS, then for ever */
+	_Atomic uint32_t at;            /* [string] index of the first byte in the arena, 0 = not stored (yet) */
+	_Atomic uint32_t length;
+};
+#define GT_STRING_BYTES_MAX     1024u           /* longer ones are cut */
+#define GT_STRING_PROBES_MAX    16u
 
 /* ---- private stacks of hooks that run C ---- */
 #define GT_SPILL_BYTES          8192u           /* first 8 bytes: taken flag; the stack grows down from its end */
@@ -171,6 +189,9 @@ struct gt_shm {
 	uint32_t stack_depth;           /* frames a hook takes at most; 0 = no stacks */
 	uint64_t text_base;             /* frames are relative to it; 0 in the library form's own process is allowed */
 	uint64_t text_end;
+	uint64_t strings_offset;
+	uint32_t string_slot_count;     /* a power of two, or 0 */
+	uint32_t string_bytes;          /* of the arena behind the slots */
 
 	/* changed by the collector */
 	_Alignas(GT_CACHE_LINE) _Atomic uint32_t mode;  /* enum gt_shm_mode */
@@ -185,7 +206,10 @@ struct gt_shm {
 	_Atomic uint64_t lost_spill;    /* C hooks that found no private stack */
 	_Atomic uint64_t stacks_lost;   /* stacks that found no slot or no room: their id is 0 */
 	_Atomic uint64_t m_next;        /* library form: next M id */
+	_Atomic uint64_t strings_lost;  /* strings that found no slot or no room: their id is 0 */
+	_Atomic uint64_t blocks_leaked; /* blocks given up by a put that met too many laps: only a damaged queue does that */
 	_Alignas(GT_CACHE_LINE) _Atomic uint64_t arena_used;    /* words; next free index; begins at 1 */
+	_Atomic uint64_t strings_used;  /* bytes; next free index; begins at 1 */
 
 	struct gt_queue sealed;         /* in order of age */
 	struct gt_queue free;           /* blank blocks */
@@ -194,5 +218,6 @@ struct gt_shm {
 _Static_assert(sizeof(struct gt_block) == GT_BLOCK_BYTES, "a block is a page");
 _Static_assert(sizeof(struct gt_m) == GT_M_BYTES, "assembly shifts an M id by 7");
 _Static_assert(sizeof(struct gt_stack_slot) == 16, "assembly shifts a slot number by 4");
+_Static_assert(sizeof(struct gt_string_slot) == 16, "as a stack's");
 
 #endif

@@ -1,0 +1,84 @@
+/* cmd_info.c - gtrace info FILE: what a trace holds, without reading its events. */
+#include "cli/cli.h"
+#include "format/reading/trace.h"
+
+#include <argp.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	const char **path = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (*path)
+			argp_error(state, "one FILE only");
+		*path = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!*path)
+			argp_error(state, "FILE is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void print_time(int64_t realtime_ns)
+{
+	time_t seconds = (time_t)(realtime_ns / 1000000000);
+	struct tm tm;
+	char text[64];
+
+	if (!gmtime_r(&seconds, &tm))
+		return;
+	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	printf("%-18s %s.%09" PRId64 " UTC\n", "start", text, realtime_ns % 1000000000);
+}
+
+int gt_cmd_info(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.parser = parse_option, .args_doc = "FILE",
+		.doc = "Says what a trace holds: program, host, clock, span, events, losses, damage.",
+	};
+	const char *path = NULL, *key, *value, *what;
+	struct gt_trace *trace;
+	struct gt_trace_info info;
+	struct gt_trace_damage damage;
+	struct gt_error err;
+	char text[32];
+	uint64_t count;
+	size_t at;
+
+	argp_err_exit_status = GT_EXIT_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &path);
+	if (gt_trace_open(path, &trace, &err) < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	gt_trace_scan(trace);
+	gt_trace_info(trace, &info);
+	gt_trace_damage(trace, &damage);
+
+	printf("%-18s %s\n", "file", path);
+	printf("%-18s %u.%u%s\n", "format", info.version_major, info.version_minor, info.window ? ", a window's snapshot" : "");
+	print_time(info.start_realtime_ns);
+	printf("%-18s %s\n", "span", gt_format_duration(info.span_ns > 0 ? (uint64_t)info.span_ns : 0, text));
+	printf("%-18s %" PRIu64 "\n", "events", info.events);
+	printf("%-18s %s", "size", gt_format_size(info.file_bytes, text));
+	printf(" (%s unpacked, %" PRIu64 " frames", gt_format_size(info.raw_bytes, text), info.frames);
+	if (info.events)
+		printf(", %.2f bytes an event", (double)info.file_bytes / (double)info.events);
+	printf(")\n");
+	for (at = 0; gt_trace_metas(trace, &at, &key, &value);)
+		printf("%-18s %s\n", key, value);
+	for (at = 0; gt_trace_losses(trace, &at, &what, &count);)
+		printf("lost: %-12s %" PRIu64 "\n", what, count);
+	printf("%-18s %s\n", "complete", info.cut ? "no: the file was cut; every whole frame is used" : "yes");
+	if (damage.first[0])
+		printf("%-18s %s (%" PRIu64 " frames, %" PRIu64 " records)\n", "damage", damage.first, damage.frames_bad,
+		       damage.records_bad);
+	gt_trace_close(trace);
+	return fflush(stdout) || ferror(stdout) ? gt_die_text(GT_EXIT_FAILURE, "cannot write: standard output") : 0;
+}

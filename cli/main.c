@@ -1,0 +1,69 @@
+/* main.c - the table of commands, and what they share. */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct gt_command commands[] = {
+	{ "record", gt_cmd_record, "run a program and record what its scheduler does" },
+	{ "convert", gt_cmd_convert, "turn a trace into Chrome JSON or text" },
+	{ "info", gt_cmd_info, "say what a trace holds" },
+	{ "check", gt_cmd_check, "is the trace a possible execution? name the first impossible event" },
+};
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static void usage(FILE *to)
+{
+	fprintf(to, "usage: gtrace COMMAND [ARG...]\n\n");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	fprintf(to, "\n`gtrace COMMAND --help' tells more. gtrace traces Go programs (1.19 to 1.27, stripped ones too) and C "
+		    "programs\nthat link libtrace; nothing has to be prepared: gtrace record ./app\n");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		usage(stderr);
+		return GT_EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+		usage(stdout);
+		return 0;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		printf("gtrace %s\n", GTRACE_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		char name[64];
+
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		/* argp names the program by argv[0] in its messages. */
+		snprintf(name, sizeof(name), "gtrace %s", commands[i].name);
+		argv[1] = name;
+		return commands[i].run(argc - 1, argv + 1);
+	}
+	return gt_die_text(GT_EXIT_USAGE, "no such command: %s: see gtrace --help", argv[1]);
+}
+
+int gt_die(int status, const struct gt_error *err)
+{
+	fprintf(stderr, "gtrace: %s\n", err->text);
+	return status;
+}
+
+int gt_die_text(int status, const char *format, ...)
+{
+	va_list args;
+
+	fputs("gtrace: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return status;
+}

@@ -1,0 +1,475 @@
+/*
+ * record_loop.c - a recording from start to end: memory, trace, program, signals, summary.
+ *
+ * Signals. The program stands in gtrace's process group: what the terminal sends (Ctrl-C, Ctrl-\, Ctrl-Z) reaches it without us.
+ * gtrace takes its own copies from a signalfd and lets them pass; what somebody sends to gtrace alone is given on to the program.
+ * SIGUSR2 is ours with --flight: a snapshot. When the program stops (Ctrl-Z), gtrace stops as well, so that the
+ * shell sees what it would see without us.
+ */
+#include "cli/record.h"
+
+#include "base/clock.h"
+#include "cli/metas.h"
+#include "libtrace/shm_create.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROUND_MS_MIN    1
+#define ROUND_MS_MAX    20
+#define FLUSH_NS        250000000       /* a cut file lacks at most so much */
+
+static int64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+static void keep_failure(struct gt_recording *r, const char *what, int ret)
+{
+	if (!r->failed)
+		gt_fail(&r->failure, -ret, "%s: %s: %s: the program was not disturbed", what, r->output, strerror(-ret));
+	r->failed = true;
+}
+
+/* What a record costs on this machine, about: a clock read and a store are nearly all of it. */
+static double record_ns(void)
+{
+	static volatile uint64_t place;
+	static double best;
+
+	for (int i = 0; i < 8 && (best == 0 || i); i++) {
+		int64_t begin = gt_monotonic_ns();
+		double each;
+
+		for (int j = 0; j < 1000; j++)
+			place = gt_ticks();
+		each = (double)(gt_monotonic_ns() - begin) / 1000;
+		if (best == 0 || each < best)
+			best = each;
+	}
+	(void)place;
+	return best;
+}
+
+static int64_t ticks_to_ns(int64_t ticks)
+{
+	return (int64_t)((__int128)ticks * 1000000000 / (__int128)gt_clock_rate());
+}
+
+/* ---- the trace's head ---- */
+
+static void write_metas(struct gt_recording *r, struct gt_writer *writer)
+{
+	char hook_ns[32], stacks[16];
+
+	gt_metas_host(writer);
+	gt_writer_meta(writer, "program", r->path);
+	gt_metas_args(writer, r->options.argv);
+	if (r->pid)
+		gt_metas_number(writer, "pid", (uint64_t)r->pid);
+	gt_writer_meta(writer, "runtime", r->layout ? "go" : "gtrace");
+	if (r->layout) {
+		gt_writer_meta(writer, "runtime_version", r->resolver.go->version);
+		if (r->resolver.go->go_build_id[0])
+			gt_writer_meta(writer, "build_id", r->resolver.go->go_build_id);
+	}
+	gt_writer_meta(writer, "clock", gt_clock_text());
+	gt_writer_meta(writer, "events", "goroutines,ms,ps,marks");
+	if (r->options.stack_depth)
+		snprintf(stacks, sizeof(stacks), "%u", r->options.stack_depth);
+	else
+		snprintf(stacks, sizeof(stacks), "off");
+	gt_writer_meta(writer, "stacks", stacks);
+	snprintf(hook_ns, sizeof(hook_ns), "%.1f", record_ns());
+	gt_writer_meta(writer, "hook_ns", hook_ns);
+}
+
+static int open_writer(struct gt_recording *r, const char *path, struct gt_writer **out, struct gt_error *err)
+{
+	struct gt_writer_config config = {
+		.path = path, .window = r->options.flight, .ticks_per_second = gt_clock_rate(),
+		.start_ticks = r->start.ticks, .start_realtime_ns = r->start_realtime_ns,
+		.start_monotonic_ns = r->start.monotonic_ns, .no_uring = r->options.no_uring,
+	};
+	int ret = gt_writer_open(&config, out, err);
+
+	if (ret == 0)
+		write_metas(r, *out);
+	return ret;
+}
+
+static void write_losses(struct gt_recording *r, struct gt_writer *writer)
+{
+	struct gt_collector_totals totals;
+
+	gt_collector_totals(r->collector, &totals);
+	gt_writer_loss(writer, "no room", totals.lost_full);
+	gt_writer_loss(writer, "in a signal", totals.lost_nested);
+	gt_writer_loss(writer, "unknown M", totals.lost_no_m);
+	gt_writer_loss(writer, "large id", totals.lost_big_g);
+	gt_writer_loss(writer, "no hook stack", totals.lost_spill);
+	gt_writer_loss(writer, "in flight at the end", totals.lost_in_flight);
+	gt_writer_loss(writer, "stacks", totals.stacks_lost);
+}
+
+/* ---- snapshots ---- */
+
+/* NAME.gtrace -> NAME-2.gtrace for the second snapshot; the one at the end has the plain name. */
+static void snapshot_path(const struct gt_recording *r, bool final, char *path, size_t size)
+{
+	const char *dot = strrchr(r->output, '.'), *slash = strrchr(r->output, '/');
+	int stem = dot && (!slash || dot > slash) ? (int)(dot - r->output) : (int)strlen(r->output);
+
+	if (final)
+		snprintf(path, size, "%s", r->output);
+	else
+		snprintf(path, size, "%.*s-%u%s", stem, r->output, r->snapshots, r->output + stem);
+}
+
+static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
+{
+	struct gt_snapshot_result result;
+	struct gt_writer *writer;
+	struct gt_error err;
+	char path[PATH_MAX + 16], size[32], age[32];
+	struct gt_clock_pair now;
+	int ret;
+
+	r->snapshots++;
+	snapshot_path(r, final, path, sizeof(path));
+	ret = open_writer(r, path, &writer, &err);
+	if (ret < 0)
+		return gt_die(ret, &err);
+	gt_writer_meta(writer, "cause", cause);
+	gt_metas_number(writer, "min_age_ns", r->options.min_age_ns);
+	gt_metas_number(writer, "max_bytes", r->options.window_bytes_max);
+	ret = gt_collector_snapshot(r->collector, writer, &result);
+	if (ret < 0) {
+		gt_writer_abandon(writer);
+		return gt_die_text(ret, "cannot write the snapshot: %s: %s", path, strerror(-ret));
+	}
+	gt_metas_number(writer, "kept_bytes", result.kept_bytes);
+	gt_metas_number(writer, "kept_ns", (uint64_t)ticks_to_ns(result.kept_ticks));
+	write_losses(r, writer);
+	if (result.blocks_torn)
+		gt_writer_loss(writer, "blocks overwritten during the copy", result.blocks_torn);
+	now = gt_clock_pair();
+	ret = gt_writer_close(writer, now.ticks, now.monotonic_ns, &err);
+	if (ret < 0)
+		return gt_die(ret, &err);
+	if (!r->options.quiet)
+		fprintf(stderr, "gtrace: snapshot %s: %" PRIu64 " events, the last %s of %s asked, copied in %s (%s)\n", path,
+			result.events,
+			gt_format_duration((uint64_t)ticks_to_ns(result.kept_ticks), age),
+			gt_format_duration(r->options.min_age_ns, (char[32]){ 0 }),
+			gt_format_duration((uint64_t)result.copy_ns, size), cause);
+	return 0;
+}
+
+/* ---- following the program ---- */
+
+static void stop_with_the_program(struct gt_recording *r)
+{
+	kill(getpid(), SIGSTOP);
+	/* Continued: the shell's SIGCONT went to the whole group; one that was meant for gtrace alone has to reach the program. */
+	kill(r->pid, SIGCONT);
+}
+
+/* True when the program is gone; *status as of waitpid. */
+static bool reap(struct gt_recording *r, int *status)
+{
+	for (;;) {
+		pid_t pid = waitpid(r->pid, status, WNOHANG | WUNTRACED);
+
+		if (pid != r->pid)
+			return pid < 0 && errno == ECHILD;
+		if (WIFSTOPPED(*status))
+			stop_with_the_program(r);
+		else
+			return true;
+	}
+}
+
+static void on_signal(struct gt_recording *r, const struct signalfd_siginfo *info)
+{
+	bool by_somebody = info->ssi_code == SI_USER || info->ssi_code == SI_QUEUE || info->ssi_code == SI_TKILL;
+
+	switch (info->ssi_signo) {
+	case SIGCHLD:
+		return;
+	case SIGUSR2:
+		if (r->options.flight) {
+			take_snapshot(r, "SIGUSR2", false);
+			return;
+		}
+		break;
+	default:
+		break;
+	}
+	if (by_somebody && info->ssi_pid != (uint32_t)r->pid)
+		kill(r->pid, (int)info->ssi_signo);
+}
+
+static int collect(struct gt_recording *r, size_t *blocks)
+{
+	int ret = 0;
+
+	*blocks = 0;
+	if (r->options.flight)
+		gt_collector_follow(r->collector);
+	else
+		ret = gt_collector_round(r->collector, r->writer, blocks);
+	return ret;
+}
+
+static void follow(struct gt_recording *r, int signals, int *status)
+{
+	int wait_ms = ROUND_MS_MIN;
+	int64_t flushed_ns = r->start.monotonic_ns;
+	uint64_t block_count = r->options.flight ? r->options.window_bytes_max / GT_BLOCK_BYTES :
+						   r->options.buffer_bytes / GT_BLOCK_BYTES;
+
+	while (!reap(r, status)) {
+		struct pollfd poll_fd = { .fd = signals, .events = POLLIN };
+		struct signalfd_siginfo info;
+		struct gt_clock_pair now;
+		size_t blocks;
+		int ret;
+
+		if (poll(&poll_fd, 1, wait_ms) > 0)
+			while (read(signals, &info, sizeof(info)) == sizeof(info))
+				on_signal(r, &info);
+		ret = collect(r, &blocks);
+		if (ret < 0)
+			keep_failure(r, "cannot write the trace", ret);
+		/* Half as long when an eighth of the buffer came at once, twice as long when next to nothing did. */
+		if (blocks > block_count / 8)
+			wait_ms = wait_ms > ROUND_MS_MIN ? wait_ms / 2 : 0;
+		else if (blocks < block_count / 64)
+			wait_ms = wait_ms ? wait_ms * 2 : 1;
+		if (wait_ms > ROUND_MS_MAX)
+			wait_ms = ROUND_MS_MAX;
+		now = gt_clock_pair();
+		if (r->writer && now.monotonic_ns - flushed_ns >= FLUSH_NS) {
+			gt_writer_flush(r->writer, now.ticks, now.monotonic_ns);
+			flushed_ns = now.monotonic_ns;
+		}
+	}
+}
+
+/* ---- the end ---- */
+
+static void describe_exit(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
+			 WCOREDUMP(status) ? ", core dumped" : "");
+	else
+		snprintf(text, size, "status %d", WEXITSTATUS(status));
+}
+
+static int64_t cpu_ns(int who)
+{
+	struct rusage usage;
+
+	getrusage(who, &usage);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ll +
+	       (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ll;
+}
+
+static void print_summary(const struct gt_recording *r, const struct gt_collector_totals *totals, uint64_t bytes,
+			  int64_t span_ns, const char *exit_text)
+{
+	char text[32], cost[32], own[32];
+	int64_t program_cpu_ns = cpu_ns(RUSAGE_CHILDREN);
+	double hook_ns = (double)totals->events * record_ns();
+
+	fprintf(stderr, "gtrace: %s: %s, %s of time", r->output, gt_format_size(bytes, text),
+		gt_format_duration((uint64_t)span_ns, cost));
+	fprintf(stderr, "; program ended with %s\n", exit_text);
+	fprintf(stderr, "gtrace: %" PRIu64 " goroutines, %" PRIu64 " events on %" PRIu64 " Ms:", totals->goroutines,
+		totals->events, totals->ms);
+	for (unsigned int kind = 0, shown = 0; kind < GT_EVENT_KIND_COUNT; kind++)
+		if (totals->by_kind[kind])
+			fprintf(stderr, "%s %s %" PRIu64, shown++ ? "," : "", gt_event_specs[kind].text, totals->by_kind[kind]);
+	fprintf(stderr, "\ngtrace: lost: %" PRIu64 " events", totals->lost);
+	if (totals->lost)
+		fprintf(stderr, " (no room %" PRIu64 ", in a signal %" PRIu64 ", other %" PRIu64 "): a larger --buffer helps",
+			totals->lost_full, totals->lost_nested,
+			totals->lost - totals->lost_full - totals->lost_nested);
+	fprintf(stderr, "; cost: hooks about %s of the program's %s of CPU time (%.2f %%), gtrace itself %s\n",
+		gt_format_duration((uint64_t)hook_ns, cost), gt_format_duration((uint64_t)program_cpu_ns, text),
+		program_cpu_ns ? 100 * hook_ns / (double)program_cpu_ns : 0.0,
+		gt_format_duration((uint64_t)cpu_ns(RUSAGE_SELF), own));
+}
+
+static void finish_stream(struct gt_recording *r, int status, uint64_t *bytes)
+{
+	struct gt_writer_totals written;
+	struct gt_clock_pair now;
+	char text[128];
+	int ret = gt_collector_finish(r->collector, r->writer);
+
+	if (ret < 0)
+		keep_failure(r, "cannot write the trace", ret);
+	describe_exit(status, text, sizeof(text));
+	gt_writer_meta(r->writer, "exit", text);
+	write_losses(r, r->writer);
+	now = gt_clock_pair();
+	gt_writer_totals(r->writer, &written);
+	*bytes = written.bytes_stored;
+	if (gt_writer_close(r->writer, now.ticks, now.monotonic_ns, &r->failure) < 0)
+		r->failed = true;
+	r->writer = NULL;
+}
+
+static int set_up(struct gt_recording *r)
+{
+	struct gt_shm_config config = {
+		.mode = r->options.flight ? GT_MODE_FLIGHT : GT_MODE_STREAM,
+		.stack_depth = r->options.stack_depth, .spill_count = 64,
+	};
+	struct gt_collector_config collector = {
+		.wait_reasons = r->layout ? r->wait_reasons : NULL,
+		.resolve = gt_resolver_lines, .resolve_context = &r->resolver,
+	};
+	struct gt_error err;
+
+	if (r->options.flight) {
+		/* MaxBytes holds for both processes: an eighth is for the names of goroutines, which live in this one. */
+		collector.names_bytes_max = r->options.window_bytes_max / 8;
+		config.max_bytes = r->options.window_bytes_max - collector.names_bytes_max;
+		/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
+		config.m_count = (uint32_t)(r->options.window_bytes_max / 16 / GT_M_BYTES);
+		config.m_count = config.m_count < 512 ? 512 : config.m_count > 16384 ? 16384 : config.m_count;
+		config.spill_count = 16;
+	} else {
+		config.block_count = (uint32_t)(r->options.buffer_bytes / GT_BLOCK_BYTES);
+		config.m_count = GT_M_IDS_MAX;
+	}
+	config.m_limit = config.m_count < 1024 ? config.m_count : 1024;
+	if (r->options.stack_depth) {
+		uint64_t bytes = r->options.flight ? r->options.window_bytes_max / 8 : 8 << 20;
+
+		/* A slot is 16 bytes, a stack of ten frames 44. */
+		config.stack_slot_count = 256;
+		while (config.stack_slot_count * 2 * 64 <= bytes)
+			config.stack_slot_count *= 2;
+		config.arena_words = config.stack_slot_count * 12;
+	}
+	gt_clock_init();
+	gt_clock_rate();
+	if (gt_shm_create(&config, &r->memory, &err) < 0)
+		return gt_die(GT_EXIT_RECORD, &err);
+	r->start = gt_clock_pair();
+	r->start_realtime_ns = realtime_ns();
+	collector.memory = &r->memory;
+	if (gt_collector_new(&collector, &r->collector, &err) < 0)
+		return gt_die(GT_EXIT_RECORD, &err);
+	if (!r->options.flight && open_writer(r, r->output, &r->writer, &err) < 0)
+		return gt_die(GT_EXIT_RECORD, &err);
+	if (r->writer && !r->options.no_uring && !gt_writer_uses_uring(r->writer) && !r->options.quiet)
+		fprintf(stderr, "gtrace: io_uring is not allowed here: the trace is written with write()\n");
+	return 0;
+}
+
+static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *ignored)
+{
+	struct gt_launch launch = {
+		.path = r->path, .argv = r->options.argv, .envp = environ, .signal_mask = mask, .signals_ignored = ignored,
+	};
+	struct gt_error err;
+	int ret;
+
+	if (r->agent)
+		ret = gt_agent_launch(r->agent, &launch, &r->memory, &r->started, &err);
+	else
+		ret = gt_agent_launch_plain(&launch, r->memory.fd, &r->started, &err);
+	if (ret < 0) {
+		int code = r->started.exec_errno;
+
+		return gt_die(code == ENOENT ? GT_EXIT_NOT_FOUND : code ? GT_EXIT_NOT_EXECUTABLE : GT_EXIT_RECORD, &err);
+	}
+	r->pid = r->started.pid;
+	gt_collector_started(r->collector, r->pid, r->started.slide);
+	if (r->writer)
+		gt_metas_number(r->writer, "pid", (uint64_t)r->pid);
+	return 0;
+}
+
+/* What is ignored now: the program has to begin with just that. */
+static void ignored_signals(sigset_t *ignored)
+{
+	struct sigaction action;
+
+	sigemptyset(ignored);
+	for (int signal_ = 1; signal_ < _NSIG; signal_++)
+		if (sigaction(signal_, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			sigaddset(ignored, signal_);
+}
+
+int gt_record_run(struct gt_recording *r)
+{
+	struct gt_collector_totals totals;
+	struct gt_clock_pair now;
+	sigset_t ours, before, ignored;
+	char exit_text[128];
+	uint64_t bytes = 0;
+	int signals, status = 0, ret;
+
+	ignored_signals(&ignored);
+	/* A file at its limit, a reader that is gone: errors of write(), to be told as such. */
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	ret = set_up(r);
+	if (ret)
+		return ret;
+	sigemptyset(&ours);
+	for (size_t i = 0; i < 10; i++)
+		sigaddset(&ours, (int[]){ SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+					  SIGCONT }[i]);
+	sigprocmask(SIG_BLOCK, &ours, &before);
+	signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0)
+		return gt_die_text(GT_EXIT_RECORD, "cannot make a signalfd: %s", strerror(errno));
+	ret = launch(r, &before, &ignored);
+	if (ret) {
+		if (r->writer)
+			gt_writer_abandon(r->writer);
+		return ret;
+	}
+	follow(r, signals, &status);
+	now = gt_clock_pair();
+	describe_exit(status, exit_text, sizeof(exit_text));
+	if (r->options.flight) {
+		gt_collector_follow(r->collector);
+		if (take_snapshot(r, "end of the program", true) < 0)
+			r->failed = true;
+		gt_collector_totals(r->collector, &totals);
+	} else {
+		finish_stream(r, status, &bytes);
+		gt_collector_totals(r->collector, &totals);
+		if (r->failed)
+			gt_die(0, &r->failure);
+		else if (!r->options.quiet)
+			print_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns, exit_text);
+	}
+	gt_collector_free(r->collector);
+	close(signals);
+	gt_shm_close(&r->memory);
+	if (WIFSIGNALED(status))
+		return 128 + WTERMSIG(status);
+	return WEXITSTATUS(status) ? WEXITSTATUS(status) : r->failed ? GT_EXIT_RECORD : 0;
+}

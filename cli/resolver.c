@@ -1,0 +1,21 @@
+/* resolver.c - see resolver.h. */
+#include "cli/resolver.h"
+
+size_t gt_resolver_lines(void *context, uint64_t pc, struct gt_resolved *lines, size_t lines_max)
+{
+	const struct gt_resolver *resolver = context;
+	struct gt_pcline found[GT_PCLNTAB_INLINE_MAX];
+	size_t max = lines_max < GT_PCLNTAB_INLINE_MAX ? lines_max : GT_PCLNTAB_INLINE_MAX;
+	size_t count = 0;
+
+	if (resolver->go)
+		count = gt_pclntab_lookup(resolver->go->pclntab, pc, found, max);
+	else if (resolver->elf)
+		count = gt_elf_symbols_lookup(resolver->elf, pc, found, max);
+	for (size_t i = 0; i < count; i++) {
+		lines[i].function = found[i].function;
+		lines[i].file = found[i].file;
+		lines[i].line = found[i].line;
+	}
+	return count;
+}

@@ -1,0 +1,19 @@
+/*
+ * resolver.h - addresses to functions, files and lines, for the collector: Go's own table, or elfutils.
+ */
+#ifndef GT_CLI_RESOLVER_H
+#define GT_CLI_RESOLVER_H
+
+#include "agent/gobinary.h"
+#include "libtrace/collector.h"
+#include "symbols/elf_symbols.h"
+
+struct gt_resolver {
+	struct gt_gobin *go;            /* one of the two; both may be NULL: nothing is known */
+	struct gt_elf_symbols *elf;
+};
+
+/* A gt_resolve_fn; @context is a struct gt_resolver. */
+size_t gt_resolver_lines(void *context, uint64_t pc, struct gt_resolved *lines, size_t lines_max);
+
+#endif

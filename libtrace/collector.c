@@ -1,0 +1,466 @@
+/* collector.c - streaming: sealed blocks to a file, and the state that both forms share. */
+#include "libtrace/collector_internal.h"
+
+#include "libtrace/refill.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A clock is read a little before the record's place is visible to others (out-of-order execution): what lies
+ * so near before the round's begin may still come. */
+#define SKEW_TICKS 50000
+
+/* ---- Ms ---- */
+
+struct gt__m_state *gt__collector_m(struct gt_collector *c, uint32_t m)
+{
+	struct gt__m_state **chunk = &c->chunks[m / GT__CHUNK_MS];
+
+	if (!*chunk) {
+		*chunk = calloc(GT__CHUNK_MS, sizeof(**chunk));
+		if (!*chunk)
+			return NULL;
+	}
+	return &(*chunk)[m % GT__CHUNK_MS];
+}
+
+/* ---- names: whatever an event refers to is written before it ---- */
+
+int gt__collector_pc(struct gt_collector *c, struct gt_writer *writer, uint64_t pc)
+{
+	struct gt_resolved resolved[GT__LINES_MAX];
+	struct gt_writer_line lines[GT__LINES_MAX];
+	size_t count;
+
+	if (!pc || gt_writer_has_pc(writer, pc))
+		return 0;
+	count = c->config.resolve ? c->config.resolve(c->config.resolve_context, pc, resolved, GT__LINES_MAX) : 0;
+	for (size_t i = 0; i < count; i++) {
+		lines[i].function = gt_writer_string(writer, resolved[i].function, strlen(resolved[i].function));
+		lines[i].file = gt_writer_string(writer, resolved[i].file, strlen(resolved[i].file));
+		lines[i].line = resolved[i].line;
+	}
+	return gt_writer_pc(writer, pc, lines, count);
+}
+
+/* 0 also when the frames are not there (yet): the id is tried again at its next event. */
+static int name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t id)
+{
+	uint64_t pcs[GT_STACK_FRAMES_MAX];
+	struct gt_stack_slot *slots = (struct gt_stack_slot *)((char *)c->memory->shm + c->memory->stacks_offset);
+	const _Atomic uint32_t *arena = (const _Atomic uint32_t *)((char *)c->memory->shm + c->memory->arena_offset);
+	uint32_t at, count;
+	int ret;
+
+	if (!id || id >= c->memory->stack_slot_count || gt_writer_has_stack(writer, id))
+		return 0;
+	at = atomic_load_explicit(&slots[id].arena, memory_order_acquire); /* [frames] pairs with [stack] */
+	if (!at || at >= c->memory->arena_words)
+		return 0;
+	count = atomic_load_explicit(&arena[at], memory_order_relaxed);
+	if (!count || count > GT_STACK_FRAMES_MAX || count > c->memory->arena_words - at - 1)
+		return 0;
+	for (uint32_t i = 0; i < count; i++) {
+		/* A return address, told as an address inside the call. */
+		pcs[i] = c->memory->text_base - c->slide + atomic_load_explicit(&arena[at + 1 + i], memory_order_relaxed) - 1;
+		ret = gt__collector_pc(c, writer, pcs[i]);
+		if (ret < 0)
+			return ret;
+	}
+	return gt_writer_stack(writer, id, pcs, count);
+}
+
+static int name_event(struct gt_collector *c, struct gt_writer *writer, struct gt_event *event)
+{
+	const struct gt_event_spec *spec = &gt_event_specs[event->kind];
+	int ret = 0;
+
+	for (unsigned int i = 0; i < spec->arg_count && ret >= 0; i++) {
+		if (spec->args[i].type == GT_ARG_PC && event->args[i]) {
+			event->args[i] -= c->slide;
+			ret = gt__collector_pc(c, writer, event->args[i]);
+		} else if (spec->args[i].type == GT_ARG_STACK) {
+			ret = name_stack(c, writer, event->args[i]);
+		} else if (spec->args[i].type == GT_ARG_STR && event->args[i]) {
+			ret = gt__collector_string(c, writer, &event->args[i]);
+		}
+	}
+	return ret;
+}
+
+/* ---- records of one block, from @offset on ---- */
+
+/*
+ * The record at @bytes, which holds @left bytes more. Returns its size, 0 when none is committed there (yet), and
+ * -size for a record in flight whose size is known.
+ */
+int gt__record_at(const uint64_t *cells, size_t left, uint64_t t_open, struct gt_record *record)
+{
+	uint64_t word = atomic_load_explicit((const _Atomic uint64_t *)cells, memory_order_acquire); /* [walk] pairs with [commit] */
+	unsigned int count = GT_WORD0_CELLS(word);
+	uint64_t since;
+
+	if (left < GT_CELL_BYTES || !count || count * GT_CELL_BYTES > left)
+		return 0;
+	if (!GT_WORD0_COMMITTED(word))
+		return word >> 3 ? 0 : -(int)(count * GT_CELL_BYTES);
+	since = (GT_WORD0_TIME(word) - t_open) & GT_TIME_MASK;
+	if (since > GT_TIME_MASK / 2)
+		return 0; /* older than the block: what an earlier use of it left behind */
+	record->ticks = t_open + since;
+	record->kind = GT_WORD0_KIND(word);
+	record->words = count * 2;
+	record->word[0] = word;
+	for (unsigned int i = 1; i < record->words; i++)
+		record->word[i] = atomic_load_explicit((const _Atomic uint64_t *)&cells[i], memory_order_relaxed);
+	return (int)(count * GT_CELL_BYTES);
+}
+
+void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const struct gt_record *record)
+{
+	struct gt_event *out = &c->batch[c->batch_count];
+	int count = gt_decode(&state->decoder, c->config.wait_reasons, record, out);
+
+	if (count < 0)
+		c->totals.records_bad++;
+	else
+		c->batch_count += (size_t)count;
+	if (record->kind == GT_REC_THREAD && (record->word[1] & 255) == GT_THREAD_END)
+		state->ended = true;
+}
+
+void gt__batch_lost(struct gt_collector *c, struct gt__m_state *state, uint64_t ticks, uint64_t count)
+{
+	struct gt_event *event = &c->batch[c->batch_count++];
+
+	memset(event, 0, sizeof(*event));
+	event->kind = GT_EV_LOST;
+	event->ticks = ticks;
+	event->args[0] = count;
+	gt_decoder_lost(&state->decoder);
+}
+
+int gt__batch_write(struct gt_collector *c, struct gt_writer *writer, uint32_t m)
+{
+	int ret = 0;
+
+	if (!c->batch_count)
+		return 0;
+	for (size_t i = 0; i < c->batch_count && ret >= 0; i++)
+		ret = name_event(c, writer, &c->batch[i]);
+	if (ret >= 0)
+		ret = gt_writer_events_begin(writer, m, c->batch[0].ticks);
+	for (size_t i = 0; i < c->batch_count && ret >= 0; i++) {
+		const struct gt_event *event = &c->batch[i];
+
+		ret = gt_writer_event(writer, event->kind, event->ticks, event->args);
+		c->totals.by_kind[event->kind]++;
+		c->totals.events++;
+		if (event->kind == GT_EV_GO_CREATE)
+			c->totals.goroutines++;
+	}
+	if (ret >= 0)
+		ret = gt_writer_events_end(writer);
+	c->batch_count = 0;
+	return ret;
+}
+
+/* ---- streaming ---- */
+
+/* Gives the writer what is committed in @cells[*offset..limit) and moves *offset. */
+static int drain_cells(struct gt_collector *c, struct gt_writer *writer, uint32_t m, struct gt__m_state *state,
+		       const struct gt_block *block, size_t limit, bool step_over_holes)
+{
+	uint64_t t_open = atomic_load_explicit(&block->t_open, memory_order_relaxed);
+	uint64_t lost = atomic_load_explicit(&block->lost, memory_order_relaxed);
+
+	if (lost > state->lost_told) {
+		gt__batch_lost(c, state, t_open, lost - state->lost_told);
+		state->lost_told = lost;
+	}
+	while (state->offset < limit) {
+		struct gt_record record;
+		int size = gt__record_at(&block->cells[state->offset / 8], limit - state->offset, t_open, &record);
+
+		if (size > 0) {
+			gt__batch_add(c, state, &record);
+			if (record.ticks > state->last_ticks)
+				state->last_ticks = record.ticks;
+		} else if (!step_over_holes) {
+			break;
+		} else if (size < 0) {
+			c->totals.lost_in_flight++;
+			size = -size;
+		} else {
+			/* A hole of unknown size: a record of one cell that never was. */
+			c->totals.lost_in_flight++;
+			size = GT_CELL_BYTES;
+		}
+		state->offset += (size_t)size;
+	}
+	return gt__batch_write(c, writer, m);
+}
+
+static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, uint32_t number)
+{
+	struct gt_block *block = gt_shm_block(c->memory, number);
+	uint64_t id = atomic_load_explicit(&block->id, memory_order_acquire);
+	uint64_t used = atomic_load_explicit(&block->used, memory_order_relaxed);
+	uint32_t m = GT_BLOCK_ID_M(id);
+	struct gt__m_state *state;
+
+	if (!id || m >= c->memory->m_count || used > sizeof(block->cells)) {
+		c->totals.records_bad++;
+		return 0;
+	}
+	state = gt__collector_m(c, m);
+	if (!state)
+		return -ENOMEM;
+	if (GT_BLOCK_ID_SEQ(id) != state->seq) {
+		/* Not the one that was open at the last look: it must be the next. */
+		if (GT_BLOCK_ID_SEQ(id) != state->seq + 1)
+			c->totals.records_bad++;
+		state->seq = GT_BLOCK_ID_SEQ(id);
+		state->offset = 0;
+	}
+	state->partial = false;
+	return drain_cells(c, writer, m, state, block, used, true);
+}
+
+/* The block that M has open, as far as it is committed. Sets the M's part of the watermark. */
+static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark,
+		      bool program_gone)
+{
+	struct gt_m *shared = gt_shm_m(c->memory, m);
+	uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
+	struct gt__m_state *state;
+	uint64_t own, done, seq, start;
+	struct gt_block *block;
+	uint32_t number;
+	int ret;
+
+	if (!pos)
+		return 0; /* never recorded */
+	state = gt__collector_m(c, m);
+	if (!state)
+		return -ENOMEM;
+	if (m >= c->ms_seen)
+		c->ms_seen = m + 1;
+	if (!state->tid) {
+		state->tid = atomic_load_explicit(&shared->tid, memory_order_relaxed);
+		if (state->tid)
+			gt_writer_thread(writer, m, state->tid, "");
+	}
+	if (pos == state->pos_clean)
+		return 0; /* nothing new since everything was read */
+
+	own = atomic_load_explicit(&shared->own, memory_order_acquire); /* [own?] pairs with [own] */
+	number = GT_OWN_BLOCK(own);
+	if (GT_OWN_STATE(own) == GT_OWN_NONE || number >= c->memory->block_count)
+		goto behind;
+	block = gt_shm_block(c->memory, number);
+	done = atomic_load_explicit(&shared->done, memory_order_acquire); /* [done?] pairs with [done] */
+	if (GT_BLOCK_ID_M(atomic_load_explicit(&block->id, memory_order_acquire)) != m)
+		goto behind;
+	seq = GT_BLOCK_ID_SEQ(atomic_load_explicit(&block->id, memory_order_acquire));
+	if (seq == state->seq + 1 && !state->partial) {
+		state->seq = seq;
+		state->offset = 0;
+	} else if (seq != state->seq) {
+		goto behind; /* an older one of this M is in the queue: next round */
+	}
+	state->partial = true;
+	start = (uint64_t)number * GT_BLOCK_BYTES + GT_BLOCK_HEADER_BYTES;
+	if (done < start || done - start > sizeof(block->cells))
+		goto behind; /* sealed meanwhile */
+	if (program_gone) {
+		pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
+		if (pos >= start && pos - start <= sizeof(block->cells))
+			done = pos;
+	}
+	ret = drain_cells(c, writer, m, state, block, (size_t)(done - start), program_gone);
+	if (ret < 0)
+		return ret;
+	if (start + state->offset == pos && done == pos) {
+		state->pos_clean = pos;
+		return 0;
+	}
+behind:
+	/* Later records of this M are not older than its last one. */
+	if (state->last_ticks < *watermark)
+		*watermark = state->last_ticks;
+	return 0;
+}
+
+/* Every sealed block there is now: a program that seals faster than this writes does not hold the round up for ever. */
+static size_t drain_queue(struct gt_collector *c, struct gt_writer *writer)
+{
+	size_t taken = 0;
+
+	for (; taken < c->memory->block_count; taken++) {
+		uint32_t number = gt_queue_take(&c->memory->exchange.sealed);
+		int ret;
+
+		if (number >= c->memory->block_count)
+			break;
+		ret = drain_sealed(c, writer, number);
+		if (ret < 0 && !c->failed)
+			c->failed = ret;
+		gt_queue_put(&c->memory->exchange, &c->memory->exchange.free, number);
+	}
+	return taken;
+}
+
+static uint32_t m_limit(const struct gt_collector *c)
+{
+	uint32_t limit = atomic_load_explicit(&c->memory->shm->m_limit, memory_order_relaxed);
+
+	return limit < c->memory->m_count ? limit : c->memory->m_count;
+}
+
+int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t *blocks)
+{
+	uint64_t begin = gt_ticks();
+	uint64_t watermark = begin - SKEW_TICKS;
+	size_t taken;
+
+	atomic_store_explicit(&c->memory->shm->heartbeat, begin, memory_order_relaxed);
+	taken = drain_queue(c, writer);
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		int ret = drain_open(c, writer, m, &watermark, false);
+
+		if (ret < 0 && !c->failed)
+			c->failed = ret;
+	}
+	gt__collector_grow(c);
+	if (watermark > c->watermark) {
+		c->watermark = watermark;
+		gt_writer_watermark(writer, watermark);
+	}
+	if (blocks)
+		*blocks = taken;
+	return c->failed;
+}
+
+int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
+{
+	uint64_t watermark = UINT64_MAX;
+
+	/* Twice: nothing is sealed any more, but the first pass may have met a queue longer than the blocks of one pass. */
+	for (int pass = 0; pass < 2; pass++) {
+		drain_queue(c, writer);
+		for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+			struct gt_m *shared = gt_shm_m(c->memory, m);
+			struct gt__m_state *state;
+			uint64_t lost;
+			int ret = drain_open(c, writer, m, &watermark, true);
+
+			if (ret < 0 && !c->failed)
+				c->failed = ret;
+			lost = gt__m_lost(shared);
+			if (!lost)
+				continue;
+			state = gt__collector_m(c, m);
+			if (state && lost > state->lost_told) {
+				gt__batch_lost(c, state, gt_ticks(), lost - state->lost_told);
+				state->lost_told = lost;
+				ret = gt__batch_write(c, writer, m);
+				if (ret < 0 && !c->failed)
+					c->failed = ret;
+			}
+		}
+	}
+	return c->failed;
+}
+
+/* ---- life ---- */
+
+/* New Ms find their line populated: ids far ahead of the highest seen are let in. */
+void gt__collector_grow(struct gt_collector *c)
+{
+	uint32_t limit = m_limit(c);
+
+	if (c->ms_seen + GT__MS_AHEAD > limit && limit < c->memory->m_count)
+		gt_shm_grow_ms(c->memory, c->ms_seen + 2 * GT__MS_AHEAD, NULL);
+}
+
+int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
+{
+	const struct gt_string_slot *slots = (const struct gt_string_slot *)((char *)c->memory->shm + c->memory->strings_offset);
+	const char *bytes = (const char *)(slots + c->memory->string_slot_count);
+	uint32_t at, length;
+	char copy[GT_STRING_BYTES_MAX];
+
+	if (*id >= c->memory->string_slot_count) {
+		*id = 0;
+		return 0;
+	}
+	at = atomic_load_explicit(&slots[*id].at, memory_order_acquire); /* [bytes] pairs with [string] */
+	length = atomic_load_explicit(&slots[*id].length, memory_order_relaxed);
+	*id = 0;
+	if (!at || at >= c->memory->string_bytes || length > c->memory->string_bytes - at || length > sizeof(copy))
+		return 0;
+	memcpy(copy, bytes + at, length);
+	*id = gt_writer_string(writer, copy, length);
+	return 0;
+}
+
+int gt_collector_new(const struct gt_collector_config *config, struct gt_collector **out, struct gt_error *err)
+{
+	struct gt_collector *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return gt_fail(err, ENOMEM, "out of memory: collector");
+	c->config = *config;
+	c->memory = config->memory;
+	c->chunks = calloc(c->memory->m_count / GT__CHUNK_MS + 1, sizeof(*c->chunks));
+	if (!c->chunks) {
+		free(c);
+		return gt_fail(err, ENOMEM, "out of memory: collector");
+	}
+	if (config->names_bytes_max && gt__names_start(c, config->names_bytes_max) < 0) {
+		gt_collector_free(c);
+		return gt_fail(err, ENOMEM, "out of memory: collector");
+	}
+	*out = c;
+	return 0;
+}
+
+void gt_collector_started(struct gt_collector *c, pid_t pid, uint64_t slide)
+{
+	c->pid = pid;
+	c->slide = slide;
+}
+
+void gt_collector_free(struct gt_collector *c)
+{
+	if (!c)
+		return;
+	for (uint32_t i = 0; i <= c->memory->m_count / GT__CHUNK_MS; i++)
+		free(c->chunks[i]);
+	free(c->chunks);
+	gt__names_free(c);
+	free(c);
+}
+
+void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out)
+{
+	*out = c->totals;
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		const struct gt_m *shared = gt_shm_m(c->memory, m);
+
+		if (atomic_load_explicit(&shared->pos, memory_order_relaxed))
+			out->ms++;
+		out->lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
+		out->lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
+	}
+	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
+	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);
+	out->lost_spill = atomic_load_explicit(&c->memory->shm->lost_spill, memory_order_relaxed);
+	out->stacks_lost = atomic_load_explicit(&c->memory->shm->stacks_lost, memory_order_relaxed);
+	out->lost = out->lost_full + out->lost_nested + out->lost_no_m + out->lost_big_g + out->lost_spill +
+		    out->lost_in_flight;
+}

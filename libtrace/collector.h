@@ -1,0 +1,81 @@
+/*
+ * collector.h - sealed blocks in, a .gtrace file out. Runs in the gtrace process, or in a thread of the program.
+ *
+ *   stream:  round, round, ... finish      takes sealed blocks, reads the open ones up to what is committed, gives
+ *                                          blanks back. Memory is bounded by names and Ms, not by time
+ *   flight:  round, round, ... snapshot    reads along (it takes nothing), so that the names of goroutines that
+ *                                          live are known when their creation is no longer held
+ *
+ * Everything in the shared memory is hostile: the collector uses the sizes that it chose itself.
+ *
+ * Watermark. What a later round may bring is never older than the watermark of this one: the time at which
+ * the round began to look, or, for an M with a record in flight or a sealed block that this round did not
+ * get, the time of its last event.
+ */
+#ifndef GT_LIBTRACE_COLLECTOR_H
+#define GT_LIBTRACE_COLLECTOR_H
+
+#include "base/error.h"
+#include "format/wire/writer.h"
+#include "libtrace/shm_create.h"
+
+#include <sys/types.h>
+
+struct gt_collector;
+
+/* What stands at @pc (in the file's address space: slide taken off), innermost call first. Texts must live until the next
+ * call. Returns the number of lines, 0 when nothing is known. */
+struct gt_resolved {
+	const char *function;
+	const char *file;
+	uint32_t line;
+};
+typedef size_t gt_resolve_fn(void *context, uint64_t pc, struct gt_resolved *lines, size_t lines_max);
+
+struct gt_collector_config {
+	struct gt_memory *memory;       /* the collector's own mapping; kept by the caller */
+	const uint8_t *wait_reasons;    /* 256 entries, or NULL: records hold enum gt_reason */
+	size_t names_bytes_max;         /* flight: memory for the names of goroutines; 0 = stream */
+	gt_resolve_fn *resolve;         /* may be NULL: no names */
+	void *resolve_context;
+};
+
+int gt_collector_new(const struct gt_collector_config *config, struct gt_collector **out, struct gt_error *err);
+void gt_collector_free(struct gt_collector *collector);
+
+/* The program runs now: its pid (0 = not known; tells which threads are gone), and its load slide: address in the process =
+ * address in the file + slide. Before the first round. */
+void gt_collector_started(struct gt_collector *collector, pid_t pid, uint64_t slide);
+
+/* Stream. @writer's failure is returned, and by every later call; the blocks are drained (and dropped) all the same, so that
+ * nothing else changes for the program. @blocks gets how many were taken. */
+int gt_collector_round(struct gt_collector *collector, struct gt_writer *writer, size_t *blocks);
+/* The program is gone, or hooks are off: everything that is committed. A record that never was is counted. */
+int gt_collector_finish(struct gt_collector *collector, struct gt_writer *writer);
+
+/* Flight. */
+void gt_collector_follow(struct gt_collector *collector);
+
+struct gt_snapshot_result {
+	uint64_t events;
+	uint64_t kept_bytes;            /* of records */
+	int64_t kept_ticks;             /* from the oldest complete moment to the newest event */
+	uint64_t blocks_torn;           /* overwritten while they were copied: left out */
+	int64_t copy_ns;
+};
+/* Copies the window out and writes it to @writer (which was opened for a window). The window stays as it is. */
+int gt_collector_snapshot(struct gt_collector *collector, struct gt_writer *writer, struct gt_snapshot_result *result);
+
+struct gt_collector_totals {
+	uint64_t events;
+	uint64_t by_kind[GT_EVENT_KIND_COUNT];
+	uint64_t goroutines;            /* created or seen alive at the start */
+	uint64_t lost;                  /* records: all causes */
+	uint64_t lost_full, lost_nested, lost_no_m, lost_big_g, lost_spill, lost_in_flight;
+	uint64_t stacks_lost;
+	uint64_t records_bad;           /* records that no hook writes */
+	uint64_t ms;
+};
+void gt_collector_totals(struct gt_collector *collector, struct gt_collector_totals *out);
+
+#endif

@@ -1,0 +1,239 @@
+/* decode.c - records to events. */
+#include "libtrace/decode.h"
+#include "libtrace/shm.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct gt_event *add(struct gt_event *out, int *count, const struct gt_record *record, enum gt_event_kind kind)
+{
+	struct gt_event *event = &out[(*count)++];
+
+	memset(event, 0, sizeof(*event));
+	event->ticks = record->ticks;
+	event->kind = (uint8_t)kind;
+	return event;
+}
+
+static void add_run(struct gt_event *out, int *count, const struct gt_record *record, uint64_t g, uint64_t old,
+		    uint64_t p)
+{
+	struct gt_event *event = add(out, count, record, GT_EV_GO_RUN);
+
+	event->args[0] = g;
+	event->args[1] = old;
+	event->args[2] = p;
+}
+
+/* True when the record repeats what a coroutine switch told. */
+static bool said_by_coro(struct gt_decoder *decoder, uint64_t g, unsigned int old, unsigned int new_)
+{
+	if (decoder->coro_from && g == decoder->coro_from && old == GT_STATE_RUNNING && new_ == GT_STATE_WAITING)
+		return true;
+	if (decoder->coro_to && g == decoder->coro_to && !decoder->coro_exits) {
+		if (old == GT_STATE_WAITING && new_ == GT_STATE_RUNNABLE)
+			return true;
+		if (old == GT_STATE_RUNNABLE && new_ == GT_STATE_RUNNING)
+			return true;
+	}
+	return false;
+}
+
+static int decode_state(struct gt_decoder *decoder, const uint8_t *wait_reasons, const struct gt_record *record,
+			struct gt_event *out)
+{
+	uint64_t word = record->word[1];
+	uint64_t g = word & GT_G_MASK;
+	unsigned int old = word >> 40 & 15, new_ = word >> 44 & 15;
+	unsigned int arg = word >> 48;
+	uint64_t stack = record->words > 2 ? record->word[2] & 0xffffffffu : 0;
+	uint64_t by = record->words > 3 ? record->word[3] & GT_G_MASK : 0;
+	struct gt_event *event;
+	int count = 0;
+
+	if (!gt_state_known(old) || !gt_state_known(new_))
+		return -EBADMSG;
+	if (said_by_coro(decoder, g, old, new_))
+		return 0;
+	if (new_ == GT_STATE_WAITING && wait_reasons)
+		arg = arg < 256 ? wait_reasons[arg] : GT_REASON_UNKNOWN;
+	if (new_ != GT_STATE_RUNNING && !gt_reason_known(arg))
+		arg = GT_REASON_UNKNOWN;
+
+	if (new_ == GT_STATE_RUNNING && (old == GT_STATE_RUNNABLE || old == GT_STATE_WAITING)) {
+		add_run(out, &count, record, g, old, arg);
+	} else if (old == GT_STATE_RUNNING && new_ == GT_STATE_WAITING) {
+		event = add(out, &count, record, GT_EV_GO_BLOCK);
+		event->args[0] = g;
+		event->args[1] = arg;
+		event->args[2] = stack;
+	} else if (old == GT_STATE_RUNNING && new_ == GT_STATE_RUNNABLE) {
+		event = add(out, &count, record, GT_EV_GO_YIELD);
+		event->args[0] = g;
+		event->args[1] = arg;
+		event->args[2] = stack;
+	} else if (old == GT_STATE_RUNNING && new_ == GT_STATE_SYSCALL) {
+		event = add(out, &count, record, GT_EV_GO_SYSCALL);
+		event->args[0] = g;
+		event->args[1] = stack;
+	} else if (old == GT_STATE_RUNNING && new_ == GT_STATE_DEAD) {
+		event = add(out, &count, record, GT_EV_GO_END);
+		event->args[0] = g;
+		if (decoder->coro_exits && g == decoder->coro_from) {
+			add_run(out, &count, record, decoder->coro_to, GT_STATE_WAITING, decoder->coro_p);
+			decoder->coro_exits = false;
+			return count;   /* what the runtime may repeat about coro_to still follows */
+		}
+	} else if (old == GT_STATE_SYSCALL && (new_ == GT_STATE_RUNNING || new_ == GT_STATE_RUNNABLE)) {
+		event = add(out, &count, record, GT_EV_GO_SYSEXIT);
+		event->args[0] = g;
+		event->args[1] = new_;
+	} else if (new_ == GT_STATE_RUNNABLE) {
+		event = add(out, &count, record, GT_EV_GO_READY);
+		event->args[0] = g;
+		event->args[1] = old;
+		event->args[2] = by;
+	} else {
+		event = add(out, &count, record, GT_EV_GO_STATE);
+		event->args[0] = g;
+		event->args[1] = old;
+		event->args[2] = new_;
+		event->args[3] = new_ == GT_STATE_RUNNING ? 0 : arg;
+	}
+	return count;
+}
+
+static int decode_coro(struct gt_decoder *decoder, const struct gt_record *record, struct gt_event *out)
+{
+	uint64_t from = record->word[1] & GT_G_MASK;
+	uint64_t to = record->word[3] & GT_G_MASK;
+	uint64_t p = record->word[2] >> 32;
+	bool exits = record->word[1] >> GT_G_BITS & 1;
+	struct gt_event *event;
+	int count = 0;
+
+	if (!from || !to)
+		return -EBADMSG;
+	if (!exits) {
+		event = add(out, &count, record, GT_EV_GO_BLOCK);
+		event->args[0] = from;
+		event->args[1] = GT_REASON_COROUTINE;
+		event->args[2] = record->word[2] & 0xffffffffu;
+		add_run(out, &count, record, to, GT_STATE_WAITING, p);
+	}
+	decoder->coro_from = from;
+	decoder->coro_to = to;
+	decoder->coro_p = p;
+	decoder->coro_exits = exits;
+	return count;
+}
+
+static int decode_create(const struct gt_record *record, struct gt_event *out)
+{
+	int count = 0;
+	struct gt_event *event = add(out, &count, record, GT_EV_GO_CREATE);
+
+	event->args[0] = record->word[1] & GT_G_MASK;
+	event->args[1] = record->word[1] >> 44 & 15;
+	event->args[2] = record->word[4] & GT_G_MASK;
+	event->args[3] = record->word[2];
+	/* A return address, told as an address inside the call (docs/format.md). */
+	event->args[4] = record->word[3] ? record->word[3] - 1 : 0;
+	return gt_state_known((unsigned int)event->args[1]) ? count : -EBADMSG;
+}
+
+static int decode_op(const struct gt_record *record, struct gt_event *out)
+{
+	static const enum gt_event_kind slots[] = {
+		[GT_SLOT_START] = GT_EV_P_START, [GT_SLOT_STOP] = GT_EV_P_STOP, [GT_SLOT_IDLE] = GT_EV_P_IDLE,
+	};
+	static const enum gt_event_kind threads[] = {
+		[GT_THREAD_START] = GT_EV_M_START, [GT_THREAD_IDLE] = GT_EV_M_IDLE, [GT_THREAD_END] = GT_EV_M_END,
+	};
+	unsigned int op = record->word[1] & 255;
+	uint64_t value = record->word[1] >> 8 & 0xffffffffu;
+	int count = 0;
+
+	if (op < 1 || op > 3)
+		return -EBADMSG;
+	if (record->kind == GT_REC_SLOT)
+		add(out, &count, record, slots[op])->args[0] = value;
+	else if (op == GT_THREAD_START)
+		add(out, &count, record, threads[op])->args[0] = value;
+	else
+		add(out, &count, record, threads[op]);
+	return count;
+}
+
+static int decode_mark(const struct gt_record *record, struct gt_event *out)
+{
+	static const enum gt_event_kind kinds[] = {
+		[GT_MARK_TASK_BEGIN] = GT_EV_TASK_BEGIN, [GT_MARK_TASK_END] = GT_EV_TASK_END,
+		[GT_MARK_REGION_BEGIN] = GT_EV_REGION_BEGIN, [GT_MARK_REGION_END] = GT_EV_REGION_END,
+		[GT_MARK_LOG] = GT_EV_LOG,
+	};
+	unsigned int op = record->word[1] & 255;
+	struct gt_event *event;
+	int count = 0;
+
+	if (op < GT_MARK_TASK_BEGIN || op > GT_MARK_LOG)
+		return -EBADMSG;
+	event = add(out, &count, record, kinds[op]);
+	event->args[0] = record->word[1] >> 8 & GT_G_MASK;
+	event->args[1] = record->word[2];
+	switch (op) {
+	case GT_MARK_TASK_BEGIN:
+		event->args[2] = record->word[3];
+		event->args[3] = record->word[4];
+		break;
+	case GT_MARK_REGION_BEGIN:
+	case GT_MARK_REGION_END:
+		event->args[2] = record->word[4];
+		break;
+	case GT_MARK_LOG:
+		event->args[2] = record->word[4];
+		event->args[3] = record->word[5];
+		break;
+	default:
+		break;
+	}
+	return count;
+}
+
+int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const struct gt_record *record,
+	      struct gt_event out[GT_DECODE_EVENTS_MAX])
+{
+	/* Words that a record of the kind has; fewer is damage. */
+	static const uint8_t words_min[] = {
+		[GT_REC_STATE] = 2, [GT_REC_STATE2] = 4, [GT_REC_CREATE] = 6, [GT_REC_SLOT] = 2,
+		[GT_REC_THREAD] = 2, [GT_REC_CORO] = 4, [GT_REC_MARK] = 6,
+	};
+	int count;
+
+	if (record->kind < GT_REC_STATE || record->kind > GT_REC_MARK || record->words < words_min[record->kind])
+		return -EBADMSG;
+	if (record->kind == GT_REC_CORO)
+		return decode_coro(decoder, record, out);
+	if (record->kind == GT_REC_STATE || record->kind == GT_REC_STATE2) {
+		bool exits = decoder->coro_exits;
+
+		count = decode_state(decoder, wait_reasons, record, out);
+		/* Anything that the switch did not announce ends it; a repetition does not. */
+		if (count > 0 && !exits)
+			decoder->coro_from = decoder->coro_to = 0;
+		return count;
+	}
+	switch (record->kind) {
+	case GT_REC_CREATE:
+		return decode_create(record, out);
+	case GT_REC_MARK:
+		return decode_mark(record, out);
+	default:
+		return decode_op(record, out);
+	}
+}
+
+void gt_decoder_lost(struct gt_decoder *decoder)
+{
+	memset(decoder, 0, sizeof(*decoder));
+}

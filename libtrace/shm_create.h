@@ -1,0 +1,77 @@
+/*
+ * shm_create.h - makes the shared memory, and maps one that somebody else made.
+ *
+ * The creator (gtrace, or a program that records itself) chooses all sizes; struct gt_memory keeps them apart from the
+ * memory, so that whatever the traced program writes in there, the collector goes by what was chosen.
+ * A mapped memory's sizes are copied once and checked; afterwards they are as good as one's own.
+ *
+ * Every page that a writer may touch exists before its address is told to anybody.
+ */
+#ifndef GT_LIBTRACE_SHM_CREATE_H
+#define GT_LIBTRACE_SHM_CREATE_H
+
+#include "base/error.h"
+#include "libtrace/exchange.h"
+
+#define GT_BLOCKS_MIN 16u
+
+struct gt_shm_config {
+	uint32_t block_count; /* 0: as many as max_bytes allows */
+	uint64_t max_bytes;   /* of everything in the memory; 0: block_count decides */
+	enum gt_shm_mode mode;
+	uint32_t m_count;          /* M ids that can ever be; their table counts in full. 0: 4096 */
+	uint32_t m_limit;          /* of them usable at once; gt_shm_grow_ms adds. 0: 256 */
+	uint32_t live_ms;          /* threads that trace now: each needs a block; raises the minimum */
+	uint32_t stack_slot_count; /* a power of two, 0: no stacks */
+	uint32_t arena_words;
+	uint32_t stack_depth;
+	uint32_t string_slot_count; /* a power of two, 0: no strings */
+	uint32_t string_bytes;
+	uint32_t spill_count;
+	uint64_t text_base, text_end;
+};
+
+struct gt_memory {
+	struct gt_shm *shm; /* also the mapping's address */
+	int fd;             /* the memfd; closed by gt_shm_close */
+	/* as chosen or checked; never read from the memory again */
+	uint64_t total_bytes;
+	uint64_t ms_offset, stacks_offset, arena_offset, strings_offset, spill_offset, blocks_offset;
+	uint32_t m_count, stack_slot_count, arena_words, spill_count, block_count, stack_depth;
+	uint32_t string_slot_count, string_bytes;
+	uint64_t text_base, text_end;
+	uint32_t m_limit;            /* what this side made usable */
+	struct gt_exchange exchange; /* for the queues' operations */
+};
+
+/* A memfd of the name "gtrace", sealed against a change of its size, mapped, filled, with all blocks in the free queue.
+ * -EINVAL with a line that names the minimum when max_bytes is below it. */
+int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, struct gt_error *err);
+
+/* Maps what @fd refers to; the memory keeps a descriptor of its own. -EBADMSG when it is not what a creator makes,
+ * -EPROTONOSUPPORT for another ABI. */
+int gt_shm_map(int fd, struct gt_memory *out, struct gt_error *err);
+
+/* Makes M ids below @limit usable (at most m_count). */
+int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *err);
+
+void gt_shm_close(struct gt_memory *memory);
+
+/* What a config needs at least, in bytes; 0 when it cannot be. */
+uint64_t gt_shm_bytes_min(const struct gt_shm_config *config);
+
+static inline struct gt_m *gt_shm_m(const struct gt_memory *memory, uint32_t m)
+{
+	return (struct gt_m *)((uint8_t *)memory->shm + memory->ms_offset) + m;
+}
+
+static inline struct gt_block *gt_shm_block(const struct gt_memory *memory, uint32_t block)
+{
+	return (struct gt_block *)((uint8_t *)memory->shm + memory->blocks_offset) + block;
+}
+
+/* Every block is in exactly one place: a queue, an M's own. Only while nobody writes. For tests and debugging:
+ * 0, or -EBADMSG with a line that says which block is twice or nowhere. */
+int gt_shm_conserved(const struct gt_memory *memory, struct gt_error *err);
+
+#endif
