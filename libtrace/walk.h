@@ -22,7 +22,8 @@ struct gt_view {
 	const uint64_t *cells;
 	uint64_t seq;
 	uint64_t t_open;
-	uint64_t lost; /* the M's count when it was opened */
+	uint64_t t_max; /* no record is younger: when the view was taken, and a little for the clocks of other CPUs */
+	uint64_t lost;  /* the M's count when it was opened */
 	uint32_t m;
 	uint32_t used; /* bytes that may hold records */
 	bool open;     /* more may follow */

@@ -77,6 +77,7 @@ static uint64_t mix(uint64_t value)
 struct writer {
 	uint64_t number[STREAM_COUNT];
 	uint64_t attempts[STREAM_COUNT];
+	unsigned int depth; /* records begun: nothing is promised while one is in flight, it may hide those behind it */
 };
 
 static __thread struct writer *self;
@@ -88,17 +89,25 @@ static void emit(enum stream stream)
 	uint64_t *at;
 
 	self->attempts[stream]++;
+	self->depth++;
+	GT__SIGNAL_ORDER();
 	at = gt__hook_reserve(cells * GT_CELL_BYTES);
-	if (!at)
-		return;
-	if (cells > 1)
-		gt__hook_store(at, 0, cells << 1);
-	gt__hook_store(at, 1, n << 1 | stream | (mix(n ^ stream) >> (64 - CHECK_BITS)) << (64 - CHECK_BITS));
-	for (unsigned int i = 2; i < cells * 2; i++)
-		gt__hook_store(at, i, mix(n * 8 + i));
-	gt__hook_commit(at, GT_WORD0(gt__hook_clock(), cells, cells), cells * GT_CELL_BYTES);
-	self->number[stream] = n;
-	atomic_store_explicit(&board->published[gt__hook_m - gt_shm_m(&memory, 0)][stream], n, memory_order_release);
+	if (at) {
+		if (cells > 1)
+			gt__hook_store(at, 0, cells << 1);
+		gt__hook_store(at, 1, n << 1 | stream | (mix(n ^ stream) >> (64 - CHECK_BITS)) << (64 - CHECK_BITS));
+		for (unsigned int i = 2; i < cells * 2; i++)
+			gt__hook_store(at, i, mix(n * 8 + i));
+		gt__hook_commit(at, GT_WORD0(gt__hook_clock(), cells, cells), cells * GT_CELL_BYTES);
+		self->number[stream] = n;
+	}
+	GT__SIGNAL_ORDER();
+	self->depth--;
+	GT__SIGNAL_ORDER();
+	if (at && self->depth == 0)
+		for (int i = 0; i < STREAM_COUNT; i++)
+			atomic_store_explicit(&board->published[gt__hook_m - gt_shm_m(&memory, 0)][i], self->number[i],
+				memory_order_release);
 }
 
 static void on_signal(int number)
