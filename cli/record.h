@@ -3,6 +3,7 @@
 #define GT_CLI_RECORD_H
 
 #include "agent/agent.h"
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/resolver.h"
 #include "format/wire/writer.h"
@@ -33,15 +34,14 @@ struct gt_recording {
 	const struct gt_golayout *layout; /* NULL: a libtrace program */
 	uint8_t wait_reasons[256];
 
-	struct gt_shm *shm;
-	int shm_fd;
+	struct gt_memory memory;
 	struct gt_collector *collector;
 	struct gt_writer *writer;       /* stream; NULL in flight */
 	struct gt_agent_result agent;
 	pid_t pid;
 
-	uint64_t start_ticks;
-	int64_t start_realtime_ns, start_monotonic_ns;
+	struct gt_clock_pair start;
+	int64_t start_realtime_ns;
 	unsigned int snapshots;
 	struct gt_error failure;        /* the writer's, told at the end */
 	bool failed;

@@ -1,8 +1,7 @@
 /* collector.c - streaming: sealed blocks to a file, and the state that both forms share. */
 #include "libtrace/collector_internal.h"
 
-#include "libtrace/exchange.h"
-#include "libtrace/shm_create.h"
+#include "libtrace/refill.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,19 +27,9 @@ struct gt__m_state *gt__collector_m(struct gt_collector *c, uint32_t m)
 	return &(*chunk)[m % GT__CHUNK_MS];
 }
 
-static struct gt_m *shared_m(struct gt_collector *c, uint32_t m)
-{
-	return (struct gt_m *)((char *)c->shm + c->ms_offset) + m;
-}
-
-static struct gt_block *shared_block(struct gt_collector *c, uint32_t block)
-{
-	return (struct gt_block *)((char *)c->shm + c->blocks_offset) + block;
-}
-
 /* ---- names: whatever an event refers to is written before it ---- */
 
-static int name_pc(struct gt_collector *c, struct gt_writer *writer, uint64_t pc)
+int gt__collector_pc(struct gt_collector *c, struct gt_writer *writer, uint64_t pc)
 {
 	struct gt_resolved resolved[GT__LINES_MAX];
 	struct gt_writer_line lines[GT__LINES_MAX];
@@ -61,23 +50,23 @@ static int name_pc(struct gt_collector *c, struct gt_writer *writer, uint64_t pc
 static int name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t id)
 {
 	uint64_t pcs[GT_STACK_FRAMES_MAX];
-	struct gt_stack_slot *slots = (struct gt_stack_slot *)((char *)c->shm + c->stacks_offset);
-	const _Atomic uint32_t *arena = (const _Atomic uint32_t *)((char *)c->shm + c->arena_offset);
+	struct gt_stack_slot *slots = (struct gt_stack_slot *)((char *)c->memory->shm + c->memory->stacks_offset);
+	const _Atomic uint32_t *arena = (const _Atomic uint32_t *)((char *)c->memory->shm + c->memory->arena_offset);
 	uint32_t at, count;
 	int ret;
 
-	if (!id || id >= c->stack_slot_count || gt_writer_has_stack(writer, id))
+	if (!id || id >= c->memory->stack_slot_count || gt_writer_has_stack(writer, id))
 		return 0;
 	at = atomic_load_explicit(&slots[id].arena, memory_order_acquire); /* [frames] pairs with [stack] */
-	if (!at || at >= c->arena_words)
+	if (!at || at >= c->memory->arena_words)
 		return 0;
 	count = atomic_load_explicit(&arena[at], memory_order_relaxed);
-	if (!count || count > GT_STACK_FRAMES_MAX || count > c->arena_words - at - 1)
+	if (!count || count > GT_STACK_FRAMES_MAX || count > c->memory->arena_words - at - 1)
 		return 0;
 	for (uint32_t i = 0; i < count; i++) {
 		/* A return address, told as an address inside the call. */
-		pcs[i] = c->text_base - c->slide + atomic_load_explicit(&arena[at + 1 + i], memory_order_relaxed) - 1;
-		ret = name_pc(c, writer, pcs[i]);
+		pcs[i] = c->memory->text_base + atomic_load_explicit(&arena[at + 1 + i], memory_order_relaxed) - 1;
+		ret = gt__collector_pc(c, writer, pcs[i]);
 		if (ret < 0)
 			return ret;
 	}
@@ -92,7 +81,7 @@ static int name_event(struct gt_collector *c, struct gt_writer *writer, struct g
 	for (unsigned int i = 0; i < spec->arg_count && ret >= 0; i++) {
 		if (spec->args[i].type == GT_ARG_PC && event->args[i]) {
 			event->args[i] -= c->slide;
-			ret = name_pc(c, writer, event->args[i]);
+			ret = gt__collector_pc(c, writer, event->args[i]);
 		} else if (spec->args[i].type == GT_ARG_STACK) {
 			ret = name_stack(c, writer, event->args[i]);
 		} else if (spec->args[i].type == GT_ARG_STR && event->args[i]) {
@@ -217,13 +206,13 @@ static int drain_cells(struct gt_collector *c, struct gt_writer *writer, uint32_
 
 static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, uint32_t number)
 {
-	struct gt_block *block = shared_block(c, number);
+	struct gt_block *block = gt_shm_block(c->memory, number);
 	uint64_t id = atomic_load_explicit(&block->id, memory_order_acquire);
 	uint64_t used = atomic_load_explicit(&block->used, memory_order_relaxed);
 	uint32_t m = GT_BLOCK_ID_M(id);
 	struct gt__m_state *state;
 
-	if (!id || m >= c->m_count || used > sizeof(block->cells)) {
+	if (!id || m >= c->memory->m_count || used > sizeof(block->cells)) {
 		c->totals.records_bad++;
 		return 0;
 	}
@@ -245,7 +234,7 @@ static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, uint32
 static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark,
 		      bool program_gone)
 {
-	struct gt_m *shared = shared_m(c, m);
+	struct gt_m *shared = gt_shm_m(c->memory, m);
 	uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
 	struct gt__m_state *state;
 	uint64_t own, done, seq, start;
@@ -270,9 +259,9 @@ static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t
 
 	own = atomic_load_explicit(&shared->own, memory_order_acquire); /* [own?] pairs with [own] */
 	number = GT_OWN_BLOCK(own);
-	if (GT_OWN_STATE(own) == GT_OWN_NONE || number >= c->block_count)
+	if (GT_OWN_STATE(own) == GT_OWN_NONE || number >= c->memory->block_count)
 		goto behind;
-	block = shared_block(c, number);
+	block = gt_shm_block(c->memory, number);
 	done = atomic_load_explicit(&shared->done, memory_order_acquire); /* [done?] pairs with [done] */
 	if (GT_BLOCK_ID_M(atomic_load_explicit(&block->id, memory_order_acquire)) != m)
 		goto behind;
@@ -311,25 +300,25 @@ static size_t drain_queue(struct gt_collector *c, struct gt_writer *writer)
 {
 	size_t taken = 0;
 
-	for (; taken < c->block_count; taken++) {
-		uint32_t number = gt__queue_take(c->shm, &c->shm->sealed);
+	for (; taken < c->memory->block_count; taken++) {
+		uint32_t number = gt_queue_take(&c->memory->exchange.sealed);
 		int ret;
 
-		if (number >= c->block_count)
+		if (number >= c->memory->block_count)
 			break;
 		ret = drain_sealed(c, writer, number);
 		if (ret < 0 && !c->failed)
 			c->failed = ret;
-		gt__queue_put(c->shm, &c->shm->free, number);
+		gt_queue_put(&c->memory->exchange, &c->memory->exchange.free, number);
 	}
 	return taken;
 }
 
 static uint32_t m_limit(const struct gt_collector *c)
 {
-	uint32_t limit = atomic_load_explicit(&c->shm->m_limit, memory_order_relaxed);
+	uint32_t limit = atomic_load_explicit(&c->memory->shm->m_limit, memory_order_relaxed);
 
-	return limit < c->m_count ? limit : c->m_count;
+	return limit < c->memory->m_count ? limit : c->memory->m_count;
 }
 
 int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t *blocks)
@@ -338,7 +327,7 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 	uint64_t watermark = begin - SKEW_TICKS;
 	size_t taken;
 
-	atomic_store_explicit(&c->shm->heartbeat, begin, memory_order_relaxed);
+	atomic_store_explicit(&c->memory->shm->heartbeat, begin, memory_order_relaxed);
 	taken = drain_queue(c, writer);
 	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
 		int ret = drain_open(c, writer, m, &watermark, false);
@@ -364,7 +353,7 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 	for (int pass = 0; pass < 2; pass++) {
 		drain_queue(c, writer);
 		for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
-			struct gt_m *shared = shared_m(c, m);
+			struct gt_m *shared = gt_shm_m(c->memory, m);
 			struct gt__m_state *state;
 			uint64_t lost;
 			int ret = drain_open(c, writer, m, &watermark, true);
@@ -389,36 +378,30 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 
 /* ---- life ---- */
 
-uint64_t gt__m_lost(const struct gt_m *m)
-{
-	return atomic_load_explicit(&m->lost, memory_order_relaxed) +
-	       atomic_load_explicit(&m->lost_nested, memory_order_relaxed);
-}
-
 /* New Ms find their line populated: ids far ahead of the highest seen are let in. */
 void gt__collector_grow(struct gt_collector *c)
 {
 	uint32_t limit = m_limit(c);
 
-	if (c->ms_seen + GT__MS_AHEAD > limit && limit < c->m_count)
-		gt_shm_grow_ms(c->shm, c->ms_seen + 2 * GT__MS_AHEAD);
+	if (c->ms_seen + GT__MS_AHEAD > limit && limit < c->memory->m_count)
+		gt_shm_grow_ms(c->memory, c->ms_seen + 2 * GT__MS_AHEAD, NULL);
 }
 
 int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
 {
-	const struct gt_string_slot *slots = (const struct gt_string_slot *)((char *)c->shm + c->strings_offset);
-	const char *bytes = (const char *)(slots + c->string_slot_count);
+	const struct gt_string_slot *slots = (const struct gt_string_slot *)((char *)c->memory->shm + c->memory->strings_offset);
+	const char *bytes = (const char *)(slots + c->memory->string_slot_count);
 	uint32_t at, length;
 	char copy[GT_STRING_BYTES_MAX];
 
-	if (*id >= c->string_slot_count) {
+	if (*id >= c->memory->string_slot_count) {
 		*id = 0;
 		return 0;
 	}
 	at = atomic_load_explicit(&slots[*id].at, memory_order_acquire); /* [bytes] pairs with [string] */
 	length = atomic_load_explicit(&slots[*id].length, memory_order_relaxed);
 	*id = 0;
-	if (!at || at >= c->string_bytes || length > c->string_bytes - at || length > sizeof(copy))
+	if (!at || at >= c->memory->string_bytes || length > c->memory->string_bytes - at || length > sizeof(copy))
 		return 0;
 	memcpy(copy, bytes + at, length);
 	*id = gt_writer_string(writer, copy, length);
@@ -428,27 +411,18 @@ int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint6
 int gt_collector_new(const struct gt_collector_config *config, struct gt_collector **out, struct gt_error *err)
 {
 	struct gt_collector *c = calloc(1, sizeof(*c));
-	const struct gt_shm *shm = config->shm;
 
 	if (!c)
 		return gt_fail(err, ENOMEM, "out of memory: collector");
 	c->config = *config;
-	c->shm = config->shm;
-	c->ms_offset = shm->ms_offset;
-	c->stacks_offset = shm->stacks_offset;
-	c->arena_offset = shm->arena_offset;
-	c->blocks_offset = shm->blocks_offset;
-	c->strings_offset = shm->strings_offset;
-	c->m_count = shm->m_count;
-	c->stack_slot_count = shm->stack_slot_count;
-	c->arena_words = shm->arena_words;
-	c->block_count = shm->block_count;
-	c->string_slot_count = shm->string_slot_count;
-	c->string_bytes = shm->string_bytes;
-	c->text_base = shm->text_base;
-	c->chunks = calloc(c->m_count / GT__CHUNK_MS + 1, sizeof(*c->chunks));
+	c->memory = config->memory;
+	c->chunks = calloc(c->memory->m_count / GT__CHUNK_MS + 1, sizeof(*c->chunks));
 	if (!c->chunks) {
 		free(c);
+		return gt_fail(err, ENOMEM, "out of memory: collector");
+	}
+	if (config->names_bytes_max && gt__names_start(c, config->names_bytes_max) < 0) {
+		gt_collector_free(c);
 		return gt_fail(err, ENOMEM, "out of memory: collector");
 	}
 	*out = c;
@@ -465,7 +439,7 @@ void gt_collector_free(struct gt_collector *c)
 {
 	if (!c)
 		return;
-	for (uint32_t i = 0; i <= c->m_count / GT__CHUNK_MS; i++)
+	for (uint32_t i = 0; i <= c->memory->m_count / GT__CHUNK_MS; i++)
 		free(c->chunks[i]);
 	free(c->chunks);
 	gt__names_free(c);
@@ -476,17 +450,17 @@ void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out
 {
 	*out = c->totals;
 	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
-		const struct gt_m *shared = shared_m(c, m);
+		const struct gt_m *shared = gt_shm_m(c->memory, m);
 
 		if (atomic_load_explicit(&shared->pos, memory_order_relaxed))
 			out->ms++;
 		out->lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
 		out->lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
 	}
-	out->lost_no_m = atomic_load_explicit(&c->shm->lost_no_m, memory_order_relaxed);
-	out->lost_big_g = atomic_load_explicit(&c->shm->lost_big_g, memory_order_relaxed);
-	out->lost_spill = atomic_load_explicit(&c->shm->lost_spill, memory_order_relaxed);
-	out->stacks_lost = atomic_load_explicit(&c->shm->stacks_lost, memory_order_relaxed);
+	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
+	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);
+	out->lost_spill = atomic_load_explicit(&c->memory->shm->lost_spill, memory_order_relaxed);
+	out->stacks_lost = atomic_load_explicit(&c->memory->shm->stacks_lost, memory_order_relaxed);
 	out->lost = out->lost_full + out->lost_nested + out->lost_no_m + out->lost_big_g + out->lost_spill +
 		    out->lost_in_flight;
 }

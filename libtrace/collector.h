@@ -17,7 +17,7 @@
 
 #include "base/error.h"
 #include "format/wire/writer.h"
-#include "libtrace/shm.h"
+#include "libtrace/shm_create.h"
 
 #include <sys/types.h>
 
@@ -33,8 +33,9 @@ struct gt_resolved {
 typedef size_t gt_resolve_fn(void *context, uint64_t pc, struct gt_resolved *lines, size_t lines_max);
 
 struct gt_collector_config {
-	struct gt_shm *shm;             /* the collector's own mapping */
+	struct gt_memory *memory;       /* the collector's own mapping; kept by the caller */
 	const uint8_t *wait_reasons;    /* 256 entries, or NULL: records hold enum gt_reason */
+	size_t names_bytes_max;         /* flight: memory for the names of goroutines; 0 = stream */
 	gt_resolve_fn *resolve;         /* may be NULL: no names */
 	void *resolve_context;
 };

@@ -3,6 +3,7 @@
 #define GT_LIBTRACE_COLLECTOR_INTERNAL_H
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "libtrace/collector.h"
 #include "libtrace/decode.h"
 
@@ -24,21 +25,38 @@ struct gt__m_state {
 	bool reclaimed;                 /* its last block was taken back */
 };
 
+/* Flight: goroutines that live, or ended within the window: their creation may be overwritten, their name is needed. */
+#define GT__NAME_NONE   UINT32_MAX
+struct gt__name {
+	uint64_t g;                     /* 0 = free: parent is the next free one then */
+	uint64_t parent;
+	uint64_t start_pc, site_pc;     /* as recorded, slide included */
+};
+struct gt__ended {
+	uint64_t g;
+	uint64_t ticks;
+};
+struct gt__names {
+	struct gt_map map;              /* g -> index into entries */
+	struct gt__name *entries;
+	struct gt__ended *ended;        /* ring of max */
+	uint64_t ended_first, ended_end;
+	uint32_t count, max, free;
+	uint64_t lost;
+};
+
 struct gt_collector {
 	struct gt_collector_config config;
-	struct gt_shm *shm;
-	/* sizes as they were when the memory was made: what stands in the memory now is not trusted */
-	uint64_t ms_offset, stacks_offset, arena_offset, blocks_offset;
-	uint32_t m_count, stack_slot_count, arena_words, block_count;
-	uint32_t string_slot_count, string_bytes;
-	uint64_t strings_offset;
-	uint64_t text_base;
+	struct gt_memory *memory;
 	uint64_t slide;
 	pid_t pid;
 	uint64_t watermark;
 
 	struct gt__m_state **chunks;    /* m_count / GT__CHUNK_MS pointers */
 	uint32_t ms_seen;               /* highest id seen + 1 */
+	struct gt__names names;
+	uint64_t follow_ticket;         /* next sealed block to look at */
+	bool followed;
 	int failed;                     /* first failure of the writer */
 	struct gt_event batch[GT__BATCH_MAX];
 	size_t batch_count;
@@ -50,9 +68,10 @@ int gt__record_at(const uint64_t *cells, size_t left, uint64_t t_open, struct gt
 void gt__batch_add(struct gt_collector *collector, struct gt__m_state *state, const struct gt_record *record);
 void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, uint64_t ticks, uint64_t count);
 int gt__batch_write(struct gt_collector *collector, struct gt_writer *writer, uint32_t m);
-uint64_t gt__m_lost(const struct gt_m *m);
 void gt__collector_grow(struct gt_collector *collector);
+int gt__names_start(struct gt_collector *collector, size_t bytes_max);
 void gt__names_free(struct gt_collector *collector);
+int gt__collector_pc(struct gt_collector *collector, struct gt_writer *writer, uint64_t pc);
 int gt__collector_string(struct gt_collector *collector, struct gt_writer *writer, uint64_t *id);
 
 #endif

@@ -15,7 +15,7 @@ struct gt_model_g {
 	uint64_t g;
 	uint8_t state;                  /* enum gt_state; NONE = unknown (the chain is broken here, by a loss or the window's edge) */
 	uint8_t reason;                 /* of its wait or yield */
-	uint64_t m;                     /* valid when running or in a syscall */
+	uint64_t m;                     /* where it runs or is in a syscall; else where it last was */
 	uint64_t p;                     /* id + 1; 0 none */
 	uint64_t by;                    /* who woke it last (while runnable) */
 	int64_t since_ns;               /* begin of the state */
@@ -48,15 +48,20 @@ enum gt_model_fit {
 	GT_FIT_P_TAKEN,         /* the P is held by an M that did not give it up */
 	GT_FIT_NO_P,            /* a goroutine starts to run without a P */
 	GT_FIT_NOT_HERE,        /* the goroutine is on another M */
+	GT_FIT_COUNT
 };
 enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_event *event);
 /* A sentence on why not, into @text. */
 void gt_model_explain(const struct gt_model *model, const struct gt_event *event, enum gt_model_fit fit, char *text, size_t size);
 
+/* Since when that has stood which the misfitting @event contradicts: a loss in between explains it. INT64_MIN: ever. */
+int64_t gt_model_fit_since(const struct gt_model *model, const struct gt_event *event, enum gt_model_fit fit);
+
 /* Applies the event, fitting or not: afterwards its new state holds. */
 void gt_model_apply(struct gt_model *model, const struct gt_event *event);
 
-/* NULL when not known (any more). Pointers are valid until the next apply. */
+/* An unknown goroutine is one that never lived, has ended, or was never seen (a window's): who calls fits knows which.
+ * NULL when not known (any more). Pointers are valid until the next apply. */
 struct gt_model_g *gt_model_goroutine(const struct gt_model *model, uint64_t g);
 struct gt_model_m *gt_model_thread(const struct gt_model *model, uint64_t m);
 struct gt_model_p *gt_model_slot(const struct gt_model *model, uint64_t p);

@@ -33,7 +33,7 @@ int gt_trace_scan(struct gt_trace *trace);
 
 /* Tables, as far as read. Absent: NULL or 0. */
 const char *gt_trace_meta(const struct gt_trace *trace, const char *key);
-const char *gt_trace_string(const struct gt_trace *trace, uint64_t id);        /* NUL-ended, UTF-8; "" for 0; NULL unknown */
+const char *gt_trace_string(const struct gt_trace *trace, uint64_t id); /* NUL-ended, UTF-8; "" for 0; NULL unknown */
 
 struct gt_trace_line {
 	const char *function;
@@ -42,7 +42,7 @@ struct gt_trace_line {
 };
 struct gt_trace_pc {
 	uint64_t pc;
-	uint32_t count;                         /* lines, innermost first; 0 = nothing known */
+	uint32_t count; /* lines, innermost first; 0 = nothing known */
 	const struct gt_trace_line *lines;
 };
 const struct gt_trace_pc *gt_trace_pc(const struct gt_trace *trace, uint64_t pc);
@@ -51,7 +51,7 @@ const char *gt_trace_function(const struct gt_trace *trace, uint64_t pc);
 
 struct gt_trace_stack {
 	uint32_t count;
-	const uint64_t *pcs;                    /* innermost first */
+	const uint64_t *pcs; /* innermost first */
 };
 const struct gt_trace_stack *gt_trace_stack(const struct gt_trace *trace, uint64_t id);
 
@@ -77,26 +77,26 @@ bool gt_trace_losses(const struct gt_trace *trace, size_t *at, const char **what
 
 struct gt_trace_info {
 	uint64_t file_bytes;
-	uint64_t frames;                /* whole ones */
-	uint64_t events;                /* from the frame headers */
+	uint64_t frames; /* whole ones */
+	uint64_t events; /* from the frame headers */
 	uint64_t raw_bytes;
-	int64_t span_ns;                /* first to last event, when an index tells; else to the last clock pair */
+	int64_t span_ns; /* first to last event, when an index tells; else to the last clock pair */
 	int64_t start_realtime_ns;
 	int64_t start_monotonic_ns;
 	double ticks_per_second;
 	uint16_t version_major, version_minor;
 	bool window;
-	bool cut;                       /* no index: the writer never came to its end */
+	bool cut; /* no index: the writer never came to its end */
 };
 void gt_trace_info(const struct gt_trace *trace, struct gt_trace_info *out);
 
 struct gt_trace_damage {
-	uint64_t frames_bad;            /* checksum, unpacking, lengths */
+	uint64_t frames_bad; /* checksum, unpacking, lengths */
 	uint64_t records_bad;
-	uint64_t events_lost;           /* sum of Lost events and LOSS totals so far */
-	uint64_t order_repaired;        /* inversions within the clock's skew, put right */
-	uint64_t order_broken;          /* events that fit nowhere: given at their own time */
-	char first[256];                /* the first damage in words, "" when none */
+	uint64_t events_lost;    /* sum of Lost events and LOSS totals so far */
+	uint64_t order_repaired; /* inversions within the clock's skew, put right */
+	uint64_t order_broken;   /* events that fit nowhere: given at their own time */
+	char first[256];         /* the first damage in words, "" when none */
 };
 void gt_trace_damage(const struct gt_trace *trace, struct gt_trace_damage *out);
 

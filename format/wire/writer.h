@@ -4,8 +4,18 @@
  *   gt_writer_open -> (meta | string | pc | stack | thread | goroutine | events | watermark)* -> gt_writer_close
  *
  * The file grows as NAME.partial and takes its final name in gt_writer_close: a file under the final name is
- * whole. Frames of GT_WRITER_FRAME_BYTES are compressed here and written by io_uring while the next one fills;
- * where io_uring is not allowed, write() is used and gt_writer_uses_uring tells so.
+ * whole. NAME.partial is locked (flock): one of a dead writer is replaced, one of a living writer is an error.
+ * A pipe, a device, /dev/stdout and /dev/fd/N are written in place; a broken pipe is an error, never a SIGPIPE.
+ *
+ * Frames of GT_WRITER_FRAME_BYTES are compressed here, or by a thread of the writer's own, and written by
+ * io_uring while the next one fills; where io_uring is not allowed, write() is used and gt_writer_uses_uring
+ * tells so.
+ *
+ * What survives: the death of this process at any instant leaves NAME.partial with every frame that the kernel
+ * has taken. The death of the machine may cost what the kernel had not yet brought to the disk, the whole file
+ * included: a trace is not worth the wait of an fsync, unless config.sync asks for it.
+ *
+ * Memory: about 11 MiB, 40 bytes a frame up to 5 MiB, and what names need: nothing grows with the events.
  * One thread at a time. After a failure (disk full...) every call returns the same error and does nothing.
  */
 #ifndef GT_FORMAT_WRITER_H
@@ -25,7 +35,15 @@ struct gt_writer_config {
 	int64_t start_monotonic_ns;
 	int compression_level;          /* zstd; 0 = the default (1) */
 	bool no_uring;                  /* force write() */
+	bool worker;                    /* compress and write on a thread of the writer's own (all signals blocked in it) */
+	bool sync;                      /* in close: fdatasync before the rename, fsync of the directory after it */
 };
+
+/* Longer texts are cut there, at a character's end; stacks and inlined calls keep their innermost part. */
+#define GT_WRITER_FRAME_BYTES   (1 << 20)
+#define GT_WRITER_TEXT_BYTES_MAX 65535
+#define GT_WRITER_STACK_PCS_MAX 1024
+#define GT_WRITER_PC_LINES_MAX  256
 
 int gt_writer_open(const struct gt_writer_config *config, struct gt_writer **out, struct gt_error *err);
 
@@ -54,7 +72,8 @@ int gt_writer_stack(struct gt_writer *writer, uint64_t id, const uint64_t *pcs, 
 /*
  * Events of one M, in its order. begin, event..., end; tables may not be written between begin and end
  * (write what an event needs before begin). Ticks may go back (a nested hook): the writer takes care.
- * @args holds as many as events.def says for the kind.
+ * @args holds as many as events.def says for the kind; -EINVAL when it has none such (the writer goes on).
+ * Errors of the disk may show at any later call.
  */
 int gt_writer_events_begin(struct gt_writer *writer, uint64_t m, uint64_t base_ticks);
 int gt_writer_event(struct gt_writer *writer, enum gt_event_kind kind, uint64_t ticks, const uint64_t *args);
@@ -63,8 +82,8 @@ int gt_writer_events_end(struct gt_writer *writer);
 /* No later event is older than @ticks. Frames carry the newest watermark given before they were closed. */
 void gt_writer_watermark(struct gt_writer *writer, uint64_t ticks);
 
-/* Closes the current frame and hands it to the disk, whatever its size (so that a cut file holds it). The clock
- * pair goes into frame headers from here on. */
+/* Closes the current frame and hands it to the disk, whatever its size (so that a cut file holds it); without
+ * records there is none. The clock pair goes into frame headers from here on. Not between begin and end. */
 int gt_writer_flush(struct gt_writer *writer, uint64_t ticks, int64_t monotonic_ns);
 
 struct gt_writer_totals {
@@ -74,6 +93,9 @@ struct gt_writer_totals {
 };
 void gt_writer_totals(const struct gt_writer *writer, struct gt_writer_totals *out);
 bool gt_writer_uses_uring(const struct gt_writer *writer);
+
+/* 0, or the -errno that every call returns by now, and its line in @err (may be NULL): gt_writer_close gives it too. */
+int gt_writer_failure(const struct gt_writer *writer, struct gt_error *err);
 
 /* Index, trailer, rename to the final name; frees @writer in any case. On failure NAME.partial stays when it
  * holds whole frames (the error says so), else it is removed. */

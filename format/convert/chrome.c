@@ -1,0 +1,881 @@
+/* chrome.c - rows, names, arrows, counters and marks as lines of Chrome's trace event JSON. */
+#include "format/convert/chrome.h"
+#include "format/convert/json.h"
+#include "format/convert/rows.h"
+#include "format/convert/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PID_SLOTS = 1,
+	PID_GOROUTINES = 2,
+	PID_REGIONS = 4,
+	PID_TASKS = 5,
+	PID_OWN_MAX = 9, /* real pids up to here are moved out of the way */
+};
+#define PID_REAL_MAX    (UINT64_C(1) << 22) /* Linux gives no higher one */
+#define RECORD_ROOM     GT_SINK_RECORD_MAX  /* no line without a stack is longer */
+#define REGION_DEPTH    256
+#define TASKS_MAX       (1u << 20)
+#define PROGRESS_EVENTS (1u << 16)
+
+/* What stands between a slice's tid and its time: the name, perhaps a colour. Copied whole, so of a fixed size. */
+struct piece {
+	char text[120];
+	size_t size;
+};
+
+struct region {
+	uint64_t name;
+	uint64_t task;
+	int64_t since_ns;
+};
+
+struct regions {
+	uint32_t count;
+	uint32_t room;
+	uint32_t skipped; /* open ones beyond REGION_DEPTH */
+	struct region open[];
+};
+
+struct task {
+	uint64_t id;
+	uint64_t name;
+};
+
+struct chrome {
+	struct gt_trace *trace;
+	struct gt_sink *sink;
+	unsigned int parts;
+	uint64_t thread_pid;
+	char thread_head[48]; /* ,\n{"ph":"X","pid":PID,"tid": for M rows */
+	size_t thread_head_size;
+	uint32_t tid_next; /* of ids that do not fit */
+	struct gt__rows rows;
+	struct gt__texts texts;
+	struct gt__map tasks;
+	struct gt_convert_totals totals;
+	int64_t counter_step_ns;
+	int64_t counter_due_ns;
+	uint64_t shown[GT_STATE_COUNT]; /* counters as last written */
+	uint64_t shown_slots;
+	bool regions_named, tasks_named;
+	bool failed; /* no memory */
+	struct piece running, syscall;
+	struct piece runnable[GT_REASON_COUNT], waiting[GT_REASON_COUNT];
+};
+
+/* ---- pieces of a record ---- */
+
+static char *begin(struct chrome *chrome)
+{
+	chrome->totals.records++;
+	return gt_sink_room(chrome->sink, RECORD_ROOM);
+}
+
+static char *put_text(char *to, const struct gt__text *text)
+{
+	memcpy(to, text->bytes, text->size);
+	return to + text->size;
+}
+
+/* G7 main.worker */
+static char *put_goroutine(char *to, uint64_t g, const struct gt__text *name)
+{
+	*to = 'G';
+	to = gt_json_u64(to + 1, g);
+	if (name) {
+		*to++ = ' ';
+		to = put_text(to, name);
+	}
+	return to;
+}
+
+static char *put_times(char *to, int64_t since_ns, int64_t end_ns)
+{
+	to = gt_json_time(to, (uint64_t)since_ns);
+	to = GT_JSON_PUT(to, ",\"dur\":");
+	return gt_json_time(to, (uint64_t)(end_ns - since_ns));
+}
+
+/* A text of any length: the record goes on at the place returned. */
+static char *put_long(struct chrome *chrome, char *to, const struct gt__text *text)
+{
+	chrome->sink->at = to;
+	gt_sink_write(chrome->sink, text->bytes, text->size);
+	return gt_sink_room(chrome->sink, RECORD_ROOM);
+}
+
+static char *put_key(char *to, const char *key, bool *first)
+{
+	size_t size = strlen(key);
+
+	if (*first)
+		to = GT_JSON_PUT(to, ",\"args\":{\"");
+	else
+		to = GT_JSON_PUT(to, ",\"");
+	*first = false;
+	memcpy(to, key, size);
+	return GT_JSON_PUT(to + size, "\":");
+}
+
+static char *end_args(char *to, bool first)
+{
+	return first ? GT_JSON_PUT(to, "}") : GT_JSON_PUT(to, "}}");
+}
+
+static char *put_cut(char *to, bool *first)
+{
+	to = put_key(to, "lost", first);
+	return GT_JSON_PUT(to, "\"events are missing here: when this ended is not known\"");
+}
+
+/* ---- names of rows ---- */
+
+static void put_process(struct chrome *chrome, uint64_t pid, const char *name, unsigned int order)
+{
+	struct gt__text *text = gt__text_new(name, GT__NAME_BYTES_MAX);
+	char *to = begin(chrome);
+
+	to = GT_JSON_PUT(to, ",\n{\"ph\":\"M\",\"pid\":");
+	to = gt_json_u64(to, pid);
+	to = GT_JSON_PUT(to, ",\"name\":\"process_name\",\"args\":{\"name\":\"");
+	if (text)
+		to = put_text(to, text);
+	to = GT_JSON_PUT(to, "\"}},\n{\"ph\":\"M\",\"pid\":");
+	to = gt_json_u64(to, pid);
+	to = GT_JSON_PUT(to, ",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":");
+	to = gt_json_u64(to, order);
+	to = GT_JSON_PUT(to, "}}");
+	chrome->sink->at = to;
+	chrome->totals.records++;
+	free(text);
+}
+
+static char *put_row_name(char *to, uint64_t pid, uint64_t tid)
+{
+	to = GT_JSON_PUT(to, ",\n{\"ph\":\"M\",\"pid\":");
+	to = gt_json_u64(to, pid);
+	to = GT_JSON_PUT(to, ",\"tid\":");
+	to = gt_json_u64(to, tid);
+	return GT_JSON_PUT(to, ",\"name\":\"thread_name\",\"args\":{\"name\":\"");
+}
+
+static char *end_row_name(struct chrome *chrome, char *to, uint64_t pid, uint64_t tid, uint64_t order)
+{
+	to = GT_JSON_PUT(to, "\"}},\n{\"ph\":\"M\",\"pid\":");
+	to = gt_json_u64(to, pid);
+	to = GT_JSON_PUT(to, ",\"tid\":");
+	to = gt_json_u64(to, tid);
+	to = GT_JSON_PUT(to, ",\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":");
+	/* A viewer may hold it in 32 bits with a sign. */
+	to = gt_json_u64(to, order < INT32_MAX ? order : INT32_MAX);
+	chrome->totals.records++;
+	return GT_JSON_PUT(to, "}}");
+}
+
+/* A number of 32 bits for an id of 64: itself where it can, else one of the upper quarter. */
+static uint32_t number_for(struct chrome *chrome, uint64_t id)
+{
+	uint32_t number;
+
+	if (id < GT_CHROME_TID_FREE)
+		return (uint32_t)id;
+	number = chrome->tid_next;
+	chrome->tid_next = number == UINT32_MAX ? GT_CHROME_TID_FREE : number + 1;
+	return number;
+}
+
+static void name_goroutine(struct chrome *chrome, struct gt__row *row)
+{
+	const struct gt_trace_goroutine *known = NULL;
+	char *to;
+
+	if (!row->start_pc)
+		known = gt_trace_goroutine(chrome->trace, row->id);
+	if (known)
+		row->start_pc = known->start_pc;
+	row->label = gt__texts_name(&chrome->texts, row->start_pc);
+	if (!row->number)
+		row->number = number_for(chrome, row->id);
+	to = put_row_name(begin(chrome), PID_GOROUTINES, row->number);
+	to = put_goroutine(to, row->id, row->label);
+	chrome->sink->at = end_row_name(chrome, to, PID_GOROUTINES, row->number, row->number);
+}
+
+static void name_slot(struct chrome *chrome, struct gt__row *row)
+{
+	char *to = put_row_name(begin(chrome), PID_SLOTS, row->id);
+
+	row->number = (uint32_t)row->id;
+	*to++ = 'P';
+	to = gt_json_u64(to, row->id - 1);
+	chrome->sink->at = end_row_name(chrome, to, PID_SLOTS, row->id, row->id);
+}
+
+static void name_thread(struct chrome *chrome, struct gt__row *row)
+{
+	const struct gt_trace_thread *thread = gt_trace_thread(chrome->trace, row->id);
+	uint64_t tid = row->start_pc ? row->start_pc : thread ? thread->tid : 0;
+	uint32_t before = row->number;
+	struct gt__text *name = NULL;
+	char *to;
+
+	if (tid && tid <= PID_REAL_MAX)
+		row->number = (uint32_t)tid;
+	else if (!row->number)
+		row->number = (uint32_t)PID_REAL_MAX + 1 + (uint32_t)(row->id % (UINT32_C(1) << 30));
+	if (before == row->number)
+		return;
+	if (thread && thread->name && *thread->name)
+		name = gt__text_new(thread->name, GT__NAME_BYTES_MAX);
+	to = put_row_name(begin(chrome), chrome->thread_pid, row->number);
+	*to++ = 'M';
+	to = gt_json_u64(to, row->id);
+	if (name) {
+		*to++ = ' ';
+		to = put_text(to, name);
+	}
+	chrome->sink->at = end_row_name(chrome, to, chrome->thread_pid, row->number, row->id);
+	free(name);
+}
+
+static void on_row(void *user, struct gt__row *row)
+{
+	switch (row->kind) {
+	case GT_ROW_GOROUTINE:
+		name_goroutine(user, row);
+		break;
+	case GT_ROW_SLOT:
+		name_slot(user, row);
+		break;
+	default:
+		name_thread(user, row);
+		break;
+	}
+}
+
+/* ---- slices ---- */
+
+static void goroutine_slice(struct chrome *chrome, const struct gt__row *row, int64_t end_ns)
+{
+	const struct gt__slice *open = &row->open;
+	const struct gt__text *stack = NULL;
+	const struct piece *piece;
+	char *to = begin(chrome);
+	bool first = true;
+
+	switch (open->state) {
+	case GT_STATE_RUNNING:
+		piece = &chrome->running;
+		break;
+	case GT_STATE_RUNNABLE:
+		piece = &chrome->runnable[open->reason];
+		break;
+	case GT_STATE_SYSCALL:
+		piece = &chrome->syscall;
+		break;
+	default:
+		piece = &chrome->waiting[open->reason];
+		break;
+	}
+	to = GT_JSON_PUT(to, ",\n{\"ph\":\"X\",\"pid\":2,\"tid\":");
+	to = gt_json_u64(to, row->number);
+	memcpy(to, piece->text, sizeof(piece->text));
+	to = put_times(to + piece->size, open->since_ns, end_ns);
+	if (open->link && (chrome->parts & GT_CONVERT_LINKS)) {
+		to = GT_JSON_PUT(to, ",\"bind_id\":");
+		to = gt_json_hex(to, open->link);
+		to = GT_JSON_PUT(to, ",\"flow_in\":true");
+	}
+	if (open->state == GT_STATE_RUNNING && (chrome->parts & GT_CONVERT_PLACES)) {
+		if (open->p) {
+			to = put_key(to, "P", &first);
+			to = gt_json_u64(to, open->p - 1);
+		}
+		to = put_key(to, "M", &first);
+		to = gt_json_u64(to, open->m);
+	}
+	if (open->cut)
+		to = put_cut(to, &first);
+	if (open->stack && (chrome->parts & GT_CONVERT_STACKS))
+		stack = gt__texts_stack(&chrome->texts, open->stack);
+	if (stack) {
+		to = put_key(to, "stack", &first);
+		*to++ = '"';
+		to = put_long(chrome, to, stack);
+		*to++ = '"';
+	}
+	chrome->sink->at = end_args(to, first);
+}
+
+static void slot_slice(struct chrome *chrome, const struct gt__row *row, int64_t end_ns)
+{
+	const struct gt__slice *open = &row->open;
+	char *to = begin(chrome);
+	bool first = true;
+
+	to = GT_JSON_PUT(to, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":");
+	to = gt_json_u64(to, row->number);
+	to = GT_JSON_PUT(to, ",\"name\":\"");
+	if (open->state == GT_STATE_SYSCALL)
+		to = GT_JSON_PUT(to, "syscall ");
+	to = put_goroutine(to, open->g, open->label);
+	to = GT_JSON_PUT(to, "\",\"ts\":");
+	to = put_times(to, open->since_ns, end_ns);
+	if (open->cut)
+		to = put_cut(to, &first);
+	chrome->sink->at = end_args(to, first);
+}
+
+static void thread_slice(struct chrome *chrome, const struct gt__row *row, int64_t end_ns)
+{
+	const struct gt__slice *open = &row->open;
+	char *to = begin(chrome);
+	bool first = true;
+
+	memcpy(to, chrome->thread_head, sizeof(chrome->thread_head));
+	to = gt_json_u64(to + chrome->thread_head_size, row->number);
+	to = GT_JSON_PUT(to, ",\"name\":\"");
+	if (open->state == GT_STATE_SYSCALL) {
+		to = GT_JSON_PUT(to, "syscall ");
+	} else if (open->p) {
+		*to = 'P';
+		to = gt_json_u64(to + 1, open->p - 1);
+		*to++ = ' ';
+	}
+	to = put_goroutine(to, open->g, NULL);
+	to = GT_JSON_PUT(to, "\",\"ts\":");
+	to = put_times(to, open->since_ns, end_ns);
+	if (open->cut)
+		to = put_cut(to, &first);
+	chrome->sink->at = end_args(to, first);
+}
+
+static void on_slice(void *user, const struct gt__row *row, int64_t end_ns)
+{
+	struct chrome *chrome = user;
+
+	chrome->totals.slices++;
+	switch (row->kind) {
+	case GT_ROW_GOROUTINE:
+		goroutine_slice(chrome, row, end_ns);
+		break;
+	case GT_ROW_SLOT:
+		slot_slice(chrome, row, end_ns);
+		break;
+	default:
+		thread_slice(chrome, row, end_ns);
+		break;
+	}
+}
+
+/*
+ * An arrow begins at a slice of no length in the waker's running slice: a viewer draws arrows from the end of the slice
+ * they leave, which is the right place here, and needs not guess which slice is meant. It stands 1 ns before the wake-up,
+ * as a viewer may take what begins at the same time in any order, and refuses an arrow whose end comes first.
+ */
+static bool on_link(void *user, const struct gt__row *from, const struct gt__row *to_row, enum gt__link_kind kind,
+	uint64_t link, int64_t now_ns, uint64_t site_pc)
+{
+	struct chrome *chrome = user;
+	const struct gt__text *site = NULL;
+	bool first = true;
+	char *to;
+
+	if (!(chrome->parts & GT_CONVERT_LINKS) || from->open.since_ns >= now_ns)
+		return false;
+	if (site_pc && (chrome->parts & GT_CONVERT_STACKS))
+		site = gt__texts_pc(&chrome->texts, site_pc);
+	chrome->totals.links++;
+	to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"X\",\"pid\":2,\"tid\":");
+	to = gt_json_u64(to, from->number);
+	if (kind == GT_LINK_CREATE) {
+		to = GT_JSON_PUT(to, ",\"name\":\"go ");
+		to = put_goroutine(to, to_row->id, to_row->label);
+	} else {
+		to = GT_JSON_PUT(to, ",\"name\":\"wake ");
+		to = put_goroutine(to, to_row->id, NULL);
+	}
+	to = GT_JSON_PUT(to, "\",\"ts\":");
+	to = gt_json_time(to, (uint64_t)now_ns - 1);
+	to = GT_JSON_PUT(to, ",\"dur\":0,\"bind_id\":");
+	to = gt_json_hex(to, link);
+	to = GT_JSON_PUT(to, ",\"flow_out\":true");
+	if (site) {
+		to = put_key(to, "site", &first);
+		*to++ = '"';
+		to = put_long(chrome, to, site);
+		*to++ = '"';
+	}
+	chrome->sink->at = end_args(to, first);
+	return true;
+}
+
+/* ---- counters ---- */
+
+static void put_counters(struct chrome *chrome, int64_t time_ns)
+{
+	const uint64_t *counts = chrome->rows.counts;
+	char *to;
+
+	if (memcmp(chrome->shown, counts, sizeof(chrome->shown)) != 0) {
+		memcpy(chrome->shown, counts, sizeof(chrome->shown));
+		chrome->totals.counters++;
+		to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"C\",\"pid\":2,\"name\":\"goroutines\",\"ts\":");
+		to = gt_json_time(to, (uint64_t)time_ns);
+		to = GT_JSON_PUT(to, ",\"args\":{\"running\":");
+		to = gt_json_u64(to, counts[GT_STATE_RUNNING]);
+		to = GT_JSON_PUT(to, ",\"runnable\":");
+		to = gt_json_u64(to, counts[GT_STATE_RUNNABLE]);
+		to = GT_JSON_PUT(to, ",\"waiting\":");
+		to = gt_json_u64(to, counts[GT_STATE_WAITING]);
+		to = GT_JSON_PUT(to, ",\"syscall\":");
+		to = gt_json_u64(to, counts[GT_STATE_SYSCALL]);
+		chrome->sink->at = GT_JSON_PUT(to, "}}");
+	}
+	if (chrome->shown_slots != chrome->rows.slots_running) {
+		chrome->shown_slots = chrome->rows.slots_running;
+		chrome->totals.counters++;
+		to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"C\",\"pid\":1,\"name\":\"Ps\",\"ts\":");
+		to = gt_json_time(to, (uint64_t)time_ns);
+		to = GT_JSON_PUT(to, ",\"args\":{\"running\":");
+		to = gt_json_u64(to, chrome->shown_slots);
+		chrome->sink->at = GT_JSON_PUT(to, "}}");
+	}
+}
+
+/* Before an event at @next_ns: what held since the last one, unless more comes at the same time or too soon. */
+static void counters_until(struct chrome *chrome, int64_t next_ns)
+{
+	int64_t now_ns = chrome->rows.now_ns;
+
+	if (next_ns <= now_ns || now_ns < chrome->counter_due_ns)
+		return;
+	put_counters(chrome, now_ns);
+	chrome->counter_due_ns = now_ns + chrome->counter_step_ns;
+}
+
+/* ---- a user's marks ---- */
+
+static void put_region(struct chrome *chrome, const struct gt__row *row, const struct region *region, int64_t end_ns)
+{
+	const struct gt__text *name = gt__texts_string(&chrome->texts, region->name);
+	bool first = true;
+	char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"X\",\"pid\":4,\"tid\":");
+
+	to = gt_json_u64(to, row->number);
+	to = GT_JSON_PUT(to, ",\"name\":\"");
+	to = name ? put_text(to, name) : GT_JSON_PUT(to, "region");
+	to = GT_JSON_PUT(to, "\",\"ts\":");
+	to = put_times(to, region->since_ns, end_ns);
+	if (region->task) {
+		to = put_key(to, "task", &first);
+		to = gt_json_hex(to, region->task);
+	}
+	chrome->sink->at = end_args(to, first);
+}
+
+static void region_begin(struct chrome *chrome, struct gt__row *row, uint64_t task, uint64_t name)
+{
+	struct regions *regions = row->user;
+	char *to;
+
+	if (!chrome->regions_named) {
+		chrome->regions_named = true;
+		put_process(chrome, PID_REGIONS, "REGIONS", 3);
+	}
+	if (!regions || regions->count == regions->room) {
+		uint32_t room = regions ? regions->room * 2 : 4;
+		bool fresh = !regions;
+
+		if (room > REGION_DEPTH) {
+			regions->skipped++;
+			return;
+		}
+		regions = realloc(regions, sizeof(*regions) + room * sizeof(*regions->open));
+		if (!regions) {
+			chrome->failed = true;
+			return;
+		}
+		if (fresh) {
+			regions->count = regions->skipped = 0;
+			to = put_row_name(begin(chrome), PID_REGIONS, row->number);
+			to = put_goroutine(to, row->id, row->label);
+			chrome->sink->at = end_row_name(chrome, to, PID_REGIONS, row->number, row->number);
+		}
+		regions->room = room;
+		row->user = regions;
+	}
+	regions->open[regions->count++] = (struct region){.name = name, .task = task, .since_ns = chrome->rows.now_ns};
+}
+
+/* The innermost one ends. Its begin may lie before the window: then there is nothing to end. */
+static void region_end(struct chrome *chrome, struct gt__row *row)
+{
+	struct regions *regions = row->user;
+
+	if (!regions)
+		return;
+	if (regions->skipped)
+		regions->skipped--;
+	else if (regions->count)
+		put_region(chrome, row, &regions->open[--regions->count], chrome->rows.now_ns);
+}
+
+static void on_gone(void *user, struct gt__row *row)
+{
+	struct chrome *chrome = user;
+	struct regions *regions = row->user;
+
+	if (!regions)
+		return;
+	while (regions->count)
+		put_region(chrome, row, &regions->open[--regions->count], chrome->rows.now_ns);
+	free(regions);
+	row->user = NULL;
+}
+
+static void put_task(struct chrome *chrome, char phase, const struct task *task, uint64_t parent)
+{
+	const struct gt__text *name = gt__texts_string(&chrome->texts, task->name);
+	char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"");
+	bool first = true;
+
+	*to++ = phase;
+	to = GT_JSON_PUT(to, "\",\"cat\":\"task\",\"id2\":{\"local\":");
+	to = gt_json_hex(to, task->id);
+	to = GT_JSON_PUT(to, "},\"pid\":5,\"tid\":1,\"name\":\"");
+	to = name && name->size ? put_text(to, name) : GT_JSON_PUT(to, "task");
+	to = GT_JSON_PUT(to, "\",\"ts\":");
+	to = gt_json_time(to, (uint64_t)chrome->rows.now_ns);
+	if (parent) {
+		to = put_key(to, "parent", &first);
+		to = gt_json_hex(to, parent);
+	}
+	chrome->sink->at = end_args(to, first);
+}
+
+static void task_begin(struct chrome *chrome, uint64_t id, uint64_t parent, uint64_t name)
+{
+	struct task *task;
+
+	if (gt__map_get(&chrome->tasks, id) || chrome->tasks.count >= TASKS_MAX)
+		return;
+	if (!chrome->tasks_named) {
+		chrome->tasks_named = true;
+		put_process(chrome, PID_TASKS, "TASKS", 4);
+	}
+	task = malloc(sizeof(*task));
+	if (!task || gt__map_put(&chrome->tasks, id, task) < 0) {
+		free(task);
+		chrome->failed = true;
+		return;
+	}
+	*task = (struct task){.id = id, .name = name};
+	put_task(chrome, 'b', task, parent);
+}
+
+static void task_end(struct chrome *chrome, uint64_t id)
+{
+	struct task *task = gt__map_get(&chrome->tasks, id);
+
+	if (!task)
+		return;
+	put_task(chrome, 'e', task, 0);
+	gt__map_remove(&chrome->tasks, id);
+	free(task);
+}
+
+static void put_log(struct chrome *chrome, const struct gt__row *row, const uint64_t *args)
+{
+	const struct gt__text *text = gt__texts_string(&chrome->texts, args[2]);
+	char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"i\",\"s\":\"t\",\"pid\":2,\"tid\":");
+	bool first = true;
+
+	to = gt_json_u64(to, row->number);
+	to = GT_JSON_PUT(to, ",\"name\":\"");
+	to = text && text->size ? put_text(to, text) : GT_JSON_PUT(to, "log");
+	to = GT_JSON_PUT(to, "\",\"ts\":");
+	to = gt_json_time(to, (uint64_t)chrome->rows.now_ns);
+	if (args[1]) {
+		to = put_key(to, "task", &first);
+		to = gt_json_hex(to, args[1]);
+	}
+	to = put_key(to, "value", &first);
+	*to++ = '"';
+	text = gt__texts_string(&chrome->texts, args[3]);
+	if (text)
+		to = put_text(to, text);
+	*to++ = '"';
+	chrome->sink->at = end_args(to, first);
+}
+
+static void on_mark(struct chrome *chrome, const struct gt_event *event)
+{
+	const uint64_t *args = event->args;
+	struct gt__row *row;
+
+	if (!(chrome->parts & GT_CONVERT_MARKS))
+		return;
+	if (event->kind == GT_EV_TASK_BEGIN) {
+		task_begin(chrome, args[1], args[2], args[3]);
+		return;
+	}
+	if (event->kind == GT_EV_TASK_END) {
+		task_end(chrome, args[1]);
+		return;
+	}
+	row = gt__rows_goroutine(&chrome->rows, args[0]);
+	if (!row)
+		return;
+	if (event->kind == GT_EV_REGION_BEGIN)
+		region_begin(chrome, row, args[1], args[2]);
+	else if (event->kind == GT_EV_REGION_END)
+		region_end(chrome, row);
+	else
+		put_log(chrome, row, args);
+}
+
+/* ---- what is missing ---- */
+
+/* A line over the whole height at @time_ns. */
+static void put_notice(struct chrome *chrome, int64_t time_ns, const char *name, const char *key, const char *value)
+{
+	struct gt__text *text = gt__text_new(value, 2 * GT__NAME_BYTES_MAX);
+	char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"i\",\"s\":\"g\",\"pid\":");
+
+	to = gt_json_u64(to, chrome->thread_pid);
+	to = GT_JSON_PUT(to, ",\"tid\":");
+	to = gt_json_u64(to, chrome->thread_pid);
+	to = GT_JSON_PUT(to, ",\"ts\":");
+	to = gt_json_time(to, (uint64_t)time_ns);
+	to = GT_JSON_PUT(to, ",\"name\":\"");
+	memcpy(to, name, strlen(name));
+	to = GT_JSON_PUT(to + strlen(name), "\",\"args\":{\"");
+	memcpy(to, key, strlen(key));
+	to = GT_JSON_PUT(to + strlen(key), "\":\"");
+	if (text)
+		to = put_text(to, text);
+	chrome->sink->at = GT_JSON_PUT(to, "\"}}");
+	free(text);
+}
+
+static void put_lost(struct chrome *chrome, const struct gt_event *event)
+{
+	char name[64], value[32];
+
+	snprintf(name, sizeof(name), "LOST %" PRIu64 " events", event->args[0]);
+	snprintf(value, sizeof(value), "M%" PRIu64, event->m);
+	put_notice(chrome, chrome->rows.now_ns, name, "on", value);
+}
+
+static void put_metas(struct chrome *chrome)
+{
+	const char *key, *value;
+	struct gt__text *text;
+	bool first = true;
+	size_t at = 0;
+	char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"i\",\"s\":\"g\",\"ts\":0,\"name\":\"gtrace\",\"pid\":");
+
+	to = gt_json_u64(to, chrome->thread_pid);
+	to = GT_JSON_PUT(to, ",\"tid\":");
+	to = gt_json_u64(to, chrome->thread_pid);
+	while (gt_trace_metas(chrome->trace, &at, &key, &value)) {
+		char plain[64];
+
+		/* Keys are the format's own words; others are made to look like them. */
+		snprintf(plain, sizeof(plain), "%s", key);
+		for (char *c = plain; *c; c++)
+			if (!(*c >= 'a' && *c <= 'z') && !(*c >= '0' && *c <= '9'))
+				*c = '_';
+		text = gt__text_new(value, 2 * GT__NAME_BYTES_MAX);
+		if (!text)
+			continue;
+		to = put_key(to, plain, &first);
+		*to++ = '"';
+		to = put_long(chrome, to, text);
+		*to++ = '"';
+		free(text);
+	}
+	chrome->sink->at = end_args(to, first);
+}
+
+static void put_damage(struct chrome *chrome)
+{
+	struct gt_trace_damage damage;
+	struct gt_trace_info info;
+	char labels[160] = "", line[512];
+	int64_t end_ns = chrome->rows.now_ns;
+	const char *what;
+	uint64_t count;
+	size_t at = 0;
+
+	gt_trace_damage(chrome->trace, &damage);
+	gt_trace_info(chrome->trace, &info);
+	while (gt_trace_losses(chrome->trace, &at, &what, &count)) {
+		snprintf(line, sizeof(line), "%" PRIu64 " %s", count, what);
+		put_notice(chrome, end_ns, "LOST in all", "what", line);
+	}
+	if (damage.frames_bad || damage.records_bad || damage.order_broken) {
+		snprintf(line, sizeof(line),
+			"%" PRIu64 " frames, %" PRIu64 " records, %" PRIu64 " events out of order; first: %s",
+			damage.frames_bad, damage.records_bad, damage.order_broken, damage.first);
+		put_notice(chrome, end_ns, "DAMAGED trace", "what", line);
+	}
+	if (info.cut)
+		put_notice(chrome, end_ns, "CUT trace", "what", "the file has no end: the recorder was killed");
+	if (damage.events_lost)
+		snprintf(labels, sizeof(labels), "%" PRIu64 " events lost", damage.events_lost);
+	if (damage.frames_bad || damage.records_bad || damage.order_broken || info.cut) {
+		size_t used = strlen(labels);
+
+		snprintf(labels + used, sizeof(labels) - used, "%s%s", used ? ", " : "", info.cut ? "cut" : "damaged");
+	}
+	if (labels[0]) {
+		char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"M\",\"pid\":");
+
+		to = gt_json_u64(to, chrome->thread_pid);
+		to = GT_JSON_PUT(to, ",\"name\":\"process_labels\",\"args\":{\"labels\":\"");
+		memcpy(to, labels, strlen(labels));
+		chrome->sink->at = GT_JSON_PUT(to + strlen(labels), "\"}}");
+	}
+}
+
+/* ---- begin, events, end ---- */
+
+static void set_piece(
+	const struct chrome *chrome, struct piece *piece, const char *state, const char *reason, const char *colour)
+{
+	bool coloured = chrome->parts & GT_CONVERT_COLOURS;
+	int size = snprintf(piece->text, sizeof(piece->text), ",\"name\":\"%s%s%s\"%s%s%s,\"ts\":", state,
+		reason ? ": " : "", reason ? reason : "", coloured ? ",\"cname\":\"thread_state_" : "",
+		coloured ? colour : "", coloured ? "\"" : "");
+
+	piece->size = size > 0 && (size_t)size < sizeof(piece->text) ? (size_t)size : 0;
+}
+
+static void set_pieces(struct chrome *chrome)
+{
+	set_piece(chrome, &chrome->running, "running", NULL, "running");
+	set_piece(chrome, &chrome->syscall, "syscall", NULL, "iowait");
+	for (unsigned int reason = 0; reason < GT_REASON_COUNT; reason++) {
+		const char *text = reason ? gt_reason_text(reason) : NULL;
+
+		set_piece(chrome, &chrome->runnable[reason], "runnable", text, "runnable");
+		set_piece(chrome, &chrome->waiting[reason], "waiting", text, "sleeping");
+	}
+}
+
+static void put_begin(struct chrome *chrome)
+{
+	const char *pid = gt_trace_meta(chrome->trace, "pid"), *program = gt_trace_meta(chrome->trace, "program");
+	const char *base = program ? strrchr(program, '/') : NULL;
+	unsigned long long real = pid ? strtoull(pid, NULL, 10) : 0;
+	char name[128], *first;
+	int size;
+
+	chrome->thread_pid = real > PID_OWN_MAX && real <= PID_REAL_MAX ? real : PID_REAL_MAX + 1 + real % PID_REAL_MAX;
+	size = snprintf(chrome->thread_head, sizeof(chrome->thread_head),
+		",\n{\"ph\":\"X\",\"pid\":%" PRIu64 ",\"tid\":", chrome->thread_pid);
+	chrome->thread_head_size = (size_t)size;
+	snprintf(name, sizeof(name), "THREADS %s", base ? base + 1 : program ? program : "");
+	/* The first record has no comma before it. */
+	first = gt_sink_room(chrome->sink, RECORD_ROOM);
+	put_process(chrome, PID_SLOTS, "PROCS", 1);
+	*first = '[';
+	put_process(chrome, PID_GOROUTINES, "GOROUTINES", 2);
+	put_process(chrome, chrome->thread_pid, name, 5);
+}
+
+static int put_events(struct chrome *chrome, const struct gt_convert_options *options)
+{
+	bool counters = chrome->parts & GT_CONVERT_COUNTERS;
+	struct gt_event event;
+
+	while (gt_trace_next(chrome->trace, &event) > 0) {
+		if (counters)
+			counters_until(chrome, event.time_ns);
+		if (gt__rows_event(&chrome->rows, &event) < 0 || chrome->failed)
+			return -ENOMEM;
+		if (event.kind >= GT_EV_TASK_BEGIN && event.kind <= GT_EV_LOG)
+			on_mark(chrome, &event);
+		else if (event.kind == GT_EV_LOST)
+			put_lost(chrome, &event);
+		if (++chrome->totals.events % PROGRESS_EVENTS == 0) {
+			if (options->progress)
+				options->progress(options->progress_user, chrome->rows.now_ns);
+			if (gt_sink_bad(chrome->sink))
+				return 0;
+		}
+	}
+	return 0;
+}
+
+static void put_end(struct chrome *chrome)
+{
+	struct task *task;
+	size_t at = 0;
+
+	if (chrome->parts & GT_CONVERT_COUNTERS)
+		put_counters(chrome, chrome->rows.now_ns);
+	gt__rows_finish(&chrome->rows);
+	while ((task = gt__map_each(&chrome->tasks, &at)))
+		put_task(chrome, 'e', task, 0);
+	put_metas(chrome);
+	put_damage(chrome);
+	gt_sink_write(chrome->sink, "\n]\n", 3);
+}
+
+static void chrome_free(struct chrome *chrome)
+{
+	struct task *task;
+	size_t at = 0;
+
+	while ((task = gt__map_each(&chrome->tasks, &at)))
+		free(task);
+	gt__map_free(&chrome->tasks);
+	gt__texts_free(&chrome->texts);
+	gt__rows_free(&chrome->rows);
+	free(chrome);
+}
+
+int gt_convert_chrome(
+	struct gt_trace *trace, struct gt_sink *sink, const struct gt_convert_options *options, struct gt_error *err)
+{
+	static const struct gt_convert_options everything = GT_CONVERT_OPTIONS_DEFAULT;
+	struct chrome *chrome = calloc(1, sizeof(*chrome));
+	struct gt__rows_user out = {chrome, on_row, on_slice, on_link, on_gone};
+	int ret;
+
+	if (!chrome)
+		return gt_fail(err, ENOMEM, "out of memory: %s", sink->name);
+	if (!options)
+		options = &everything;
+	chrome->trace = trace;
+	chrome->sink = sink;
+	chrome->parts = options->parts;
+	chrome->counter_step_ns = options->counter_step_ns > 0 ? options->counter_step_ns : 0;
+	chrome->tid_next = GT_CHROME_TID_FREE;
+	gt__rows_init(&chrome->rows, &out, 0);
+	gt__texts_init(&chrome->texts, trace);
+	set_pieces(chrome);
+
+	put_begin(chrome);
+	ret = put_events(chrome, options);
+	/* What was read until memory ran out is shown all the same. */
+	put_end(chrome);
+	if (ret < 0)
+		gt_fail(err, ENOMEM, "out of memory: %s: it ends at %" PRId64 " ms of the trace", sink->name,
+			chrome->rows.now_ns / 1000000);
+	else
+		ret = gt_sink_error(sink, err);
+	if (options->totals)
+		*options->totals = chrome->totals;
+	chrome_free(chrome);
+	return ret;
+}

@@ -1,0 +1,51 @@
+/*
+ * map.h - numbers to pointers: open addressing, for rows and cached texts.
+ *
+ * Key 0 is a key like any other. Removing keeps runs of probes whole by moving entries back, so a map in which
+ * a million goroutines come and go stays as small as the most that lived at once.
+ */
+#ifndef GT_FORMAT_MAP_H
+#define GT_FORMAT_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gt__map_slot {
+	uint64_t key;
+	void *value; /* NULL: free */
+};
+
+struct gt__map {
+	struct gt__map_slot *slots; /* NULL until the first put */
+	size_t count;
+	unsigned int bits; /* log2 of the number of slots */
+};
+
+/* Spreads ids that count up, and ids that are equal in their low bits. */
+static inline size_t gt__map_home(const struct gt__map *map, uint64_t key)
+{
+	return (size_t)((key ^ key >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - map->bits));
+}
+
+static inline void *gt__map_get(const struct gt__map *map, uint64_t key)
+{
+	size_t mask, i;
+
+	if (!map->slots)
+		return NULL;
+	mask = ((size_t)1 << map->bits) - 1;
+	for (i = gt__map_home(map, key); map->slots[i].value; i = (i + 1) & mask)
+		if (map->slots[i].key == key)
+			return map->slots[i].value;
+	return NULL;
+}
+
+/* @value is not NULL, @key is not in the map. 0 or -ENOMEM. */
+int gt__map_put(struct gt__map *map, uint64_t key, void *value);
+void gt__map_remove(struct gt__map *map, uint64_t key);
+/* @at starts at 0; NULL at the end. Nothing may be put or removed meanwhile. */
+void *gt__map_each(const struct gt__map *map, size_t *at);
+void gt__map_free(struct gt__map *map);
+
+#endif

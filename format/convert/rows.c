@@ -1,0 +1,553 @@
+/* rows.c - what each event opens and ends on the rows of its goroutine, P and M. */
+#include "format/convert/rows.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLAB_ROWS 256
+/* Room above any real machine; a file that claims more gets no row for it. */
+#define SLOT_MAX (UINT64_C(1) << 20)
+/* 146 years: times beyond it come from damage, and ns * 1000 no longer fits a viewer's arithmetic. */
+#define TIME_NS_MAX (INT64_C(1) << 62)
+
+struct slab {
+	struct slab *next;
+	struct gt__row rows[SLAB_ROWS];
+};
+
+/* ---- rows ---- */
+
+static struct gt__row *row_alloc(struct gt__rows *rows)
+{
+	struct gt__row *row = rows->spare;
+
+	if (row) {
+		rows->spare = row->user;
+		return row;
+	}
+	if (!rows->slab_left) {
+		struct slab *slab = malloc(sizeof(*slab));
+
+		if (!slab)
+			return NULL;
+		slab->next = rows->slabs;
+		rows->slabs = slab;
+		rows->slab_left = SLAB_ROWS;
+	}
+	return &((struct slab *)rows->slabs)->rows[--rows->slab_left];
+}
+
+/* All that can be known of a row that is first seen now. */
+static int64_t known_since(const struct gt__rows *rows)
+{
+	int64_t since = rows->loss_ns > rows->edge_ns ? rows->loss_ns : rows->edge_ns;
+
+	return since < rows->now_ns ? since : rows->now_ns;
+}
+
+static struct gt__row *row_new(struct gt__rows *rows, struct gt__map *map, enum gt__row_kind kind, uint64_t id)
+{
+	struct gt__row *row = row_alloc(rows);
+
+	if (!row)
+		return NULL;
+	*row = (struct gt__row){.kind = (uint8_t)kind, .id = id, .known_ns = known_since(rows)};
+	if (gt__map_put(map, id, row) < 0) {
+		row->user = rows->spare;
+		rows->spare = row;
+		return NULL;
+	}
+	return row;
+}
+
+static void row_remove(struct gt__rows *rows, struct gt__map *map, struct gt__row *row)
+{
+	rows->out.gone(rows->out.user, row);
+	gt__map_remove(map, row->id);
+	row->user = rows->spare;
+	rows->spare = row;
+}
+
+struct gt__row *gt__rows_goroutine(struct gt__rows *rows, uint64_t g)
+{
+	return gt__map_get(&rows->goroutines, g);
+}
+
+struct gt__row *gt__rows_thread(struct gt__rows *rows, uint64_t m)
+{
+	return gt__map_get(&rows->threads, m);
+}
+
+static struct gt__row *row_get(struct gt__rows *rows, struct gt__map *map, enum gt__row_kind kind, uint64_t id)
+{
+	struct gt__row *row = gt__map_get(map, id);
+
+	if (row)
+		return row;
+	row = row_new(rows, map, kind, id);
+	if (row)
+		rows->out.row(rows->out.user, row);
+	return row;
+}
+
+static struct gt__row *get_goroutine(struct gt__rows *rows, uint64_t g)
+{
+	return row_get(rows, &rows->goroutines, GT_ROW_GOROUTINE, g);
+}
+
+/* The event's M. A row is shown with its tid at once when the event tells it. */
+static struct gt__row *get_thread(struct gt__rows *rows, const struct gt_event *event)
+{
+	struct gt__row *row = gt__rows_thread(rows, event->m);
+
+	if (row)
+		return row;
+	row = row_new(rows, &rows->threads, GT_ROW_THREAD, event->m);
+	if (!row)
+		return NULL;
+	if (event->kind == GT_EV_M_START)
+		row->start_pc = event->args[0];
+	rows->out.row(rows->out.user, row);
+	return row;
+}
+
+/* ---- one slice ---- */
+
+static void end_slice(struct gt__rows *rows, struct gt__row *row, int64_t end_ns)
+{
+	struct gt__slice *open = &row->open;
+
+	if (end_ns < open->since_ns)
+		end_ns = open->since_ns;
+	if (row->known_ns < end_ns)
+		row->known_ns = end_ns;
+	if (!gt__slice_open(open))
+		return;
+	rows->out.slice(rows->out.user, row, end_ns);
+	if (row->kind == GT_ROW_GOROUTINE)
+		rows->counts[open->state]--;
+	else if (row->kind == GT_ROW_SLOT && open->state == GT_STATE_RUNNING)
+		rows->slots_running--;
+	open->state = GT_STATE_NONE;
+}
+
+/* The row has no open slice. */
+static void begin_slice(struct gt__rows *rows, struct gt__row *row, const struct gt__slice *slice)
+{
+	row->open = *slice;
+	if (!gt__slice_open(slice))
+		return;
+	if (row->kind == GT_ROW_GOROUTINE)
+		rows->counts[slice->state]++;
+	else if (row->kind == GT_ROW_SLOT && slice->state == GT_STATE_RUNNING)
+		rows->slots_running++;
+}
+
+static void goroutine_to(
+	struct gt__rows *rows, struct gt__row *row, enum gt_state state, uint64_t reason, uint64_t stack)
+{
+	end_slice(rows, row, rows->now_ns);
+	begin_slice(rows, row,
+		&(struct gt__slice){.since_ns = rows->now_ns,
+			.state = (uint8_t)state,
+			.reason = reason < GT_REASON_COUNT ? (uint8_t)reason : 0,
+			.stack = stack});
+}
+
+/* ---- Ms and Ps ---- */
+
+static struct gt__row *slot_of(struct gt__rows *rows, uint64_t p)
+{
+	return p ? gt__map_get(&rows->slots, p) : NULL;
+}
+
+/* Nobody holds the P any more. */
+static void release_slot(struct gt__rows *rows, struct gt__row *slot)
+{
+	end_slice(rows, slot, rows->now_ns);
+	if (slot->held) {
+		struct gt__row *holder = gt__map_get(&rows->threads, slot->held - 1);
+
+		if (holder && holder->held == slot->id)
+			holder->held = 0;
+		slot->held = 0;
+	}
+}
+
+/* @thread holds the P from now on. *out is NULL when there is none. */
+static int take_slot(struct gt__rows *rows, struct gt__row *thread, uint64_t p, struct gt__row **out)
+{
+	struct gt__row *slot;
+
+	*out = NULL;
+	if (!p || p > SLOT_MAX)
+		return 0;
+	slot = row_get(rows, &rows->slots, GT_ROW_SLOT, p);
+	if (!slot)
+		return -ENOMEM;
+	*out = slot;
+	if (thread->held == p && slot->held == thread->id + 1)
+		return 0;
+	release_slot(rows, slot);
+	if (thread->held) {
+		struct gt__row *before = slot_of(rows, thread->held);
+
+		if (before)
+			release_slot(rows, before);
+	}
+	slot->held = thread->id + 1;
+	thread->held = p;
+	return 0;
+}
+
+/* What @goroutine does on @thread and on the P (may be NULL), from now on. */
+static void occupy(struct gt__rows *rows, struct gt__row *goroutine, struct gt__row *thread, struct gt__row *slot,
+	enum gt_state state)
+{
+	struct gt__slice slice = {.since_ns = rows->now_ns,
+		.state = (uint8_t)state,
+		.g = goroutine->id,
+		.label = goroutine->label,
+		.m = thread->id,
+		.p = slot ? slot->id : 0};
+
+	end_slice(rows, thread, rows->now_ns);
+	begin_slice(rows, thread, &slice);
+	if (slot) {
+		end_slice(rows, slot, rows->now_ns);
+		begin_slice(rows, slot, &slice);
+	}
+	goroutine->open.m = thread->id;
+	goroutine->open.p = slice.p;
+}
+
+/* The goroutine is on no M and no P any more, since @end_ns. */
+static void vacate(struct gt__rows *rows, struct gt__row *goroutine, int64_t end_ns)
+{
+	struct gt__row *thread = gt__map_get(&rows->threads, goroutine->open.m);
+	struct gt__row *slot = slot_of(rows, goroutine->open.p);
+
+	if (thread && thread->open.g == goroutine->id)
+		end_slice(rows, thread, end_ns);
+	if (slot && slot->open.g == goroutine->id)
+		end_slice(rows, slot, end_ns);
+}
+
+static bool on_thread(unsigned int state)
+{
+	return state == GT_STATE_RUNNING || state == GT_STATE_SYSCALL;
+}
+
+/*
+ * The event tells that the goroutine was in @old until now (@thread: on which M, if on one). When that is not what is open,
+ * it is believed: from when the row was last known, or from the last loss, where the missing event may have been.
+ */
+static void believe(struct gt__rows *rows, struct gt__row *row, uint64_t old, struct gt__row *thread)
+{
+	int64_t from = row->known_ns;
+
+	if (row->open.state == old || !gt_state_known((unsigned int)old))
+		return;
+	if (gt__slice_open(&row->open)) {
+		from = rows->loss_ns > row->open.since_ns ? rows->loss_ns : rows->now_ns;
+		row->open.cut = true;
+		rows->cuts++;
+		if (on_thread(row->open.state))
+			vacate(rows, row, from);
+		end_slice(rows, row, from);
+	}
+	begin_slice(rows, row, &(struct gt__slice){.since_ns = from, .state = (uint8_t)old});
+	if (!on_thread((unsigned int)old) || !thread)
+		return;
+	row->open.m = thread->id;
+	if (!gt__slice_open(&thread->open)) {
+		struct gt__slice slice = {.since_ns = from > thread->known_ns ? from : thread->known_ns,
+			.state = (uint8_t)old,
+			.g = row->id,
+			.label = row->label,
+			.m = thread->id};
+
+		begin_slice(rows, thread, &slice);
+	}
+}
+
+/* ---- events ---- */
+
+static void link_rows(struct gt__rows *rows, uint64_t from_g, struct gt__row *to, struct gt__row *thread,
+	enum gt__link_kind kind, uint64_t site_pc)
+{
+	struct gt__row *from = from_g && from_g != to->id ? get_goroutine(rows, from_g) : NULL;
+
+	to->open.link = 0;
+	if (!from)
+		return;
+	if (!gt__slice_open(&from->open))
+		believe(rows, from, GT_STATE_RUNNING, thread);
+	if (!on_thread(from->open.state))
+		return;
+	if (rows->out.link(rows->out.user, from, to, kind, rows->links + 1, rows->now_ns, site_pc))
+		to->open.link = ++rows->links;
+}
+
+static int on_create(struct gt__rows *rows, const uint64_t *args, struct gt__row *thread)
+{
+	struct gt__row *row = gt__rows_goroutine(rows, args[0]);
+
+	if (!row)
+		row = row_new(rows, &rows->goroutines, GT_ROW_GOROUTINE, args[0]);
+	if (!row)
+		return -ENOMEM;
+	row->start_pc = args[3];
+	rows->out.row(rows->out.user, row);
+	if (on_thread(row->open.state))
+		vacate(rows, row, rows->now_ns);
+	goroutine_to(rows, row, gt_state_known((unsigned int)args[1]) ? (enum gt_state)args[1] : GT_STATE_NONE, 0, 0);
+	link_rows(rows, args[2], row, thread, GT_LINK_CREATE, args[4]);
+	return 0;
+}
+
+static int on_run(struct gt__rows *rows, const uint64_t *args, struct gt__row *row, struct gt__row *thread)
+{
+	struct gt__row *slot;
+
+	believe(rows, row, args[1], thread);
+	if (on_thread(row->open.state))
+		vacate(rows, row, rows->now_ns);
+	if (take_slot(rows, thread, args[2], &slot) < 0)
+		return -ENOMEM;
+	goroutine_to(rows, row, GT_STATE_RUNNING, 0, 0);
+	occupy(rows, row, thread, slot, GT_STATE_RUNNING);
+	return 0;
+}
+
+/* A running goroutine stops: it waits, gives way or ends. */
+static void on_leave(struct gt__rows *rows, struct gt__row *row, struct gt__row *thread, enum gt_state state,
+	uint64_t reason, uint64_t stack)
+{
+	believe(rows, row, GT_STATE_RUNNING, thread);
+	vacate(rows, row, rows->now_ns);
+	end_slice(rows, thread, rows->now_ns);
+	goroutine_to(rows, row, state, reason, stack);
+}
+
+static void on_syscall(struct gt__rows *rows, const uint64_t *args, struct gt__row *row, struct gt__row *thread)
+{
+	struct gt__row *slot = slot_of(rows, thread->held);
+
+	believe(rows, row, GT_STATE_RUNNING, thread);
+	vacate(rows, row, rows->now_ns);
+	goroutine_to(rows, row, GT_STATE_SYSCALL, 0, args[1]);
+	occupy(rows, row, thread, slot, GT_STATE_SYSCALL);
+}
+
+static void on_sysexit(struct gt__rows *rows, const uint64_t *args, struct gt__row *row, struct gt__row *thread)
+{
+	enum gt_state state = args[1] == GT_STATE_RUNNING ? GT_STATE_RUNNING : GT_STATE_RUNNABLE;
+
+	believe(rows, row, GT_STATE_SYSCALL, thread);
+	vacate(rows, row, rows->now_ns);
+	goroutine_to(rows, row, state, state == GT_STATE_RUNNABLE ? GT_REASON_SYSCALL_NO_P : 0, 0);
+	if (state == GT_STATE_RUNNING)
+		occupy(rows, row, thread, slot_of(rows, thread->held), GT_STATE_RUNNING);
+}
+
+static void on_state(struct gt__rows *rows, const uint64_t *args, struct gt__row *row, struct gt__row *thread)
+{
+	enum gt_state state = gt_state_known((unsigned int)args[2]) ? (enum gt_state)args[2] : GT_STATE_NONE;
+
+	believe(rows, row, args[1], thread);
+	if (on_thread(row->open.state))
+		vacate(rows, row, rows->now_ns);
+	goroutine_to(rows, row, state, args[3], 0);
+	if (on_thread(state))
+		occupy(rows, row, thread, slot_of(rows, thread->held), state);
+}
+
+static int on_goroutine(struct gt__rows *rows, const struct gt_event *event, struct gt__row *thread)
+{
+	const uint64_t *args = event->args;
+	struct gt__row *row;
+
+	if (!args[0])
+		return 0;
+	if (event->kind == GT_EV_GO_CREATE)
+		return on_create(rows, args, thread);
+	row = get_goroutine(rows, args[0]);
+	if (!row)
+		return -ENOMEM;
+	switch (event->kind) {
+	case GT_EV_GO_RUN:
+		return on_run(rows, args, row, thread);
+	case GT_EV_GO_BLOCK:
+		on_leave(rows, row, thread, GT_STATE_WAITING, args[1], args[2]);
+		break;
+	case GT_EV_GO_YIELD:
+		on_leave(rows, row, thread, GT_STATE_RUNNABLE, args[1], args[2]);
+		break;
+	case GT_EV_GO_READY:
+		believe(rows, row, args[1], NULL);
+		if (on_thread(row->open.state))
+			vacate(rows, row, rows->now_ns);
+		goroutine_to(rows, row, GT_STATE_RUNNABLE, 0, 0);
+		link_rows(rows, args[2], row, thread, GT_LINK_WAKE, 0);
+		break;
+	case GT_EV_GO_END:
+		on_leave(rows, row, thread, GT_STATE_DEAD, 0, 0);
+		row_remove(rows, &rows->goroutines, row);
+		break;
+	case GT_EV_GO_SYSCALL:
+		on_syscall(rows, args, row, thread);
+		break;
+	case GT_EV_GO_SYSEXIT:
+		on_sysexit(rows, args, row, thread);
+		break;
+	default:
+		on_state(rows, args, row, thread);
+		break;
+	}
+	return 0;
+}
+
+static int on_slot_start(struct gt__rows *rows, uint64_t p, struct gt__row *thread)
+{
+	struct gt__row *goroutine, *slot;
+	int ret = take_slot(rows, thread, p, &slot);
+
+	/* A goroutine that came out of its syscall without a P has one now. */
+	if (ret == 0 && slot && thread->open.state == GT_STATE_RUNNING && !thread->open.p) {
+		goroutine = gt__rows_goroutine(rows, thread->open.g);
+		if (goroutine)
+			occupy(rows, goroutine, thread, slot, GT_STATE_RUNNING);
+	}
+	return ret;
+}
+
+/* Events of this M are missing: nothing that it could have changed is known any more. */
+static void on_lost(struct gt__rows *rows, struct gt__row *thread)
+{
+	struct gt__row *goroutine = NULL, *slot = slot_of(rows, thread->held);
+
+	if (gt__slice_open(&thread->open))
+		goroutine = gt__rows_goroutine(rows, thread->open.g);
+	rows->loss_ns = rows->now_ns;
+	if (goroutine && on_thread(goroutine->open.state) && goroutine->open.m == thread->id) {
+		goroutine->open.cut = true;
+		rows->cuts++;
+		end_slice(rows, goroutine, rows->now_ns);
+	}
+	thread->open.cut = true;
+	end_slice(rows, thread, rows->now_ns);
+	if (slot) {
+		slot->open.cut = true;
+		release_slot(rows, slot);
+	}
+}
+
+static int on_event(struct gt__rows *rows, const struct gt_event *event, struct gt__row *thread)
+{
+	struct gt__row *slot;
+
+	switch (event->kind) {
+	case GT_EV_GO_CREATE:
+	case GT_EV_GO_RUN:
+	case GT_EV_GO_BLOCK:
+	case GT_EV_GO_YIELD:
+	case GT_EV_GO_READY:
+	case GT_EV_GO_END:
+	case GT_EV_GO_SYSCALL:
+	case GT_EV_GO_SYSEXIT:
+	case GT_EV_GO_STATE:
+		return on_goroutine(rows, event, thread);
+	case GT_EV_M_START:
+		thread->start_pc = event->args[0];
+		rows->out.row(rows->out.user, thread);
+		break;
+	case GT_EV_M_IDLE:
+	case GT_EV_M_END:
+		end_slice(rows, thread, rows->now_ns);
+		break;
+	case GT_EV_P_START:
+		return on_slot_start(rows, event->args[0], thread);
+	case GT_EV_P_STOP:
+	case GT_EV_P_IDLE:
+		slot = slot_of(rows, event->args[0]);
+		if (slot)
+			release_slot(rows, slot);
+		break;
+	case GT_EV_LOST:
+		on_lost(rows, thread);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+int gt__rows_event(struct gt__rows *rows, const struct gt_event *event)
+{
+	int64_t time_ns = event->time_ns < TIME_NS_MAX ? event->time_ns : TIME_NS_MAX;
+	struct gt__row *thread;
+	int ret;
+
+	if (time_ns > rows->now_ns)
+		rows->now_ns = time_ns;
+	thread = get_thread(rows, event);
+	if (!thread)
+		return -ENOMEM;
+	ret = on_event(rows, event, thread);
+	thread->known_ns = rows->now_ns;
+	if (event->kind == GT_EV_M_END) {
+		struct gt__row *slot = slot_of(rows, thread->held);
+
+		if (slot)
+			release_slot(rows, slot);
+		row_remove(rows, &rows->threads, thread);
+	}
+	return ret;
+}
+
+static void finish_map(struct gt__rows *rows, struct gt__map *map)
+{
+	struct gt__row *row;
+	size_t at = 0;
+
+	while ((row = gt__map_each(map, &at))) {
+		/* What begins with the last event has no length: nothing to see. */
+		if (gt__slice_open(&row->open) && row->open.since_ns < rows->now_ns) {
+			row->open.cut = row->open.since_ns < rows->loss_ns;
+			end_slice(rows, row, rows->now_ns);
+		}
+		rows->out.gone(rows->out.user, row);
+	}
+}
+
+void gt__rows_finish(struct gt__rows *rows)
+{
+	finish_map(rows, &rows->slots);
+	finish_map(rows, &rows->goroutines);
+	finish_map(rows, &rows->threads);
+}
+
+void gt__rows_init(struct gt__rows *rows, const struct gt__rows_user *out, int64_t edge_ns)
+{
+	memset(rows, 0, sizeof(*rows));
+	rows->out = *out;
+	rows->edge_ns = edge_ns > 0 ? edge_ns : 0;
+	rows->loss_ns = -1;
+}
+
+void gt__rows_free(struct gt__rows *rows)
+{
+	struct slab *slab = rows->slabs;
+
+	while (slab) {
+		struct slab *next = slab->next;
+
+		free(slab);
+		slab = next;
+	}
+	gt__map_free(&rows->goroutines);
+	gt__map_free(&rows->slots);
+	gt__map_free(&rows->threads);
+}

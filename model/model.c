@@ -1,0 +1,718 @@
+/*
+ * model.c - the state machine: what is, what may come next, and why not.
+ *
+ * Three tables, each an array of entries behind a map from ids. An entry of a goroutine is given back at its
+ * end and used again; those of Ms and Ps stay.
+ *
+ * A P is held *firmly* by an M that runs a goroutine with it. It is held *loosely* by an M in a system call,
+ * by one that just came out of it (its hook tells that before the runtime has the P back), by one between two
+ * goroutines and by one that sleeps: from those it is taken without a word.
+ *
+ * fits has one function a kind of event, apply another; both take the entries from the same lookups, and
+ * apply after fits finds the goroutine in a cache of one.
+ */
+#include "model/model.h"
+#include "base/hash.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_INDEX  UINT32_MAX
+#define SMALL_IDS 256u
+
+struct g_entry {
+	struct gt_model_g g;
+	bool live;
+	uint32_t next_free;
+};
+
+struct m_entry {
+	struct gt_model_m m;
+	bool loose;   /* its P may be taken: see above */
+	bool counted; /* in counts.slots_running */
+};
+
+struct p_entry {
+	struct gt_model_p p;
+};
+
+struct table {
+	uint32_t small[SMALL_IDS]; /* index + 1 of an id below SMALL_IDS: most Ms and Ps */
+	struct gt_map map;         /* of the others */
+	void *entries;
+	size_t count; /* ever used */
+	size_t room;
+};
+
+struct gt_model {
+	struct table gs, ms, ps;
+	uint32_t free_g;   /* NO_INDEX: none */
+	uint64_t cached_g; /* 0: none */
+	uint32_t cached_index;
+	struct gt_model_counts counts;
+};
+
+int gt_model_new(struct gt_model **out)
+{
+	struct gt_model *model = calloc(1, sizeof(*model));
+
+	if (!model)
+		return -ENOMEM;
+	model->free_g = NO_INDEX;
+	*out = model;
+	return 0;
+}
+
+static void table_free(struct table *table)
+{
+	gt_map_free(&table->map);
+	free(table->entries);
+}
+
+void gt_model_free(struct gt_model *model)
+{
+	if (!model)
+		return;
+	table_free(&model->gs);
+	table_free(&model->ms);
+	table_free(&model->ps);
+	free(model);
+}
+
+/* ---- entries ---- */
+
+static uint32_t table_find(const struct table *table, uint64_t id)
+{
+	const uint64_t *value;
+
+	if (id < SMALL_IDS)
+		return table->small[id] - 1; /* 0 - 1 is NO_INDEX */
+	value = gt_map_find(&table->map, id);
+	return value ? (uint32_t)*value : NO_INDEX;
+}
+
+static int table_put(struct table *table, uint64_t id, uint32_t index)
+{
+	if (id >= SMALL_IDS)
+		return gt_map_put(&table->map, id, index);
+	table->small[id] = index + 1;
+	return 0;
+}
+
+static void table_remove(struct table *table, uint64_t id)
+{
+	if (id < SMALL_IDS)
+		table->small[id] = 0;
+	else
+		gt_map_remove(&table->map, id);
+}
+
+/* The index of a new entry, or NO_INDEX without memory. */
+static uint32_t table_append(struct table *table, size_t size)
+{
+	if (table->count == table->room) {
+		size_t room = table->room ? table->room * 2 : 64;
+		void *entries;
+
+		if (room >= NO_INDEX)
+			return NO_INDEX;
+		entries = realloc(table->entries, room * size);
+		if (!entries)
+			return NO_INDEX;
+		table->entries = entries;
+		table->room = room;
+	}
+	memset((char *)table->entries + table->count * size, 0, size);
+	return (uint32_t)table->count++;
+}
+
+static struct g_entry *g_at(const struct gt_model *model, uint32_t index)
+{
+	return (struct g_entry *)model->gs.entries + index;
+}
+
+static struct g_entry *g_find(const struct gt_model *model, uint64_t g)
+{
+	struct gt_model *cache = (struct gt_model *)(uintptr_t)model;
+	uint32_t index;
+
+	if (g == model->cached_g && g)
+		return g_at(model, model->cached_index);
+	index = table_find(&model->gs, g);
+	if (index == NO_INDEX)
+		return NULL;
+	cache->cached_g = g;
+	cache->cached_index = index;
+	return g_at(model, index);
+}
+
+static struct g_entry *g_need(struct gt_model *model, uint64_t g)
+{
+	struct g_entry *entry = g_find(model, g);
+	uint32_t index;
+
+	if (entry)
+		return entry;
+	index = model->free_g;
+	if (index != NO_INDEX)
+		model->free_g = g_at(model, index)->next_free;
+	else
+		index = table_append(&model->gs, sizeof(struct g_entry));
+	if (index == NO_INDEX)
+		return NULL;
+	entry = g_at(model, index);
+	memset(entry, 0, sizeof(*entry));
+	if (table_put(&model->gs, g, index) < 0) {
+		entry->next_free = model->free_g;
+		model->free_g = index;
+		return NULL;
+	}
+	entry->g.g = g;
+	entry->live = true;
+	model->counts.goroutines[GT_STATE_NONE]++;
+	return entry;
+}
+
+static void g_drop(struct gt_model *model, struct g_entry *entry)
+{
+	model->counts.goroutines[entry->g.state]--;
+	table_remove(&model->gs, entry->g.g);
+	if (model->cached_g == entry->g.g)
+		model->cached_g = 0;
+	entry->live = false;
+	entry->next_free = model->free_g;
+	model->free_g = (uint32_t)(entry - (struct g_entry *)model->gs.entries);
+}
+
+static struct m_entry *m_find(const struct gt_model *model, uint64_t m)
+{
+	uint32_t index = table_find(&model->ms, m);
+
+	return index == NO_INDEX ? NULL : (struct m_entry *)model->ms.entries + index;
+}
+
+static struct m_entry *m_need(struct gt_model *model, uint64_t m)
+{
+	struct m_entry *entry = m_find(model, m);
+	uint32_t index;
+
+	if (entry)
+		return entry;
+	index = table_append(&model->ms, sizeof(*entry));
+	if (index == NO_INDEX)
+		return NULL;
+	if (table_put(&model->ms, m, index) < 0) {
+		model->ms.count--;
+		return NULL;
+	}
+	entry = (struct m_entry *)model->ms.entries + index;
+	entry->m.m = m;
+	return entry;
+}
+
+static struct p_entry *p_find(const struct gt_model *model, uint64_t p)
+{
+	uint32_t index = table_find(&model->ps, p);
+
+	return index == NO_INDEX ? NULL : (struct p_entry *)model->ps.entries + index;
+}
+
+static struct p_entry *p_need(struct gt_model *model, uint64_t p)
+{
+	struct p_entry *entry = p_find(model, p);
+	uint32_t index;
+
+	if (entry)
+		return entry;
+	index = table_append(&model->ps, sizeof(*entry));
+	if (index == NO_INDEX)
+		return NULL;
+	if (table_put(&model->ps, p, index) < 0) {
+		model->ps.count--;
+		return NULL;
+	}
+	entry = (struct p_entry *)model->ps.entries + index;
+	entry->p.p = p;
+	return entry;
+}
+
+/* ---- what fits ---- */
+
+static bool on_m(unsigned int state)
+{
+	return state == GT_STATE_RUNNING || state == GT_STATE_SYSCALL;
+}
+
+/* The M that holds @p firmly, if it is another than @m. */
+static const struct m_entry *p_firm_holder(const struct gt_model *model, uint64_t p, uint64_t m)
+{
+	const struct p_entry *slot = p ? p_find(model, p) : NULL;
+	const struct m_entry *holder;
+	const struct g_entry *g;
+
+	if (!slot || !slot->p.held || slot->p.m == m)
+		return NULL;
+	holder = m_find(model, slot->p.m);
+	if (!holder || holder->m.p != p || !holder->m.g || holder->loose)
+		return NULL;
+	g = g_find(model, holder->m.g);
+	return g && g->g.state == GT_STATE_RUNNING ? holder : NULL;
+}
+
+/* The goroutine that keeps M @m from taking @g, or NULL. */
+static const struct g_entry *m_occupant(const struct gt_model *model, uint64_t m, uint64_t g)
+{
+	const struct m_entry *thread = m_find(model, m);
+	const struct g_entry *entry;
+
+	if (!thread || !thread->m.g || thread->m.g == g)
+		return NULL;
+	entry = g_find(model, thread->m.g);
+	return entry && on_m(entry->g.state) ? entry : NULL;
+}
+
+static bool chain_holds(const struct g_entry *entry, unsigned int old)
+{
+	return entry->g.state == GT_STATE_NONE || entry->g.state == old;
+}
+
+static enum gt_model_fit fits_run(const struct gt_model *model, const struct gt_event *event)
+{
+	const struct g_entry *entry = g_find(model, event->args[0]);
+
+	if (!event->args[2])
+		return GT_FIT_NO_P;
+	if (!entry)
+		return GT_FIT_UNBORN;
+	if (!chain_holds(entry, (unsigned int)event->args[1]) || on_m((unsigned int)event->args[1]))
+		return GT_FIT_CHAIN;
+	/* Without GoReady it kept its M, but for coroutines (and one made parked: its reason is unknown). */
+	if (entry->g.state == GT_STATE_WAITING && entry->g.m != event->m && entry->g.reason != GT_REASON_COROUTINE &&
+		entry->g.reason != GT_REASON_UNKNOWN)
+		return GT_FIT_NOT_HERE;
+	if (m_occupant(model, event->m, event->args[0]))
+		return GT_FIT_M_BUSY;
+	if (p_firm_holder(model, event->args[2], event->m))
+		return GT_FIT_P_TAKEN;
+	return GT_FIT;
+}
+
+/* What a goroutine does itself, on its own M, in state @old. */
+static enum gt_model_fit fits_own(const struct gt_model *model, const struct gt_event *event, unsigned int old)
+{
+	const struct g_entry *entry = g_find(model, event->args[0]);
+
+	if (!entry)
+		return GT_FIT_UNBORN;
+	if (!chain_holds(entry, old))
+		return GT_FIT_CHAIN;
+	if (entry->g.state != GT_STATE_NONE && entry->g.m != event->m)
+		return GT_FIT_NOT_HERE;
+	return m_occupant(model, event->m, event->args[0]) ? GT_FIT_M_BUSY : GT_FIT;
+}
+
+static enum gt_model_fit fits_state(const struct gt_model *model, const struct gt_event *event)
+{
+	const struct g_entry *entry = g_find(model, event->args[0]);
+	unsigned int old = (unsigned int)event->args[1], new_ = (unsigned int)event->args[2];
+
+	if (!entry && old != GT_STATE_NONE && old != GT_STATE_DEAD)
+		return GT_FIT_UNBORN;
+	if (entry && !chain_holds(entry, old))
+		return GT_FIT_CHAIN;
+	if (entry && on_m(old) && on_m(new_) && entry->g.state != GT_STATE_NONE && entry->g.m != event->m)
+		return GT_FIT_NOT_HERE;
+	return on_m(new_) && m_occupant(model, event->m, event->args[0]) ? GT_FIT_M_BUSY : GT_FIT;
+}
+
+enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_event *event)
+{
+	const struct g_entry *entry;
+
+	if (event->kind <= GT_EV_GO_STATE && !event->args[0])
+		return GT_FIT; /* goroutine 0 is none: the scheduler's own stack */
+	switch (event->kind) {
+	case GT_EV_GO_CREATE:
+		return g_find(model, event->args[0]) ? GT_FIT_REBORN : GT_FIT;
+	case GT_EV_GO_RUN:
+		return fits_run(model, event);
+	case GT_EV_GO_BLOCK:
+	case GT_EV_GO_YIELD:
+	case GT_EV_GO_END:
+	case GT_EV_GO_SYSCALL:
+		return fits_own(model, event, GT_STATE_RUNNING);
+	case GT_EV_GO_SYSEXIT:
+		return fits_own(model, event, GT_STATE_SYSCALL);
+	case GT_EV_GO_READY:
+		entry = g_find(model, event->args[0]);
+		if (!entry)
+			return GT_FIT_UNBORN;
+		return chain_holds(entry, (unsigned int)event->args[1]) ? GT_FIT : GT_FIT_CHAIN;
+	case GT_EV_GO_STATE:
+		return fits_state(model, event);
+	case GT_EV_P_START:
+	case GT_EV_P_STOP:
+	case GT_EV_P_IDLE:
+		return p_firm_holder(model, event->args[0], event->m) ? GT_FIT_P_TAKEN : GT_FIT;
+	default:
+		return GT_FIT;
+	}
+}
+
+int64_t gt_model_fit_since(const struct gt_model *model, const struct gt_event *event, enum gt_model_fit fit)
+{
+	const struct g_entry *entry = g_find(model, event->args[0]);
+	const struct m_entry *holder;
+
+	switch (fit) {
+	case GT_FIT_CHAIN:
+	case GT_FIT_NOT_HERE:
+		break;
+	case GT_FIT_M_BUSY:
+		entry = m_occupant(model, event->m, event->args[0]);
+		break;
+	case GT_FIT_P_TAKEN:
+		holder = p_firm_holder(model, event->kind == GT_EV_GO_RUN ? event->args[2] : event->args[0], event->m);
+		entry = holder ? g_find(model, holder->m.g) : NULL;
+		break;
+	default:
+		return INT64_MIN;
+	}
+	return entry ? entry->g.since_ns : INT64_MIN;
+}
+
+/* ---- why not ---- */
+
+static unsigned int old_state(const struct gt_event *event)
+{
+	switch (event->kind) {
+	case GT_EV_GO_RUN:
+	case GT_EV_GO_READY:
+	case GT_EV_GO_STATE:
+		return (unsigned int)event->args[1];
+	case GT_EV_GO_SYSEXIT:
+		return GT_STATE_SYSCALL;
+	default:
+		return GT_STATE_RUNNING;
+	}
+}
+
+static void explain_chain(const struct gt_event *event, const struct g_entry *entry, char *text, size_t size)
+{
+	const char *name = event->kind < GT_EVENT_KIND_COUNT ? gt_event_specs[event->kind].text : NULL;
+	int used = snprintf(text, size, "%s needs goroutine %llu %s, but it is %s", name ? name : "?",
+		(unsigned long long)event->args[0], gt_state_text(old_state(event)),
+		entry ? gt_state_text(entry->g.state) : "?");
+
+	if (used < 0 || (size_t)used >= size || !entry)
+		return;
+	if (on_m(entry->g.state))
+		snprintf(text + used, size - (size_t)used, " on M %llu", (unsigned long long)entry->g.m);
+	else if (entry->g.state == GT_STATE_WAITING)
+		snprintf(text + used, size - (size_t)used, " (%s)", gt_reason_text(entry->g.reason));
+}
+
+void gt_model_explain(
+	const struct gt_model *model, const struct gt_event *event, enum gt_model_fit fit, char *text, size_t size)
+{
+	const struct g_entry *entry = g_find(model, event->args[0]);
+	unsigned long long g = event->args[0], m = event->m;
+	unsigned long long p = event->kind == GT_EV_GO_RUN ? event->args[2] : event->args[0];
+	const struct m_entry *holder;
+	const struct g_entry *other;
+
+	switch (fit) {
+	case GT_FIT:
+	case GT_FIT_COUNT:
+		snprintf(text, size, "it fits");
+		break;
+	case GT_FIT_CHAIN:
+		explain_chain(event, entry, text, size);
+		break;
+	case GT_FIT_UNBORN:
+		snprintf(text, size, "goroutine %llu was never created, or has ended", g);
+		break;
+	case GT_FIT_REBORN:
+		snprintf(text, size, "goroutine %llu was created before and is %s", g,
+			entry ? gt_state_text(entry->g.state) : "?");
+		break;
+	case GT_FIT_M_BUSY:
+		other = m_occupant(model, event->m, event->args[0]);
+		snprintf(text, size, "M %llu has goroutine %llu on it, %s", m,
+			other ? (unsigned long long)other->g.g : 0, other ? gt_state_text(other->g.state) : "?");
+		break;
+	case GT_FIT_P_TAKEN:
+		holder = p_firm_holder(model, p, event->m);
+		snprintf(text, size, "P %llu is held by M %llu, which runs goroutine %llu", p - 1,
+			holder ? (unsigned long long)holder->m.m : 0, holder ? (unsigned long long)holder->m.g : 0);
+		break;
+	case GT_FIT_NO_P:
+		snprintf(text, size, "goroutine %llu starts to run without a P", g);
+		break;
+	case GT_FIT_NOT_HERE:
+		snprintf(text, size, "goroutine %llu is %s on M %llu, not on M %llu", g,
+			entry ? gt_state_text(entry->g.state) : "?", entry ? (unsigned long long)entry->g.m : 0, m);
+		break;
+	}
+}
+
+/* ---- apply ---- */
+
+static void recount(struct gt_model *model, struct m_entry *thread)
+{
+	const struct g_entry *entry = thread->m.g && thread->m.p ? g_find(model, thread->m.g) : NULL;
+	bool counted = entry && entry->g.state == GT_STATE_RUNNING;
+
+	if (counted != thread->counted) {
+		model->counts.slots_running += counted ? 1 : (uint64_t)-1;
+		thread->counted = counted;
+	}
+}
+
+static void p_release(struct gt_model *model, struct m_entry *thread)
+{
+	struct p_entry *slot = thread->m.p ? p_find(model, thread->m.p) : NULL;
+
+	if (slot && slot->p.held && slot->p.m == thread->m.m)
+		slot->p.held = false;
+	thread->m.p = 0;
+	thread->loose = false;
+	recount(model, thread);
+}
+
+/* From whoever has it. */
+static void p_free(struct gt_model *model, struct p_entry *slot)
+{
+	struct m_entry *holder = slot->p.held ? m_find(model, slot->p.m) : NULL;
+
+	if (holder && holder->m.p == slot->p.p)
+		p_release(model, holder);
+	slot->p.held = false;
+}
+
+static void p_take(struct gt_model *model, struct m_entry *thread, uint64_t p)
+{
+	struct p_entry *slot = p_need(model, p);
+
+	if (!slot)
+		return;
+	if (!slot->p.held || slot->p.m != thread->m.m || thread->m.p != p) {
+		p_free(model, slot);
+		p_release(model, thread);
+		slot->p.held = true;
+		slot->p.m = thread->m.m;
+		thread->m.p = p;
+	}
+	slot->p.idle = false;
+	thread->loose = false;
+	recount(model, thread);
+}
+
+static void set_state(struct gt_model *model, struct g_entry *entry, unsigned int state, int64_t time_ns)
+{
+	if (state >= GT_STATE_COUNT)
+		state = GT_STATE_NONE;
+	model->counts.goroutines[entry->g.state]--;
+	model->counts.goroutines[state]++;
+	entry->g.state = (uint8_t)state;
+	entry->g.since_ns = time_ns;
+}
+
+/* Off the M that it is on, if any. */
+static void g_leave(struct gt_model *model, struct g_entry *entry)
+{
+	struct m_entry *thread = on_m(entry->g.state) ? m_find(model, entry->g.m) : NULL;
+
+	if (thread && thread->m.g == entry->g.g) {
+		thread->m.g = 0;
+		recount(model, thread);
+	}
+}
+
+static void g_settle(struct gt_model *model, struct g_entry *entry, struct m_entry *thread)
+{
+	struct g_entry *other = thread->m.g && thread->m.g != entry->g.g ? g_find(model, thread->m.g) : NULL;
+
+	if (on_m(entry->g.state) && entry->g.m != thread->m.m)
+		g_leave(model, entry);
+	if (other) /* it must have left unseen */
+		set_state(model, other, GT_STATE_NONE, other->g.since_ns);
+	thread->m.g = entry->g.g;
+	entry->g.m = thread->m.m;
+}
+
+/* @entry goes to @state by an event on @thread. */
+static void g_move(
+	struct gt_model *model, struct g_entry *entry, struct m_entry *thread, unsigned int state, int64_t time_ns)
+{
+	if (on_m(state)) {
+		g_settle(model, entry, thread);
+	} else {
+		g_leave(model, entry);
+		if (thread->m.g == entry->g.g)
+			thread->m.g = 0;
+	}
+	if (!on_m(entry->g.state) && state == GT_STATE_WAITING && entry->g.state == GT_STATE_NONE)
+		entry->g.m = thread->m.m;
+	set_state(model, entry, state, time_ns);
+	entry->g.p = on_m(state) ? thread->m.p : 0;
+	recount(model, thread);
+}
+
+static void apply_goroutine(struct gt_model *model, const struct gt_event *event, struct m_entry *thread)
+{
+	struct g_entry *entry = g_need(model, event->args[0]);
+	int64_t now = event->time_ns;
+
+	if (!entry)
+		return;
+	switch (event->kind) {
+	case GT_EV_GO_CREATE:
+		g_move(model, entry, thread, (unsigned int)event->args[1], now);
+		entry->g.reason = GT_REASON_UNKNOWN;
+		entry->g.by = 0;
+		break;
+	case GT_EV_GO_RUN:
+		if (event->args[2])
+			p_take(model, thread, event->args[2]);
+		g_move(model, entry, thread, GT_STATE_RUNNING, now);
+		break;
+	case GT_EV_GO_BLOCK:
+	case GT_EV_GO_YIELD:
+		g_move(model, entry, thread, event->kind == GT_EV_GO_BLOCK ? GT_STATE_WAITING : GT_STATE_RUNNABLE, now);
+		entry->g.reason = (uint8_t)(event->args[1] < GT_REASON_COUNT ? event->args[1] : 0);
+		entry->g.by = 0;
+		break;
+	case GT_EV_GO_READY:
+		g_move(model, entry, thread, GT_STATE_RUNNABLE, now);
+		entry->g.by = event->args[2];
+		break;
+	case GT_EV_GO_END:
+		g_leave(model, entry);
+		g_drop(model, entry);
+		break;
+	case GT_EV_GO_SYSCALL:
+		g_move(model, entry, thread, GT_STATE_SYSCALL, now);
+		thread->loose = true;
+		break;
+	case GT_EV_GO_SYSEXIT:
+		g_move(model, entry, thread, (unsigned int)event->args[1], now);
+		if (event->args[1] != GT_STATE_RUNNING)
+			p_release(model, thread);
+		break;
+	case GT_EV_GO_STATE:
+		g_move(model, entry, thread, (unsigned int)event->args[2], now);
+		entry->g.reason = (uint8_t)(event->args[3] < GT_REASON_COUNT ? event->args[3] : 0);
+		if (event->args[2] == GT_STATE_SYSCALL)
+			thread->loose = true;
+		else if (event->args[2] == GT_STATE_DEAD)
+			g_drop(model, entry);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What the M did unseen: its goroutine may be anywhere, its P anyone's. */
+static void apply_lost(struct gt_model *model, struct m_entry *thread, int64_t time_ns)
+{
+	struct g_entry *entry = thread->m.g ? g_find(model, thread->m.g) : NULL;
+
+	if (entry)
+		set_state(model, entry, GT_STATE_NONE, time_ns);
+	thread->m.g = 0;
+	p_release(model, thread);
+}
+
+static void apply_slot(struct gt_model *model, const struct gt_event *event, struct m_entry *thread)
+{
+	struct p_entry *slot = event->args[0] ? p_need(model, event->args[0]) : NULL;
+	struct g_entry *entry;
+
+	if (!slot)
+		return;
+	if (event->kind == GT_EV_P_START) {
+		p_take(model, thread, event->args[0]);
+		entry = thread->m.g ? g_find(model, thread->m.g) : NULL;
+		if (entry)
+			entry->g.p = event->args[0];
+		return;
+	}
+	p_free(model, slot);
+	if (event->kind == GT_EV_P_IDLE)
+		slot->p.idle = true;
+}
+
+void gt_model_apply(struct gt_model *model, const struct gt_event *event)
+{
+	struct m_entry *thread = m_need(model, event->m);
+
+	if (!thread)
+		return;
+	thread->m.idle = event->kind == GT_EV_M_IDLE;
+	switch (event->kind) {
+	case GT_EV_M_START:
+		thread->m.ended = false;
+		break;
+	case GT_EV_M_IDLE:
+		break;
+	case GT_EV_M_END:
+		thread->m.ended = true;
+		break;
+	case GT_EV_P_START:
+	case GT_EV_P_STOP:
+	case GT_EV_P_IDLE:
+		apply_slot(model, event, thread);
+		break;
+	case GT_EV_LOST:
+		apply_lost(model, thread, event->time_ns);
+		break;
+	default:
+		if (event->kind <= GT_EV_GO_STATE && event->args[0])
+			apply_goroutine(model, event, thread);
+		break;
+	}
+}
+
+/* ---- looking ---- */
+
+struct gt_model_g *gt_model_goroutine(const struct gt_model *model, uint64_t g)
+{
+	struct g_entry *entry = g_find(model, g);
+
+	return entry ? &entry->g : NULL;
+}
+
+struct gt_model_m *gt_model_thread(const struct gt_model *model, uint64_t m)
+{
+	struct m_entry *entry = m_find(model, m);
+
+	return entry ? &entry->m : NULL;
+}
+
+struct gt_model_p *gt_model_slot(const struct gt_model *model, uint64_t p)
+{
+	struct p_entry *entry = p_find(model, p);
+
+	return entry ? &entry->p : NULL;
+}
+
+const struct gt_model_counts *gt_model_counts(const struct gt_model *model)
+{
+	return &model->counts;
+}
+
+bool gt_model_goroutines(const struct gt_model *model, size_t *at, struct gt_model_g **out)
+{
+	while (*at < model->gs.count) {
+		struct g_entry *entry = g_at(model, (uint32_t)(*at)++);
+
+		if (entry->live) {
+			*out = &entry->g;
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,26 @@
+/*
+ * elf_symbols.h - functions and lines of a C program, by elfutils.
+ *
+ * DWARF when the file has it (inlined calls expanded), else the symbol table, else nothing. The file belongs to
+ * whoever ran it and is read by elfutils, which checks it. Addresses are link-time.
+ */
+#ifndef GT_SYMBOLS_ELF_SYMBOLS_H
+#define GT_SYMBOLS_ELF_SYMBOLS_H
+
+#include "base/error.h"
+#include "symbols/pclntab.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct gt_elf_symbols;
+
+/* Opens the file at @path. -errno, or -ENOEXEC when elfutils does not take it. */
+int gt_elf_symbols_open(const char *path, struct gt_elf_symbols **out, struct gt_error *err);
+void gt_elf_symbols_close(struct gt_elf_symbols *symbols);
+
+/* The frames at @pc, innermost first, as gt_pclntab_lookup. Strings live until close. Always fills one frame when @max
+ * allows; its function is "" when nothing is known. */
+size_t gt_elf_symbols_lookup(struct gt_elf_symbols *symbols, uint64_t pc, struct gt_pcline *lines, size_t max);
+
+#endif

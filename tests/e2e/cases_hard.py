@@ -1,0 +1,202 @@
+# cases_hard.py - gtrace killed, the program killed, no memory, no disk, calls refused: the program is never harmed.
+import ctypes
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+
+import trace as trace_reader
+from cases_same import child_of, read_until
+from harness import Skip, build_c, build_go, case, expect, newest, runs, versions
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@case
+def kill_gtrace(bench):
+    """SIGKILL gtrace at any instant: the program goes on, and ends as it should."""
+    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise Skip("cannot become a subreaper")
+    chance = random.Random(1)
+    for version in versions():
+        program = [build_go("stress", version)]
+        want = bench.plain(program).stdout
+        started = 0
+        times = runs(12, long=200)
+        for i in range(times):
+            # Half of them while the hooks are put in, half later.
+            delay = chance.uniform(0, 0.02) if i % 2 else chance.uniform(0, 0.4)
+            read, write = os.pipe()
+            gtrace = subprocess.Popen(bench.command(program, ["-q"]), stdout=write, stderr=subprocess.DEVNULL, env=dict(os.environ, GOMAXPROCS="4"))
+            os.close(write)
+            time.sleep(delay)
+            child = None
+            try:
+                child = int(open("/proc/%d/task/%d/children" % (gtrace.pid, gtrace.pid)).read().split()[0])
+                name = os.path.basename(os.readlink("/proc/%d/exe" % child))
+            except (OSError, IndexError):
+                name = ""
+            gtrace.kill()
+            gtrace.wait()
+            out = b""
+            while True:
+                part = os.read(read, 65536)
+                if not part:
+                    break
+                out += part
+            os.close(read)
+            status = None
+            try:
+                while True:
+                    pid, code = os.waitpid(-1, 0)
+                    if pid == child:
+                        status = code
+            except ChildProcessError:
+                pass
+            if gtrace.returncode == 0 or name != os.path.basename(program[0]):
+                continue  # too late, or before the program was there
+            started += 1
+            expect(status == 0 and out == want, "Go %s, killed after %.4f s: the program ended with %s and %r" % (version, delay, status, out))
+        yield "Go %s: %d times killed, %d times with the program under way" % (version, times, started)
+
+
+@case
+def kill_program(bench):
+    """SIGKILL the program at any instant: what was recorded is whole."""
+    chance = random.Random(2)
+    for version in versions():
+        program = [build_go("exits", version), "ticks", "2000"]
+        events = 0
+        for i in range(runs(6, long=100)):
+            out = bench.path()
+            gtrace = subprocess.Popen(bench.command(program, ["-q"], out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ, GOMAXPROCS="4"))
+            pid = child_of(gtrace.pid)
+            time.sleep(chance.uniform(0, 0.5) if i else 0)
+            os.kill(pid, signal.SIGKILL)
+            err = gtrace.communicate(timeout=30)[1].decode(errors="replace")
+            expect(gtrace.returncode in (137, 125), "exit %d instead of 137: %s" % (gtrace.returncode, err))
+            if gtrace.returncode == 125:  # killed before the hooks were in
+                expect(err.startswith("gtrace: "), "no word on why: " + err)
+                continue
+            bench.check(out)
+            try:
+                events += len(trace_reader.load(bench.gtrace, out).events)
+            except ValueError as error:
+                expect("no event" in str(error), str(error))
+        yield "Go %s: %d events read from traces of killed programs" % (version, events)
+
+
+@case
+def flight(bench):
+    """The flight recorder: a snapshot on SIGUSR2, another at the end, each a possible execution and within its bounds."""
+    version = newest()[0]
+    program = [build_go("exits", version), "ticks", "1500"]
+    out = bench.path()
+    options = ["--flight", "--min-age=200ms", "--max-bytes=4M"]
+    gtrace = subprocess.Popen(bench.command(program, options, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    read_until(gtrace.stdout.fileno(), b"ready")
+    names = []
+    for _ in range(3):
+        time.sleep(0.3)
+        gtrace.send_signal(signal.SIGUSR2)
+    stdout, err = gtrace.communicate(timeout=30)
+    expect(gtrace.returncode == 0 and stdout.endswith(b"end\n"), "exit %d, %r, %s" % (gtrace.returncode, stdout, err))
+    base = out[:-len(".gtrace")]
+    for name in [base + "-1.gtrace", base + "-2.gtrace", base + "-3.gtrace", out]:
+        expect(os.path.exists(name), "no " + name)
+        bench.check(name)
+        trace = trace_reader.load(bench.gtrace, name)
+        span = trace.events[-1].ns - trace.events[0].ns
+        expect(os.path.getsize(name) <= 4 << 20, "%s has %d bytes" % (name, os.path.getsize(name)))
+        names.append("%d events over %d ms" % (len(trace.events), span // 1000000))
+    for name in names:
+        yield name
+
+
+@case
+def flight_killed(bench):
+    """SIGKILL the program in flight mode: the window survives."""
+    version = newest()[0]
+    out = bench.path()
+    gtrace = subprocess.Popen(bench.command([build_go("exits", version), "ticks", "5000"], ["--flight", "-q"], out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    read_until(gtrace.stdout.fileno(), b"ready")
+    time.sleep(0.5)
+    os.kill(child_of(gtrace.pid), signal.SIGKILL)
+    gtrace.communicate(timeout=30)
+    expect(gtrace.returncode == 137, "exit %d instead of 137" % gtrace.returncode)
+    bench.check(out)
+    yield "%d events" % len(trace_reader.load(bench.gtrace, out).events)
+
+
+@case
+def refused(bench):
+    """ptrace refused: a clear line, and 125. io_uring refused: a line, and the trace is written with write()."""
+    version = newest()[0]
+    wrapper, program = build_c("refuse"), [build_go("exits", version), "return"]
+    if bench.run([wrapper, "io_uring_setup", "/bin/true"]).returncode != 0:
+        raise Skip("seccomp filters are not allowed here")
+    out = bench.path()
+    run = bench.run([wrapper, "ptrace"] + bench.command(program, out=out))
+    err = run.stderr.decode(errors="replace")
+    expect(run.returncode == 125, "ptrace refused: exit %d: %s" % (run.returncode, err))
+    expect(err.startswith("gtrace: ") and "ptrace" in err, "ptrace refused: no word on it: " + err)
+    expect(not os.path.exists(out), "ptrace refused: a trace under the final name")
+    expect(not [f for f in os.listdir(bench.dir) if f.startswith(os.path.basename(out))], "ptrace refused: files left: %s" % os.listdir(bench.dir))
+    yield "ptrace: " + err.strip().splitlines()[0]
+    out = bench.path()
+    run = bench.run([wrapper, "io_uring_setup"] + bench.command(program, out=out))
+    err = run.stderr.decode(errors="replace")
+    expect(run.returncode == 0, "io_uring refused: exit %d: %s" % (run.returncode, err))
+    expect("io_uring" in err, "io_uring refused: no word on it: " + err)
+    bench.check(out)
+    yield "io_uring: " + [l for l in err.splitlines() if "io_uring" in l][0]
+    run = bench.run([wrapper, "memfd_create"] + bench.command(program))
+    expect(run.returncode == 125 and run.stderr.startswith(b"gtrace: "), "memfd refused: exit %d: %s" % (run.returncode, run.stderr))
+    yield "memfd: " + run.stderr.decode().splitlines()[0]
+
+
+@case
+def memory_limit(bench):
+    """Too little address space for gtrace or the program: a line, or a good run; never a crash of gtrace."""
+    version = newest()[0]
+    program = [build_go("exits", version), "return"]
+    seen = []
+    for limit in (64 << 20, 256 << 20, 1 << 30, 4 << 30):
+        def less():
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        plain = bench.run(program, preexec_fn=less)
+        run = bench.run(bench.command(program), preexec_fn=less)
+        err = run.stderr.decode(errors="replace")
+        expect(run.returncode in (plain.returncode, 125), "%d MiB: exit %d (%d without gtrace): %s" % (limit >> 20, run.returncode, plain.returncode, err))
+        expect(run.returncode != 125 or "gtrace: " in err, "%d MiB: no word on why: %s" % (limit >> 20, err))
+        seen.append("%d MiB: %d" % (limit >> 20, run.returncode))
+    yield "exit status by limit: " + ", ".join(seen)
+
+
+@case
+def disk_full(bench):
+    """No room for the trace: the program runs to its end; gtrace says so, and leaves no file under the final name."""
+    where = os.path.join(bench.dir, "small")
+    os.mkdir(where)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", where], stderr=subprocess.DEVNULL).returncode != 0:
+        # Without root: a limit on file sizes gives the same error to write().
+        yield from full(bench, os.path.join(bench.dir, "t.gtrace"), lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))))
+        return
+    try:
+        yield from full(bench, os.path.join(where, "t.gtrace"), None)
+    finally:
+        subprocess.run(["umount", "-l", where])
+
+
+def full(bench, out, prepare):
+    version = newest()[0]
+    for options in ([], ["--no-uring"]):
+        run = bench.run(bench.command([build_go("pingpong", version), "-n", "300000"], options, out), preexec_fn=prepare)
+        err = run.stderr.decode(errors="replace")
+        expect(run.stdout.strip() != b"", "the program did not end well: %s" % err)
+        expect(run.returncode == 125, "exit %d instead of 125: %s" % (run.returncode, err))
+        expect("gtrace: cannot write" in err, "no word on it: " + err)
+        expect(not os.path.exists(out), "a part of a trace lies under the final name")
+        yield [l for l in err.splitlines() if "cannot write" in l][0]

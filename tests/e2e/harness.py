@@ -1,0 +1,199 @@
+# harness.py - what every end-to-end case needs: Go toolchains and programs (built once, kept), recordings, verdicts.
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PROGRAMS = os.path.join(ROOT, "tests", "programs")
+CACHE = os.environ.get("GTRACE_CACHE", os.path.join(ROOT, "build", "cache"))
+
+OLDEST, MIDDLE, NEWEST = "1.19.13", "1.22.12", "1.27.3"
+EVERY = ["1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.13", "1.25.12", "1.26.8", "1.27.3"]
+MODES = {
+    "static": (["-trimpath"], {"CGO_ENABLED": "0"}),
+    "stripped": (["-trimpath", "-ldflags=-s -w"], {"CGO_ENABLED": "0"}),
+    "pie": (["-buildmode=pie"], {"CGO_ENABLED": "0"}),
+    "pie-stripped": (["-buildmode=pie", "-ldflags=-s -w"], {"CGO_ENABLED": "0"}),
+    "external": (["-ldflags=-linkmode=external"], {"CGO_ENABLED": "1"}),
+    "external-stripped": (["-ldflags=-linkmode=external -s -w"], {"CGO_ENABLED": "1"}),
+    "cgo": ([], {"CGO_ENABLED": "1"}),
+}
+
+
+class Skip(Exception):
+    """The case needs something that is not here."""
+
+
+class Failure(Exception):
+    pass
+
+
+def expect(good, text):
+    if not good:
+        raise Failure(text)
+
+
+def versions(default=None):
+    """Which Go versions to test: of the environment, or the default sample."""
+    text = os.environ.get("GTRACE_GO_VERSIONS", "")
+    if text == "all":
+        return EVERY
+    return text.split(",") if text else (default or [OLDEST, MIDDLE, NEWEST])
+
+
+def newest(least=(1, 0)):
+    return [v for v in versions() if minor(v) >= least][-1:]
+
+
+def minor(version):
+    return tuple(int(x) for x in version.split(".")[:2])
+
+
+def runs(default, long=None):
+    """How often: GTRACE_RUNS multiplies nothing, it is the number itself; 'long' asks for the full count."""
+    text = os.environ.get("GTRACE_RUNS", "")
+    if text == "long":
+        return long or 10 * default
+    return int(text) if text else default
+
+
+_toolchains = {}
+
+
+def go(version):
+    """The command and environment that run this version of Go."""
+    if version not in _toolchains:
+        script = os.path.join(ROOT, "tools", "go-toolchain.sh")
+        run = subprocess.run([script, version], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        _toolchains[version] = run.stdout.decode().strip() if run.returncode == 0 else None
+        if run.returncode != 0:
+            print("  no Go %s here: %s" % (version, run.stderr.decode().strip().splitlines()[-1:]))
+    root = _toolchains[version]
+    if not root:
+        raise Skip("Go %s is not installed and cannot be fetched" % version)
+    env = dict(os.environ, GOTOOLCHAIN="local", GOROOT=root, GOFLAGS="-buildvcs=false", GOWORK="off")
+    return os.path.join(root, "bin", "go"), env
+
+
+def compiler():
+    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
+        if name and shutil.which(name):
+            return name
+    raise Skip("no C compiler")
+
+
+def fingerprint(folder, *more):
+    digest = hashlib.sha256(repr(more).encode())
+    for path in sorted(os.path.join(folder, name) for name in os.listdir(folder)):
+        if os.path.isfile(path):
+            digest.update(path.encode() + open(path, "rb").read())
+    return digest.hexdigest()[:16]
+
+
+def build_go(program, version, mode="static"):
+    """Path of the Go program, built by this version in this mode; an old build of the same source is used again."""
+    folder = os.path.join(PROGRAMS, program)
+    flags, more = MODES[mode]
+    if mode in ("external", "external-stripped", "cgo"):
+        compiler()
+    out = os.path.join(CACHE, "go", version, "%s-%s-%s" % (program, mode, fingerprint(folder, flags, version)))
+    if os.path.exists(out):
+        return out
+    command, env = go(version)
+    env.update(more)
+    os.makedirs(os.path.dirname(out), exist_ok=True)
+    part = out + ".%d" % os.getpid()
+    run = subprocess.run([command, "build"] + flags + ["-o", part, "."], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if run.returncode != 0:
+        raise Failure("go %s build %s (%s): %s" % (version, program, mode, run.stdout.decode(errors="replace")))
+    os.rename(part, out)
+    return out
+
+
+def build_c(name):
+    source = os.path.join(PROGRAMS, "c", name + ".c")
+    digest = hashlib.sha256(open(source, "rb").read()).hexdigest()[:16]
+    out = os.path.join(CACHE, "c", "%s-%s" % (name, digest))
+    if not os.path.exists(out):
+        os.makedirs(os.path.dirname(out), exist_ok=True)
+        part = out + ".%d" % os.getpid()
+        subprocess.run([compiler(), "-O1", "-o", part, source], check=True)
+        os.rename(part, out)
+    return out
+
+
+class Bench:
+    """A folder for one case's files, and gtrace."""
+
+    def __init__(self, gtrace):
+        self.gtrace = gtrace
+        self.dir = tempfile.mkdtemp(prefix="gtrace-e2e-")
+        self.count = 0
+
+    def path(self, ending=".gtrace"):
+        self.count += 1
+        return os.path.join(self.dir, "t%d%s" % (self.count, ending))
+
+    def close(self, keep):
+        if keep:
+            print("  files kept in " + self.dir)
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def command(self, program, options=(), out=None):
+        return [self.gtrace, "record", "-o", out or self.path()] + list(options) + ["--"] + list(program)
+
+    def run(self, command, env=None, timeout=120, **more):
+        full = dict(os.environ, **{k: str(v) for k, v in (env or {}).items()})
+        return subprocess.run(command, env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, **more)
+
+    def record(self, program, options=(), env=None, timeout=120, code=0, **more):
+        """Records, checks exit status and trace; gives (trace file, run)."""
+        out = self.path()
+        run = self.run(self.command(program, options, out), env, timeout, **more)
+        expect(code is None or run.returncode == code, "exit %d instead of %s: %s" % (run.returncode, code, run.stderr.decode(errors="replace")[-2000:]))
+        expect(os.path.exists(out), "no trace written: " + run.stderr.decode(errors="replace")[-2000:])
+        self.check(out)
+        return out, run
+
+    def check(self, path):
+        run = self.run([self.gtrace, "check", path])
+        expect(run.returncode == 0, "gtrace check: exit %d: %s" % (run.returncode, (run.stdout + run.stderr).decode(errors="replace")[-2000:]))
+
+    def plain(self, program, env=None, **more):
+        return self.run(list(program), env, **more)
+
+
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = function
+    return function
+
+
+def main(gtrace, names):
+    """Exit status: 0 good, 1 a failure, 77 all skipped."""
+    failed, passed, skipped = 0, 0, 0
+    for name in names:
+        bench = Bench(gtrace)
+        bad = False
+        try:
+            for text in CASES[name](bench) or ():
+                print("  " + text)
+                sys.stdout.flush()
+            passed += 1
+            print("ok   " + name)
+        except Skip as skip:
+            skipped += 1
+            print("skip %s: %s" % (name, skip))
+        except (Failure, ValueError, subprocess.TimeoutExpired) as failure:
+            failed += 1
+            bad = True
+            print("FAIL %s: %s" % (name, failure))
+        bench.close(bad)
+    return 1 if failed else 0 if passed else 77

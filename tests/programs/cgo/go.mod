@@ -1,0 +1,3 @@
+module gtrace.example/cgo
+
+go 1.19

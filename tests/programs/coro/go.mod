@@ -1,0 +1,3 @@
+module gtrace.example/coro
+
+go 1.23

@@ -1,0 +1,3 @@
+module gtrace.example/counts
+
+go 1.19

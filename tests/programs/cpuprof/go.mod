@@ -1,0 +1,3 @@
+module gtrace.example/cpuprof
+
+go 1.19

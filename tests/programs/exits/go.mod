@@ -1,0 +1,3 @@
+module gtrace.example/exits
+
+go 1.19

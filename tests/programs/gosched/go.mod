@@ -1,0 +1,3 @@
+module gtrace.example/gosched
+
+go 1.19

@@ -1,0 +1,3 @@
+module gtrace.example/gotrace
+
+go 1.19

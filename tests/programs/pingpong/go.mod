@@ -1,0 +1,3 @@
+module gtrace.example/pingpong
+
+go 1.19

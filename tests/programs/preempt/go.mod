@@ -1,0 +1,3 @@
+module gtrace.example/preempt
+
+go 1.19

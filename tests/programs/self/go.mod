@@ -1,0 +1,3 @@
+module gtrace.example/self
+
+go 1.19

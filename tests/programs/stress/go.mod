@@ -1,0 +1,3 @@
+module gtrace.example/stress
+
+go 1.19

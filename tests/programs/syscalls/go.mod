@@ -1,0 +1,3 @@
+module gtrace.example/syscalls
+
+go 1.19

@@ -1,0 +1,8 @@
+package main
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+func pointer(t *syscall.Timespec) unsafe.Pointer { return unsafe.Pointer(t) }
