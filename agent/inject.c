@@ -107,13 +107,15 @@ static int run_to(struct gt_program *program, int event, struct gt_error *err)
 	for (;;) {
 		int status, ret, stop;
 
-		if (ptrace(request, program->pid, NULL, (void *)(long)signal) < 0 && errno != ESRCH)
+		/* One that runs already may have come to the wanted stop by now: this would send it on. */
+		if (program->stopped && ptrace(request, program->pid, NULL, (void *)(long)signal) < 0 && errno != ESRCH)
 			return gt_fail(err, errno, "cannot continue the program: ptrace: %s", strerror(errno));
 		ret = wait_for(program->pid, &status);
 		if (ret < 0)
 			return gt_fail(err, -ret, "cannot wait for the program: %s", strerror(-ret));
 		if (!WIFSTOPPED(status))
 			return program_ended(program, status, err);
+		program->stopped = true;
 		request = event ? PTRACE_CONT : PTRACE_SYSCALL;
 		signal = 0;
 		stop = status >> 16;

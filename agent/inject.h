@@ -39,6 +39,7 @@ struct gt_program {
 	struct user_regs_struct start; /* as execve left them */
 	uint64_t stub;                 /* where it stands now; 0: it does not */
 	bool attached;
+	bool stopped;                  /* at its last stop; false from the attaching to the first one */
 };
 
 /* Starts @start->path. @traced: attach and stop it; otherwise it just runs. *@exec_errno: not 0 when it was execve that failed
