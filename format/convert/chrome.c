@@ -54,6 +54,7 @@ struct chrome {
 	uint64_t thread_pid;
 	char thread_head[48]; /* ,\n{"ph":"X","pid":PID,"tid": for M rows */
 	size_t thread_head_size;
+	struct gt_json_clock clock;
 	uint32_t tid_next; /* of ids that do not fit */
 	struct gt__rows rows;
 	struct gt__texts texts;
@@ -95,9 +96,9 @@ static char *put_goroutine(char *to, uint64_t g, const struct gt__text *name)
 	return to;
 }
 
-static char *put_times(char *to, int64_t since_ns, int64_t end_ns)
+static char *put_times(struct chrome *chrome, char *to, int64_t since_ns, int64_t end_ns)
 {
-	to = gt_json_time(to, (uint64_t)since_ns);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)since_ns);
 	to = GT_JSON_PUT(to, ",\"dur\":");
 	return gt_json_time(to, (uint64_t)(end_ns - since_ns));
 }
@@ -286,7 +287,7 @@ static void goroutine_slice(struct chrome *chrome, const struct gt__row *row, in
 	to = GT_JSON_PUT(to, ",\n{\"ph\":\"X\",\"pid\":2,\"tid\":");
 	to = gt_json_u64(to, row->number);
 	memcpy(to, piece->text, sizeof(piece->text));
-	to = put_times(to + piece->size, open->since_ns, end_ns);
+	to = put_times(chrome, to + piece->size, open->since_ns, end_ns);
 	if (open->link && (chrome->parts & GT_CONVERT_LINKS)) {
 		to = GT_JSON_PUT(to, ",\"bind_id\":");
 		to = gt_json_hex(to, open->link);
@@ -326,7 +327,7 @@ static void slot_slice(struct chrome *chrome, const struct gt__row *row, int64_t
 		to = GT_JSON_PUT(to, "syscall ");
 	to = put_goroutine(to, open->g, open->label);
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = put_times(to, open->since_ns, end_ns);
+	to = put_times(chrome, to, open->since_ns, end_ns);
 	if (open->cut)
 		to = put_cut(to, &first);
 	chrome->sink->at = end_args(to, first);
@@ -350,7 +351,7 @@ static void thread_slice(struct chrome *chrome, const struct gt__row *row, int64
 	}
 	to = put_goroutine(to, open->g, NULL);
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = put_times(to, open->since_ns, end_ns);
+	to = put_times(chrome, to, open->since_ns, end_ns);
 	if (open->cut)
 		to = put_cut(to, &first);
 	chrome->sink->at = end_args(to, first);
@@ -402,7 +403,7 @@ static bool on_link(void *user, const struct gt__row *from, const struct gt__row
 		to = put_goroutine(to, to_row->id, NULL);
 	}
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = gt_json_time(to, (uint64_t)now_ns - 1);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)now_ns - 1);
 	to = GT_JSON_PUT(to, ",\"dur\":0,\"bind_id\":");
 	to = gt_json_hex(to, link);
 	to = GT_JSON_PUT(to, ",\"flow_out\":true");
@@ -427,7 +428,7 @@ static void put_counters(struct chrome *chrome, int64_t time_ns)
 		memcpy(chrome->shown, counts, sizeof(chrome->shown));
 		chrome->totals.counters++;
 		to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"C\",\"pid\":2,\"name\":\"goroutines\",\"ts\":");
-		to = gt_json_time(to, (uint64_t)time_ns);
+		to = gt_json_near_time(&chrome->clock, to, (uint64_t)time_ns);
 		to = GT_JSON_PUT(to, ",\"args\":{\"running\":");
 		to = gt_json_u64(to, counts[GT_STATE_RUNNING]);
 		to = GT_JSON_PUT(to, ",\"runnable\":");
@@ -442,7 +443,7 @@ static void put_counters(struct chrome *chrome, int64_t time_ns)
 		chrome->shown_slots = chrome->rows.slots_running;
 		chrome->totals.counters++;
 		to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"C\",\"pid\":1,\"name\":\"Ps\",\"ts\":");
-		to = gt_json_time(to, (uint64_t)time_ns);
+		to = gt_json_near_time(&chrome->clock, to, (uint64_t)time_ns);
 		to = GT_JSON_PUT(to, ",\"args\":{\"running\":");
 		to = gt_json_u64(to, chrome->shown_slots);
 		chrome->sink->at = GT_JSON_PUT(to, "}}");
@@ -472,7 +473,7 @@ static void put_region(struct chrome *chrome, const struct gt__row *row, const s
 	to = GT_JSON_PUT(to, ",\"name\":\"");
 	to = name ? put_text(to, name) : GT_JSON_PUT(to, "region");
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = put_times(to, region->since_ns, end_ns);
+	to = put_times(chrome, to, region->since_ns, end_ns);
 	if (region->task) {
 		to = put_key(to, "task", &first);
 		to = gt_json_hex(to, region->task);
@@ -552,7 +553,7 @@ static void put_task(struct chrome *chrome, char phase, const struct task *task,
 	to = GT_JSON_PUT(to, "},\"pid\":5,\"tid\":1,\"name\":\"");
 	to = name && name->size ? put_text(to, name) : GT_JSON_PUT(to, "task");
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = gt_json_time(to, (uint64_t)chrome->rows.now_ns);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)chrome->rows.now_ns);
 	if (parent) {
 		to = put_key(to, "parent", &first);
 		to = gt_json_hex(to, parent);
@@ -601,7 +602,7 @@ static void put_log(struct chrome *chrome, const struct gt__row *row, const uint
 	to = GT_JSON_PUT(to, ",\"name\":\"");
 	to = text && text->size ? put_text(to, text) : GT_JSON_PUT(to, "log");
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = gt_json_time(to, (uint64_t)chrome->rows.now_ns);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)chrome->rows.now_ns);
 	if (args[1]) {
 		to = put_key(to, "task", &first);
 		to = gt_json_hex(to, args[1]);
@@ -653,7 +654,7 @@ static void put_notice(struct chrome *chrome, int64_t time_ns, const char *name,
 	to = GT_JSON_PUT(to, ",\"tid\":");
 	to = gt_json_u64(to, chrome->thread_pid);
 	to = GT_JSON_PUT(to, ",\"ts\":");
-	to = gt_json_time(to, (uint64_t)time_ns);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)time_ns);
 	to = GT_JSON_PUT(to, ",\"name\":\"");
 	memcpy(to, name, strlen(name));
 	to = GT_JSON_PUT(to + strlen(name), "\",\"args\":{\"");
