@@ -65,6 +65,7 @@ struct chrome {
 	uint64_t shown[GT_STATE_COUNT]; /* counters as last written */
 	uint64_t shown_slots;
 	bool regions_named, tasks_named;
+	bool object;
 	bool failed; /* no memory */
 	struct piece running, syscall;
 	struct piece runnable[GT_REASON_COUNT], waiting[GT_REASON_COUNT];
@@ -785,6 +786,11 @@ static void put_begin(struct chrome *chrome)
 		",\n{\"ph\":\"X\",\"pid\":%" PRIu64 ",\"tid\":", chrome->thread_pid);
 	chrome->thread_head_size = (size_t)size;
 	snprintf(name, sizeof(name), "THREADS %s", base ? base + 1 : program ? program : "");
+	if (chrome->object) {
+		static const char head[] = "{\"displayTimeUnit\":\"ns\",\"traceEvents\":";
+
+		gt_sink_write(chrome->sink, head, sizeof(head) - 1);
+	}
 	/* The first record has no comma before it. */
 	first = gt_sink_room(chrome->sink, RECORD_ROOM);
 	put_process(chrome, PID_SLOTS, "PROCS", 1);
@@ -793,12 +799,30 @@ static void put_begin(struct chrome *chrome)
 	put_process(chrome, chrome->thread_pid, name, 5);
 }
 
+/*
+ * A window begins at another time on each M. What the first events tell of the time before them holds from where
+ * every M is complete; before that, a goroutine may have been anything.
+ */
+static void put_edge(struct chrome *chrome)
+{
+	struct gt_trace_info info;
+
+	gt_trace_info(chrome->trace, &info);
+	if (info.complete_ns <= 0)
+		return;
+	chrome->rows.edge_ns = info.complete_ns;
+	put_notice(chrome, info.complete_ns, "COMPLETE from here on", "what",
+		"before this, some threads' events were already overwritten");
+}
+
 static int put_events(struct chrome *chrome, const struct gt_convert_options *options)
 {
 	bool counters = chrome->parts & GT_CONVERT_COUNTERS;
 	struct gt_event event;
 
 	while (gt_trace_next(chrome->trace, &event) > 0) {
+		if (!chrome->totals.events)
+			put_edge(chrome);
 		if (counters)
 			counters_until(chrome, event.time_ns);
 		if (gt__rows_event(&chrome->rows, &event) < 0 || chrome->failed)
@@ -829,7 +853,10 @@ static void put_end(struct chrome *chrome)
 		put_task(chrome, 'e', task, 0);
 	put_metas(chrome);
 	put_damage(chrome);
-	gt_sink_write(chrome->sink, "\n]\n", 3);
+	if (chrome->object)
+		gt_sink_write(chrome->sink, "\n]}\n", 4);
+	else
+		gt_sink_write(chrome->sink, "\n]\n", 3);
 }
 
 static void chrome_free(struct chrome *chrome)
@@ -860,6 +887,7 @@ int gt_convert_chrome(
 	chrome->trace = trace;
 	chrome->sink = sink;
 	chrome->parts = options->parts;
+	chrome->object = options->object;
 	chrome->counter_step_ns = options->counter_step_ns > 0 ? options->counter_step_ns : 0;
 	chrome->tid_next = GT_CHROME_TID_FREE;
 	gt__rows_init(&chrome->rows, &out, 0);

@@ -29,6 +29,7 @@ struct gt_trace {
 	struct gt_trace_goroutine goroutines[TABLE_MAX];
 	size_t goroutine_count;
 	struct gt_trace_damage damage;
+	int64_t complete_ns;
 };
 
 struct gt_trace *fake_new(void)
@@ -96,6 +97,11 @@ void fake_goroutine(struct gt_trace *trace, uint64_t g, uint64_t start_pc)
 void fake_loss(struct gt_trace *trace, const char *what, uint64_t count)
 {
 	trace->losses[trace->loss_count++] = (struct pair){NULL, what, count};
+}
+
+void fake_complete(struct gt_trace *trace, int64_t complete_ns)
+{
+	trace->complete_ns = complete_ns;
 }
 
 struct gt_trace_damage *fake_damage(struct gt_trace *trace)
@@ -208,6 +214,7 @@ void gt_trace_info(const struct gt_trace *trace, struct gt_trace_info *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->events = trace->count;
+	out->complete_ns = trace->complete_ns;
 }
 
 void gt_trace_damage(const struct gt_trace *trace, struct gt_trace_damage *out)
