@@ -1,4 +1,5 @@
-/* sample.c - writes DIR/trace.json and DIR/truth.json: what a scheduler did, converted and as it knows itself. */
+/* sample.c - writes DIR/trace.json, DIR/trace.gtrace and DIR/truth.json: what a scheduler did, converted, as a file, and
+ * as it knows itself. */
 #include "format/convert/chrome.h"
 #include "simulate.h"
 
@@ -37,6 +38,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", err.text);
 		return 1;
 	}
+	snprintf(path, sizeof(path), "%s/trace.gtrace", argv[1]);
+	fake_write(trace, path);
 	fake_free(trace);
 	close(fd);
 	return fclose(truth) == 0 ? 0 : 1;
