@@ -425,6 +425,7 @@ void gt_model_explain(
 
 	switch (fit) {
 	case GT_FIT:
+	case GT_FIT_COUNT:
 		snprintf(text, size, "it fits");
 		break;
 	case GT_FIT_CHAIN:

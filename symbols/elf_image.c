@@ -296,7 +296,8 @@ const uint8_t *gt_elf_note(const struct gt_elf_image *image, const char *owner, 
 			if (name_at + note.n_namesz > program.p_filesz || data_at > program.p_filesz ||
 				note.n_descsz > program.p_filesz - data_at)
 				break;
-			if (note.n_type == type && note.n_namesz == owner_size &&
+			/* Go pads its own name with a second NUL. */
+			if (note.n_type == type && note.n_namesz >= owner_size &&
 				memcmp(notes + name_at, owner, owner_size) == 0) {
 				*size = note.n_descsz;
 				return notes + data_at;

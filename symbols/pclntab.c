@@ -57,7 +57,7 @@ struct record {
 	uint64_t left;
 	uint64_t va;
 	uint64_t size;
-	uint32_t name, pcfile, pcln, npcdata, unit, start_line;
+	uint32_t name, deferreturn, pcfile, pcln, npcdata, unit, start_line;
 	int32_t args;
 	uint8_t funcid, flags, nfuncdata;
 };
@@ -359,6 +359,7 @@ static bool record_at(const struct gt_pclntab *tab, uint64_t index, struct recor
 	out->size = next - entry;
 	out->name = read_u32(at + 4);
 	out->args = (int32_t)read_u32(at + 8);
+	out->deferreturn = read_u32(at + 12);
 	out->pcfile = read_u32(at + 20);
 	out->pcln = read_u32(at + 24);
 	out->npcdata = read_u32(at + 28);
@@ -395,6 +396,7 @@ bool gt_pclntab_function(const struct gt_pclntab *tab, size_t index, struct gt_g
 	out->args = record.args;
 	out->funcid = record.funcid;
 	out->flags = record.flags;
+	out->deferreturn = record.deferreturn;
 	out->wrapper = is_wrapper(tab, record.funcid);
 	out->start_line = record.start_line;
 	out->record = index;

@@ -31,11 +31,12 @@ struct gt_gofunction {
 	uint64_t va;      /* entry */
 	uint64_t size;    /* to the next entry: includes padding */
 	int32_t args;
-	uint8_t funcid;      /* numbers differ by Go version */
-	uint8_t flags;       /* GT_GOFUNC_* */
-	bool wrapper;        /* an ABI0 <-> ABIInternal wrapper of the same name */
-	uint32_t start_line; /* 0 when unknown (before Go 1.20) */
-	uint64_t record;     /* where its _func is, from the functab's start: for this module only */
+	uint8_t funcid;       /* numbers differ by Go version */
+	uint8_t flags;        /* GT_GOFUNC_* */
+	bool wrapper;         /* an ABI0 <-> ABIInternal wrapper of the same name */
+	uint32_t deferreturn; /* where a recovered panic goes on, from the entry; 0: nowhere */
+	uint32_t start_line;  /* 0 when unknown (before Go 1.20) */
+	uint64_t record;      /* where its _func is, from the functab's start: for this module only */
 };
 
 struct gt_pcline {

@@ -376,9 +376,10 @@ static void on_slice(void *user, const struct gt__row *row, int64_t end_ns)
 
 /*
  * An arrow begins at a slice of no length in the waker's running slice: a viewer draws arrows from the end of the slice
- * they leave, which is the right place here, and needs not guess which slice is meant.
+ * they leave, which is the right place here, and needs not guess which slice is meant. It stands 1 ns before the wake-up,
+ * as a viewer may take what begins at the same time in any order, and refuses an arrow whose end comes first.
  */
-static void on_link(void *user, const struct gt__row *from, const struct gt__row *to_row, enum gt__link_kind kind,
+static bool on_link(void *user, const struct gt__row *from, const struct gt__row *to_row, enum gt__link_kind kind,
 	uint64_t link, int64_t now_ns, uint64_t site_pc)
 {
 	struct chrome *chrome = user;
@@ -386,8 +387,8 @@ static void on_link(void *user, const struct gt__row *from, const struct gt__row
 	bool first = true;
 	char *to;
 
-	if (!(chrome->parts & GT_CONVERT_LINKS))
-		return;
+	if (!(chrome->parts & GT_CONVERT_LINKS) || from->open.since_ns >= now_ns)
+		return false;
 	if (site_pc && (chrome->parts & GT_CONVERT_STACKS))
 		site = gt__texts_pc(&chrome->texts, site_pc);
 	chrome->totals.links++;
@@ -401,7 +402,7 @@ static void on_link(void *user, const struct gt__row *from, const struct gt__row
 		to = put_goroutine(to, to_row->id, NULL);
 	}
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = gt_json_time(to, (uint64_t)now_ns);
+	to = gt_json_time(to, (uint64_t)now_ns - 1);
 	to = GT_JSON_PUT(to, ",\"dur\":0,\"bind_id\":");
 	to = gt_json_hex(to, link);
 	to = GT_JSON_PUT(to, ",\"flow_out\":true");
@@ -412,6 +413,7 @@ static void on_link(void *user, const struct gt__row *from, const struct gt__row
 		*to++ = '"';
 	}
 	chrome->sink->at = end_args(to, first);
+	return true;
 }
 
 /* ---- counters ---- */

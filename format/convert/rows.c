@@ -286,8 +286,8 @@ static void link_rows(struct gt__rows *rows, uint64_t from_g, struct gt__row *to
 		believe(rows, from, GT_STATE_RUNNING, thread);
 	if (!on_thread(from->open.state))
 		return;
-	to->open.link = ++rows->links;
-	rows->out.link(rows->out.user, from, to, kind, to->open.link, rows->now_ns, site_pc);
+	if (rows->out.link(rows->out.user, from, to, kind, rows->links + 1, rows->now_ns, site_pc))
+		to->open.link = ++rows->links;
 }
 
 static int on_create(struct gt__rows *rows, const uint64_t *args, struct gt__row *thread)

@@ -56,8 +56,8 @@ struct gt__rows_user {
 	void (*row)(void *user, struct gt__row *row);
 	/* row->open ended at @end_ns >= open.since_ns. */
 	void (*slice)(void *user, const struct gt__row *row, int64_t end_ns);
-	/* @from, which runs, woke or created @to at @now_ns; the slice that begins on @to carries @link. */
-	void (*link)(void *user, const struct gt__row *from, const struct gt__row *to, enum gt__link_kind kind,
+	/* @from, which runs, woke or created @to at @now_ns; when true, the slice that begins on @to carries @link. */
+	bool (*link)(void *user, const struct gt__row *from, const struct gt__row *to, enum gt__link_kind kind,
 		uint64_t link, int64_t now_ns, uint64_t site_pc);
 	/* The row will be freed. */
 	void (*gone)(void *user, struct gt__row *row);

@@ -195,6 +195,8 @@ static void *work(void *argument)
 			pthread_cond_wait(&frames->was_put, &frames->lock);
 	}
 	pthread_mutex_unlock(&frames->lock);
+	/* A failure here shows at the next call, which is finish's own drain. */
+	gt__disk_drain(frames->disk);
 	return NULL;
 }
 

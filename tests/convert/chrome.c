@@ -100,7 +100,7 @@ Test(chrome, what_was_so_before_the_window_begins_at_0)
 	json = convert_parts(trace, GT_CONVERT_LINKS, NULL);
 	expect_line(json, "\"tid\":5,\"name\":\"waiting\",\"ts\":0.000,\"dur\":1.000}");
 	expect_line(json, "\"tid\":6,\"name\":\"running\",\"ts\":0.000,\"dur\":3.000}");
-	expect_line(json, "\"name\":\"wake G5\",\"ts\":1.000,\"dur\":0,\"bind_id\":\"0x1\",\"flow_out\":true}");
+	expect_line(json, "\"name\":\"wake G5\",\"ts\":0.999,\"dur\":0,\"bind_id\":\"0x1\",\"flow_out\":true}");
 	expect_line(json, "\"tid\":4194305,\"name\":\"G6\",\"ts\":0.000,\"dur\":3.000}");
 	free(json);
 	fake_free(trace);
