@@ -1,6 +1,8 @@
 /* agent.c - from a file to a running, hooked program. */
 #include "agent/agent.h"
 
+#include "agent/inject.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,74 +18,19 @@
 #define MFD_EXEC 0x0010u
 #endif
 
-struct gt_agent {
-	struct gt_gobin *bin;
-	const struct gt_golayout *layout;
-	struct gt_gohooks hooks;
-	bool stacks;
-	dev_t device; /* of the file that was looked at */
-	ino_t inode;
-};
-
-/* What the code callback needs. */
+/* What is known of a launch on its way. */
 struct making {
-	const struct gt_agent *agent;
-	const struct gt_memory *memory;
+	const struct gt_agent_launch *launch;
+	struct gt_gohooks hooks;
+	struct gt_patch patches[GT_GOHOOKS_MAX];
 	uint64_t slide;
 	uint64_t code_address;
-	struct gt_patch patches[GT_GOHOOKS_MAX];
+	uint64_t code_size;
 };
 
-int gt_agent_open(const char *path, const struct gt_agent_options *options, struct gt_agent **out, struct gt_error *err)
+static bool takes_stacks(const struct gt_memory *memory)
 {
-	struct gt_agent *agent = calloc(1, sizeof(*agent));
-	struct stat status;
-	int ret;
-
-	if (!agent)
-		return gt_fail(err, ENOMEM, "out of memory");
-	agent->stacks = options->stacks;
-	ret = gt_gobin_open(path, &agent->bin, err);
-	if (ret >= 0 && stat(path, &status) < 0)
-		ret = gt_fail(err, errno, "cannot look at %s: %s", path, strerror(errno));
-	if (ret >= 0) {
-		agent->device = status.st_dev;
-		agent->inode = status.st_ino;
-		ret = gt_golayout_find(agent->bin, &agent->layout, err);
-	}
-	if (ret >= 0)
-		ret = gt_golayout_verify(agent->bin, agent->layout, err);
-	if (ret >= 0)
-		ret = gt_gohooks_find(agent->bin, agent->layout, options->stacks, options->skip_hook, &agent->hooks, err);
-	if (ret < 0) {
-		gt_agent_close(agent);
-		return ret;
-	}
-	*out = agent;
-	return 0;
-}
-
-void gt_agent_close(struct gt_agent *agent)
-{
-	if (!agent)
-		return;
-	gt_gobin_close(agent->bin);
-	free(agent);
-}
-
-struct gt_gobin *gt_agent_binary(struct gt_agent *agent)
-{
-	return agent->bin;
-}
-
-const struct gt_golayout *gt_agent_layout(const struct gt_agent *agent)
-{
-	return agent->layout;
-}
-
-const struct gt_gohooks *gt_agent_hooks(const struct gt_agent *agent)
-{
-	return &agent->hooks;
+	return memory->stack_depth && memory->stack_slot_count;
 }
 
 /* A program that a tracer is attached to gets no privileges from its file: it would run without, and fail oddly. */
@@ -115,22 +62,23 @@ static uint64_t pow2_below(uint64_t value)
 
 static int fill_values(const struct making *making, uint64_t rings, struct gt_probe_values *values, struct gt_error *err)
 {
-	const struct gt_memory *memory = making->memory;
+	const struct gt_memory *memory = making->launch->memory;
+	const struct gt_gobin *bin = making->launch->bin;
 
 	if (!memory->spill_count)
 		return gt_fail(err, EINVAL, "the shared memory has no stacks for hooks");
 	memset(values, 0, sizeof(*values));
-	gt_gohooks_values(making->agent->layout, values);
+	gt_gohooks_values(making->launch->layout, values);
 	values->holes[GT_HOLE_SHM] = rings;
 	values->holes[GT_HOLE_STACKS] = rings + memory->stacks_offset;
 	values->holes[GT_HOLE_MS_OFFSET] = memory->ms_offset;
 	values->holes[GT_HOLE_BLOCKS_OFFSET] = memory->blocks_offset;
 	values->holes[GT_HOLE_SPILL_OFFSET] = memory->spill_offset;
 	values->holes[GT_HOLE_SPILL_MASK] = pow2_below(memory->spill_count) - 1;
-	values->holes[GT_HOLE_STACK_MASK] = memory->stack_slot_count ? memory->stack_slot_count - 1 : 0;
-	values->holes[GT_HOLE_TEXT] = memory->text_base;
-	values->holes[GT_HOLE_TEXT_SIZE] = memory->text_end - memory->text_base;
-	values->holes[GT_HOLE_DEPTH] = memory->stack_depth ? memory->stack_depth : 1;
+	values->holes[GT_HOLE_STACK_MASK] = takes_stacks(memory) ? memory->stack_slot_count - 1 : 0;
+	values->holes[GT_HOLE_TEXT] = bin->text + making->slide;
+	values->holes[GT_HOLE_TEXT_SIZE] = bin->etext - bin->text;
+	values->holes[GT_HOLE_DEPTH] = takes_stacks(memory) ? memory->stack_depth : 1;
 	return 0;
 }
 
@@ -158,8 +106,8 @@ static int seal_code(const uint8_t *code, size_t size, int *memfd, struct gt_err
 static int make_code(void *context, uint64_t rings, uint64_t code_address, int *memfd, struct gt_error *err)
 {
 	struct making *making = context;
-	const struct gt_gohooks *hooks = &making->agent->hooks;
-	size_t size = gt_probe_code_size(hooks->probes, hooks->count);
+	const struct gt_gohooks *hooks = &making->hooks;
+	size_t size = making->code_size;
 	struct gt_probe_values values;
 	uint8_t *code = malloc(size);
 	int ret;
@@ -187,123 +135,147 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* What was started must be what was looked at: between the two a file can be replaced. */
-static int check_same_file(const struct gt_agent *agent, const struct gt_program *program, const char *path,
-	struct gt_error *err)
+/* A script, say, is started as its interpreter: no code of that is patched. */
+static int check_same_file(const struct gt_program *program, const char *path, struct gt_error *err)
 {
-	struct stat status;
+	struct stat wanted, started;
 	char exe[64];
 
 	snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)program->pid);
-	if (stat(exe, &status) < 0)
+	if (stat(exe, &started) < 0 || stat(path, &wanted) < 0)
 		return gt_fail(err, errno, "cannot look at the program that was started: %s", strerror(errno));
-	if (status.st_dev != agent->device || status.st_ino != agent->inode)
-		return gt_fail(err, ESTALE, "what was started is not the file that was looked at: %s: try again", path);
+	if (started.st_dev != wanted.st_dev || started.st_ino != wanted.st_ino)
+		return gt_fail(err, ESTALE, "another program was started than the one looked at: %s: try again", path);
 	return 0;
 }
 
-static void set_text(const struct gt_agent *agent, uint64_t slide, struct gt_memory *memory)
+/* Slot 0 is nobody's: its number means "no stack". No stack hashes to 1. */
+static void reserve_slot_0(const struct gt_memory *memory)
 {
-	memory->text_base = agent->bin->text + slide;
-	memory->text_end = agent->bin->etext + slide;
-	memory->shm->text_base = memory->text_base;
-	memory->shm->text_end = memory->text_end;
-	/* Slot 0 is nobody's: its number means "no stack". No stack hashes to 1. */
-	if (memory->stack_slot_count)
-		atomic_store_explicit(
-			&((struct gt_stack_slot *)((uint8_t *)memory->shm + memory->stacks_offset))->hash, 1,
-			memory_order_relaxed);
+	struct gt_stack_slot *slots = (void *)((uint8_t *)memory->shm + memory->stacks_offset);
+
+	atomic_store_explicit(&slots[0].hash, 1, memory_order_relaxed);
 }
 
-static int inject(struct gt_agent *agent, struct gt_program *program, const char *path, struct gt_memory *memory,
-	struct gt_agent_started *started, struct gt_error *err)
+static int inject(struct making *making, struct gt_program *program, struct gt_error *err)
 {
-	struct making making = { .agent = agent, .memory = memory };
+	const struct gt_agent_launch *launch = making->launch;
+	const struct gt_gobin *bin = launch->bin;
 	struct gt_inject_maps maps = {
-		.rings_memfd = memory->fd,
-		.rings_size = memory->total_bytes,
-		.code_size = gt_probe_code_size(agent->hooks.probes, agent->hooks.count),
+		.rings_memfd = launch->memory->fd,
+		.rings_size = launch->memory->total_bytes,
+		.code_size = making->code_size,
 		.code = make_code,
-		.context = &making,
+		.context = making,
 	};
-	int ret = check_same_file(agent, program, path, err);
+	int ret = check_same_file(program, launch->path, err);
 
 	if (ret < 0)
 		return ret;
-	making.slide = program->entry - agent->bin->image.entry;
-	set_text(agent, making.slide, memory);
-	maps.text_lo = memory->text_base;
-	maps.text_hi = memory->text_end;
+	making->slide = program->entry - bin->image.entry;
+	if (takes_stacks(launch->memory))
+		reserve_slot_0(launch->memory);
+	maps.text_lo = bin->text + making->slide;
+	maps.text_hi = bin->etext + making->slide;
 	ret = gt_inject_map(program, &maps, err);
 	if (ret >= 0)
-		ret = gt_inject_patch(program, making.patches, agent->hooks.count, err);
+		ret = gt_inject_patch(program, making->patches, making->hooks.count, err);
 	if (ret >= 0)
 		ret = gt_inject_release(program, err);
-	started->slide = making.slide;
-	started->code_address = making.code_address;
-	started->code_size = maps.code_size;
 	return ret;
 }
 
-int gt_agent_launch(struct gt_agent *agent, const struct gt_launch *launch, struct gt_memory *memory,
-	struct gt_agent_started *started, struct gt_error *err)
+static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_start *start,
+	struct gt_agent_result *result, struct gt_error *err)
 {
-	struct gt_program program;
-	uint64_t begin;
+	struct making *making = calloc(1, sizeof(*making));
+	struct gt_program program = { .memory = -1 };
+	int exec_errno = 0;
 	int ret;
 
-	memset(started, 0, sizeof(*started));
-	if (agent->stacks && !(memory->stack_slot_count && memory->stack_depth))
-		return gt_fail(err, EINVAL, "the shared memory has no room for stacks");
-	ret = check_privileges(launch->path, err);
-	if (ret < 0)
-		return ret;
-	begin = now_ns();
-	ret = gt_inject_start(launch, true, &program, &started->exec_errno, err);
-	if (ret < 0)
-		return ret;
-	ret = inject(agent, &program, launch->path, memory, started, err);
-	if (ret < 0) {
-		gt_inject_kill(&program);
-		return ret;
+	if (!making)
+		return gt_fail(err, ENOMEM, "out of memory");
+	making->launch = launch;
+	ret = gt_gohooks_find(launch->bin, launch->layout, takes_stacks(launch->memory), launch->skip_hook,
+		&making->hooks, err);
+	if (ret >= 0)
+		ret = check_privileges(launch->path, err);
+	if (ret >= 0) {
+		making->code_size = gt_probe_code_size(making->hooks.probes, making->hooks.count);
+		ret = gt_inject_start(start, true, &program, &exec_errno, err);
+		result->exec_failed = exec_errno != 0;
 	}
-	started->pid = program.pid;
-	started->hooks = agent->hooks.count;
-	started->setup_ns = now_ns() - begin;
-	return 0;
+	if (ret >= 0)
+		ret = inject(making, &program, err);
+	if (ret < 0)
+		gt_inject_kill(&program);
+	result->pid = program.pid;
+	result->slide = making->slide;
+	result->code_address = making->code_address;
+	result->code_size = making->code_size;
+	result->hooks = making->hooks.count;
+	result->missing_count = making->hooks.missing_count;
+	memcpy(result->missing, making->hooks.missing, sizeof(result->missing));
+	free(making);
+	return ret;
 }
 
-int gt_agent_launch_plain(
-	const struct gt_launch *launch, int memory_fd, struct gt_agent_started *started, struct gt_error *err)
+/* The environment of @launch with the variable that names the memory; in one piece for free(), the text behind the array. */
+static char **environment_with_memory(const struct gt_agent_launch *launch)
 {
-	struct gt_launch with_variable = *launch;
+	const size_t text_size = 96, name = strlen(GT_AGENT_SHM_VARIABLE "=");
+	size_t count = 0, kept = 0;
+	char **env, *text;
+
+	while (launch->envp[count])
+		count++;
+	env = calloc(1, (count + 2) * sizeof(*env) + text_size);
+	if (!env)
+		return NULL;
+	text = (char *)(env + count + 2);
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(launch->envp[i], GT_AGENT_SHM_VARIABLE "=", name))
+			env[kept++] = launch->envp[i];
+	snprintf(text, text_size, GT_AGENT_SHM_VARIABLE "=/proc/%d/fd/%d", (int)getpid(), launch->memory->fd);
+	env[kept] = text;
+	return env;
+}
+
+static int launch_plain(const struct gt_agent_launch *launch, const struct gt_start *start,
+	struct gt_agent_result *result, struct gt_error *err)
+{
+	struct gt_start changed = *start;
 	struct gt_program program;
-	char variable[96];
 	char **env = NULL;
-	size_t count = 0;
-	int ret;
+	int exec_errno, ret;
 
-	memset(started, 0, sizeof(*started));
-	if (memory_fd >= 0) {
-		const size_t name = strlen(GT_AGENT_SHM_VARIABLE "=");
-		size_t kept = 0;
-
-		while (launch->envp[count])
-			count++;
-		env = calloc(count + 2, sizeof(*env));
+	if (launch->memory) {
+		env = environment_with_memory(launch);
 		if (!env)
 			return gt_fail(err, ENOMEM, "out of memory");
-		for (size_t i = 0; i < count; i++)
-			if (strncmp(launch->envp[i], GT_AGENT_SHM_VARIABLE "=", name))
-				env[kept++] = launch->envp[i];
-		snprintf(variable, sizeof(variable), GT_AGENT_SHM_VARIABLE "=/proc/%d/fd/%d", (int)getpid(), memory_fd);
-		env[kept] = variable;
-		with_variable.envp = env;
+		changed.envp = env;
 	}
-	ret = gt_inject_start(&with_variable, false, &program, &started->exec_errno, err);
+	ret = gt_inject_start(&changed, false, &program, &exec_errno, err);
 	free(env);
-	if (ret < 0)
-		return ret;
-	started->pid = program.pid;
-	return 0;
+	result->exec_failed = exec_errno != 0;
+	result->pid = program.pid;
+	return ret;
+}
+
+int gt_agent_launch(const struct gt_agent_launch *launch, struct gt_agent_result *result, struct gt_error *err)
+{
+	struct gt_start start = {
+		.path = launch->path,
+		.argv = launch->argv,
+		.envp = launch->envp,
+		.signal_mask = launch->mask,
+		.signals_ignored = launch->ignored,
+	};
+	uint64_t begin = now_ns();
+	int ret;
+
+	memset(result, 0, sizeof(*result));
+	ret = launch->layout ? launch_hooked(launch, &start, result, err) : launch_plain(launch, &start, result, err);
+	result->setup_ns = now_ns() - begin;
+	return ret;
 }

@@ -16,7 +16,6 @@ enum where { ENTRY, RETURNS };
  * where a program cannot reach them, or tell of threads and Ps only.
  */
 static const struct hook {
-	const char *name;
 	const char *function;
 	enum where where;
 	uint8_t plain, stacks; /* enum gt_template */
@@ -25,28 +24,28 @@ static const struct hook {
 } hooks_table[] = {
 #define BOTH(name)  GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
 #define ALWAYS(name) GT_TEMPLATE_##name, GT_TEMPLATE_##name
-	{ "casgstatus", "runtime.casgstatus", ENTRY, BOTH(casgstatus), 0, NEWEST, true },
-	{ "create", "runtime.newproc1", RETURNS, ALWAYS(create), 21, NEWEST, true },
-	{ "create", "runtime.newproc1", RETURNS, ALWAYS(create_curg), 0, 20, true },
+	{ "runtime.casgstatus", ENTRY, BOTH(casgstatus), 0, NEWEST, true },
+	{ "runtime.newproc1", RETURNS, ALWAYS(create), 21, NEWEST, true },
+	{ "runtime.newproc1", RETURNS, ALWAYS(create_curg), 0, 20, true },
 	/* Since 1.26 these change the status without casgstatus. */
-	{ "syscall-enter", "runtime.reentersyscall", ENTRY, BOTH(syscall_enter), 26, NEWEST, true },
-	{ "syscall-block", "runtime.entersyscallblock", ENTRY, BOTH(syscall_enter), 26, NEWEST, false },
-	{ "syscall-exit", "runtime.exitsyscall", ENTRY, ALWAYS(syscall_exit), 26, NEWEST, true },
-	{ "no-p", "runtime.exitsyscallNoP", ENTRY, ALWAYS(why_no_p), 26, NEWEST, false },
-	{ "preempt", "runtime.goschedImpl", ENTRY, ALWAYS(why_gosched), 22, NEWEST, false },
-	{ "preempt", "runtime.gopreempt_m", ENTRY, ALWAYS(why_preempt), 0, 21, false },
-	{ "preempt-park", "runtime.preemptPark", ENTRY, BOTH(preempt_park), 0, NEWEST, true },
-	{ "coroutine", "runtime.coroswitch_m", ENTRY, BOTH(coroswitch), 22, NEWEST, false },
+	{ "runtime.reentersyscall", ENTRY, BOTH(syscall_enter), 26, NEWEST, true },
+	{ "runtime.entersyscallblock", ENTRY, BOTH(syscall_enter), 26, NEWEST, false },
+	{ "runtime.exitsyscall", ENTRY, ALWAYS(syscall_exit), 26, NEWEST, true },
+	{ "runtime.exitsyscallNoP", ENTRY, ALWAYS(why_no_p), 26, NEWEST, false },
+	{ "runtime.goschedImpl", ENTRY, ALWAYS(why_gosched), 22, NEWEST, false },
+	{ "runtime.gopreempt_m", ENTRY, ALWAYS(why_preempt), 0, 21, false },
+	{ "runtime.preemptPark", ENTRY, BOTH(preempt_park), 0, NEWEST, true },
+	{ "runtime.coroswitch_m", ENTRY, BOTH(coroswitch), 22, NEWEST, false },
 	/* Ps */
-	{ "p-start", "runtime.wirep", ENTRY, ALWAYS(p_start), 0, NEWEST, false },
-	{ "p-stop", "runtime.releasep", ENTRY, ALWAYS(p_stop), 0, 21, false },
-	{ "p-stop", "runtime.releasepNoTrace", ENTRY, ALWAYS(p_stop), 22, NEWEST, false },
-	{ "p-idle", "runtime.pidleput", ENTRY, ALWAYS(p_idle), 0, NEWEST, false },
+	{ "runtime.wirep", ENTRY, ALWAYS(p_start), 0, NEWEST, false },
+	{ "runtime.releasep", ENTRY, ALWAYS(p_stop), 0, 21, false },
+	{ "runtime.releasepNoTrace", ENTRY, ALWAYS(p_stop), 22, NEWEST, false },
+	{ "runtime.pidleput", ENTRY, ALWAYS(p_idle), 0, NEWEST, false },
 	/* Ms */
-	{ "m-start", "runtime.minit", RETURNS, ALWAYS(m_start), 0, NEWEST, false },
-	{ "m-idle", "runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false },
-	{ "m-idle", "runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false },
-	{ "m-end", "runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false },
+	{ "runtime.minit", RETURNS, ALWAYS(m_start), 0, NEWEST, false },
+	{ "runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false },
+	{ "runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false },
+	{ "runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false },
 #undef BOTH
 #undef ALWAYS
 };
@@ -73,8 +72,15 @@ static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_s
 int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool stacks, const char *skip,
 	struct gt_gohooks *hooks, struct gt_error *err)
 {
+	const size_t rows = sizeof(hooks_table) / sizeof(hooks_table[0]);
+	bool skip_known = !skip;
+
 	memset(hooks, 0, sizeof(*hooks));
-	for (size_t i = 0; i < sizeof(hooks_table) / sizeof(hooks_table[0]); i++) {
+	for (size_t i = 0; i < rows; i++)
+		skip_known |= skip && !strcmp(skip, hooks_table[i].function);
+	if (!skip_known)
+		return gt_fail(err, EINVAL, "no such hook to leave out: %s", skip);
+	for (size_t i = 0; i < rows; i++) {
 		const struct hook *hook = &hooks_table[i];
 		struct gt_site sites[GT_GOHOOKS_MAX];
 		size_t count;
@@ -82,7 +88,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 
 		if (layout->minor < hook->first || layout->minor > hook->last)
 			continue;
-		if (skip && !strcmp(skip, hook->name))
+		if (skip && !strcmp(skip, hook->function))
 			continue;
 		ret = find_sites(bin, hook, sites, GT_GOHOOKS_MAX - hooks->count, &count, err);
 		if (ret < 0 && (hook->needed || ret == -ENOSPC))
@@ -92,7 +98,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 			continue;
 		}
 		for (size_t j = 0; j < count; j++) {
-			hooks->names[hooks->count] = hook->name;
+			hooks->names[hooks->count] = hook->function;
 			hooks->probes[hooks->count].template = stacks ? hook->stacks : hook->plain;
 			hooks->probes[hooks->count++].site = sites[j];
 		}

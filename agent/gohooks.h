@@ -13,14 +13,15 @@
 
 struct gt_gohooks {
 	struct gt_probe probes[GT_GOHOOKS_MAX];
-	const char *names[GT_GOHOOKS_MAX]; /* of the probe's hook */
+	const char *names[GT_GOHOOKS_MAX]; /* the probe's function */
 	size_t count;
 	const char *missing[GT_GOHOOKS_MAX]; /* functions that this program does not have; it can do without */
 	size_t missing_count;
 };
 
 /*
- * Finds every site. @stacks: hooks that take stacks. @skip: a hook's name to leave out, or NULL (tests).
+ * Finds every site. @stacks: hooks that take stacks. @skip: a function that is not hooked, or NULL (tests).
+ * -EINVAL when the table has no such function.
  * A function without which goroutines' states would not add up must be there and must be patchable: else -ENOTSUP and a line.
  */
 int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool stacks, const char *skip,

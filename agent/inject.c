@@ -42,23 +42,23 @@ static void close_pair(int fds[2])
 			close(fds[i]);
 }
 
-static void restore_signals(const struct gt_launch *launch)
+static void restore_signals(const struct gt_start *start)
 {
-	if (launch->signals_ignored) {
+	if (start->signals_ignored) {
 		struct sigaction action;
 
 		memset(&action, 0, sizeof(action));
 		for (int signal = 1; signal < NSIG; signal++) {
-			action.sa_handler = sigismember(launch->signals_ignored, signal) == 1 ? SIG_IGN : SIG_DFL;
+			action.sa_handler = sigismember(start->signals_ignored, signal) == 1 ? SIG_IGN : SIG_DFL;
 			sigaction(signal, &action, NULL); /* fails for KILL, STOP and libc's own */
 		}
 	}
-	if (launch->signal_mask)
-		sigprocmask(SIG_SETMASK, launch->signal_mask, NULL);
+	if (start->signal_mask)
+		sigprocmask(SIG_SETMASK, start->signal_mask, NULL);
 }
 
 /* Between fork and exec: only what a signal handler may call. */
-static void __attribute__((noreturn)) child(const struct gt_launch *launch, const struct child_pipes *pipes)
+static void __attribute__((noreturn)) child(const struct gt_start *start, const struct child_pipes *pipes)
 {
 	char byte;
 	int code;
@@ -67,8 +67,8 @@ static void __attribute__((noreturn)) child(const struct gt_launch *launch, cons
 	while (read(pipes->go[0], &byte, 1) != 1)
 		if (errno != EINTR)
 			_exit(127); /* gtrace is gone: nothing was started yet */
-	restore_signals(launch);
-	execve(launch->path, launch->argv, launch->envp);
+	restore_signals(start);
+	execve(start->path, start->argv, start->envp);
 	code = errno;
 	while (write(pipes->failed[1], &code, sizeof(code)) < 0 && errno == EINTR)
 		;
@@ -107,13 +107,15 @@ static int run_to(struct gt_program *program, int event, struct gt_error *err)
 	for (;;) {
 		int status, ret, stop;
 
-		if (ptrace(request, program->pid, NULL, (void *)(long)signal) < 0 && errno != ESRCH)
+		/* One that runs already may have come to the wanted stop by now: this would send it on. */
+		if (program->stopped && ptrace(request, program->pid, NULL, (void *)(long)signal) < 0 && errno != ESRCH)
 			return gt_fail(err, errno, "cannot continue the program: ptrace: %s", strerror(errno));
 		ret = wait_for(program->pid, &status);
 		if (ret < 0)
 			return gt_fail(err, -ret, "cannot wait for the program: %s", strerror(-ret));
 		if (!WIFSTOPPED(status))
 			return program_ended(program, status, err);
+		program->stopped = true;
 		request = event ? PTRACE_CONT : PTRACE_SYSCALL;
 		signal = 0;
 		stop = status >> 16;
@@ -192,7 +194,7 @@ static int attach(struct gt_program *program, struct gt_error *err)
 	return 0;
 }
 
-static int begin(const struct gt_launch *launch, bool traced, struct child_pipes *pipes, struct gt_program *program,
+static int begin(const struct gt_start *start, bool traced, struct child_pipes *pipes, struct gt_program *program,
 	int *exec_errno, struct gt_error *err)
 {
 	int ret = 0;
@@ -204,7 +206,7 @@ static int begin(const struct gt_launch *launch, bool traced, struct child_pipes
 		return gt_fail(err, ret, "cannot start a process: %s", strerror(ret));
 	}
 	if (program->pid == 0)
-		child(launch, pipes);
+		child(start, pipes);
 	close(pipes->failed[1]);
 	pipes->failed[1] = -1;
 	if (traced)
@@ -224,11 +226,11 @@ static int begin(const struct gt_launch *launch, bool traced, struct child_pipes
 	}
 	*exec_errno = exec_failed(pipes->failed[0]);
 	if (*exec_errno)
-		return gt_fail(err, *exec_errno, "cannot run %s: %s", launch->path, strerror(*exec_errno));
+		return gt_fail(err, *exec_errno, "cannot run %s: %s", start->path, strerror(*exec_errno));
 	return ret;
 }
 
-int gt_inject_start(const struct gt_launch *launch, bool traced, struct gt_program *program, int *exec_errno,
+int gt_inject_start(const struct gt_start *start, bool traced, struct gt_program *program, int *exec_errno,
 	struct gt_error *err)
 {
 	struct child_pipes pipes = { { -1, -1 }, { -1, -1 } };
@@ -243,7 +245,7 @@ int gt_inject_start(const struct gt_launch *launch, bool traced, struct gt_progr
 	if (ret < 0)
 		gt_fail(err, -ret, "cannot make a pipe: %s", strerror(-ret));
 	else
-		ret = begin(launch, traced, &pipes, program, exec_errno, err);
+		ret = begin(start, traced, &pipes, program, exec_errno, err);
 	close_pair(pipes.go);
 	close_pair(pipes.failed);
 	if (ret < 0)

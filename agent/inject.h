@@ -23,7 +23,7 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
-struct gt_launch {
+struct gt_start {
 	const char *path; /* of the file: no search in PATH here */
 	char *const *argv;
 	char *const *envp;
@@ -39,11 +39,12 @@ struct gt_program {
 	struct user_regs_struct start; /* as execve left them */
 	uint64_t stub;                 /* where it stands now; 0: it does not */
 	bool attached;
+	bool stopped;                  /* at its last stop; false from the attaching to the first one */
 };
 
-/* Starts @launch->path. @traced: attach and stop it; otherwise it just runs. *@exec_errno: not 0 when it was execve that failed
+/* Starts @start->path. @traced: attach and stop it; otherwise it just runs. *@exec_errno: not 0 when it was execve that failed
  * (126 or 127 for the caller), which is also the error returned. */
-int gt_inject_start(const struct gt_launch *launch, bool traced, struct gt_program *program, int *exec_errno,
+int gt_inject_start(const struct gt_start *start, bool traced, struct gt_program *program, int *exec_errno,
 	struct gt_error *err);
 
 /* Called when the rings' address in the program is known: makes the code for @code_address and gives a sealed memfd. */

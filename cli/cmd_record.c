@@ -173,13 +173,9 @@ static int look_at(struct gt_recording *r)
 	case GT_ELF_GO:
 		break;
 	}
-	if (gt_agent_open(r->path,
-			  &(struct gt_agent_options){ .stacks = r->options.stack_depth > 0,
-						      .skip_hook = getenv("GTRACE_TEST_SKIP_HOOK") },
-			  &r->agent, &err) < 0)
+	if (gt_gobin_open(r->path, &r->resolver.go, &err) < 0 || gt_golayout_find(r->resolver.go, &r->layout, &err) < 0 ||
+	    gt_golayout_verify(r->resolver.go, r->layout, &err) < 0)
 		return gt_die(GT_EXIT_RECORD, &err);
-	r->layout = gt_agent_layout(r->agent);
-	r->resolver.go = gt_agent_binary(r->agent);
 	for (unsigned int i = 0; i < 256; i++)
 		r->wait_reasons[i] = gt_golayout_reason(r->layout, i);
 	return 0;
@@ -221,7 +217,7 @@ int gt_cmd_record(int argc, char **argv)
 			default_output(&r);
 		status = gt_record_run(&r);
 	}
-	gt_agent_close(r.agent);
+	gt_gobin_close(r.resolver.go);
 	if (r.resolver.elf)
 		gt_elf_symbols_close(r.resolver.elf);
 	free(r.path);

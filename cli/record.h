@@ -37,8 +37,7 @@ struct gt_recording {
 	struct gt_memory memory;
 	struct gt_collector *collector;
 	struct gt_writer *writer;       /* stream; NULL in flight */
-	struct gt_agent *agent;         /* NULL: a libtrace program */
-	struct gt_agent_started started;
+	struct gt_agent_result agent;
 	pid_t pid;
 
 	struct gt_clock_pair start;

@@ -180,9 +180,16 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 
 /* ---- following the program ---- */
 
-static void stop_with_the_program(struct gt_recording *r)
+/* By the same signal, so that whoever waits for gtrace sees what he would see of the program. */
+static void stop_with_the_program(struct gt_recording *r, int stop_signal)
 {
-	kill(getpid(), SIGSTOP);
+	sigset_t set, before;
+
+	sigemptyset(&set);
+	sigaddset(&set, stop_signal);
+	sigprocmask(SIG_UNBLOCK, &set, &before);
+	raise(stop_signal);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	/* Continued: the shell's SIGCONT went to the whole group; one that was meant for gtrace alone has to reach the program. */
 	kill(r->pid, SIGCONT);
 }
@@ -196,7 +203,7 @@ static bool reap(struct gt_recording *r, int *status)
 		if (pid != r->pid)
 			return pid < 0 && errno == ECHILD;
 		if (WIFSTOPPED(*status))
-			stop_with_the_program(r);
+			stop_with_the_program(r, WSTOPSIG(*status));
 		else
 			return true;
 	}
@@ -347,6 +354,10 @@ static int set_up(struct gt_recording *r)
 	};
 	struct gt_error err;
 
+	if (r->layout) {
+		config.text_base = r->resolver.go->text;
+		config.text_end = r->resolver.go->etext;
+	}
 	if (r->options.flight) {
 		/* MaxBytes holds for both processes: an eighth is for the names of goroutines, which live in this one. */
 		collector.names_bytes_max = r->options.window_bytes_max / 8;
@@ -387,23 +398,20 @@ static int set_up(struct gt_recording *r)
 
 static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *ignored)
 {
-	struct gt_launch launch = {
-		.path = r->path, .argv = r->options.argv, .envp = environ, .signal_mask = mask, .signals_ignored = ignored,
+	struct gt_agent_launch launch = {
+		.path = r->path, .argv = r->options.argv, .envp = environ, .mask = mask, .ignored = ignored,
+		.bin = r->resolver.go, .layout = r->layout, .memory = &r->memory,
+		.skip_hook = getenv("GTRACE_TEST_SKIP_HOOK"),
 	};
 	struct gt_error err;
-	int ret;
+	int ret = gt_agent_launch(&launch, &r->agent, &err);
 
-	if (r->agent)
-		ret = gt_agent_launch(r->agent, &launch, &r->memory, &r->started, &err);
-	else
-		ret = gt_agent_launch_plain(&launch, r->memory.fd, &r->started, &err);
-	if (ret < 0) {
-		int code = r->started.exec_errno;
-
-		return gt_die(code == ENOENT ? GT_EXIT_NOT_FOUND : code ? GT_EXIT_NOT_EXECUTABLE : GT_EXIT_RECORD, &err);
-	}
-	r->pid = r->started.pid;
-	gt_collector_started(r->collector, r->pid, r->started.slide);
+	if (ret < 0)
+		return gt_die(!r->agent.exec_failed ? GT_EXIT_RECORD :
+			      ret == -ENOENT	    ? GT_EXIT_NOT_FOUND :
+						      GT_EXIT_NOT_EXECUTABLE, &err);
+	r->pid = r->agent.pid;
+	gt_collector_started(r->collector, r->pid, r->agent.slide);
 	if (r->writer)
 		gt_metas_number(r->writer, "pid", (uint64_t)r->pid);
 	return 0;

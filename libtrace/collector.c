@@ -65,7 +65,7 @@ static int name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t
 		return 0;
 	for (uint32_t i = 0; i < count; i++) {
 		/* A return address, told as an address inside the call. */
-		pcs[i] = c->memory->text_base - c->slide + atomic_load_explicit(&arena[at + 1 + i], memory_order_relaxed) - 1;
+		pcs[i] = c->memory->text_base + atomic_load_explicit(&arena[at + 1 + i], memory_order_relaxed) - 1;
 		ret = gt__collector_pc(c, writer, pcs[i]);
 		if (ret < 0)
 			return ret;

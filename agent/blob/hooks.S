@@ -710,8 +710,12 @@ thunk_stack:
 	mov	K_G_STACK_LO(%r12), %rcx
 	mov	K_G_STACK_HI(%r12), %r8
 	mov	%r13, %r9
+	movabs	$K_TEXT, %rax
+	push	$K_TEXT_SIZE
+	push	%rax
 	call	gt_slow_stack
 	mov	%eax, %r9d
+	add	$16, %rsp
 	pop	%r11
 	pop	%r11
 	pop	%rcx

@@ -46,7 +46,8 @@ SAME((int)GT_THREAD_END, THREAD_END);
 
 /* Called by hooks.S. */
 int gt_slow_refill(struct gt_shm *shm, struct gt_m *m, uint32_t id, uint32_t bytes, uint32_t tid);
-uint32_t gt_slow_stack(struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo, uint64_t hi, uint64_t hash);
+uint32_t gt_slow_stack(struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo, uint64_t hi, uint64_t hash,
+	uint64_t text, uint64_t text_size);
 
 /* 1: the M may have room for @bytes now. 0: the record is lost, and counted. */
 int gt_slow_refill(struct gt_shm *shm, struct gt_m *m, uint32_t id, uint32_t bytes, uint32_t tid)
@@ -54,20 +55,25 @@ int gt_slow_refill(struct gt_shm *shm, struct gt_m *m, uint32_t id, uint32_t byt
 	return gt__refill(shm, m, id, bytes, tid, gt__cpu_ticks) == GT_REFILL_READY;
 }
 
+struct bounds {
+	uint64_t lo, hi; /* of the goroutine's stack */
+	uint64_t text, text_size;
+};
+
 /* Walks as hooks.S does; the frames go to @frames, innermost first. How many. */
-static uint32_t walk(const struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo, uint64_t hi, uint32_t *frames)
+static uint32_t walk(const struct bounds *in, uint32_t depth, uint64_t pc, uint64_t fp, uint32_t *frames)
 {
-	uint64_t size = shm->text_end - shm->text_base;
-	uint32_t depth = shm->stack_depth < GT_STACK_FRAMES_MAX ? shm->stack_depth : GT_STACK_FRAMES_MAX;
 	uint32_t count = 0;
 
-	if (fp < lo || fp >= hi)
+	if (depth > GT_STACK_FRAMES_MAX)
+		depth = GT_STACK_FRAMES_MAX;
+	if (fp < in->lo || fp >= in->hi)
 		depth = 1;
-	while (count < depth && pc - shm->text_base < size) {
+	while (count < depth && pc - in->text < in->text_size) {
 		uint64_t caller;
 
-		frames[count++] = (uint32_t)(pc - shm->text_base);
-		if (count == depth || fp > hi - 16)
+		frames[count++] = (uint32_t)(pc - in->text);
+		if (count == depth || fp > in->hi - 16)
 			break;
 		pc = ((const uint64_t *)fp)[1];
 		caller = ((const uint64_t *)fp)[0];
@@ -82,8 +88,10 @@ static uint32_t walk(const struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_
  * The slot for a stack that the assembly did not find; 0 when there is no room. The slot is claimed first, its frames
  * follow: another thread that meets the same stack meanwhile uses the id.
  */
-uint32_t gt_slow_stack(struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo, uint64_t hi, uint64_t hash)
+uint32_t gt_slow_stack(struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo, uint64_t hi, uint64_t hash,
+	uint64_t text, uint64_t text_size)
 {
+	struct bounds bounds = { lo, hi, text, text_size };
 	struct gt_stack_slot *slots = (void *)((char *)shm + shm->stacks_offset);
 	uint32_t *arena = (void *)((char *)shm + shm->arena_offset);
 	uint32_t mask = shm->stack_slot_count - 1;
@@ -105,7 +113,7 @@ uint32_t gt_slow_stack(struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo
 	}
 	if (probes == GT_STACK_PROBES_MAX)
 		goto lost;
-	count = walk(shm, pc, fp, lo, hi, frames);
+	count = walk(&bounds, shm->stack_depth, pc, fp, frames);
 	first = atomic_fetch_add_explicit(&shm->arena_used, count + 1, memory_order_relaxed);
 	if (first + count + 1 > shm->arena_words)
 		goto lost; /* the slot stays without frames: several threads reached the arena's end at once */

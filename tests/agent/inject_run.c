@@ -275,13 +275,11 @@ static uint64_t lost(void)
 	return count;
 }
 
-static void report(const struct gt_agent *agent, const struct gt_agent_started *started)
+static void report(const struct gt_agent_result *started)
 {
-	const struct gt_gohooks *hooks = gt_agent_hooks(agent);
-
 	fprintf(run.out, "hooks %zu, missing", started->hooks);
-	for (size_t i = 0; i < hooks->missing_count; i++)
-		fprintf(run.out, " %s", hooks->missing[i]);
+	for (size_t i = 0; i < started->missing_count; i++)
+		fprintf(run.out, " %s", started->missing[i]);
 	fprintf(run.out, "; setup %lu us; code %lu bytes\n", (unsigned long)started->setup_ns / 1000,
 		(unsigned long)started->code_size);
 	fprintf(run.out,
@@ -315,11 +313,9 @@ static int follow(pid_t pid, bool drains)
 
 int main(int argc, char **argv)
 {
-	struct gt_agent_options options = { 0 };
 	struct gt_shm_config config = { .block_count = 4096, .m_count = 1024, .m_limit = 1024, .spill_count = 16 };
-	struct gt_agent_started started;
-	struct gt_launch launch = { 0 };
-	struct gt_agent *agent;
+	struct gt_agent_launch launch = { .envp = environ, .memory = &run.memory };
+	struct gt_agent_result started;
 	struct gt_error err;
 	int option, status;
 
@@ -327,7 +323,7 @@ int main(int argc, char **argv)
 	while ((option = getopt(argc, argv, "+s:x:b:f:vF")) != -1)
 		switch (option) {
 		case 's': config.stack_depth = (uint32_t)atoi(optarg); break;
-		case 'x': options.skip_hook = optarg; break;
+		case 'x': launch.skip_hook = optarg; break;
 		case 'b': config.block_count = (uint32_t)atoi(optarg); break;
 		case 'f': run.out = fopen(optarg, "w"); break;
 		case 'F': config.mode = GT_MODE_FLIGHT; break;
@@ -336,18 +332,16 @@ int main(int argc, char **argv)
 		}
 	if (optind == argc || !run.out)
 		return CANNOT;
-	options.stacks = config.stack_depth != 0;
-	if (options.stacks) {
+	if (config.stack_depth) {
 		config.stack_slot_count = 1u << 14;
 		config.arena_words = 1u << 19;
 	}
 	launch.path = argv[optind];
 	launch.argv = argv + optind;
-	launch.envp = environ;
 	run.chains = calloc(G_TABLE, sizeof(*run.chains));
-	if (gt_agent_open(launch.path, &options, &agent, &err) < 0 ||
-		gt_shm_create(&config, &run.memory, &err) < 0 ||
-		gt_agent_launch(agent, &launch, &run.memory, &started, &err) < 0) {
+	if (gt_gobin_open(launch.path, &launch.bin, &err) < 0 || gt_golayout_find(launch.bin, &launch.layout, &err) < 0 ||
+		gt_golayout_verify(launch.bin, launch.layout, &err) < 0 ||
+		gt_shm_create(&config, &run.memory, &err) < 0 || gt_agent_launch(&launch, &started, &err) < 0) {
 		fprintf(stderr, "inject_run: %s\n", err.text);
 		return CANNOT;
 	}
@@ -358,11 +352,11 @@ int main(int argc, char **argv)
 	if (run.record_count)
 		qsort(run.records, run.record_count, sizeof(*run.records), by_time);
 	check();
-	report(agent, &started);
+	report(&started);
 	if (status == 0 && config.mode == GT_MODE_STREAM &&
 		(run.breaks || run.damaged || run.uncommitted || lost() || !run.record_count))
 		status = BROKEN;
-	gt_agent_close(agent);
+	gt_gobin_close(launch.bin);
 	gt_shm_close(&run.memory);
 	free(run.chains);
 	free(run.records);
