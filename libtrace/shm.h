@@ -93,7 +93,7 @@ enum gt_mark_op { GT_MARK_TASK_BEGIN = 1, GT_MARK_TASK_END, GT_MARK_REGION_BEGIN
 
 struct gt_block {
 	_Atomic uint64_t id;            /* M:24 | seq:40; 0 = not valid. Unique for ever. seq begins at 1 */
-	_Atomic uint64_t t_open;        /* all 64 bits of the clock when it was opened; every record in it is later */
+	_Atomic uint64_t t_open;        /* all 64 bits of the clock, a moment before it was opened; every record in it is later */
 	_Atomic uint64_t lost;          /* the M's lost + lost_nested then */
 	_Atomic uint64_t used;          /* bytes of records when it was sealed (header not counted); 0 while open */
 	uint64_t cells[(GT_BLOCK_BYTES - GT_BLOCK_HEADER_BYTES) / 8];
@@ -110,7 +110,7 @@ struct gt_block {
 
 struct gt_queue {
 	_Alignas(GT_CACHE_LINE) _Atomic uint64_t word;
-	uint64_t slots_offset;          /* from the start of the memory; slot = ticket:44 | block:20 */
+	_Alignas(64) uint64_t slots_offset; /* from the start of the memory; slot = ticket:44 | block:20. Not on the word's line */
 	uint64_t slot_mask;             /* slot_count - 1; slot_count >= 2 * block_count */
 };
 

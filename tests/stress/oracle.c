@@ -86,25 +86,27 @@ static void emit(enum stream stream)
 {
 	uint64_t n = self->number[stream] + 1;
 	unsigned int cells = (unsigned int)(mix(n + stream) % 7 == 0 ? 3 : mix(n) % 3 == 0 ? 2 : 1);
-	uint64_t *at;
+	uint64_t words[5];
+	bool stored;
 
+	words[0] = n << 1 | stream | (mix(n ^ stream) >> (64 - CHECK_BITS)) << (64 - CHECK_BITS);
+	for (unsigned int i = 2; i < 6; i++)
+		words[i - 1] = mix(n * 8 + i);
 	self->attempts[stream]++;
 	self->depth++;
 	GT__SIGNAL_ORDER();
-	at = gt__hook_reserve(cells * GT_CELL_BYTES);
-	if (at) {
-		if (cells > 1)
-			gt__hook_store(at, 0, cells << 1);
-		gt__hook_store(at, 1, n << 1 | stream | (mix(n ^ stream) >> (64 - CHECK_BITS)) << (64 - CHECK_BITS));
-		for (unsigned int i = 2; i < cells * 2; i++)
-			gt__hook_store(at, i, mix(n * 8 + i));
-		gt__hook_commit(at, GT_WORD0(gt__hook_clock(), cells, cells), cells * GT_CELL_BYTES);
+	if (cells == 1)
+		stored = gt__hook_record1(1, words[0]);
+	else if (cells == 2)
+		stored = gt__hook_record2(2, words[0], words[1], words[2]);
+	else
+		stored = gt__hook_record3(3, words);
+	if (stored)
 		self->number[stream] = n;
-	}
 	GT__SIGNAL_ORDER();
 	self->depth--;
 	GT__SIGNAL_ORDER();
-	if (at && self->depth == 0)
+	if (stored && self->depth == 0)
 		for (int i = 0; i < STREAM_COUNT; i++)
 			atomic_store_explicit(&board->published[gt__hook_m - gt_shm_m(&memory, 0)][i], self->number[i],
 				memory_order_release);
