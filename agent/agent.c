@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POPULATE_MAX (16u << 20) /* what follows is mapped page by page, as it is written */
+#define POPULATE_MAX (4u << 20) /* what follows is mapped page by page, as it is written */
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010u
@@ -216,6 +216,8 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 	if (ret < 0)
 		gt_inject_kill(&program);
 	result->pid = program.pid;
+	result->ended = program.ended;
+	result->wait_status = program.wait_status;
 	result->slide = making->slide;
 	result->code_address = making->code_address;
 	result->code_size = making->code_size;

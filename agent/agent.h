@@ -33,6 +33,8 @@ struct gt_agent_launch {
 struct gt_agent_result {
 	pid_t pid;
 	bool exec_failed;      /* the error returned is execve's own */
+	bool ended;            /* the error is that it ended during the start, by a signal from elsewhere, say: */
+	int wait_status;       /* as of waitpid */
 	uint64_t slide;        /* address in the process = address in the file + slide */
 	uint64_t code_address; /* of the hooks, in the process */
 	uint64_t code_size;

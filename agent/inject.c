@@ -90,6 +90,8 @@ static int program_ended(struct gt_program *program, int status, struct gt_error
 {
 	program->pid = 0;
 	program->attached = false;
+	program->ended = true;
+	program->wait_status = status;
 	if (WIFSIGNALED(status))
 		return gt_fail(err, ECHILD, "the program was ended by signal %d before it began", WTERMSIG(status));
 	return gt_fail(err, ECHILD, "the program ended with status %d before it began", WEXITSTATUS(status));
@@ -225,8 +227,10 @@ static int begin(const struct gt_start *start, bool traced, struct child_pipes *
 			*err = ended;
 	}
 	*exec_errno = exec_failed(pipes->failed[0]);
-	if (*exec_errno)
+	if (*exec_errno) {
+		program->ended = false;
 		return gt_fail(err, *exec_errno, "cannot run %s: %s", start->path, strerror(*exec_errno));
+	}
 	return ret;
 }
 
