@@ -60,20 +60,21 @@ uint64_t gt_clock_rate(void)
 {
 	static _Atomic uint64_t known;
 	uint64_t rate = known;
-	struct gt_clock_pair from = {0}, to;
+	struct gt_clock_pair from, to;
 	struct timespec nap = {.tv_nsec = RATE_NS};
 
 	if (rate)
 		return rate;
-	if (gt_clock_init() == GT_CLOCK_MONOTONIC)
-		rate = 1000000000;
-	else
-		from = gt_clock_pair();
-	while (!rate) {
+	if (gt_clock_init() == GT_CLOCK_MONOTONIC) {
+		known = 1000000000;
+		return 1000000000;
+	}
+	from = gt_clock_pair();
+	do {
 		nanosleep(&nap, NULL);
 		to = gt_clock_pair();
 		rate = gt_clock_rate_between(&from, &to);
-	}
+	} while (!rate);
 	known = rate;
 	return rate;
 }

@@ -6,3 +6,76 @@
 #include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	const char **path = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (*path)
+			argp_error(state, "one FILE only");
+		*path = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!*path)
+			argp_error(state, "FILE is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void print_table(const char *title, const uint64_t *counts)
+{
+	for (unsigned int fit = 0; fit < GT_FIT_COUNT; fit++)
+		if (counts[fit])
+			printf("  %s %-10s %" PRIu64 "\n", title, gt_verdict_kind(fit), counts[fit]);
+}
+
+int gt_cmd_check(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.parser = parse_option, .args_doc = "FILE",
+		.doc = "Follows every goroutine, M and P through the trace and names the first event that cannot have happened.\v"
+		       "Exit status: 0 possible, 1 impossible, damaged or unreadable.",
+	};
+	struct gt_trace_damage damage;
+	struct gt_verdict verdict;
+	struct gt_trace_info info;
+	struct gt_trace *trace;
+	const char *path = NULL;
+	struct gt_error err;
+	int status = 0;
+
+	argp_err_exit_status = GT_EXIT_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &path);
+	if (gt_trace_open(path, &trace, &err) < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	if (gt_validate(trace, &verdict) < 0) {
+		gt_trace_close(trace);
+		return gt_die_text(GT_EXIT_FAILURE, "cannot check: %s: out of memory", path);
+	}
+	gt_trace_damage(trace, &damage);
+	gt_trace_info(trace, &info);
+	printf("%s: %" PRIu64 " events, %" PRIu64 " lost, %" PRIu64 " put into order\n", path, verdict.events,
+	       damage.events_lost, damage.order_repaired);
+	if (info.cut)
+		printf("the file was cut: every whole frame is used\n");
+	if (damage.first[0]) {
+		printf("damaged: %s (%" PRIu64 " frames, %" PRIu64 " records)\n", damage.first, damage.frames_bad,
+		       damage.records_bad);
+		status = damage.frames_bad || damage.records_bad ? GT_EXIT_FAILURE : 0;
+	}
+	if (verdict.impossible) {
+		printf("impossible: event %" PRIu64 " at %" PRIi64 " ns on m=%" PRIu64 ": %s: %s\n", verdict.number,
+		       verdict.time_ns, verdict.m, verdict.event, verdict.why);
+		print_table("impossible", verdict.impossible_by);
+		status = GT_EXIT_FAILURE;
+	} else {
+		printf("possible\n");
+	}
+	print_table("explained by losses", verdict.explained_by);
+	gt_trace_close(trace);
+	return status;
+}

@@ -217,8 +217,7 @@ int gt_cmd_record(int argc, char **argv)
 			default_output(&r);
 		status = gt_record_run(&r);
 	}
-	if (r.resolver.go)
-		gt_gobin_close(r.resolver.go);
+	gt_gobin_close(r.resolver.go);
 	if (r.resolver.elf)
 		gt_elf_symbols_close(r.resolver.elf);
 	free(r.path);

@@ -180,9 +180,16 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 
 /* ---- following the program ---- */
 
-static void stop_with_the_program(struct gt_recording *r)
+/* By the same signal, so that whoever waits for gtrace sees what he would see of the program. */
+static void stop_with_the_program(struct gt_recording *r, int stop_signal)
 {
-	kill(getpid(), SIGSTOP);
+	sigset_t set, before;
+
+	sigemptyset(&set);
+	sigaddset(&set, stop_signal);
+	sigprocmask(SIG_UNBLOCK, &set, &before);
+	raise(stop_signal);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	/* Continued: the shell's SIGCONT went to the whole group; one that was meant for gtrace alone has to reach the program. */
 	kill(r->pid, SIGCONT);
 }
@@ -196,7 +203,7 @@ static bool reap(struct gt_recording *r, int *status)
 		if (pid != r->pid)
 			return pid < 0 && errno == ECHILD;
 		if (WIFSTOPPED(*status))
-			stop_with_the_program(r);
+			stop_with_the_program(r, WSTOPSIG(*status));
 		else
 			return true;
 	}
@@ -347,6 +354,10 @@ static int set_up(struct gt_recording *r)
 	};
 	struct gt_error err;
 
+	if (r->layout) {
+		config.text_base = r->resolver.go->text;
+		config.text_end = r->resolver.go->etext;
+	}
 	if (r->options.flight) {
 		/* MaxBytes holds for both processes: an eighth is for the names of goroutines, which live in this one. */
 		collector.names_bytes_max = r->options.window_bytes_max / 8;
@@ -369,10 +380,6 @@ static int set_up(struct gt_recording *r)
 			config.stack_slot_count *= 2;
 		config.arena_words = config.stack_slot_count * 12;
 	}
-	if (r->layout) {
-		config.text_base = r->resolver.go->text;
-		config.text_end = r->resolver.go->etext;
-	}
 	gt_clock_init();
 	gt_clock_rate();
 	if (gt_shm_create(&config, &r->memory, &err) < 0)
@@ -389,22 +396,20 @@ static int set_up(struct gt_recording *r)
 	return 0;
 }
 
-static int launch(struct gt_recording *r, const sigset_t *mask)
+static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *ignored)
 {
 	struct gt_agent_launch launch = {
-		.path = r->path, .argv = r->options.argv, .envp = environ, .mask = mask, .bin = r->resolver.go,
-		.layout = r->layout, .memory = &r->memory, .skip_hook = getenv("GTRACE_TEST_SKIP_HOOK"),
+		.path = r->path, .argv = r->options.argv, .envp = environ, .mask = mask, .ignored = ignored,
+		.bin = r->resolver.go, .layout = r->layout, .memory = &r->memory,
+		.skip_hook = getenv("GTRACE_TEST_SKIP_HOOK"),
 	};
 	struct gt_error err;
 	int ret = gt_agent_launch(&launch, &r->agent, &err);
 
-	if (ret < 0) {
-		/* The kernel's own words for a file that it will not execute; everything else is ours. */
-		int status = r->agent.exec_failed ? (ret == -ENOENT ? GT_EXIT_NOT_FOUND : GT_EXIT_NOT_EXECUTABLE) :
-						    GT_EXIT_RECORD;
-
-		return gt_die(status, &err);
-	}
+	if (ret < 0)
+		return gt_die(!r->agent.exec_failed ? GT_EXIT_RECORD :
+			      ret == -ENOENT	    ? GT_EXIT_NOT_FOUND :
+						      GT_EXIT_NOT_EXECUTABLE, &err);
 	r->pid = r->agent.pid;
 	gt_collector_started(r->collector, r->pid, r->agent.slide);
 	if (r->writer)
@@ -412,15 +417,30 @@ static int launch(struct gt_recording *r, const sigset_t *mask)
 	return 0;
 }
 
+/* What is ignored now: the program has to begin with just that. */
+static void ignored_signals(sigset_t *ignored)
+{
+	struct sigaction action;
+
+	sigemptyset(ignored);
+	for (int signal_ = 1; signal_ < _NSIG; signal_++)
+		if (sigaction(signal_, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			sigaddset(ignored, signal_);
+}
+
 int gt_record_run(struct gt_recording *r)
 {
 	struct gt_collector_totals totals;
 	struct gt_clock_pair now;
-	sigset_t ours, before;
+	sigset_t ours, before, ignored;
 	char exit_text[128];
 	uint64_t bytes = 0;
 	int signals, status = 0, ret;
 
+	ignored_signals(&ignored);
+	/* A file at its limit, a reader that is gone: errors of write(), to be told as such. */
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
 	ret = set_up(r);
 	if (ret)
 		return ret;
@@ -432,7 +452,7 @@ int gt_record_run(struct gt_recording *r)
 	signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals < 0)
 		return gt_die_text(GT_EXIT_RECORD, "cannot make a signalfd: %s", strerror(errno));
-	ret = launch(r, &before);
+	ret = launch(r, &before, &ignored);
 	if (ret) {
 		if (r->writer)
 			gt_writer_abandon(r->writer);

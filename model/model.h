@@ -48,6 +48,7 @@ enum gt_model_fit {
 	GT_FIT_P_TAKEN,         /* the P is held by an M that did not give it up */
 	GT_FIT_NO_P,            /* a goroutine starts to run without a P */
 	GT_FIT_NOT_HERE,        /* the goroutine is on another M */
+	GT_FIT_COUNT
 };
 enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_event *event);
 /* A sentence on why not, into @text. */

@@ -24,10 +24,10 @@ struct gt__slice {
 	int64_t since_ns;
 	uint64_t g; /* on a P's or an M's row: who runs there */
 	uint64_t m; /* on a goroutine's row: where it runs (running, syscall) */
-	uint64_t p; /* id + 1; 0 none or unknown */
 	uint64_t stack;
 	uint64_t link;     /* number of the link that ends at its begin, 0 none */
 	const void *label; /* of the goroutine g, see struct gt__row */
+	uint32_t p;        /* id + 1; 0 none or unknown */
 	uint8_t state;     /* enum gt_state; NONE and DEAD: nothing is open */
 	uint8_t reason;
 	bool cut; /* its end was lost, end_ns is where it may have ended */
@@ -56,8 +56,8 @@ struct gt__rows_user {
 	void (*row)(void *user, struct gt__row *row);
 	/* row->open ended at @end_ns >= open.since_ns. */
 	void (*slice)(void *user, const struct gt__row *row, int64_t end_ns);
-	/* @from, which runs, woke or created @to at @now_ns; the slice that begins on @to carries @link. */
-	void (*link)(void *user, const struct gt__row *from, const struct gt__row *to, enum gt__link_kind kind,
+	/* @from, which runs, woke or created @to at @now_ns; when true, the slice that begins on @to carries @link. */
+	bool (*link)(void *user, const struct gt__row *from, const struct gt__row *to, enum gt__link_kind kind,
 		uint64_t link, int64_t now_ns, uint64_t site_pc);
 	/* The row will be freed. */
 	void (*gone)(void *user, struct gt__row *row);

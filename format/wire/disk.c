@@ -153,7 +153,7 @@ static int sweep_partial(struct gt__disk *disk, struct gt_error *err)
 		return errno == ENOENT ? 0
 				       : gt_fail(err, errno,
 						 "cannot write: %s" PARTIAL ": it exists, and cannot be opened: %s: "
-									    "remove it or choose another place with -o",
+						 "remove it or choose another place with -o",
 						 disk->path, strerror(errno));
 	ret = lock(fd);
 	if (ret == -EWOULDBLOCK)
@@ -162,7 +162,7 @@ static int sweep_partial(struct gt__disk *disk, struct gt_error *err)
 	else if (ret < 0)
 		ret = gt_fail(err, EEXIST,
 			"cannot write: %s" PARTIAL ": it exists, and it cannot be told whether it is still written: "
-						   "remove it or choose another name with -o",
+			"remove it or choose another name with -o",
 			disk->path);
 	else if (still_named(disk, fd) && unlinkat(disk->dir, disk->partial, 0) < 0 && errno != ENOENT)
 		ret = fail_at(err, disk->path, errno);
@@ -321,7 +321,8 @@ static ssize_t write_quietly(int fd, const void *bytes, size_t size)
 	pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
 	ret = gt__disk_write(fd, bytes, size);
 	code = errno;
-	if (ret < 0 && code == EPIPE && !sigismember(&pending, SIGPIPE))
+	/* N.B. after a short write too: the kernel signals when the reader leaves in its midst. */
+	if (!sigismember(&pending, SIGPIPE))
 		sigtimedwait(&pipe_only, NULL, &now);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	errno = code;
@@ -338,7 +339,8 @@ static int head_result(struct gt__disk *disk, ssize_t result)
 {
 	struct buffer *head = head_of(disk);
 
-	if (result == -EINTR)
+	/* ECANCELED: io_uring drops the requests of a thread that ended. */
+	if (result == -EINTR || result == -ECANCELED)
 		return 0;
 	if (result == -EAGAIN) {
 		struct pollfd poll_fd = {.fd = disk->fd, .events = POLLOUT};
@@ -361,7 +363,8 @@ static int head_result(struct gt__disk *disk, ssize_t result)
 static int write_head(struct gt__disk *disk)
 {
 	struct buffer *head = head_of(disk);
-	ssize_t result = write_quietly(disk->fd, head->bytes + head->done, head->size - head->done);
+	ssize_t result = (disk->regular ? gt__disk_write : write_quietly)(
+		disk->fd, head->bytes + head->done, head->size - head->done);
 
 	return head_result(disk, result < 0 ? -errno : result);
 }
@@ -462,6 +465,11 @@ int gt__disk_put(struct gt__disk *disk, size_t size, bool whole)
 int gt__disk_push(struct gt__disk *disk)
 {
 	return pump(disk, 1);
+}
+
+int gt__disk_drain(struct gt__disk *disk)
+{
+	return pump(disk, 0);
 }
 
 uint64_t gt__disk_offset(const struct gt__disk *disk)

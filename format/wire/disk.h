@@ -38,6 +38,9 @@ int gt__disk_put(struct gt__disk *disk, size_t size, bool whole);
 /* Leaves nothing in our hands: what was put is in the file or with the kernel. May wait for the disk. */
 int gt__disk_push(struct gt__disk *disk);
 
+/* Waits until all that was put is written. N.B. a thread that put something drains before it ends. */
+int gt__disk_drain(struct gt__disk *disk);
+
 /* Bytes put so far: where the next ones will stand. */
 uint64_t gt__disk_offset(const struct gt__disk *disk);
 

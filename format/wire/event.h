@@ -10,18 +10,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* libtrace's public states.h defines the same two. */
+#ifndef GT_STATES_DEFINED
+#define GT_STATES_DEFINED
 enum gt_state {
 #define GT_STATE(number, name, text, meaning) GT_STATE_##name = number,
 #include "format/wire/states.def"
 #undef GT_STATE
 };
-#define GT_STATE_COUNT 16
 
 enum gt_reason {
 #define GT_REASON(number, name, text) GT_REASON_##name = number,
 #include "format/wire/reasons.def"
 #undef GT_REASON
 };
+#endif
+#define GT_STATE_COUNT 16
 #define GT_REASON_COUNT 128
 
 enum gt_event_kind {

@@ -195,6 +195,8 @@ static void *work(void *argument)
 			pthread_cond_wait(&frames->was_put, &frames->lock);
 	}
 	pthread_mutex_unlock(&frames->lock);
+	/* A failure here shows at the next call, which is finish's own drain. */
+	gt__disk_drain(frames->disk);
 	return NULL;
 }
 
@@ -247,7 +249,8 @@ static int put_header(struct gt__frames *frames, const uint8_t *header, struct g
 
 	if (to) {
 		memcpy(to, header, GT__HEADER_BYTES);
-		if (!gt__disk_put(frames->disk, GT__HEADER_BYTES, false))
+		/* Waited for, so that a place that cannot be written is told before the program starts. */
+		if (!gt__disk_put(frames->disk, GT__HEADER_BYTES, false) && !gt__disk_drain(frames->disk))
 			return 0;
 	}
 	if (err)

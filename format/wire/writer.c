@@ -87,26 +87,22 @@ static size_t uvarint_size(uint64_t value)
 	return (size_t)((70 - __builtin_clzll(value | 1)) * 37) >> 8;
 }
 
-/* As gt_put_uvarint, without a branch for each byte: lengths of times are as good as random, and a wrong guess
- * costs more than all of this. May write 8 bytes whatever the length. */
-static inline uint8_t *put_number(uint8_t *at, uint64_t value)
+__attribute__((noinline)) static uint8_t *put_long(uint8_t *at, uint64_t value)
 {
-	uint64_t spread;
-	size_t size;
+	return gt_put_uvarint(at, value);
+}
 
-	if (value < 0x80) {
-		*at = (uint8_t)value;
-		return at + 1;
-	}
-	if (value >> 56)
-		return gt_put_uvarint(at, value);
-	size = uvarint_size(value);
-	spread = (value & 0x000000000fffffff) | (value & 0x00fffffff0000000) << 4;
-	spread = (spread & 0x00003fff00003fff) | (spread & 0x0fffc0000fffc000) << 2;
-	spread = (spread & 0x007f007f007f007f) | (spread & 0x3f803f803f803f80) << 1;
-	spread |= 0x0080808080808080 & ((1ull << (8 * (size - 1))) - 1);
-	memcpy(at, &spread, sizeof(spread));
-	return at + size;
+/* As gt_put_uvarint, for times and goroutines: whether they take one byte or two is as good as random, and a
+ * wrong guess would cost more than the event. May write 2 bytes whatever the length. */
+static inline uint8_t *put_short(uint8_t *at, uint64_t value)
+{
+	unsigned int two = value >= 0x80;
+	uint16_t bytes = (uint16_t)((value & 0x7f) | two << 7 | value >> 7 << 8);
+
+	if (__builtin_expect(value >= 0x4000, 0))
+		return put_long(at, value);
+	memcpy(at, &bytes, sizeof(bytes));
+	return at + 1 + two;
 }
 
 /* ---- failure ---- */
@@ -520,7 +516,7 @@ __attribute__((noinline)) static int event_slow(struct gt_writer *writer, uint64
 		if (writer->count)
 			note_times(writer, UINT64_MAX, writer->ticks);
 		*writer->at++ = GT_EV_NONE;
-		writer->at = put_number(writer->at, writer->ticks - ticks);
+		writer->at = gt_put_uvarint(writer->at, writer->ticks - ticks);
 		writer->ticks = ticks;
 		note_times(writer, ticks, 0);
 	}
@@ -544,9 +540,12 @@ int gt_writer_event(struct gt_writer *writer, enum gt_event_kind kind, uint64_t 
 	}
 	at = writer->at;
 	*at++ = (uint8_t)kind;
-	at = put_number(at, ticks - writer->ticks);
-	for (unsigned int i = 0; i < count; i++)
-		at = put_number(at, args[i]);
+	at = put_short(at, ticks - writer->ticks);
+	if (count) {
+		at = put_short(at, args[0]);
+		for (unsigned int i = 1; i < count; i++)
+			at = gt_put_uvarint(at, args[i]);
+	}
 	writer->at = at;
 	writer->ticks = ticks;
 	writer->count++;

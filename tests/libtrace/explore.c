@@ -32,10 +32,10 @@ int main(void)
 }
 #else
 
-#define THREADS_MAX 4
-#define BLOCKS_MAX  8
-#define SLOTS_MAX   16
-#define STACK_BYTES 8192
+#define THREADS_MAX  4
+#define BLOCKS_MAX   8
+#define SLOTS_MAX    16
+#define STACK_BYTES  8192
 
 /* ---- the shared memory, small: two records fill a block ---- */
 
@@ -46,7 +46,8 @@ struct world {
 	struct {
 		uint64_t id, t_open, lost, used;
 	} header[BLOCKS_MAX];
-	uint8_t signals[THREADS_MAX];   /* still to be delivered */
+	uint8_t stored[THREADS_MAX];  /* records that found a place */
+	uint8_t signals[THREADS_MAX]; /* still to be delivered */
 	uint8_t in_signal[THREADS_MAX];
 	uint8_t finished[THREADS_MAX];
 };
@@ -61,11 +62,11 @@ static struct gt_block *blocks; /* whole blocks; only headers are part of the st
 static struct thread threads[THREADS_MAX];
 static int thread_count, current;
 static uint64_t scheduler_sp;
-static bool deliver;            /* the scheduler's choice for the thread it resumes: a signal now */
+static bool deliver; /* the scheduler's choice for the thread it resumes: a signal now */
 static const char *failure;
 
-__attribute__((naked, noinline)) static void switch_to(uint64_t *save __attribute__((unused)),
-	uint64_t load __attribute__((unused)))
+__attribute__((naked, noinline)) static void switch_to(
+	uint64_t *save __attribute__((unused)), uint64_t load __attribute__((unused)))
 {
 	__asm__ volatile("push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"
 			 "mov %rsp, (%rdi); mov %rsi, %rsp\n"
@@ -107,23 +108,26 @@ static void emit(int t)
 
 	for (int tries = 0; tries < 2; tries++) {
 		uint64_t at;
+		uint8_t stored;
 		uint32_t block;
 
 		point();
-		at = atomic_load_explicit(&m->pos, memory_order_relaxed); /* one instruction on x86: no point between */
-		atomic_store_explicit(&m->pos, at + RECORD_BYTES, memory_order_relaxed);
+		stored = world->stored[t];
+		at = gt__xadd(&m->pos, RECORD_BYTES);
 		point();
-		if (at + RECORD_BYTES > atomic_load_explicit(&m->end, memory_order_relaxed)) {
-			point();
-			atomic_fetch_sub_explicit(&m->pos, RECORD_BYTES, memory_order_relaxed);
+		if (at + RECORD_BYTES > atomic_load_explicit(&m->end, memory_order_relaxed) &&
+			gt__unreserve(m, at, RECORD_BYTES)) {
+			if (stored != world->stored[t])
+				failure = "a reservation is taken back below a record";
 			if (gt__refill(&world->shm, m, (uint32_t)t, RECORD_BYTES, 0, no_clock) < 0)
 				return;
 			continue;
 		}
+		world->stored[t]++;
 		block = (uint32_t)(at / GT_BLOCK_BYTES);
 		point(); /* the payload */
-		if (block >= world->shm.block_count || (blocks[block].id >> 40) != (uint32_t)t || blocks[block].id == 0 ||
-			GT_OWN_STATE(m->own) != GT_OWN_OWNED || GT_OWN_BLOCK(m->own) != block)
+		if (block >= world->shm.block_count || (blocks[block].id >> 40) != (uint32_t)t ||
+			blocks[block].id == 0 || GT_OWN_STATE(m->own) != GT_OWN_OWNED || GT_OWN_BLOCK(m->own) != block)
 			failure = "a record is stored into a block that its M does not own";
 		point();
 		atomic_fetch_add_explicit(&m->done, RECORD_BYTES, memory_order_release);
@@ -145,10 +149,11 @@ static void steal(int victim)
 		return;
 	point();
 	end = atomic_load_explicit(&m->end, memory_order_relaxed);
-	if (end) {
-		point();
-		atomic_compare_exchange_strong(&m->end, &end, 0);
-	}
+	if (!end)
+		return; /* its owner may be about to store it */
+	point();
+	if (!atomic_compare_exchange_strong(&m->end, &end, 0))
+		return;
 	point();
 	pos = atomic_load_explicit(&m->pos, memory_order_acquire);
 	point();
@@ -156,11 +161,11 @@ static void steal(int victim)
 	if (pos != done || pos / GT_BLOCK_BYTES != GT_OWN_BLOCK(own))
 		return;
 	point();
-	if (!atomic_compare_exchange_strong(&m->own, &own,
-		    GT_OWN(GT_OWN_BLOCK(own), GT_OWN_VERSION(own), GT_OWN_STOLEN)))
+	if (!atomic_compare_exchange_strong(
+		    &m->own, &own, GT_OWN(GT_OWN_BLOCK(own), GT_OWN_VERSION(own), GT_OWN_STOLEN)))
 		return;
-	atomic_store_explicit(&blocks[GT_OWN_BLOCK(own)].used, pos - gt__block_begin(GT_OWN_BLOCK(own)),
-		memory_order_relaxed);
+	atomic_store_explicit(
+		&blocks[GT_OWN_BLOCK(own)].used, pos - gt__block_begin(GT_OWN_BLOCK(own)), memory_order_relaxed);
 	gt_queue_put(&exchange, &exchange.sealed, GT_OWN_BLOCK(own));
 }
 
@@ -208,8 +213,8 @@ struct state {
 	struct state *next;
 	struct world world;
 	uint64_t sp[THREADS_MAX];
-	uint8_t choice;                 /* next one to try */
-	uint8_t *stacks;                /* used parts, one after the other */
+	uint8_t choice;  /* next one to try */
+	uint8_t *stacks; /* used parts, one after the other */
 };
 
 static uint64_t *seen;
@@ -308,7 +313,8 @@ static void check_queue(const struct gt_queue_ref *queue, uint8_t *places)
 		places[block]++;
 		found++;
 		/* Not stranded: its ticket is one that a taker will come to. */
-		if (gt__ticket_diff(gt__slot_ticket(slot), head) < 0 || gt__ticket_diff(gt__slot_ticket(slot), tail) >= 0)
+		if (gt__ticket_diff(gt__slot_ticket(slot), head) < 0 ||
+			gt__ticket_diff(gt__slot_ticket(slot), tail) >= 0)
 			failure = "a block is stranded outside its queue's tickets";
 	}
 	if (found != gt_queue_length(queue))
@@ -318,7 +324,7 @@ static void check_queue(const struct gt_queue_ref *queue, uint8_t *places)
 static void check_final(void)
 {
 	struct gt_exchange exchange = gt_exchange_of(&world->shm);
-	uint8_t places[BLOCKS_MAX] = { 0 };
+	uint8_t places[BLOCKS_MAX] = {0};
 
 	check_queue(&exchange.sealed, places);
 	check_queue(&exchange.free, places);
@@ -364,7 +370,7 @@ static void fill(struct gt_queue *queue, uint32_t first, uint32_t count)
 
 struct scenario {
 	const char *name;
-	uint32_t block_count, slot_count, sealed;       /* blocks that begin in the sealed queue; the rest is free */
+	uint32_t block_count, slot_count, sealed; /* blocks that begin in the sealed queue; the rest is free */
 	enum gt_shm_mode mode;
 	struct {
 		int role, steps, signals;
@@ -372,30 +378,30 @@ struct scenario {
 };
 
 static const struct scenario scenarios[] = {
-	{ "two movers, one swapper's blocks", 2, 4, 1, GT_MODE_FLIGHT, { { ROLE_PUT_TAKE, 2, 0 }, { ROLE_COLLECTOR, 2, 0 } } },
-	{ "two swappers", 4, 8, 2, GT_MODE_FLIGHT, { { ROLE_SWAP, 2, 0 }, { ROLE_SWAP, 2, 0 } } },
-	{ "two swappers, a ring of four", 2, 4, 1, GT_MODE_FLIGHT, { { ROLE_SWAP, 3, 0 }, { ROLE_SWAP, 3, 0 } } },
-	{ "a swapper laps a taker", 2, 4, 1, GT_MODE_FLIGHT, { { ROLE_SWAP, 7, 0 }, { ROLE_COLLECTOR, 1, 0 } } },
-	{ "two swappers lap a taker", 3, 4, 1, GT_MODE_FLIGHT,
-		{ { ROLE_SWAP, 3, 0 }, { ROLE_COLLECTOR, 1, 0 }, { ROLE_SWAP, 3, 0 } } },
-	{ "two movers lap a taker", 2, 4, 1, GT_MODE_FLIGHT,
-		{ { ROLE_SWAP, 5, 0 }, { ROLE_COLLECTOR, 1, 0 }, { ROLE_PUT_TAKE, 1, 0 } } },
-	{ "put, take and swap", 3, 8, 1, GT_MODE_FLIGHT,
-		{ { ROLE_SWAP, 1, 0 }, { ROLE_PUT_TAKE, 1, 0 }, { ROLE_COLLECTOR, 1, 0 } } },
-	{ "three movers", 4, 8, 2, GT_MODE_FLIGHT,
-		{ { ROLE_COLLECTOR, 2, 0 }, { ROLE_PUT_TAKE, 1, 0 }, { ROLE_COLLECTOR, 1, 0 } } },
-	{ "one writer with signals, streaming", 4, 8, 0, GT_MODE_STREAM, { { ROLE_WRITER, 4, 3 } } },
-	{ "one writer with signals, flight", 3, 8, 0, GT_MODE_FLIGHT, { { ROLE_WRITER, 6, 3 } } },
-	{ "writer and collector, streaming", 4, 8, 0, GT_MODE_STREAM, { { ROLE_WRITER, 5, 1 }, { ROLE_COLLECTOR, 2, 0 } } },
-	{ "two writers, flight, three blocks", 3, 8, 1, GT_MODE_FLIGHT, { { ROLE_WRITER, 5, 0 }, { ROLE_WRITER, 5, 0 } } },
-	{ "two writers and signals, flight", 4, 8, 1, GT_MODE_FLIGHT, { { ROLE_WRITER, 3, 1 }, { ROLE_WRITER, 3, 1 } } },
-	{ "two writers, thief, flight", 4, 8, 1, GT_MODE_FLIGHT,
-		{ { ROLE_WRITER, 3, 0 }, { ROLE_WRITER, 3, 0 }, { ROLE_THIEF, 1, 0 } } },
-	{ "two writers, flight", 4, 8, 1, GT_MODE_FLIGHT, { { ROLE_WRITER, 4, 0 }, { ROLE_WRITER, 3, 0 } } },
-	{ "writer with a signal and thief", 4, 8, 0, GT_MODE_FLIGHT, { { ROLE_WRITER, 4, 1 }, { ROLE_THIEF, 2, 0 } } },
-	{ "writer of one block, and thief", 1, 4, 0, GT_MODE_FLIGHT, { { ROLE_WRITER, 7, 0 }, { ROLE_THIEF, 2, 0 } } },
-	{ "writer, thief and collector", 4, 8, 0, GT_MODE_STREAM,
-		{ { ROLE_WRITER, 3, 0 }, { ROLE_THIEF, 1, 0 }, { ROLE_COLLECTOR, 1, 0 } } },
+	{"two movers, one swapper's blocks", 2, 4, 1, GT_MODE_FLIGHT, {{ROLE_PUT_TAKE, 2, 0}, {ROLE_COLLECTOR, 2, 0}}},
+	{"two swappers", 4, 8, 2, GT_MODE_FLIGHT, {{ROLE_SWAP, 2, 0}, {ROLE_SWAP, 2, 0}}},
+	{"two swappers, a ring of four", 2, 4, 1, GT_MODE_FLIGHT, {{ROLE_SWAP, 3, 0}, {ROLE_SWAP, 3, 0}}},
+	{"a swapper laps a taker", 2, 4, 1, GT_MODE_FLIGHT, {{ROLE_SWAP, 7, 0}, {ROLE_COLLECTOR, 1, 0}}},
+	{"two swappers lap a taker", 3, 4, 1, GT_MODE_FLIGHT,
+		{{ROLE_SWAP, 3, 0}, {ROLE_COLLECTOR, 1, 0}, {ROLE_SWAP, 3, 0}}},
+	{"two movers lap a taker", 2, 4, 1, GT_MODE_FLIGHT,
+		{{ROLE_SWAP, 5, 0}, {ROLE_COLLECTOR, 1, 0}, {ROLE_PUT_TAKE, 1, 0}}},
+	{"put, take and swap", 3, 8, 1, GT_MODE_FLIGHT,
+		{{ROLE_SWAP, 1, 0}, {ROLE_PUT_TAKE, 1, 0}, {ROLE_COLLECTOR, 1, 0}}},
+	{"three movers", 4, 8, 2, GT_MODE_FLIGHT,
+		{{ROLE_COLLECTOR, 2, 0}, {ROLE_PUT_TAKE, 1, 0}, {ROLE_COLLECTOR, 1, 0}}},
+	{"one writer with signals, streaming", 4, 8, 0, GT_MODE_STREAM, {{ROLE_WRITER, 4, 3}}},
+	{"one writer with signals, flight", 3, 8, 0, GT_MODE_FLIGHT, {{ROLE_WRITER, 6, 3}}},
+	{"writer and collector, streaming", 4, 8, 0, GT_MODE_STREAM, {{ROLE_WRITER, 5, 1}, {ROLE_COLLECTOR, 2, 0}}},
+	{"two writers, flight, three blocks", 3, 8, 1, GT_MODE_FLIGHT, {{ROLE_WRITER, 5, 0}, {ROLE_WRITER, 5, 0}}},
+	{"two writers and signals, flight", 4, 8, 1, GT_MODE_FLIGHT, {{ROLE_WRITER, 3, 1}, {ROLE_WRITER, 3, 1}}},
+	{"two writers, thief, flight", 4, 8, 1, GT_MODE_FLIGHT,
+		{{ROLE_WRITER, 3, 0}, {ROLE_WRITER, 3, 0}, {ROLE_THIEF, 1, 0}}},
+	{"two writers, flight", 4, 8, 1, GT_MODE_FLIGHT, {{ROLE_WRITER, 4, 0}, {ROLE_WRITER, 3, 0}}},
+	{"writer with a signal and thief", 4, 8, 0, GT_MODE_FLIGHT, {{ROLE_WRITER, 4, 1}, {ROLE_THIEF, 2, 0}}},
+	{"writer of one block, and thief", 1, 4, 0, GT_MODE_FLIGHT, {{ROLE_WRITER, 7, 0}, {ROLE_THIEF, 2, 0}}},
+	{"writer, thief and collector", 4, 8, 0, GT_MODE_STREAM,
+		{{ROLE_WRITER, 3, 0}, {ROLE_THIEF, 1, 0}, {ROLE_COLLECTOR, 1, 0}}},
 };
 
 static void begin(const struct scenario *scenario)

@@ -21,12 +21,19 @@ def need(condition, text):
         raise Damage(text)
 
 
+def crc_of_byte(byte):
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+CRC_TABLE = [crc_of_byte(byte) for byte in range(256)]
+
+
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        crc = crc >> 8 ^ CRC_TABLE[(crc ^ byte) & 0xFF]
     return crc ^ 0xFFFFFFFF
 
 
@@ -114,32 +121,31 @@ class Reader:
         m, time, count = body.number(), body.number(), body.number()
         need(count > 0, "an EVENTS record without events")
         self.say("EVENTS", f"m={m}", f"base={time}", f"count={count}")
-        back = False
         while count:
             kind, dt = body.u8(), body.number()
             if kind == 0:
                 time -= dt
                 need(time >= 0, "a time before 0")
-                back = True
                 continue
             need(kind in self.kinds, f"unknown kind {kind}")
             time = time + dt
             name, args = self.kinds[kind]
             values = [body.number() for _ in args]
-            self.say(" ", time, name, *[f"{arg}={value}" for arg, value in zip(args, values)], *["back"] * back)
+            self.say(" ", f"m={m}", time, name, *[f"{arg}={value}" for arg, value in zip(args, values)])
             self.times.append(time)
-            back = False
             count -= 1
 
     def record(self, kind, body, index):
         if kind == 1:
             key, value = body.text(), body.text()
             self.final(("META", key), value, index)
-            self.say("META", key, repr(value))
+            if index is None:
+                self.say("META", key, value)
         elif kind == 8:
             what, count = body.text(), body.number()
             self.final(("LOSS", what), count, index)
-            self.say("LOSS", repr(what), count)
+            if index is None:
+                self.say("LOSS", what, count)
         elif kind == 16 and index is not None:
             index.append((body.number(), body.number(), body.number(), body.number()))
         elif index is not None:
@@ -148,7 +154,7 @@ class Reader:
             number = body.number()
             need(number > 0 and number not in self.strings, f"string {number} twice")
             self.strings.add(number)
-            self.say("STRING", number, repr(body.take(body.left()).decode("utf-8", "backslashreplace")))
+            self.say("STRING", number, body.take(body.left()).decode("utf-8", "backslashreplace"))
         elif kind == 3:
             pc, count = body.number(), body.number()
             need(pc not in self.pcs, f"pc {pc} twice")
@@ -162,7 +168,7 @@ class Reader:
             self.stacks.add(number)
             self.say("STACK", number, *[hex(body.number()) for _ in range(count)])
         elif kind == 5:
-            self.say("THREAD", f"m={body.number()}", f"tid={body.number()}", repr(body.text()))
+            self.say("THREAD", f"m={body.number()}", f"tid={body.number()}", body.text())
         elif kind == 6:
             self.say("GOROUTINE", *[body.number() for _ in range(4)])
         elif kind == 7:
@@ -192,16 +198,18 @@ class Reader:
 
 def check_index(index, frames):
     """Each FRAME record against the frames that it stands for."""
-    frames = list(frames)
+    left = 0
     starts = [entry[0] for entry in index] + [1 << 64]
     for entry, after in zip(index, starts[1:]):
-        run = [frame for frame in frames if entry[0] <= frame[0] < after]
+        run = []
+        while left < len(frames) and frames[left][0] < after:
+            run.append(frames[left])
+            left += 1
         need(run and run[0][0] == entry[0], f"the index's offset {entry[0]} is no frame's")
         times = [time for frame in run for time in frame[1]]
         need(entry[3] == len(times), "the index's event_count")
         need(entry[1:3] == ((min(times), max(times)) if times else (0, 0)), "the index's first and last")
-        del frames[:len(run)]
-    need(not frames, "a frame is missing in the index")
+    need(left == len(frames), "a frame is missing in the index")
 
 
 def read(path, out):

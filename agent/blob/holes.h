@@ -1,0 +1,99 @@
+/*
+ * holes.h - what is open in the hooks' templates: the symbols K_NAME of hooks.S, filled by agent/probe.c.
+ */
+#ifndef GT_AGENT_BLOB_HOLES_H
+#define GT_AGENT_BLOB_HOLES_H
+
+#define GT_HOLES(X) \
+	/* fields of Go's structs */ \
+	X(G_M) \
+	X(G_GOID) \
+	X(G_STATUS) \
+	X(G_WAITREASON) \
+	X(G_SCHED_PC) \
+	X(G_SCHED_BP) \
+	X(G_STACK_LO) \
+	X(G_STACK_HI) \
+	X(G_PARENT) \
+	X(G_GOPC) \
+	X(G_STARTPC) \
+	X(G_COROARG) \
+	X(G_COROEXIT) \
+	X(CORO_GP) \
+	X(M_PROCID) \
+	X(M_GSIGNAL) \
+	X(M_CURG) \
+	X(M_P) \
+	X(M_ID) \
+	X(P_ID) \
+	/* the shared memory, in the program's addresses; offsets from its start */ \
+	X(SHM) \
+	X(STACKS) \
+	X(MS_OFFSET) \
+	X(BLOCKS_OFFSET) \
+	X(SPILL_OFFSET) \
+	X(SPILL_MASK) \
+	X(STACK_MASK) \
+	/* the program's text; frames at most */ \
+	X(TEXT) \
+	X(TEXT_SIZE) \
+	X(DEPTH) \
+	/* casgstatus' old << 4 | new: what is not its to tell, what takes the goroutine's own stack; the reason "preempted" */ \
+	X(KEY_SKIP_A) \
+	X(KEY_SKIP_B) \
+	X(KEY_SYSCALL) \
+	X(PREEMPTED)
+
+enum gt_hole {
+#define GT_HOLE(name) GT_HOLE_##name,
+	GT_HOLES(GT_HOLE)
+#undef GT_HOLE
+	GT_HOLE_COUNT
+};
+
+/* The templates: symbols hook_NAME and hook_NAME_end. */
+#define GT_TEMPLATES(X) \
+	X(casgstatus_plain) \
+	X(casgstatus_stacks) \
+	X(create) \
+	X(create_curg) \
+	X(syscall_enter_plain) \
+	X(syscall_enter_stacks) \
+	X(syscall_exit) \
+	X(preempt_park_plain) \
+	X(preempt_park_stacks) \
+	X(coroswitch_plain) \
+	X(coroswitch_stacks) \
+	X(why_gosched) \
+	X(why_preempt) \
+	X(why_no_p) \
+	X(p_start) \
+	X(p_stop) \
+	X(p_idle) \
+	X(m_start) \
+	X(m_idle) \
+	X(m_end)
+
+enum gt_template {
+#define GT_TEMPLATE(name) GT_TEMPLATE_##name,
+	GT_TEMPLATES(GT_TEMPLATE)
+#undef GT_TEMPLATE
+	GT_TEMPLATE_COUNT
+};
+
+/* A place in the piece that is filled in each copy. */
+enum gt_fill_kind {
+	GT_FILL_U32,      /* value, zero-extended by the processor or compared: must be below 2^31 */
+	GT_FILL_S32,      /* value, sign-extended */
+	GT_FILL_U64,      /* value */
+	GT_FILL_RELATIVE, /* 32 bits: to a shared part */
+};
+
+struct gt_fill {
+	unsigned short offset; /* in the piece */
+	unsigned char kind;
+	unsigned char hole;    /* enum gt_hole; of GT_FILL_RELATIVE nothing */
+	int target;            /* addend; of GT_FILL_RELATIVE: offset in the piece, addend included */
+};
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * slow.c - the hooks' rare paths in C: a new block for an M, a stack seen for the first time.
+ *
+ * Runs inside the traced program on a private stack, between two instructions of Go's runtime: no libc, no
+ * global, no vector register, no system call, no unbounded loop. Linked with hooks.S into one position-free piece.
+ */
+#include "agent/blob/offsets.h"
+#include "libtrace/refill.h"
+#include "libtrace/shm.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SAME(value, other) _Static_assert((value) == (other), "offsets.h is out of step: " #value)
+
+SAME(offsetof(struct gt_shm, m_limit), SHM_M_LIMIT);
+SAME(offsetof(struct gt_shm, lost_no_m), SHM_LOST_NO_M);
+SAME(offsetof(struct gt_shm, lost_big_g), SHM_LOST_BIG_G);
+SAME(offsetof(struct gt_shm, lost_spill), SHM_LOST_SPILL);
+SAME(offsetof(struct gt_shm, stacks_lost), SHM_STACKS_LOST);
+SAME(offsetof(struct gt_m, pos), M_POS);
+SAME(offsetof(struct gt_m, end), M_END);
+SAME(offsetof(struct gt_m, done), M_DONE);
+SAME(offsetof(struct gt_m, why), M_WHY);
+SAME(offsetof(struct gt_m, tid), M_TID);
+SAME(offsetof(struct gt_m, lost), M_LOST);
+SAME(offsetof(struct gt_m, lost_nested), M_LOST_NESTED);
+SAME(sizeof(struct gt_m), 1 << M_SHIFT);
+SAME(sizeof(struct gt_stack_slot), 1 << STACK_SLOT_SHIFT);
+SAME(offsetof(struct gt_stack_slot, hash), 0);
+SAME(GT_SPILL_BYTES, SPILL_BYTES);
+SAME(GT_STACK_PROBES_MAX, STACK_PROBES);
+SAME(GT_REC_STATE, REC_STATE);
+SAME(GT_REC_STATE2, REC_STATE2);
+SAME(GT_REC_CREATE, REC_CREATE);
+SAME(GT_REC_SLOT, REC_SLOT);
+SAME(GT_REC_THREAD, REC_THREAD);
+SAME(GT_REC_CORO, REC_CORO);
+SAME((int)GT_SLOT_START, SLOT_START);
+SAME((int)GT_SLOT_STOP, SLOT_STOP);
+SAME((int)GT_SLOT_IDLE, SLOT_IDLE);
+SAME((int)GT_THREAD_START, THREAD_START);
+SAME((int)GT_THREAD_IDLE, THREAD_IDLE);
+SAME((int)GT_THREAD_END, THREAD_END);
+
+/* Called by hooks.S. */
+int gt_slow_refill(struct gt_shm *shm, struct gt_m *m, uint32_t id, uint32_t bytes, uint32_t tid);
+uint32_t gt_slow_stack(struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo, uint64_t hi, uint64_t hash,
+	uint64_t text, uint64_t text_size);
+
+/* 1: the M may have room for @bytes now. 0: the record is lost, and counted. */
+int gt_slow_refill(struct gt_shm *shm, struct gt_m *m, uint32_t id, uint32_t bytes, uint32_t tid)
+{
+	return gt__refill(shm, m, id, bytes, tid, gt__cpu_ticks) == GT_REFILL_READY;
+}
+
+struct bounds {
+	uint64_t lo, hi; /* of the goroutine's stack */
+	uint64_t text, text_size;
+};
+
+/* Walks as hooks.S does; the frames go to @frames, innermost first. How many. */
+static uint32_t walk(const struct bounds *in, uint32_t depth, uint64_t pc, uint64_t fp, uint32_t *frames)
+{
+	uint32_t count = 0;
+
+	if (depth > GT_STACK_FRAMES_MAX)
+		depth = GT_STACK_FRAMES_MAX;
+	if (fp < in->lo || fp >= in->hi)
+		depth = 1;
+	while (count < depth && pc - in->text < in->text_size) {
+		uint64_t caller;
+
+		frames[count++] = (uint32_t)(pc - in->text);
+		if (count == depth || fp > in->hi - 16)
+			break;
+		pc = ((const uint64_t *)fp)[1];
+		caller = ((const uint64_t *)fp)[0];
+		if (caller <= fp && depth > count + 1)
+			depth = count + 1; /* the outermost: its pc is the last */
+		fp = caller;
+	}
+	return count;
+}
+
+/*
+ * The slot for a stack that the assembly did not find; 0 when there is no room. The slot is claimed first, its frames
+ * follow: another thread that meets the same stack meanwhile uses the id.
+ */
+uint32_t gt_slow_stack(struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo, uint64_t hi, uint64_t hash,
+	uint64_t text, uint64_t text_size)
+{
+	struct bounds bounds = { lo, hi, text, text_size };
+	struct gt_stack_slot *slots = (void *)((char *)shm + shm->stacks_offset);
+	uint32_t *arena = (void *)((char *)shm + shm->arena_offset);
+	uint32_t mask = shm->stack_slot_count - 1;
+	uint32_t at = (uint32_t)hash & mask;
+	uint32_t frames[GT_STACK_FRAMES_MAX];
+	uint32_t count, probes;
+	uint64_t first;
+
+	if (atomic_load_explicit(&shm->arena_used, memory_order_relaxed) + GT_STACK_FRAMES_MAX + 1 > shm->arena_words)
+		goto lost;
+	for (probes = 0; probes < GT_STACK_PROBES_MAX; probes++, at = (at + 1) & mask) {
+		uint64_t free = 0;
+
+		if (atomic_compare_exchange_strong_explicit(
+			    &slots[at].hash, &free, hash, memory_order_relaxed, memory_order_relaxed))
+			break;
+		if (free == hash)
+			return at;
+	}
+	if (probes == GT_STACK_PROBES_MAX)
+		goto lost;
+	count = walk(&bounds, shm->stack_depth, pc, fp, frames);
+	first = atomic_fetch_add_explicit(&shm->arena_used, count + 1, memory_order_relaxed);
+	if (first + count + 1 > shm->arena_words)
+		goto lost; /* the slot stays without frames: several threads reached the arena's end at once */
+	arena[first] = count;
+	for (uint32_t i = 0; i < count; i++)
+		arena[first + 1 + i] = frames[i];
+	atomic_store_explicit(&slots[at].arena, (uint32_t)first, memory_order_release); /* [stack] */
+	return at;
+lost:
+	atomic_fetch_add_explicit(&shm->stacks_lost, 1, memory_order_relaxed);
+	return 0;
+}

@@ -1,0 +1,154 @@
+/* gohooks.c - the table of hooks, by Go version. */
+#include "agent/gohooks.h"
+
+#include "format/wire/event.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum where { ENTRY, RETURNS };
+
+#define NEWEST     255
+#define NO_KEY     0x1ff /* old << 4 | new that never is */
+
+/*
+ * The hooks. `needed`: without it states do not add up, so it must be there. The others are left out by the linker
+ * where a program cannot reach them, or tell of threads and Ps only.
+ */
+static const struct hook {
+	const char *function;
+	enum where where;
+	uint8_t plain, stacks; /* enum gt_template */
+	uint8_t first, last;   /* Go minor versions */
+	bool needed;
+} hooks_table[] = {
+#define BOTH(name)  GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
+#define ALWAYS(name) GT_TEMPLATE_##name, GT_TEMPLATE_##name
+	{ "runtime.casgstatus", ENTRY, BOTH(casgstatus), 0, NEWEST, true },
+	{ "runtime.newproc1", RETURNS, ALWAYS(create), 21, NEWEST, true },
+	{ "runtime.newproc1", RETURNS, ALWAYS(create_curg), 0, 20, true },
+	/* Since 1.26 these change the status without casgstatus. */
+	{ "runtime.reentersyscall", ENTRY, BOTH(syscall_enter), 26, NEWEST, true },
+	{ "runtime.entersyscallblock", ENTRY, BOTH(syscall_enter), 26, NEWEST, false },
+	{ "runtime.exitsyscall", ENTRY, ALWAYS(syscall_exit), 26, NEWEST, true },
+	{ "runtime.exitsyscallNoP", ENTRY, ALWAYS(why_no_p), 26, NEWEST, false },
+	{ "runtime.goschedImpl", ENTRY, ALWAYS(why_gosched), 22, NEWEST, false },
+	{ "runtime.gopreempt_m", ENTRY, ALWAYS(why_preempt), 0, 21, false },
+	{ "runtime.preemptPark", ENTRY, BOTH(preempt_park), 0, NEWEST, true },
+	{ "runtime.coroswitch_m", ENTRY, BOTH(coroswitch), 22, NEWEST, false },
+	/* Ps */
+	{ "runtime.wirep", ENTRY, ALWAYS(p_start), 0, NEWEST, false },
+	{ "runtime.releasep", ENTRY, ALWAYS(p_stop), 0, 21, false },
+	{ "runtime.releasepNoTrace", ENTRY, ALWAYS(p_stop), 22, NEWEST, false },
+	{ "runtime.pidleput", ENTRY, ALWAYS(p_idle), 0, NEWEST, false },
+	/* Ms */
+	{ "runtime.minit", RETURNS, ALWAYS(m_start), 0, NEWEST, false },
+	{ "runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false },
+	{ "runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false },
+	{ "runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false },
+#undef BOTH
+#undef ALWAYS
+};
+
+static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_site *sites, size_t max, size_t *count,
+	struct gt_error *err)
+{
+	struct gt_gofunction function;
+	int ret;
+
+	*count = 0;
+	if (!gt_pclntab_find(bin->pclntab, hook->function, &function))
+		return gt_fail(err, ENOENT, "%s is not in the program", hook->function);
+	if (hook->where == RETURNS)
+		return gt_site_returns(bin, &function, 0, sites, max, count, err);
+	if (!max)
+		return gt_fail(err, ENOSPC, "too many hooks");
+	ret = gt_site_entry(bin, &function, 0, &sites[0], err);
+	if (ret >= 0)
+		*count = 1;
+	return ret;
+}
+
+int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool stacks, const char *skip,
+	struct gt_gohooks *hooks, struct gt_error *err)
+{
+	const size_t rows = sizeof(hooks_table) / sizeof(hooks_table[0]);
+	bool skip_known = !skip;
+
+	memset(hooks, 0, sizeof(*hooks));
+	for (size_t i = 0; i < rows; i++)
+		skip_known |= skip && !strcmp(skip, hooks_table[i].function);
+	if (!skip_known)
+		return gt_fail(err, EINVAL, "no such hook to leave out: %s", skip);
+	for (size_t i = 0; i < rows; i++) {
+		const struct hook *hook = &hooks_table[i];
+		struct gt_site sites[GT_GOHOOKS_MAX];
+		size_t count;
+		int ret;
+
+		if (layout->minor < hook->first || layout->minor > hook->last)
+			continue;
+		if (skip && !strcmp(skip, hook->function))
+			continue;
+		ret = find_sites(bin, hook, sites, GT_GOHOOKS_MAX - hooks->count, &count, err);
+		if (ret < 0 && (hook->needed || ret == -ENOSPC))
+			return gt_fail_prefix(err, ret == -ENOENT ? -ENOTSUP : ret, "cannot hook %s", hook->function);
+		if (ret < 0) {
+			hooks->missing[hooks->missing_count++] = hook->function;
+			continue;
+		}
+		for (size_t j = 0; j < count; j++) {
+			hooks->names[hooks->count] = hook->function;
+			hooks->probes[hooks->count].template = stacks ? hook->stacks : hook->plain;
+			hooks->probes[hooks->count++].site = sites[j];
+		}
+	}
+	return 0;
+}
+
+/* This version's own number of a reason; 0 when it has none. */
+static uint64_t reason_number(const struct gt_golayout *layout, uint8_t reason)
+{
+	for (uint32_t i = 0; i < layout->reason_count; i++)
+		if (layout->reasons[i] == reason)
+			return i;
+	return 0;
+}
+
+void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values *values)
+{
+	const struct {
+		enum gt_hole hole;
+		int32_t offset;
+	} fields[] = {
+		{ GT_HOLE_G_M, layout->g_m },
+		{ GT_HOLE_G_GOID, layout->g_goid },
+		{ GT_HOLE_G_STATUS, layout->g_atomicstatus },
+		{ GT_HOLE_G_WAITREASON, layout->g_waitreason },
+		{ GT_HOLE_G_SCHED_PC, layout->g_sched_pc },
+		{ GT_HOLE_G_SCHED_BP, layout->g_sched_bp },
+		{ GT_HOLE_G_STACK_LO, layout->g_stack_lo },
+		{ GT_HOLE_G_STACK_HI, layout->g_stack_hi },
+		{ GT_HOLE_G_PARENT, layout->g_parent_goid },
+		{ GT_HOLE_G_GOPC, layout->g_gopc },
+		{ GT_HOLE_G_STARTPC, layout->g_startpc },
+		{ GT_HOLE_G_COROARG, layout->g_coroarg },
+		{ GT_HOLE_G_COROEXIT, layout->g_coroexit },
+		{ GT_HOLE_CORO_GP, layout->coro_gp },
+		{ GT_HOLE_M_PROCID, layout->m_procid },
+		{ GT_HOLE_M_GSIGNAL, layout->m_gsignal },
+		{ GT_HOLE_M_CURG, layout->m_curg },
+		{ GT_HOLE_M_P, layout->m_p },
+		{ GT_HOLE_M_ID, layout->m_id },
+		{ GT_HOLE_P_ID, layout->p_id },
+	};
+	bool own_syscalls = layout->minor >= 26;
+
+	/* -1, a field that this version lacks, becomes 2^64 - 1: too big for its place, should a template still ask. */
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		values->holes[fields[i].hole] = (uint64_t)(int64_t)fields[i].offset;
+	values->holes[GT_HOLE_KEY_SKIP_A] = own_syscalls ? 0x23 : NO_KEY;
+	values->holes[GT_HOLE_KEY_SKIP_B] = own_syscalls ? 0x32 : NO_KEY;
+	values->holes[GT_HOLE_KEY_SYSCALL] = own_syscalls ? NO_KEY : 0x23;
+	values->holes[GT_HOLE_PREEMPTED] = reason_number(layout, GT_REASON_PREEMPTED);
+}

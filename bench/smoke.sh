@@ -1,0 +1,10 @@
+#!/bin/sh
+# smoke.sh - every benchmark once at a tiny size: does it still run? No figure is judged. Part of ./check.
+set -eu
+cd "$(dirname "$0")/.."
+bin=build/release/bin
+if ! command -v go >/dev/null; then
+	echo "no go command"
+	exit 77
+fi
+bench/go-cost.py --gtrace $bin/gtrace --rounds 1 --count 20000

@@ -1,0 +1,19 @@
+/*
+ * connect.h - the process's one memory, and the hooks' switch. Between hooks.c, trace.c and embed.c.
+ */
+#ifndef GT_LIBTRACE_CONNECT_H
+#define GT_LIBTRACE_CONNECT_H
+
+#include "libtrace/shm_create.h"
+
+/* Once a process: threads keep pointers into it for ever, so it is never unmapped. -EBUSY when there is one. */
+int gt__connect(const struct gt_memory *memory);
+/* NULL: none. */
+struct gt_memory *gt__connected(void);
+/* Is it gtrace's (by the environment), not one's own? */
+bool gt__connected_outside(void);
+
+/* The id of the text, 0 when there is no room or it is empty. Callable in a signal handler. */
+uint32_t gt__intern(struct gt_shm *shm, const char *text);
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * hooks.c - the slow side of hooks.h: a thread's first record, a full block, a thread's end; and the connection to gtrace.
+ *
+ * `gtrace record` puts GTRACE_SHM=/proc/PID/fd/N into the environment: the memory. A constructor maps it, takes the
+ * variable away and turns the hooks on, before main.
+ */
+#include "libtrace/connect.h"
+#include "libtrace/refill.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gtrace/hooks.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* gtrace knows a program that links this library by the note: owner "gtrace", type 1, the memory's ABI. */
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
+#define NOTE_ABI 1
+_Static_assert(GT_SHM_ABI == NOTE_ABI, "the note tells the memory's version");
+__asm__(".pushsection .note.gtrace, \"a\", %note\n"
+	".balign 4\n"
+	".long 7, 4, 1\n"
+	".asciz \"gtrace\"\n"
+	".balign 4\n"
+	".long " TEXT(NOTE_ABI) "\n"
+				".popsection\n");
+
+static const _Atomic uint32_t gate_shut;
+
+const _Atomic uint32_t *gt__hook_gate = &gate_shut;
+uint8_t *gt__hook_blocks;
+bool gt__hook_slow_clock;
+__thread struct gt_m *gt__hook_m;
+
+static struct gt_memory connected;
+static bool is_connected, is_outside;
+static pthread_key_t exit_key;
+
+/* joining: a signal's hook that comes while its thread joins; gone: after the thread's destructors. */
+static __thread enum { THREAD_NEW, THREAD_JOINING, THREAD_JOINED, THREAD_GONE } thread_state;
+
+static uint64_t clock_now(void)
+{
+	return gt_ticks();
+}
+
+uint64_t gt__hook_clock_slow(void)
+{
+	return gt_ticks();
+}
+
+void gt__hook_big_g(void)
+{
+	atomic_fetch_add_explicit(&connected.shm->lost_big_g, 1, memory_order_relaxed);
+}
+
+static uint32_t m_id(const struct gt_m *m)
+{
+	return (uint32_t)(m - gt_shm_m(&connected, 0));
+}
+
+static struct gt_m *join(void)
+{
+	struct gt_shm *shm = connected.shm;
+	uint64_t id = atomic_load_explicit(&shm->m_next, memory_order_relaxed);
+	struct gt_m *m;
+
+	if (thread_state != THREAD_NEW)
+		goto fail;
+	thread_state = THREAD_JOINING;
+	GT__SIGNAL_ORDER();
+	do {
+		if (id >= atomic_load_explicit(&shm->m_limit, memory_order_acquire)) {
+			thread_state = THREAD_NEW; /* the collector may add more */
+			goto fail;
+		}
+	} while (!atomic_compare_exchange_weak_explicit(
+		&shm->m_next, &id, id + 1, memory_order_relaxed, memory_order_relaxed));
+	m = gt_shm_m(&connected, (uint32_t)id);
+	atomic_store_explicit(&m->tid, (uint32_t)syscall(SYS_gettid), memory_order_relaxed);
+	/* The first 32 keys need no memory, and the key is made before main. */
+	pthread_setspecific(exit_key, m);
+	thread_state = THREAD_JOINED;
+	GT__SIGNAL_ORDER();
+	gt__hook_m = m;
+	return m;
+
+fail:
+	atomic_fetch_add_explicit(&shm->lost_no_m, 1, memory_order_relaxed);
+	return NULL;
+}
+
+uint64_t *gt__hook_reserve_slow(uint64_t at, uint64_t bytes)
+{
+	struct gt_m *m = gt__hook_m;
+
+	if (at != GT__NOT_RESERVED && !gt__unreserve(m, at, bytes))
+		return (uint64_t *)(gt__hook_blocks + at);
+	if (!m)
+		m = join();
+	if (!m)
+		return NULL;
+	/* Twice: a signal's records may fill the block that was just opened. */
+	for (int tries = 0; tries < 2; tries++) {
+		if (gt__refill(connected.shm, m, m_id(m), (uint32_t)bytes, 0, clock_now) != GT_REFILL_READY)
+			return NULL;
+		at = gt__xadd(&m->pos, bytes);
+		if (at + bytes <= atomic_load_explicit(&m->end, memory_order_relaxed) || !gt__unreserve(m, at, bytes))
+			return (uint64_t *)(gt__hook_blocks + at);
+	}
+	gt__count_lost(m);
+	return NULL;
+}
+
+void gt__hook_thread(enum gt_thread_op op)
+{
+	struct gt_m *m = gt__hook_m;
+	uint64_t tid = 0;
+
+	if (op == GT_THREAD_START) {
+		if (!m)
+			m = join();
+		if (!m)
+			return;
+		tid = atomic_load_explicit(&m->tid, memory_order_relaxed);
+	}
+	gt__hook_record1(GT_REC_THREAD, (uint64_t)op | tid << 8);
+}
+
+/* ---- life of a thread, of the process, of the connection ---- */
+
+static void thread_ends(void *arg)
+{
+	struct gt_m *m = arg;
+
+	gt__hook_m = NULL;
+	thread_state = THREAD_GONE;
+	GT__SIGNAL_ORDER();
+	gt__retire(connected.shm, m);
+}
+
+/* The child shares the memory and has the same Ms: a second writer. Its hooks go off for good. */
+static void in_child(void)
+{
+	gt__hook_gate = &gate_shut;
+	gt__hook_m = NULL;
+	thread_state = THREAD_GONE;
+}
+
+struct gt_memory *gt__connected(void)
+{
+	return is_connected ? &connected : NULL;
+}
+
+bool gt__connected_outside(void)
+{
+	return is_outside;
+}
+
+int gt__connect(const struct gt_memory *memory)
+{
+	if (is_connected)
+		return -EBUSY;
+	if (pthread_key_create(&exit_key, thread_ends) != 0)
+		return -EAGAIN;
+	pthread_atfork(NULL, NULL, in_child);
+	/* So that a thief (gt_steal_barrier) waits for our threads too; without it idle threads keep their blocks. */
+	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
+	gt__hook_slow_clock = gt_clock_init() == GT_CLOCK_MONOTONIC;
+	connected = *memory;
+	is_connected = true;
+	gt__hook_blocks = (uint8_t *)memory->shm + memory->blocks_offset;
+	__atomic_store_n(&gt__hook_gate, &memory->shm->enabled, __ATOMIC_RELEASE);
+	return 0;
+}
+
+__attribute__((constructor(102))) static void connect_by_environment(void)
+{
+	const char *path = getenv("GTRACE_SHM");
+	struct gt_memory memory;
+	int fd;
+
+	if (!path)
+		return;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	unsetenv("GTRACE_SHM");
+	if (fd < 0)
+		return;
+	/* The program runs as if nothing had been asked when this is no memory of ours; gtrace tells of it. */
+	if (gt_shm_map(fd, &memory, NULL) == 0) {
+		close(memory.fd);
+		memory.fd = -1;
+		is_outside = gt__connect(&memory) == 0;
+	}
+	close(fd);
+}

@@ -1,0 +1,55 @@
+/*
+ * gtrace.h - marks for any C or C++ program: tasks, regions and messages in the trace; and tracing of oneself.
+ *
+ * Link with -lgtrace. Started by `gtrace record`, the program is traced from its first mark. Otherwise each call costs
+ * a load and a branch, until gt_start.
+ *
+ * Texts are copied once each into a bounded table; when it is full, new texts show as unknown (and are counted). At
+ * most 1024 bytes of a text are kept. All calls may be made by any thread and in a signal handler, but for gt_start
+ * and gt_stop.
+ */
+#ifndef GTRACE_H
+#define GTRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GTRACE_VERSION "0.1.0"
+
+/* Of the library that runs. */
+const char *gt_version(void);
+
+/* Is anything recorded now? */
+bool gt_tracing(void);
+
+/* A task: a piece of work that may move between threads and goroutines. @parent: a task it is a part of, or 0.
+ * Returns its id, 0 when nothing is recorded. */
+uint64_t gt_task_begin(const char *name, uint64_t parent);
+void gt_task_end(uint64_t task);
+
+/* A region: what the running goroutine (or thread) does, from begin to end. Regions of a goroutine nest. @task may be 0. */
+void gt_region_begin(uint64_t task, const char *name);
+void gt_region_end(uint64_t task, const char *name);
+
+/* A message. */
+void gt_log(uint64_t task, const char *key, const char *value);
+
+/*
+ * Traces this process into @path, by a thread of its own, until gt_stop. Returns 0 or -errno, and then
+ * gt_start_error() says in one line what happened: -EBUSY when gtrace already records the process, or gt_start did.
+ */
+int gt_start(const char *path);
+/* Writes what is left and gives the file its name. */
+int gt_stop(void);
+const char *gt_start_error(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

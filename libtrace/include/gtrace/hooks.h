@@ -1,0 +1,210 @@
+/*
+ * hooks.h - for those who write a scheduler: tell each transition where it happens.
+ *
+ *   off    one load and one branch
+ *   on     a record of 16 bytes in this thread's own block: about the time of reading the clock
+ *
+ * A hook takes no lock, allocates nothing, makes no system call but once at a thread's first record (gettid), and may be
+ * called in a signal handler that interrupted a hook. A record that finds no room is dropped and counted.
+ *
+ * Rules
+ *   - A transition is told on the thread that makes it, before another thread can act on it: run after the goroutine was taken
+ *     off the queue, block before it can be found by a waker.
+ *   - Each transition tells the old state: it must be the new state of the goroutine's record before.
+ *   - Goroutine ids are 1 .. 2^40-1 and never used twice. P ids begin at 0.
+ *   - C11 with GNU extensions. The library is linked with -lgtrace; a program that gtrace did not start runs with hooks off.
+ */
+#ifndef GTRACE_HOOKS_H
+#define GTRACE_HOOKS_H
+
+#include <gtrace/atomics.h>
+#include <gtrace/shm.h>
+#include <gtrace/states.h>
+#include <gtrace/ticks.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define GT_API __attribute__((visibility("default")))
+
+/* ---- the library's side; not for callers ---- */
+
+extern GT_API const _Atomic uint32_t *gt__hook_gate; /* at the memory's word `enabled`, or at a zero */
+extern GT_API uint8_t *gt__hook_blocks;              /* where the offsets in struct gt_m count from */
+extern GT_API bool gt__hook_slow_clock;
+extern GT_API __thread struct gt_m *gt__hook_m __attribute__((tls_model("initial-exec"))); /* NULL: not joined */
+
+/* Joins the thread, gets a block, and reserves. @at: the reservation that did not fit, or GT__NOT_RESERVED. NULL: the record is
+ * lost, and counted. */
+#define GT__NOT_RESERVED UINT64_MAX
+GT_API uint64_t *gt__hook_reserve_slow(uint64_t at, uint64_t bytes) __attribute__((noinline, cold));
+GT_API uint64_t gt__hook_clock_slow(void) __attribute__((noinline, cold));
+GT_API void gt__hook_big_g(void) __attribute__((noinline, cold));
+
+#define GT__UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+static inline uint64_t gt__hook_clock(void)
+{
+	return GT__UNLIKELY(gt__hook_slow_clock) ? gt__hook_clock_slow() : gt__cpu_ticks();
+}
+
+static inline uint64_t *gt__hook_reserve(uint64_t bytes)
+{
+	struct gt_m *m = gt__hook_m;
+	uint64_t at;
+
+	if (GT__UNLIKELY(!m))
+		return gt__hook_reserve_slow(GT__NOT_RESERVED, bytes);
+	at = gt__xadd(&m->pos, bytes);
+	if (GT__UNLIKELY(at + bytes > atomic_load_explicit(&m->end, memory_order_relaxed)))
+		return gt__hook_reserve_slow(at, bytes);
+	return (uint64_t *)(gt__hook_blocks + at);
+}
+
+static inline void gt__hook_store(uint64_t *cells, unsigned int word, uint64_t value)
+{
+	atomic_store_explicit((_Atomic uint64_t *)&cells[word], value, memory_order_relaxed);
+}
+
+static inline void gt__hook_commit(uint64_t *cells, uint64_t word0, uint64_t bytes)
+{
+	atomic_store_explicit((_Atomic uint64_t *)cells, word0, memory_order_release); /* [commit] */
+	gt__add_release(&gt__hook_m->done, bytes);
+}
+
+static inline void gt__hook_record1(enum gt_record_kind kind, uint64_t word1)
+{
+	uint64_t *cells = gt__hook_reserve(GT_CELL_BYTES);
+
+	if (GT__UNLIKELY(!cells))
+		return;
+	gt__hook_store(cells, 1, word1);
+	gt__hook_commit(cells, GT_WORD0(gt__hook_clock(), kind, 1), GT_CELL_BYTES);
+}
+
+static inline void gt__hook_record2(enum gt_record_kind kind, uint64_t word1, uint64_t word2, uint64_t word3)
+{
+	uint64_t *cells = gt__hook_reserve(2 * GT_CELL_BYTES);
+
+	if (GT__UNLIKELY(!cells))
+		return;
+	gt__hook_store(cells, 0, 2 << 1); /* so that a reader can step over a record in flight */
+	gt__hook_store(cells, 1, word1);
+	gt__hook_store(cells, 2, word2);
+	gt__hook_store(cells, 3, word3);
+	gt__hook_commit(cells, GT_WORD0(gt__hook_clock(), kind, 2), 2 * GT_CELL_BYTES);
+}
+
+static inline void gt__hook_record3(enum gt_record_kind kind, const uint64_t words[5])
+{
+	uint64_t *cells = gt__hook_reserve(3 * GT_CELL_BYTES);
+
+	if (GT__UNLIKELY(!cells))
+		return;
+	gt__hook_store(cells, 0, 3 << 1);
+	for (unsigned int i = 0; i < 5; i++)
+		gt__hook_store(cells, i + 1, words[i]);
+	gt__hook_commit(cells, GT_WORD0(gt__hook_clock(), kind, 3), 3 * GT_CELL_BYTES);
+}
+
+/* ---- for callers ---- */
+
+/* Are hooks on? For work that is only needed for a record. */
+static inline bool gt_hooks_on(void)
+{
+	return GT__UNLIKELY(atomic_load_explicit(gt__hook_gate, memory_order_relaxed) != 0);
+}
+
+/* Any change of state. @arg: P id + 1 when @new_ is running, else enum gt_reason. */
+static inline void gt_hook_state(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
+{
+	if (!gt_hooks_on())
+		return;
+	if (GT__UNLIKELY(g > GT_G_MASK)) {
+		gt__hook_big_g();
+		return;
+	}
+	gt__hook_record1(GT_REC_STATE, GT_STATE_WORD(g, old, new_, arg));
+}
+
+/* The same, and who made it happen: @by, the goroutine that acted (0: the scheduler). Twice the size. */
+static inline void gt_hook_state_by(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
+{
+	if (!gt_hooks_on())
+		return;
+	if (GT__UNLIKELY(g > GT_G_MASK || by > GT_G_MASK)) {
+		gt__hook_big_g();
+		return;
+	}
+	gt__hook_record2(GT_REC_STATE2, GT_STATE_WORD(g, old, new_, arg), 0, by);
+}
+
+/* @g was created in state @new_ by @parent (0: none); it will run @start; the statement stands at @site (a return address). */
+static inline void gt_hook_create(uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
+{
+	if (!gt_hooks_on())
+		return;
+	if (GT__UNLIKELY(g > GT_G_MASK || parent > GT_G_MASK)) {
+		gt__hook_big_g();
+		return;
+	}
+	gt__hook_record3(GT_REC_CREATE, (const uint64_t[5]){GT_STATE_WORD(g, GT_STATE_NONE, new_, 0),
+						(uint64_t)(uintptr_t)start, (uint64_t)(uintptr_t)site, parent, 0});
+}
+
+/* The transitions by name. */
+static inline void gt_hook_run(uint64_t g, enum gt_state old, uint32_t p)
+{
+	gt_hook_state(g, old, GT_STATE_RUNNING, p + 1);
+}
+
+static inline void gt_hook_block(uint64_t g, enum gt_reason reason)
+{
+	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason);
+}
+
+static inline void gt_hook_yield(uint64_t g, enum gt_reason reason)
+{
+	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_RUNNABLE, reason);
+}
+
+static inline void gt_hook_ready(uint64_t g, enum gt_state old, uint64_t by)
+{
+	gt_hook_state_by(g, old, GT_STATE_RUNNABLE, 0, by);
+}
+
+static inline void gt_hook_end(uint64_t g)
+{
+	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_DEAD, 0);
+}
+
+static inline void gt_hook_syscall(uint64_t g)
+{
+	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
+}
+
+/* @new_: running, or runnable when there was no P for it. */
+static inline void gt_hook_sysexit(uint64_t g, enum gt_state new_)
+{
+	gt_hook_state(g, GT_STATE_SYSCALL, new_, new_ == GT_STATE_RUNNABLE ? GT_REASON_SYSCALL_NO_P : 0);
+}
+
+/* This thread takes p, gives it up, or puts it on the idle list. */
+static inline void gt_hook_slot(enum gt_slot_op op, uint32_t p)
+{
+	if (gt_hooks_on())
+		gt__hook_record1(GT_REC_SLOT, (uint64_t)op | (uint64_t)(p + 1) << 8);
+}
+
+/* This thread starts to run goroutines, goes to sleep, or ends. */
+GT_API void gt__hook_thread(enum gt_thread_op op);
+static inline void gt_hook_thread(enum gt_thread_op op)
+{
+	if (gt_hooks_on())
+		gt__hook_thread(op);
+}
+
+/* Tells the marks of gtrace.h which goroutine runs on the calling thread (0: none). Once, at the runtime's start. */
+GT_API void gt_hook_current(uint64_t (*current)(void));
+
+#endif

@@ -1,0 +1,421 @@
+/* walk.c - reads what another process writes, or wrote before it was killed. */
+#include "libtrace/walk.h"
+#include "libtrace/refill.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define OPEN_TRIES 4
+/* Far more than the clocks of two CPUs differ, far less than what left-over bytes could mean. */
+#define SKEW_TICKS_MAX 1000000
+
+static uint64_t load(const _Atomic uint64_t *at)
+{
+	return atomic_load_explicit(at, memory_order_relaxed);
+}
+
+/* ---- records ---- */
+
+int gt_walk_next(struct gt_walk *walk, const struct gt_view *view, bool step_over, struct gt_record *out)
+{
+	while (walk->at + GT_CELL_BYTES <= view->used) {
+		const _Atomic uint64_t *cells = (const _Atomic uint64_t *)&view->cells[walk->at / 8];
+		uint64_t word = atomic_load_explicit(&cells[0], memory_order_acquire); /* [walk] */
+		unsigned int count = GT_WORD0_CELLS(word);
+		uint64_t since = (GT_WORD0_TIME(word) - view->t_open) & GT_TIME_MASK;
+		uint32_t bytes = count * GT_CELL_BYTES;
+
+		if (count == 0 || bytes > view->used - walk->at)
+			goto hole;
+		if (!GT_WORD0_COMMITTED(word)) {
+			if (word >> 3 != 0)
+				goto hole;
+			if (!step_over)
+				break;
+			walk->in_flight++;
+			walk->at += bytes;
+			continue;
+		}
+		/* Older than the block, or of the future: bytes left behind by an earlier use of it. */
+		if (view->t_max < view->t_open || since > view->t_max - view->t_open)
+			goto hole;
+		out->ticks = view->t_open + since;
+		out->kind = GT_WORD0_KIND(word);
+		out->words = count * 2;
+		out->word[0] = word;
+		for (unsigned int i = 1; i < count * 2; i++)
+			out->word[i] = load(&cells[i]);
+		walk->at += bytes;
+		return 1;
+	}
+	return 0;
+
+hole:
+	if (step_over) {
+		walk->in_flight++;
+		walk->at = view->used;
+	}
+	return 0;
+}
+
+/* ---- streaming ---- */
+
+bool gt_view_block(const struct gt_memory *memory, uint32_t block, struct gt_view *out)
+{
+	const struct gt_block *header = gt_shm_block(memory, block);
+	uint64_t id = atomic_load_explicit(&header->id, memory_order_acquire);
+	uint64_t used = load(&header->used);
+
+	out->cells = header->cells;
+	out->seq = GT_BLOCK_ID_SEQ(id);
+	out->m = GT_BLOCK_ID_M(id);
+	out->t_open = load(&header->t_open);
+	out->lost = load(&header->lost);
+	out->t_max = gt_ticks() + SKEW_TICKS_MAX;
+	out->used = used <= GT_BLOCK_CELL_BYTES ? (uint32_t)used : 0;
+	out->open = false;
+	return out->seq != 0 && out->m < memory->m_count && used <= GT_BLOCK_CELL_BYTES;
+}
+
+bool gt_take_sealed(const struct gt_memory *memory, uint32_t *block, struct gt_view *out)
+{
+	/* As many as there are: a damaged queue does not hold the caller up for ever. */
+	for (uint32_t tries = 0; tries < memory->block_count; tries++) {
+		*block = gt_queue_take(&memory->exchange.sealed);
+		if (*block == GT_NO_BLOCK)
+			return false;
+		if (*block >= memory->block_count)
+			continue;
+		if (gt_view_block(memory, *block, out))
+			return true;
+		gt_give_back(memory, *block);
+	}
+	return false;
+}
+
+void gt_give_back(const struct gt_memory *memory, uint32_t block)
+{
+	gt_queue_put(&memory->exchange, &memory->exchange.free, block);
+}
+
+/*
+ * Order: own, then done, then id, then the cells upwards, then id again. What lies below done was reserved before it, and
+ * the copy never overtakes the writer; a record that straddles done is not seen whole and so not at all.
+ */
+bool gt_view_open(const struct gt_memory *memory, uint32_t m, uint64_t *cells, struct gt_view *out)
+{
+	const struct gt_m *shared = gt_shm_m(memory, m);
+
+	for (int tries = 0; tries < OPEN_TRIES; tries++) {
+		uint64_t own = atomic_load_explicit(&shared->own, memory_order_acquire);   /* [own?] */
+		uint64_t done = atomic_load_explicit(&shared->done, memory_order_acquire); /* [done?] */
+		uint32_t block = GT_OWN_BLOCK(own);
+		const struct gt_block *header;
+		uint64_t id, begin, used;
+
+		if ((GT_OWN_STATE(own) != GT_OWN_OWNED && GT_OWN_STATE(own) != GT_OWN_BUSY) ||
+			block >= memory->block_count)
+			return false;
+		header = gt_shm_block(memory, block);
+		begin = gt__block_begin(block);
+		id = atomic_load_explicit(&header->id, memory_order_acquire);
+		if (GT_BLOCK_ID_M(id) != m || GT_BLOCK_ID_SEQ(id) == 0)
+			continue;
+		if (done >= begin && done <= gt__block_limit(block))
+			used = done - begin;
+		else
+			used = load(&header->used); /* sealed meanwhile: all of it */
+		used &= ~(uint64_t)(GT_CELL_BYTES - 1);
+		if (used > GT_BLOCK_CELL_BYTES)
+			continue;
+		out->t_open = load(&header->t_open);
+		out->lost = load(&header->lost);
+		for (uint64_t i = 0; i < used / 8; i++)
+			cells[i] =
+				atomic_load_explicit((const _Atomic uint64_t *)&header->cells[i], memory_order_acquire);
+		GT__FENCE(memory_order_acquire); /* [again] */
+		if (load(&header->id) != id)
+			continue;
+		out->t_max = gt_ticks() + SKEW_TICKS_MAX;
+		out->cells = cells;
+		out->seq = GT_BLOCK_ID_SEQ(id);
+		out->m = m;
+		out->used = (uint32_t)used;
+		out->open = true;
+		return true;
+	}
+	return false;
+}
+
+/* ---- a copy of the window ---- */
+
+static int prepare(const struct gt_memory *memory, struct gt_copy *copy, struct gt_error *err)
+{
+	uint64_t bytes = (uint64_t)memory->block_count * (GT_BLOCK_CELL_BYTES + sizeof(struct gt_view)) +
+			 (uint64_t)memory->m_count * sizeof(struct gt_copy_m);
+	void *map;
+
+	if (copy->scratch && copy->scratch_bytes == bytes)
+		return 0;
+	gt_copy_free(copy);
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return gt_fail(
+			err, ENOMEM, "no memory for a copy of the window: %llu bytes", (unsigned long long)bytes);
+	/* Faults would cost more than the copy. */
+	madvise(map, bytes, MADV_POPULATE_WRITE);
+	copy->scratch = map;
+	copy->scratch_bytes = bytes;
+	return 0;
+}
+
+void gt_copy_free(struct gt_copy *copy)
+{
+	if (copy->scratch)
+		munmap(copy->scratch, copy->scratch_bytes);
+	memset(copy, 0, sizeof(*copy));
+}
+
+static uint64_t *cells_of(const struct gt_copy *copy, uint32_t place)
+{
+	return (uint64_t *)copy->scratch + (uint64_t)place * (GT_BLOCK_CELL_BYTES / 8);
+}
+
+/* Every older block of an M is in the queue by the time that its own was read, so this comes first. */
+static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
+{
+	uint32_t limit = atomic_load_explicit(&memory->shm->m_limit, memory_order_acquire);
+
+	for (uint32_t m = 0; m < limit && m < memory->m_count; m++) {
+		const struct gt_m *shared = gt_shm_m(memory, m);
+		struct gt_copy_m *out = &copy->ms[copy->m_count];
+
+		if (load(&shared->seq) == 0)
+			continue;
+		memset(out, 0, sizeof(*out));
+		out->m = m;
+		out->tid = atomic_load_explicit(&shared->tid, memory_order_relaxed);
+		out->lost = gt__m_lost(shared);
+		out->since = load(&shared->t_birth);
+		copy->m_count++;
+		if (copy->view_count < memory->block_count &&
+			gt_view_open(memory, m, cells_of(copy, copy->view_count), &copy->views[copy->view_count]))
+			copy->view_count++;
+	}
+}
+
+/* All that the loads of the copied cells may see of a block that is written again is found by the second look. */
+static void copy_cells(uint64_t *to, const struct gt_block *from, uint64_t used)
+{
+#if defined(__SANITIZE_THREAD__)
+	for (uint64_t i = 0; i < used / 8; i++)
+		to[i] = load((const _Atomic uint64_t *)&from->cells[i]);
+#else
+	memcpy(to, from->cells, used);
+#endif
+}
+
+static void copy_one_sealed(const struct gt_memory *memory, struct gt_copy *copy, uint64_t ticket, uint32_t *open_view)
+{
+	const struct gt_queue_ref *queue = &memory->exchange.sealed;
+	const _Atomic uint64_t *slot = &queue->slots[ticket & queue->slot_mask];
+	uint64_t word = atomic_load_explicit(slot, memory_order_acquire), id;
+	uint32_t block = gt__slot_block(word), place;
+	const struct gt_block *header;
+	struct gt_view view;
+
+	if (gt__ticket_diff(gt__slot_ticket(word), ticket) != 0 || block >= memory->block_count) {
+		copy->torn++;
+		return;
+	}
+	header = gt_shm_block(memory, block);
+	id = atomic_load_explicit(&header->id, memory_order_acquire);
+	if (!gt_view_block(memory, block, &view)) {
+		copy->torn++;
+		return;
+	}
+	/* The same block, open a moment ago: this copy is the better one. */
+	place = open_view[view.m];
+	if (place >= copy->view_count || copy->views[place].m != view.m || copy->views[place].seq != view.seq)
+		place = copy->view_count;
+	if (place == memory->block_count) {
+		copy->cut++;
+		return;
+	}
+	if (place < copy->view_count) {
+		/* If this copy is torn, the open one is gone too. */
+		copy->views[place].used = 0;
+		copy->views[place].seq = 0;
+	}
+	view.cells = cells_of(copy, place);
+	copy_cells(cells_of(copy, place), header, view.used);
+	GT__FENCE(memory_order_acquire); /* [again] */
+	if (load(slot) != word || load(&header->id) != id) {
+		copy->torn++;
+		return;
+	}
+	copy->views[place] = view;
+	if (place == copy->view_count)
+		copy->view_count++;
+}
+
+static int by_m_and_seq(const void *a, const void *b)
+{
+	const struct gt_view *left = a, *right = b;
+
+	if (left->m != right->m)
+		return left->m < right->m ? -1 : 1;
+	if (left->seq != right->seq)
+		return left->seq < right->seq ? -1 : 1;
+	return 0;
+}
+
+/* Keeps of each M's views the last ones that follow each other; an open one only at the end. */
+static void cut_gaps(struct gt_copy *copy)
+{
+	uint32_t at = 0, kept = 0;
+
+	qsort(copy->views, copy->view_count, sizeof(*copy->views), by_m_and_seq);
+	for (uint32_t i = 0; i < copy->m_count; i++) {
+		struct gt_copy_m *m = &copy->ms[i];
+		uint32_t first, last;
+
+		while (at < copy->view_count && (copy->views[at].m < m->m || copy->views[at].seq == 0))
+			at++;
+		first = at;
+		while (at < copy->view_count && copy->views[at].m == m->m)
+			at++;
+		m->first = kept;
+		m->count = 0;
+		if (first == at)
+			continue;
+		last = at - 1;
+		while (last > first && copy->views[last - 1].seq + 1 == copy->views[last].seq &&
+			!copy->views[last - 1].open)
+			last--;
+		copy->cut += last - first;
+		if (copy->views[last].seq != 1)
+			m->since = copy->views[last].t_open;
+		m->count = at - last;
+		memmove(&copy->views[kept], &copy->views[last], m->count * sizeof(*copy->views));
+		kept += m->count;
+	}
+	copy->view_count = kept;
+}
+
+int gt_copy_take(const struct gt_memory *memory, struct gt_copy *copy, struct gt_error *err)
+{
+	const struct gt_queue_ref *queue = &memory->exchange.sealed;
+	uint64_t word, length;
+	uint32_t *open_view;
+	int ret = prepare(memory, copy, err);
+
+	if (ret < 0)
+		return ret;
+	open_view = malloc(memory->m_count * sizeof(*open_view));
+	if (!open_view)
+		return gt_fail(err, ENOMEM, "no memory for a copy of the window");
+	copy->views = (struct gt_view *)(void *)cells_of(copy, memory->block_count);
+	copy->ms = (struct gt_copy_m *)(void *)(copy->views + memory->block_count);
+	copy->view_count = copy->m_count = copy->torn = copy->cut = 0;
+	copy->ticks = gt_ticks();
+
+	copy_open(memory, copy);
+	memset(open_view, 0xff, memory->m_count * sizeof(*open_view));
+	for (uint32_t i = 0; i < copy->view_count; i++)
+		open_view[copy->views[i].m] = i;
+	word = atomic_load_explicit(queue->word, memory_order_acquire);
+	length = word & GT_LENGTH_MASK;
+	if (length > queue->slot_mask + 1)
+		length = queue->slot_mask + 1;
+	for (uint64_t i = length; i > 0; i--)
+		copy_one_sealed(memory, copy, (word >> GT_TICKET_SHIFT) - i, open_view);
+	free(open_view);
+	cut_gaps(copy);
+	return 0;
+}
+
+/* ---- idle Ms ---- */
+
+bool gt_steal_ask(const struct gt_memory *memory, uint32_t m, struct gt_steal *out)
+{
+	struct gt_m *shared = gt_shm_m(memory, m);
+	uint64_t end;
+
+	out->m = m;
+	out->own = atomic_load_explicit(&shared->own, memory_order_acquire);
+	if (GT_OWN_STATE(out->own) != GT_OWN_OWNED || GT_OWN_BLOCK(out->own) >= memory->block_count)
+		return false;
+	end = load(&shared->end);
+	return end != 0 && atomic_compare_exchange_strong_explicit(
+				   &shared->end, &end, 0, memory_order_seq_cst, memory_order_relaxed);
+}
+
+int gt_steal_barrier(void)
+{
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static uint32_t steal(const struct gt_memory *memory, uint32_t m, uint64_t own, uint64_t pos)
+{
+	struct gt_m *shared = gt_shm_m(memory, m);
+	uint32_t block = GT_OWN_BLOCK(own);
+
+	if (pos < gt__block_begin(block) || pos > gt__block_limit(block))
+		return GT_NO_BLOCK;
+	if (!atomic_compare_exchange_strong_explicit(&shared->own, &own,
+		    GT_OWN(block, GT_OWN_VERSION(own), GT_OWN_STOLEN), memory_order_acq_rel, memory_order_relaxed))
+		return GT_NO_BLOCK;
+	atomic_store_explicit(&gt_shm_block(memory, block)->used, pos - gt__block_begin(block), memory_order_relaxed);
+	return block;
+}
+
+uint32_t gt_steal_take(const struct gt_memory *memory, const struct gt_steal *asked)
+{
+	struct gt_m *shared = gt_shm_m(memory, asked->m);
+	uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
+
+	if (atomic_load_explicit(&shared->done, memory_order_acquire) != pos)
+		return GT_NO_BLOCK;
+	return steal(memory, asked->m, asked->own, pos);
+}
+
+uint32_t gt_steal_gone(const struct gt_memory *memory, uint32_t m)
+{
+	struct gt_m *shared = gt_shm_m(memory, m);
+	uint64_t own = atomic_load_explicit(&shared->own, memory_order_acquire);
+
+	if (GT_OWN_STATE(own) != GT_OWN_OWNED || GT_OWN_BLOCK(own) >= memory->block_count)
+		return GT_NO_BLOCK;
+	return steal(memory, m, own, atomic_load_explicit(&shared->pos, memory_order_acquire));
+}
+
+/* ---- strings ---- */
+
+size_t gt_string_read(const struct gt_memory *memory, uint64_t id, char *out, size_t size)
+{
+	const struct gt_string_slot *slots =
+		(const struct gt_string_slot *)((const uint8_t *)memory->shm + memory->strings_offset);
+	const char *arena = (const char *)(slots + memory->string_slot_count);
+	uint32_t at, length;
+
+	if (id == 0 || id >= memory->string_slot_count)
+		return 0;
+	at = atomic_load_explicit(&slots[id].at, memory_order_acquire); /* [bytes] */
+	length = atomic_load_explicit(&slots[id].length, memory_order_relaxed);
+	if (at == 0 || at >= memory->string_bytes || length > GT_STRING_BYTES_MAX || length > memory->string_bytes - at)
+		return 0;
+	if (length > size)
+		length = (uint32_t)size;
+	memcpy(out, arena + at, length);
+	return length;
+}

@@ -1,0 +1,3 @@
+module gtrace.example/demo
+
+go 1.19

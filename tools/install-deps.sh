@@ -1,0 +1,80 @@
+#!/bin/sh
+# install-deps.sh build|tests|go ... - installs what is missing on Debian or Ubuntu, and says so. The one place that knows packages.
+#
+# As root, or by sudo. Nothing is done for what is already there; where apt is not, it says what to install.
+set -eu
+
+missing=
+need() { # need PACKAGE TEST...: the package, when the test fails
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+has() { command -v "$1"; }
+lib() { pkg-config --exists "$1"; }
+header() { echo "#include <$1>" | cc -E -; }
+
+build() {
+	need build-essential has cc
+	need build-essential has make
+	need cmake has cmake
+	need ninja-build has ninja
+	need pkg-config has pkg-config
+	need libzstd-dev lib libzstd
+	need liburing-dev lib liburing
+	need libelf-dev lib libelf
+	need libdw-dev lib libdw
+	need libzydis-dev header Zydis/Zydis.h
+}
+tests() {
+	build
+	need git has git
+	need clang has clang
+	need clang-format-14 has_clang_format
+	need libcriterion-dev lib criterion
+	need libjansson-dev lib jansson
+	need python3 has python3
+	need nodejs has node
+	need npm has npm
+	need chromium has_chromium
+	need man-db has man
+	go
+}
+go() {
+	need golang-go has go
+	need ca-certificates test -d /etc/ssl/certs
+}
+has_clang_format() { has clang-format-14 || clang-format --version | grep -q 'version 14\.'; }
+has_chromium() { has chromium || has chromium-browser || has google-chrome; }
+
+for group in "$@"; do
+	case $group in
+	build | tests | go) $group ;;
+	*)
+		echo "usage: install-deps.sh build|tests|go ..." >&2
+		exit 2
+		;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+if ! has apt-get >/dev/null; then
+	echo "install-deps.sh: missing: $missing(names of Debian): install them with this system's package manager" >&2
+	exit 1
+fi
+sudo=
+if [ "$(id -u)" != 0 ]; then
+	if ! has sudo >/dev/null; then
+		echo "install-deps.sh: missing: $missing: run as root: apt-get install $missing" >&2
+		exit 1
+	fi
+	sudo=sudo
+fi
+echo "installing what is missing: $missing"
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq
+for package in $missing; do
+	# One by one: what a release does not have (clang-format-14, chromium) must not stop the others.
+	$sudo apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
+		echo "install-deps.sh: cannot install $package: tests that need it are skipped" >&2
+done
