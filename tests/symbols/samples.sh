@@ -1,6 +1,7 @@
 #!/bin/sh
 # samples.sh OUT - builds tests/symbols/sample with every Go version at hand, one of each minor version, into OUT:
-# NN.P (as built), NN.P-stripped (no symbols), NN.P-pie (position-independent, no symbols).
+# NN.P (as built), NN.P-stripped (no symbols), NN.P-pie (position-independent, no symbols), for one version
+# NN.P-noinline (nothing inlined, nothing optimised but the runtime).
 #
 # Toolchains are taken from where Go keeps them; none is fetched unless GTRACE_GO_FETCH=1. Prints what it left out. 77 when
 # there is no Go at all.
@@ -29,6 +30,8 @@ for version in $versions; do
 	build "$version" || exit 1
 	build "$version-pie" -buildmode=pie '-ldflags=-s -w' || exit 1
 	build "$version-stripped" '-ldflags=-s -w' || exit 1
+	# As debuggers ask for it: the runtime then calls what it else inlines.
+	[ "$version" = 1.27.3 ] && { build "$version-noinline" '-gcflags=all=-N -l' || exit 1; }
 	count=$((count + 1))
 done
 [ $count -gt 0 ] || { echo "no Go toolchain to be had: no samples"; exit 77; }
