@@ -13,7 +13,7 @@ versions="1.19.13 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 1.27.3"
 
 command -v go >/dev/null || { echo "Go is not installed: no samples"; exit 77; }
 [ "${GTRACE_GO_FETCH:-0}" = 1 ] || export GOPROXY=off
-mkdir -p "$out" || exit 1
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
 
 # build NAME FLAG...: not again when the sources are older.
 build() {
