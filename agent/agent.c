@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define POPULATE_MAX (16u << 20) /* what follows is mapped page by page, as it is written */
+
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010u
 #endif
@@ -164,6 +166,8 @@ static int inject(struct making *making, struct gt_program *program, struct gt_e
 	struct gt_inject_maps maps = {
 		.rings_memfd = launch->memory->fd,
 		.rings_size = launch->memory->total_bytes,
+		.populate_offset = launch->memory->blocks_offset,
+		.populate_size = (uint64_t)launch->memory->block_count * GT_BLOCK_BYTES,
 		.code_size = making->code_size,
 		.code = make_code,
 		.context = making,
@@ -172,6 +176,8 @@ static int inject(struct making *making, struct gt_program *program, struct gt_e
 
 	if (ret < 0)
 		return ret;
+	if (maps.populate_size > POPULATE_MAX)
+		maps.populate_size = POPULATE_MAX;
 	making->slide = program->entry - bin->image.entry;
 	if (takes_stacks(launch->memory))
 		reserve_slot_0(launch->memory);

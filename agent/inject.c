@@ -402,7 +402,7 @@ static int find_code_place(const struct gt_inject_maps *maps, const struct mappi
 /* ---- the stub's calls ---- */
 
 /* Runs to the end of the stub's next call, which must be @number. */
-static int finish_call(struct gt_program *program, uint64_t number, const char *what, int64_t *result, struct gt_error *err)
+static int pass_call(struct gt_program *program, uint64_t number, int64_t *result, struct gt_error *err)
 {
 	struct user_regs_struct regs;
 
@@ -415,8 +415,18 @@ static int finish_call(struct gt_program *program, uint64_t number, const char *
 	if (ptrace(PTRACE_GETREGS, program->pid, NULL, &regs) < 0)
 		return gt_fail(err, errno, "cannot read the program's registers: %s", strerror(errno));
 	if (regs.orig_rax != number)
-		return gt_fail(err, EIO, "the program called %lld where it had to %s", (long long)regs.orig_rax, what);
+		return gt_fail(err, EIO, "the program made call %lld where %d was due", (long long)regs.orig_rax, (int)number);
 	*result = (int64_t)regs.rax;
+	return 0;
+}
+
+/* The same, and it must have worked. */
+static int finish_call(struct gt_program *program, uint64_t number, const char *what, int64_t *result, struct gt_error *err)
+{
+	int ret = pass_call(program, number, result, err);
+
+	if (ret < 0)
+		return ret;
 	if (*result < 0 && *result >= -4095)
 		return gt_fail(err, (int)-*result, "the program could not %s: %s", what, strerror((int)-*result));
 	return 0;
@@ -472,6 +482,8 @@ static int run_stub(struct gt_program *program, const struct gt_inject_maps *map
 		return gt_fail(err, -ret, "cannot write into the program: %s", strerror(-ret));
 	ret = finish_call(program, SYS_close, "close gtrace's shared memory", &result, err);
 	if (ret >= 0)
+		ret = pass_call(program, SYS_madvise, &result, err);
+	if (ret >= 0)
 		ret = finish_call(program, SYS_open, "open the hooks' code", &result, err);
 	if (ret >= 0)
 		ret = finish_call(program, SYS_mmap, "map the hooks' code", &result, err);
@@ -488,6 +500,8 @@ int gt_inject_map(struct gt_program *program, const struct gt_inject_maps *maps,
 		.resume = program->start.rip,
 		.code_size = maps->code_size,
 		.rings_size = maps->rings_size,
+		.populate_offset = maps->populate_offset,
+		.populate_size = maps->populate_size,
 	};
 	struct mapping *mappings = calloc(MAPPINGS_MAX, sizeof(*mappings));
 	int code_memfd = -1;

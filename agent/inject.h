@@ -53,6 +53,7 @@ typedef int gt_inject_code_fn(void *context, uint64_t rings, uint64_t code_addre
 struct gt_inject_maps {
 	int rings_memfd;
 	uint64_t rings_size;
+	uint64_t populate_offset, populate_size; /* this part's pages are mapped at once */
 	uint64_t code_size;
 	uint64_t text_lo, text_hi; /* in the process: the code must be within reach of a jump */
 	gt_inject_code_fn *code;

@@ -18,10 +18,10 @@
 enum { KEY_TO = 256, KEY_SLICES_ONLY };
 
 static const struct argp_option options[] = {
-	{ "output", 'o', "OUT", 0, "write to OUT; - is standard output (default: IN with the format's ending)", 0 },
-	{ "to", KEY_TO, "FORMAT", 0, "json, events, text or gtrace (default: by OUT's ending, else json)", 0 },
-	{ "slices-only", KEY_SLICES_ONLY, NULL, 0, "json: no arguments, arrows or counters", 0 },
-	{ 0 },
+	{"output", 'o', "OUT", 0, "write to OUT; - is standard output (default: IN with the format's ending)", 0},
+	{"to", KEY_TO, "FORMAT", 0, "json, events, text or gtrace (default: by OUT's ending, else json)", 0},
+	{"slices-only", KEY_SLICES_ONLY, NULL, 0, "json: no arguments, arrows or counters", 0},
+	{0},
 };
 
 struct convert_options {
@@ -60,10 +60,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 /* ---- where the bytes go: a file appears under its name when it is whole ---- */
 
 struct output {
-	const char *name;               /* as the user calls it */
-	char partial[PATH_MAX];         /* "": written in place (a pipe, a device, standard output) */
+	const char *name;       /* as the user calls it */
+	char partial[PATH_MAX]; /* "": written in place (a pipe, a device, standard output) */
 	int fd;
-	FILE *file;                     /* for the formats that print */
+	FILE *file; /* for the formats that print */
 };
 
 static int output_open(struct output *out, const char *name, struct gt_error *err)
@@ -152,11 +152,12 @@ static int to_text(struct gt_trace *trace, struct output *out, const struct conv
 
 static const struct format {
 	const char *name, *ending, *ending_too;
-	int (*convert)(struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err);
+	int (*convert)(
+		struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err);
 } formats[] = {
-	{ "json", ".json", ".json", to_json },
-	{ "events", ".txt", ".events", to_events },
-	{ "text", ".gttext", ".gtt", to_text },
+	{"json", ".json", ".json", to_json},
+	{"events", ".txt", ".events", to_events},
+	{"text", ".gttext", ".gtt", to_text},
 };
 #define FORMAT_COUNT (sizeof(formats) / sizeof(formats[0]))
 
@@ -170,8 +171,9 @@ static bool ends_with(const char *text, const char *ending)
 static const struct format *choose(const struct convert_options *o)
 {
 	for (size_t i = 0; i < FORMAT_COUNT; i++) {
-		if (o->to ? strcmp(o->to, formats[i].name) == 0 :
-			    o->out && (ends_with(o->out, formats[i].ending) || ends_with(o->out, formats[i].ending_too)))
+		if (o->to ? strcmp(o->to, formats[i].name) == 0
+			  : o->out && (ends_with(o->out, formats[i].ending) ||
+					      ends_with(o->out, formats[i].ending_too)))
 			return &formats[i];
 	}
 	return o->to || (o->out && strcmp(o->out, "-") != 0) ? NULL : &formats[0];
@@ -193,11 +195,13 @@ static void tell_damage(const struct gt_trace *trace, const char *in)
 
 	gt_trace_damage(trace, &damage);
 	if (damage.first[0])
-		gt_die_text(0, "%s is damaged: %s: %" PRIu64 " frames and %" PRIu64 " records were left out, the rest is there", in,
-			    damage.first, damage.frames_bad, damage.records_bad);
+		gt_die_text(0,
+			"%s is damaged: %s: %" PRIu64 " frames and %" PRIu64
+			" records were left out, the rest is there",
+			in, damage.first, damage.frames_bad, damage.records_bad);
 	if (damage.order_broken)
 		gt_die_text(0, "%s: %" PRIu64 " events fit nowhere and stand at their own time: see gtrace check", in,
-			    damage.order_broken);
+			damage.order_broken);
 	if (damage.events_lost)
 		gt_die_text(0, "%s: %" PRIu64 " events were lost when it was recorded", in, damage.events_lost);
 }
@@ -205,11 +209,15 @@ static void tell_damage(const struct gt_trace *trace, const char *in)
 int gt_cmd_convert(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.options = options, .parser = parse_option, .args_doc = "IN",
-		.doc = "Turns a trace into Chrome JSON (opens in ui.perfetto.dev and chrome://tracing), into a line an event, or into "
-		       "exact text.\vExamples:\n  gtrace convert app.gtrace -o app.json\n  gtrace convert app.gtrace --to events -o -",
+		.options = options,
+		.parser = parse_option,
+		.args_doc = "IN",
+		.doc = "Turns a trace into Chrome JSON (opens in ui.perfetto.dev and chrome://tracing), into a line an "
+		       "event, or into "
+		       "exact text.\vExamples:\n  gtrace convert app.gtrace -o app.json\n  gtrace convert app.gtrace "
+		       "--to events -o -",
 	};
-	struct convert_options o = { 0 };
+	struct convert_options o = {0};
 	const struct format *format;
 	struct gt_trace *trace;
 	struct gt_error err;
@@ -221,8 +229,8 @@ int gt_cmd_convert(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	format = choose(&o);
 	if (!format)
-		return gt_die_text(GT_EXIT_USAGE, "no such format: %s: give --to json, events or text",
-				   o.to ? o.to : o.out);
+		return gt_die_text(
+			GT_EXIT_USAGE, "no such format: %s: give --to json, events or text", o.to ? o.to : o.out);
 	if (!o.out) {
 		name = default_name(o.in, format->ending);
 		if (!name)

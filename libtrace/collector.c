@@ -99,7 +99,8 @@ static int name_event(struct gt_collector *c, struct gt_writer *writer, struct g
  */
 int gt__record_at(const uint64_t *cells, size_t left, uint64_t t_open, struct gt_record *record)
 {
-	uint64_t word = atomic_load_explicit((const _Atomic uint64_t *)cells, memory_order_acquire); /* [walk] pairs with [commit] */
+	uint64_t word = atomic_load_explicit(
+		(const _Atomic uint64_t *)cells, memory_order_acquire); /* [walk] pairs with [commit] */
 	unsigned int count = GT_WORD0_CELLS(word);
 	uint64_t since;
 
@@ -172,7 +173,7 @@ int gt__batch_write(struct gt_collector *c, struct gt_writer *writer, uint32_t m
 
 /* Gives the writer what is committed in @cells[*offset..limit) and moves *offset. */
 static int drain_cells(struct gt_collector *c, struct gt_writer *writer, uint32_t m, struct gt__m_state *state,
-		       const struct gt_block *block, size_t limit, bool step_over_holes)
+	const struct gt_block *block, size_t limit, bool step_over_holes)
 {
 	uint64_t t_open = atomic_load_explicit(&block->t_open, memory_order_relaxed);
 	uint64_t lost = atomic_load_explicit(&block->lost, memory_order_relaxed);
@@ -231,8 +232,8 @@ static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, uint32
 }
 
 /* The block that M has open, as far as it is committed. Sets the M's part of the watermark. */
-static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark,
-		      bool program_gone)
+static int drain_open(
+	struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark, bool program_gone)
 {
 	struct gt_m *shared = gt_shm_m(c->memory, m);
 	uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
@@ -389,7 +390,8 @@ void gt__collector_grow(struct gt_collector *c)
 
 int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
 {
-	const struct gt_string_slot *slots = (const struct gt_string_slot *)((char *)c->memory->shm + c->memory->strings_offset);
+	const struct gt_string_slot *slots =
+		(const struct gt_string_slot *)((char *)c->memory->shm + c->memory->strings_offset);
 	const char *bytes = (const char *)(slots + c->memory->string_slot_count);
 	uint32_t at, length;
 	char copy[GT_STRING_BYTES_MAX];

@@ -7,39 +7,39 @@
 #include "libtrace/collector.h"
 #include "libtrace/decode.h"
 
-#define GT__CHUNK_MS    256
-#define GT__MS_AHEAD    256     /* ids beyond the highest seen that hooks may use at once */
-#define GT__LINES_MAX   32      /* inlined calls at one pc */
-#define GT__BATCH_MAX   (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
+#define GT__CHUNK_MS  256
+#define GT__MS_AHEAD  256 /* ids beyond the highest seen that hooks may use at once */
+#define GT__LINES_MAX 32  /* inlined calls at one pc */
+#define GT__BATCH_MAX (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
 
 struct gt__m_state {
 	struct gt_decoder decoder;
-	uint64_t seq;                   /* of the block that was read last, or is being read */
-	size_t offset;                  /* of its cells: read up to here */
-	uint64_t pos_clean;             /* M.pos when everything was read; 0 never */
-	uint64_t last_ticks;            /* of its newest event */
-	uint64_t lost_told;             /* of M.lost: already told by Lost events */
+	uint64_t seq;        /* of the block that was read last, or is being read */
+	size_t offset;       /* of its cells: read up to here */
+	uint64_t pos_clean;  /* M.pos when everything was read; 0 never */
+	uint64_t last_ticks; /* of its newest event */
+	uint64_t lost_told;  /* of M.lost: already told by Lost events */
 	uint32_t tid;
-	bool partial;                   /* the block was read while open: the sealed queue will bring it */
-	bool ended;                     /* MEnd was seen */
-	bool reclaimed;                 /* its last block was taken back */
+	bool partial;   /* the block was read while open: the sealed queue will bring it */
+	bool ended;     /* MEnd was seen */
+	bool reclaimed; /* its last block was taken back */
 };
 
 /* Flight: goroutines that live, or ended within the window: their creation may be overwritten, their name is needed. */
-#define GT__NAME_NONE   UINT32_MAX
+#define GT__NAME_NONE UINT32_MAX
 struct gt__name {
-	uint64_t g;                     /* 0 = free: parent is the next free one then */
+	uint64_t g; /* 0 = free: parent is the next free one then */
 	uint64_t parent;
-	uint64_t start_pc, site_pc;     /* as recorded, slide included */
+	uint64_t start_pc, site_pc; /* as recorded, slide included */
 };
 struct gt__ended {
 	uint64_t g;
 	uint64_t ticks;
 };
 struct gt__names {
-	struct gt_map map;              /* g -> index into entries */
+	struct gt_map map; /* g -> index into entries */
 	struct gt__name *entries;
-	struct gt__ended *ended;        /* ring of max */
+	struct gt__ended *ended; /* ring of max */
 	uint64_t ended_first, ended_end;
 	uint32_t count, max, free;
 	uint64_t lost;
@@ -52,12 +52,12 @@ struct gt_collector {
 	pid_t pid;
 	uint64_t watermark;
 
-	struct gt__m_state **chunks;    /* m_count / GT__CHUNK_MS pointers */
-	uint32_t ms_seen;               /* highest id seen + 1 */
+	struct gt__m_state **chunks; /* m_count / GT__CHUNK_MS pointers */
+	uint32_t ms_seen;            /* highest id seen + 1 */
 	struct gt__names names;
-	uint64_t follow_ticket;         /* next sealed block to look at */
+	uint64_t follow_ticket; /* next sealed block to look at */
 	bool followed;
-	int failed;                     /* first failure of the writer */
+	int failed; /* first failure of the writer */
 	struct gt_event batch[GT__BATCH_MAX];
 	size_t batch_count;
 	struct gt_collector_totals totals;

@@ -97,26 +97,23 @@ fail:
 	return NULL;
 }
 
-uint64_t *gt__hook_reserve_slow(uint64_t bytes, bool undo)
+uint64_t *gt__hook_reserve_slow(uint64_t at, uint64_t bytes)
 {
 	struct gt_m *m = gt__hook_m;
 
-	if (undo)
-		gt__xadd(&m->pos, -bytes);
+	if (at != GT__NOT_RESERVED && !gt__unreserve(m, at, bytes))
+		return (uint64_t *)(gt__hook_blocks + at);
 	if (!m)
 		m = join();
 	if (!m)
 		return NULL;
 	/* Twice: a signal's records may fill the block that was just opened. */
 	for (int tries = 0; tries < 2; tries++) {
-		uint64_t at;
-
 		if (gt__refill(connected.shm, m, m_id(m), (uint32_t)bytes, 0, clock_now) != GT_REFILL_READY)
 			return NULL;
 		at = gt__xadd(&m->pos, bytes);
-		if (at + bytes <= atomic_load_explicit(&m->end, memory_order_relaxed))
+		if (at + bytes <= atomic_load_explicit(&m->end, memory_order_relaxed) || !gt__unreserve(m, at, bytes))
 			return (uint64_t *)(gt__hook_blocks + at);
-		gt__xadd(&m->pos, -bytes);
 	}
 	gt__count_lost(m);
 	return NULL;

@@ -59,7 +59,10 @@ static void name_born(struct gt_collector *c, const struct gt_event *event)
 		return;
 	}
 	names->entries[at] = (struct gt__name){
-		.g = event->args[0], .parent = event->args[2], .start_pc = event->args[3], .site_pc = event->args[4],
+		.g = event->args[0],
+		.parent = event->args[2],
+		.start_pc = event->args[3],
+		.site_pc = event->args[4],
 	};
 }
 
@@ -69,8 +72,7 @@ static void name_died(struct gt_collector *c, const struct gt_event *event)
 
 	if (!gt_map_find(&names->map, event->args[0]) || names->ended_end - names->ended_first == names->max)
 		return;
-	names->ended[names->ended_end++ % names->max] =
-		(struct gt__ended){ .g = event->args[0], .ticks = event->ticks };
+	names->ended[names->ended_end++ % names->max] = (struct gt__ended){.g = event->args[0], .ticks = event->ticks};
 }
 
 int gt__names_start(struct gt_collector *c, size_t bytes_max)
@@ -111,8 +113,7 @@ static bool copy_sealed(struct gt_collector *c, uint64_t ticket, struct gt_block
 	atomic_thread_fence(memory_order_acquire); /* [again] pairs with [seize] */
 	return atomic_load_explicit(place, memory_order_relaxed) == slot &&
 	       atomic_load_explicit(&block->id, memory_order_relaxed) == id && id &&
-	       atomic_load_explicit(&out->id, memory_order_relaxed) == id &&
-	       GT_BLOCK_ID_M(id) < c->memory->m_count &&
+	       atomic_load_explicit(&out->id, memory_order_relaxed) == id && GT_BLOCK_ID_M(id) < c->memory->m_count &&
 	       atomic_load_explicit(&out->used, memory_order_relaxed) <= sizeof(out->cells);
 }
 
@@ -188,7 +189,7 @@ void gt_collector_follow(struct gt_collector *c)
 
 struct copied {
 	uint32_t m;
-	bool open;              /* a part: only the newest of its M can be that */
+	bool open; /* a part: only the newest of its M can be that */
 	bool kept;
 	uint64_t seq, t_open, lost;
 	size_t used;
@@ -228,7 +229,7 @@ static void describe_copy(struct window_copy *copy, struct copied *entry, size_t
 static bool copy_open_once(struct gt_collector *c, struct window_copy *copy, uint32_t m)
 {
 	struct gt_m *shared = gt_shm_m(c->memory, m);
-	uint64_t own = atomic_load_explicit(&shared->own, memory_order_acquire); /* [own?] */
+	uint64_t own = atomic_load_explicit(&shared->own, memory_order_acquire);   /* [own?] */
 	uint64_t done = atomic_load_explicit(&shared->done, memory_order_acquire); /* [done?]: before the copy */
 	uint32_t number = GT_OWN_BLOCK(own);
 	struct copied *entry;
@@ -247,11 +248,12 @@ static bool copy_open_once(struct gt_collector *c, struct window_copy *copy, uin
 	entry = add_copy(copy);
 	/* Ascending, and no further than what was committed before: never beyond the writer's front. */
 	for (size_t i = 0; i < (done - begin) / 8; i++)
-		entry->block->cells[i] = atomic_load_explicit((_Atomic uint64_t *)&block->cells[i], memory_order_acquire);
+		entry->block->cells[i] =
+			atomic_load_explicit((_Atomic uint64_t *)&block->cells[i], memory_order_acquire);
 	atomic_store_explicit(&entry->block->t_open, atomic_load_explicit(&block->t_open, memory_order_relaxed),
-			      memory_order_relaxed);
-	atomic_store_explicit(&entry->block->lost, atomic_load_explicit(&block->lost, memory_order_relaxed),
-			      memory_order_relaxed);
+		memory_order_relaxed);
+	atomic_store_explicit(
+		&entry->block->lost, atomic_load_explicit(&block->lost, memory_order_relaxed), memory_order_relaxed);
 	atomic_store_explicit(&entry->block->id, id, memory_order_relaxed);
 	atomic_thread_fence(memory_order_acquire);
 	if (atomic_load_explicit(&block->id, memory_order_relaxed) != id)
@@ -275,8 +277,8 @@ static void copy_window(struct gt_collector *c, struct window_copy *copy)
 		struct copied *entry = add_copy(copy);
 
 		if (copy_sealed(c, ticket & TICKET_MASK, entry->block))
-			describe_copy(copy, entry, (size_t)atomic_load_explicit(&entry->block->used, memory_order_relaxed),
-				      false);
+			describe_copy(copy, entry,
+				(size_t)atomic_load_explicit(&entry->block->used, memory_order_relaxed), false);
 		else
 			copy->torn++;
 	}
@@ -367,7 +369,7 @@ static int write_names(struct gt_collector *c, struct gt_writer *writer)
 }
 
 static int write_blocks(struct gt_collector *c, struct window_copy *copy, struct gt_writer *writer,
-			struct gt_snapshot_result *result, uint64_t *newest)
+	struct gt_snapshot_result *result, uint64_t *newest)
 {
 	struct gt__m_state *states = calloc(c->memory->m_limit, sizeof(*states));
 	int ret = 0;
@@ -411,7 +413,7 @@ static int write_blocks(struct gt_collector *c, struct window_copy *copy, struct
 int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
 {
 	struct gt_collector_totals totals = c->totals;
-	struct window_copy copy = { .max = c->memory->block_count };
+	struct window_copy copy = {.max = c->memory->block_count};
 	int64_t begin_ns;
 	uint64_t since, newest = 0;
 	int ret = -ENOMEM;

@@ -54,6 +54,7 @@ struct chrome {
 	uint64_t thread_pid;
 	char thread_head[48]; /* ,\n{"ph":"X","pid":PID,"tid": for M rows */
 	size_t thread_head_size;
+	struct gt_json_clock clock;
 	uint32_t tid_next; /* of ids that do not fit */
 	struct gt__rows rows;
 	struct gt__texts texts;
@@ -64,6 +65,7 @@ struct chrome {
 	uint64_t shown[GT_STATE_COUNT]; /* counters as last written */
 	uint64_t shown_slots;
 	bool regions_named, tasks_named;
+	bool object;
 	bool failed; /* no memory */
 	struct piece running, syscall;
 	struct piece runnable[GT_REASON_COUNT], waiting[GT_REASON_COUNT];
@@ -95,9 +97,9 @@ static char *put_goroutine(char *to, uint64_t g, const struct gt__text *name)
 	return to;
 }
 
-static char *put_times(char *to, int64_t since_ns, int64_t end_ns)
+static char *put_times(struct chrome *chrome, char *to, int64_t since_ns, int64_t end_ns)
 {
-	to = gt_json_time(to, (uint64_t)since_ns);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)since_ns);
 	to = GT_JSON_PUT(to, ",\"dur\":");
 	return gt_json_time(to, (uint64_t)(end_ns - since_ns));
 }
@@ -286,7 +288,7 @@ static void goroutine_slice(struct chrome *chrome, const struct gt__row *row, in
 	to = GT_JSON_PUT(to, ",\n{\"ph\":\"X\",\"pid\":2,\"tid\":");
 	to = gt_json_u64(to, row->number);
 	memcpy(to, piece->text, sizeof(piece->text));
-	to = put_times(to + piece->size, open->since_ns, end_ns);
+	to = put_times(chrome, to + piece->size, open->since_ns, end_ns);
 	if (open->link && (chrome->parts & GT_CONVERT_LINKS)) {
 		to = GT_JSON_PUT(to, ",\"bind_id\":");
 		to = gt_json_hex(to, open->link);
@@ -326,7 +328,7 @@ static void slot_slice(struct chrome *chrome, const struct gt__row *row, int64_t
 		to = GT_JSON_PUT(to, "syscall ");
 	to = put_goroutine(to, open->g, open->label);
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = put_times(to, open->since_ns, end_ns);
+	to = put_times(chrome, to, open->since_ns, end_ns);
 	if (open->cut)
 		to = put_cut(to, &first);
 	chrome->sink->at = end_args(to, first);
@@ -350,7 +352,7 @@ static void thread_slice(struct chrome *chrome, const struct gt__row *row, int64
 	}
 	to = put_goroutine(to, open->g, NULL);
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = put_times(to, open->since_ns, end_ns);
+	to = put_times(chrome, to, open->since_ns, end_ns);
 	if (open->cut)
 		to = put_cut(to, &first);
 	chrome->sink->at = end_args(to, first);
@@ -402,7 +404,7 @@ static bool on_link(void *user, const struct gt__row *from, const struct gt__row
 		to = put_goroutine(to, to_row->id, NULL);
 	}
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = gt_json_time(to, (uint64_t)now_ns - 1);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)now_ns - 1);
 	to = GT_JSON_PUT(to, ",\"dur\":0,\"bind_id\":");
 	to = gt_json_hex(to, link);
 	to = GT_JSON_PUT(to, ",\"flow_out\":true");
@@ -427,7 +429,7 @@ static void put_counters(struct chrome *chrome, int64_t time_ns)
 		memcpy(chrome->shown, counts, sizeof(chrome->shown));
 		chrome->totals.counters++;
 		to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"C\",\"pid\":2,\"name\":\"goroutines\",\"ts\":");
-		to = gt_json_time(to, (uint64_t)time_ns);
+		to = gt_json_near_time(&chrome->clock, to, (uint64_t)time_ns);
 		to = GT_JSON_PUT(to, ",\"args\":{\"running\":");
 		to = gt_json_u64(to, counts[GT_STATE_RUNNING]);
 		to = GT_JSON_PUT(to, ",\"runnable\":");
@@ -442,7 +444,7 @@ static void put_counters(struct chrome *chrome, int64_t time_ns)
 		chrome->shown_slots = chrome->rows.slots_running;
 		chrome->totals.counters++;
 		to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"C\",\"pid\":1,\"name\":\"Ps\",\"ts\":");
-		to = gt_json_time(to, (uint64_t)time_ns);
+		to = gt_json_near_time(&chrome->clock, to, (uint64_t)time_ns);
 		to = GT_JSON_PUT(to, ",\"args\":{\"running\":");
 		to = gt_json_u64(to, chrome->shown_slots);
 		chrome->sink->at = GT_JSON_PUT(to, "}}");
@@ -472,7 +474,7 @@ static void put_region(struct chrome *chrome, const struct gt__row *row, const s
 	to = GT_JSON_PUT(to, ",\"name\":\"");
 	to = name ? put_text(to, name) : GT_JSON_PUT(to, "region");
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = put_times(to, region->since_ns, end_ns);
+	to = put_times(chrome, to, region->since_ns, end_ns);
 	if (region->task) {
 		to = put_key(to, "task", &first);
 		to = gt_json_hex(to, region->task);
@@ -552,7 +554,7 @@ static void put_task(struct chrome *chrome, char phase, const struct task *task,
 	to = GT_JSON_PUT(to, "},\"pid\":5,\"tid\":1,\"name\":\"");
 	to = name && name->size ? put_text(to, name) : GT_JSON_PUT(to, "task");
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = gt_json_time(to, (uint64_t)chrome->rows.now_ns);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)chrome->rows.now_ns);
 	if (parent) {
 		to = put_key(to, "parent", &first);
 		to = gt_json_hex(to, parent);
@@ -601,7 +603,7 @@ static void put_log(struct chrome *chrome, const struct gt__row *row, const uint
 	to = GT_JSON_PUT(to, ",\"name\":\"");
 	to = text && text->size ? put_text(to, text) : GT_JSON_PUT(to, "log");
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = gt_json_time(to, (uint64_t)chrome->rows.now_ns);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)chrome->rows.now_ns);
 	if (args[1]) {
 		to = put_key(to, "task", &first);
 		to = gt_json_hex(to, args[1]);
@@ -653,7 +655,7 @@ static void put_notice(struct chrome *chrome, int64_t time_ns, const char *name,
 	to = GT_JSON_PUT(to, ",\"tid\":");
 	to = gt_json_u64(to, chrome->thread_pid);
 	to = GT_JSON_PUT(to, ",\"ts\":");
-	to = gt_json_time(to, (uint64_t)time_ns);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)time_ns);
 	to = GT_JSON_PUT(to, ",\"name\":\"");
 	memcpy(to, name, strlen(name));
 	to = GT_JSON_PUT(to + strlen(name), "\",\"args\":{\"");
@@ -784,6 +786,11 @@ static void put_begin(struct chrome *chrome)
 		",\n{\"ph\":\"X\",\"pid\":%" PRIu64 ",\"tid\":", chrome->thread_pid);
 	chrome->thread_head_size = (size_t)size;
 	snprintf(name, sizeof(name), "THREADS %s", base ? base + 1 : program ? program : "");
+	if (chrome->object) {
+		static const char head[] = "{\"displayTimeUnit\":\"ns\",\"traceEvents\":";
+
+		gt_sink_write(chrome->sink, head, sizeof(head) - 1);
+	}
 	/* The first record has no comma before it. */
 	first = gt_sink_room(chrome->sink, RECORD_ROOM);
 	put_process(chrome, PID_SLOTS, "PROCS", 1);
@@ -792,12 +799,30 @@ static void put_begin(struct chrome *chrome)
 	put_process(chrome, chrome->thread_pid, name, 5);
 }
 
+/*
+ * A window begins at another time on each M. What the first events tell of the time before them holds from where
+ * every M is complete; before that, a goroutine may have been anything.
+ */
+static void put_edge(struct chrome *chrome)
+{
+	struct gt_trace_info info;
+
+	gt_trace_info(chrome->trace, &info);
+	if (info.complete_ns <= 0)
+		return;
+	chrome->rows.edge_ns = info.complete_ns;
+	put_notice(chrome, info.complete_ns, "COMPLETE from here on", "what",
+		"before this, some threads' events were already overwritten");
+}
+
 static int put_events(struct chrome *chrome, const struct gt_convert_options *options)
 {
 	bool counters = chrome->parts & GT_CONVERT_COUNTERS;
 	struct gt_event event;
 
 	while (gt_trace_next(chrome->trace, &event) > 0) {
+		if (!chrome->totals.events)
+			put_edge(chrome);
 		if (counters)
 			counters_until(chrome, event.time_ns);
 		if (gt__rows_event(&chrome->rows, &event) < 0 || chrome->failed)
@@ -828,7 +853,10 @@ static void put_end(struct chrome *chrome)
 		put_task(chrome, 'e', task, 0);
 	put_metas(chrome);
 	put_damage(chrome);
-	gt_sink_write(chrome->sink, "\n]\n", 3);
+	if (chrome->object)
+		gt_sink_write(chrome->sink, "\n]}\n", 4);
+	else
+		gt_sink_write(chrome->sink, "\n]\n", 3);
 }
 
 static void chrome_free(struct chrome *chrome)
@@ -859,6 +887,7 @@ int gt_convert_chrome(
 	chrome->trace = trace;
 	chrome->sink = sink;
 	chrome->parts = options->parts;
+	chrome->object = options->object;
 	chrome->counter_step_ns = options->counter_step_ns > 0 ? options->counter_step_ns : 0;
 	chrome->tid_next = GT_CHROME_TID_FREE;
 	gt__rows_init(&chrome->rows, &out, 0);

@@ -41,7 +41,13 @@ struct gt_convert_totals {
 };
 
 struct gt_convert_options {
-	unsigned int parts;      /* enum gt_convert_parts */
+	unsigned int parts; /* enum gt_convert_parts */
+	/*
+	 * An object that says displayTimeUnit ns, instead of a bare array. Catapult then compares times to the ns when it
+	 * nests; else it rounds them to us, and draws slices shorter than that one line too low. When cut it
+	 * is worth nothing to Perfetto, and old ones misread its times: so only for Catapult.
+	 */
+	bool object;
 	int64_t counter_step_ns; /* at most one value of a counter in this time; 0: every change */
 	/* Called now and then with the time reached; may be NULL. */
 	void (*progress)(void *user, int64_t time_ns);

@@ -83,6 +83,39 @@ static inline char *gt_json_time(char *to, uint64_t ns)
 	return to + 4;
 }
 
+/*
+ * The same for times that lie near each other, as those of a trace do: the digits above 10 ms are copied from the last
+ * time that had them. Zeroed at first.
+ */
+struct gt_json_clock {
+	uint64_t high; /* in 10 ms */
+	char text[24]; /* its digits, 24 bytes to be copied at once */
+	size_t size;   /* 0: nothing is known */
+};
+
+/* 24 bytes are written whatever the time; GT_JSON_TIME_MAX counts them. */
+static inline char *gt_json_near_time(struct gt_json_clock *clock, char *to, uint64_t ns)
+{
+	uint64_t high = ns / 10000000;
+	uint32_t low = (uint32_t)(ns - high * 10000000), us, rest;
+
+	if (__builtin_expect(!clock->size || high != clock->high, 0)) {
+		if (!high)
+			return gt_json_time(to, ns);
+		clock->high = high;
+		clock->size = (size_t)(gt_json_u64(clock->text, high) - clock->text);
+	}
+	us = low / 1000;
+	rest = low - us * 1000;
+	memcpy(to, clock->text, sizeof(clock->text));
+	to = gt__json_two(to + clock->size, us / 100);
+	to = gt__json_two(to, us % 100);
+	*to = '.';
+	to[1] = (char)('0' + rest / 100);
+	memcpy(to + 2, gt__json_digits + 2 * (rest % 100), 2);
+	return to + 4;
+}
+
 /* "0x1f", with its quotes: how ids and addresses of 64 bits are written, as no viewer keeps such numbers. */
 char *gt_json_hex(char *to, uint64_t value);
 

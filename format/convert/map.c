@@ -1,5 +1,6 @@
 /* map.c - growth and removal for map.h. */
 #include "format/convert/map.h"
+#include "base/hash.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,12 +17,14 @@ static void place(struct gt__map *map, uint64_t key, void *value)
 
 static int grow(struct gt__map *map)
 {
-	struct gt__map bigger = {.bits = map->slots ? map->bits + 1 : 6, .count = map->count};
+	struct gt__map bigger = {.bits = map->slots ? map->bits + 1 : 6, .count = map->count, .secret = map->secret};
 	size_t size = map->slots ? (size_t)1 << map->bits : 0;
 
 	bigger.slots = calloc((size_t)1 << bigger.bits, sizeof(*bigger.slots));
 	if (!bigger.slots)
 		return -ENOMEM;
+	if (!map->slots)
+		bigger.secret = gt_hash_u64(0);
 	for (size_t i = 0; i < size; i++)
 		if (map->slots[i].value)
 			place(&bigger, map->slots[i].key, map->slots[i].value);

@@ -210,7 +210,7 @@ static void occupy(struct gt__rows *rows, struct gt__row *goroutine, struct gt__
 		.g = goroutine->id,
 		.label = goroutine->label,
 		.m = thread->id,
-		.p = slot ? slot->id : 0};
+		.p = slot ? (uint32_t)slot->id : 0};
 
 	end_slice(rows, thread, rows->now_ns);
 	begin_slice(rows, thread, &slice);
@@ -239,15 +239,13 @@ static bool on_thread(unsigned int state)
 	return state == GT_STATE_RUNNING || state == GT_STATE_SYSCALL;
 }
 
-/*
- * The event tells that the goroutine was in @old until now (@thread: on which M, if on one). When that is not what is open,
- * it is believed: from when the row was last known, or from the last loss, where the missing event may have been.
- */
-static void believe(struct gt__rows *rows, struct gt__row *row, uint64_t old, struct gt__row *thread)
+/* The row is not in @old, see believe. */
+static __attribute__((noinline)) void correct(
+	struct gt__rows *rows, struct gt__row *row, uint64_t old, struct gt__row *thread)
 {
 	int64_t from = row->known_ns;
 
-	if (row->open.state == old || !gt_state_known((unsigned int)old))
+	if (old >= GT_STATE_COUNT || !gt_state_known((unsigned int)old))
 		return;
 	if (gt__slice_open(&row->open)) {
 		from = rows->loss_ns > row->open.since_ns ? rows->loss_ns : rows->now_ns;
@@ -270,6 +268,16 @@ static void believe(struct gt__rows *rows, struct gt__row *row, uint64_t old, st
 
 		begin_slice(rows, thread, &slice);
 	}
+}
+
+/*
+ * The event tells that the goroutine was in @old until now (@thread: on which M, if on one). When that is not what is open,
+ * it is believed: from when the row was last known, or from the last loss, where the missing event may have been.
+ */
+static inline void believe(struct gt__rows *rows, struct gt__row *row, uint64_t old, struct gt__row *thread)
+{
+	if (__builtin_expect(row->open.state != old, 0))
+		correct(rows, row, old, thread);
 }
 
 /* ---- events ---- */
@@ -507,19 +515,40 @@ int gt__rows_event(struct gt__rows *rows, const struct gt_event *event)
 	return ret;
 }
 
+static int by_id(const void *a, const void *b)
+{
+	const struct gt__row *x = *(struct gt__row *const *)a, *y = *(struct gt__row *const *)b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void finish_row(struct gt__rows *rows, struct gt__row *row)
+{
+	/* What begins with the last event has no length: nothing to see. */
+	if (gt__slice_open(&row->open) && row->open.since_ns < rows->now_ns) {
+		row->open.cut = row->open.since_ns < rows->loss_ns;
+		end_slice(rows, row, rows->now_ns);
+	}
+	rows->out.gone(rows->out.user, row);
+}
+
+/* In order of their ids, so that the same trace gives the same bytes. */
 static void finish_map(struct gt__rows *rows, struct gt__map *map)
 {
-	struct gt__row *row;
-	size_t at = 0;
+	struct gt__row **sorted = malloc((map->count + 1) * sizeof(*sorted)), *row;
+	size_t at = 0, count = 0;
 
 	while ((row = gt__map_each(map, &at))) {
-		/* What begins with the last event has no length: nothing to see. */
-		if (gt__slice_open(&row->open) && row->open.since_ns < rows->now_ns) {
-			row->open.cut = row->open.since_ns < rows->loss_ns;
-			end_slice(rows, row, rows->now_ns);
-		}
-		rows->out.gone(rows->out.user, row);
+		if (sorted)
+			sorted[count++] = row;
+		else
+			finish_row(rows, row);
 	}
+	if (count)
+		qsort(sorted, count, sizeof(*sorted), by_id);
+	for (at = 0; at < count; at++)
+		finish_row(rows, sorted[at]);
+	free(sorted);
 }
 
 void gt__rows_finish(struct gt__rows *rows)

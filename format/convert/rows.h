@@ -24,10 +24,10 @@ struct gt__slice {
 	int64_t since_ns;
 	uint64_t g; /* on a P's or an M's row: who runs there */
 	uint64_t m; /* on a goroutine's row: where it runs (running, syscall) */
-	uint64_t p; /* id + 1; 0 none or unknown */
 	uint64_t stack;
 	uint64_t link;     /* number of the link that ends at its begin, 0 none */
 	const void *label; /* of the goroutine g, see struct gt__row */
+	uint32_t p;        /* id + 1; 0 none or unknown */
 	uint8_t state;     /* enum gt_state; NONE and DEAD: nothing is open */
 	uint8_t reason;
 	bool cut; /* its end was lost, end_ns is where it may have ended */

@@ -562,6 +562,10 @@ bool gt_trace_losses(const struct gt_trace *trace, size_t *at, const char **what
 void gt_trace_info(const struct gt_trace *trace, struct gt_trace_info *out)
 {
 	*out = trace->info;
+	if (trace->tables.since_max)
+		out->complete_ns = gt__clock_ns(&trace->order.clock, trace->tables.since_max);
+	if (out->complete_ns < 0)
+		out->complete_ns = 0;
 }
 
 void gt_trace_damage(const struct gt_trace *trace, struct gt_trace_damage *out)

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 
 const [tracePath, truthPath] = process.argv.slice(2);
 const text = new TextDecoder('utf-8', { fatal: true }).decode(fs.readFileSync(tracePath));
-const events = JSON.parse(text);
+const parsed = JSON.parse(text), events = parsed.traceEvents ?? parsed;
 
 // Times as integers of ns, from the text: 1.500 is 1500. A number with more than three decimals would lose here.
 const ns = (us) => { const n = Math.round(us * 1000); assert.ok(Number.isSafeInteger(n) && Math.abs(us * 1000 - n) < 0.01, `time ${us}`); return n; };

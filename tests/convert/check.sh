@@ -1,5 +1,5 @@
 #!/bin/sh
-# check.sh rows|perfetto|catapult CONVERT_SAMPLE - gives what a scheduler did to node, to Perfetto's trace
+# check.sh rows|perfetto|catapult|file CONVERT_SAMPLE [GTRACE] - gives what a scheduler did to node, to Perfetto's trace
 # processor, or to Catapult's viewer. Exit 77: something that it needs is not here.
 set -eu
 check=$1 sample=$2
@@ -30,8 +30,14 @@ catapult)
 esac
 
 for seed in 1 2 3; do
-	"$sample" "$dir" "$seed" 20000
+	# Catapult sees each form of the file.
+	if [ "$check" != perfetto ] && [ "$seed" != 1 ]; then object=object; else object=; fi
+	"$sample" "$dir" "$seed" 20000 $object
 	case $check in
+	file)
+		"$3" convert "$dir/trace.gtrace" -o "$dir/file.json"
+		node "$here/check-rows.mjs" "$dir/file.json" "$dir/truth.json"
+		;;
 	rows) node "$here/check-rows.mjs" "$dir/trace.json" "$dir/truth.json" ;;
 	perfetto) node "$here/check-perfetto.mjs" "$tools/trace-processor/tp.mjs" "$dir/trace.json" "$dir/truth.json" ;;
 	catapult) node "$here/check-catapult.mjs" "$tools/catapult" "$chromium" "$dir/trace.json" "$dir/truth.json" ${GT_SCREENSHOT:-} ;;

@@ -106,6 +106,23 @@ Test(chrome, what_was_so_before_the_window_begins_at_0)
 	fake_free(trace);
 }
 
+Test(chrome, a_window_tells_from_where_on_it_is_complete)
+{
+	struct gt_trace *trace = fake_new();
+	char *json;
+
+	fake_complete(trace, 2000);
+	FAKE_EVENT(trace, GO_READY, 0, 1000, 5, GT_STATE_WAITING, 0);
+	FAKE_EVENT(trace, GO_BLOCK, 0, 3000, 6, GT_REASON_SELECT, 0);
+	FAKE_EVENT(trace, M_IDLE, 0, 9000);
+	json = convert_parts(trace, GT_CONVERT_SLICES, NULL);
+	expect_line(json, "\"ts\":2.000,\"name\":\"COMPLETE from here on\"");
+	expect_line(json, "\"tid\":6,\"name\":\"running\",\"ts\":2.000,\"dur\":1.000}");
+	expect_line(json, "\"tid\":5,\"name\":\"runnable\",\"ts\":1.000,\"dur\":8.000}");
+	free(json);
+	fake_free(trace);
+}
+
 Test(chrome, what_is_open_at_the_end_ends_with_the_last_event)
 {
 	struct gt_trace *trace = fake_new();

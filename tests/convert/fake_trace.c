@@ -1,7 +1,9 @@
 /* fake_trace.c - arrays that answer as an opened file would. */
 #include "fake_trace.h"
+#include "format/wire/writer.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +31,7 @@ struct gt_trace {
 	struct gt_trace_goroutine goroutines[TABLE_MAX];
 	size_t goroutine_count;
 	struct gt_trace_damage damage;
+	int64_t complete_ns;
 };
 
 struct gt_trace *fake_new(void)
@@ -98,19 +101,65 @@ void fake_loss(struct gt_trace *trace, const char *what, uint64_t count)
 	trace->losses[trace->loss_count++] = (struct pair){NULL, what, count};
 }
 
+void fake_complete(struct gt_trace *trace, int64_t complete_ns)
+{
+	trace->complete_ns = complete_ns;
+}
+
 struct gt_trace_damage *fake_damage(struct gt_trace *trace)
 {
 	return &trace->damage;
 }
 
-size_t fake_event_count(const struct gt_trace *trace)
+static void write_tables(const struct gt_trace *trace, struct gt_writer *writer)
 {
-	return trace->count;
+	for (size_t i = 0; i < trace->meta_count; i++)
+		gt_writer_meta(writer, trace->metas[i].key, trace->metas[i].value);
+	for (size_t i = 0; i < trace->pc_count; i++) {
+		const struct gt_trace_line *line = &trace->lines[i];
+		struct gt_writer_line written = {.line = line->line};
+
+		written.function = gt_writer_string(writer, line->function, strlen(line->function));
+		written.file = gt_writer_string(writer, line->file, strlen(line->file));
+		gt_writer_pc(writer, trace->pcs[i].pc, &written, 1);
+	}
+	for (size_t i = 0; i < trace->stack_count; i++)
+		gt_writer_stack(writer, trace->stack_ids[i], trace->stacks[i].pcs, trace->stacks[i].count);
+	for (size_t i = 0; i < trace->thread_count; i++)
+		gt_writer_thread(writer, trace->threads[i].m, trace->threads[i].tid, trace->threads[i].name);
 }
 
-const struct gt_event *fake_event_at(const struct gt_trace *trace, size_t at)
+/* In blocks of one M each, as a collector hands them over. */
+void fake_write(const struct gt_trace *trace, const char *path)
 {
-	return &trace->events[at];
+	struct gt_writer_config config = {.path = path, .ticks_per_second = 1000000000};
+	enum { BATCH = 500, MS = 16 };
+	struct gt_writer *writer;
+	struct gt_error err;
+	int ret = gt_writer_open(&config, &writer, &err);
+
+	if (ret == 0) {
+		write_tables(trace, writer);
+		for (size_t from = 0; from < trace->count; from += BATCH) {
+			size_t to = from + BATCH < trace->count ? from + BATCH : trace->count;
+
+			for (uint64_t m = 0; m < MS; m++) {
+				gt_writer_events_begin(writer, m, trace->events[from].ticks);
+				for (size_t i = from; i < to; i++)
+					if (trace->events[i].m == m)
+						gt_writer_event(writer, trace->events[i].kind, trace->events[i].ticks,
+							trace->events[i].args);
+				gt_writer_events_end(writer);
+			}
+			gt_writer_watermark(writer, trace->events[to - 1].ticks);
+		}
+		ret = gt_writer_close(writer, trace->events[trace->count - 1].ticks,
+			(int64_t)trace->events[trace->count - 1].ticks, &err);
+	}
+	if (ret < 0) {
+		fprintf(stderr, "%s: %s\n", path, err.text);
+		exit(1);
+	}
 }
 
 /* ---- trace.h ---- */
@@ -208,6 +257,7 @@ void gt_trace_info(const struct gt_trace *trace, struct gt_trace_info *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->events = trace->count;
+	out->complete_ns = trace->complete_ns;
 }
 
 void gt_trace_damage(const struct gt_trace *trace, struct gt_trace_damage *out)

@@ -22,8 +22,10 @@ void fake_stack(struct gt_trace *trace, uint64_t id, const uint64_t *pcs, uint32
 void fake_thread(struct gt_trace *trace, uint64_t m, uint64_t tid, const char *name);
 void fake_goroutine(struct gt_trace *trace, uint64_t g, uint64_t start_pc);
 void fake_loss(struct gt_trace *trace, const char *what, uint64_t count);
+void fake_complete(struct gt_trace *trace, int64_t complete_ns);
 struct gt_trace_damage *fake_damage(struct gt_trace *trace);
-size_t fake_event_count(const struct gt_trace *trace);
-const struct gt_event *fake_event_at(const struct gt_trace *trace, size_t at);
+
+/* The same as a real file, by the writer. Dies when that fails. */
+void fake_write(const struct gt_trace *trace, const char *path);
 
 #endif

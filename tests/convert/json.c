@@ -43,6 +43,25 @@ Test(json, numbers_are_printf_s)
 		check_number(i * UINT64_C(0x9e3779b97f4a7c15) >> (i % 64));
 }
 
+/* Goal: the copied digits are those of this time. Method: walks and jumps against gt_json_time. */
+Test(json, near_times_are_times)
+{
+	struct gt_json_clock clock = {0};
+	char got[64], want[64];
+	uint64_t ns = 0, step = 1;
+
+	for (int i = 0; i < 300000; i++) {
+		*gt_json_near_time(&clock, got, ns) = '\0';
+		*gt_json_time(want, ns) = '\0';
+		cr_assert_str_eq(got, want);
+		step = step * 6364136223846793005 + 1442695040888963407;
+		if (i % 1000 == 0)
+			ns = step >> (step % 64);
+		else
+			ns += step >> 44;
+	}
+}
+
 static const char *escaped(const char *text, size_t size)
 {
 	static char out[512];

@@ -1,4 +1,5 @@
-/* sample.c - writes DIR/trace.json and DIR/truth.json: what a scheduler did, converted and as it knows itself. */
+/* sample.c - writes DIR/trace.json, DIR/trace.gtrace and DIR/truth.json: what a scheduler did, converted, as a file, and
+ * as it knows itself. */
 #include "format/convert/chrome.h"
 #include "simulate.h"
 
@@ -10,6 +11,7 @@ int main(int argc, char **argv)
 {
 	unsigned int seed = argc > 2 ? (unsigned int)atoi(argv[2]) : 1;
 	unsigned int steps = argc > 3 ? (unsigned int)atoi(argv[3]) : 20000;
+	struct gt_convert_options options = GT_CONVERT_OPTIONS_DEFAULT;
 	struct gt_trace *trace = fake_new();
 	struct gt_sink sink;
 	struct gt_error err;
@@ -18,7 +20,7 @@ int main(int argc, char **argv)
 	int fd, ret;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: convert_sample DIR [SEED [STEPS]]\n");
+		fprintf(stderr, "usage: convert_sample DIR [SEED [STEPS [object]]]\n");
 		return 2;
 	}
 	snprintf(path, sizeof(path), "%s/truth.json", argv[1]);
@@ -30,11 +32,14 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	simulate(trace, seed, steps, truth);
-	ret = gt_convert_chrome(trace, &sink, NULL, &err);
+	options.object = argc > 4;
+	ret = gt_convert_chrome(trace, &sink, &options, &err);
 	if (gt_sink_close(&sink, NULL, NULL, &err) < 0 || ret < 0) {
 		fprintf(stderr, "%s\n", err.text);
 		return 1;
 	}
+	snprintf(path, sizeof(path), "%s/trace.gtrace", argv[1]);
+	fake_write(trace, path);
 	fake_free(trace);
 	close(fd);
 	return fclose(truth) == 0 ? 0 : 1;

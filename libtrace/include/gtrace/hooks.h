@@ -17,6 +17,7 @@
 #ifndef GTRACE_HOOKS_H
 #define GTRACE_HOOKS_H
 
+#include <gtrace/atomics.h>
 #include <gtrace/shm.h>
 #include <gtrace/states.h>
 #include <gtrace/ticks.h>
@@ -33,33 +34,14 @@ extern GT_API uint8_t *gt__hook_blocks;              /* where the offsets in str
 extern GT_API bool gt__hook_slow_clock;
 extern GT_API __thread struct gt_m *gt__hook_m __attribute__((tls_model("initial-exec"))); /* NULL: not joined */
 
-/* Joins the thread, gets a block, and reserves. NULL: the record is lost, and counted. */
-GT_API uint64_t *gt__hook_reserve_slow(uint64_t bytes, bool undo) __attribute__((noinline, cold));
+/* Joins the thread, gets a block, and reserves. @at: the reservation that did not fit, or GT__NOT_RESERVED. NULL: the record is
+ * lost, and counted. */
+#define GT__NOT_RESERVED UINT64_MAX
+GT_API uint64_t *gt__hook_reserve_slow(uint64_t at, uint64_t bytes) __attribute__((noinline, cold));
 GT_API uint64_t gt__hook_clock_slow(void) __attribute__((noinline, cold));
 GT_API void gt__hook_big_g(void) __attribute__((noinline, cold));
 
 #define GT__UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-/* One instruction, not locked: whole against this thread's own signal handlers, and nobody else adds. */
-static inline uint64_t gt__xadd(_Atomic uint64_t *at, uint64_t bytes)
-{
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-	__asm__ volatile("xaddq %0, %1" : "+r"(bytes), "+m"(*at) : : "memory", "cc");
-	return bytes;
-#else
-	return atomic_fetch_add_explicit(at, bytes, memory_order_relaxed);
-#endif
-}
-
-/* [done] everything before it is visible to whoever sees it. */
-static inline void gt__add_release(_Atomic uint64_t *at, uint64_t bytes)
-{
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-	__asm__ volatile("addq %1, %0" : "+m"(*at) : "ri"(bytes) : "memory", "cc");
-#else
-	atomic_fetch_add_explicit(at, bytes, memory_order_release);
-#endif
-}
 
 static inline uint64_t gt__hook_clock(void)
 {
@@ -72,10 +54,10 @@ static inline uint64_t *gt__hook_reserve(uint64_t bytes)
 	uint64_t at;
 
 	if (GT__UNLIKELY(!m))
-		return gt__hook_reserve_slow(bytes, false);
+		return gt__hook_reserve_slow(GT__NOT_RESERVED, bytes);
 	at = gt__xadd(&m->pos, bytes);
 	if (GT__UNLIKELY(at + bytes > atomic_load_explicit(&m->end, memory_order_relaxed)))
-		return gt__hook_reserve_slow(bytes, true);
+		return gt__hook_reserve_slow(at, bytes);
 	return (uint64_t *)(gt__hook_blocks + at);
 }
 
