@@ -81,7 +81,7 @@ struct gt_trace_info {
 	uint64_t frames; /* whole ones */
 	uint64_t events; /* from the frame headers */
 	uint64_t raw_bytes;
-	int64_t span_ns; /* first to last event, when an index tells; else to the last clock pair */
+	int64_t span_ns;     /* first to last event, when an index tells; else to the last clock pair */
 	int64_t complete_ns; /* the latest SINCE read so far: from here on every M's events are there; 0 = from the begin */
 	int64_t start_realtime_ns;
 	int64_t start_monotonic_ns;
