@@ -3,6 +3,7 @@
 #include "format/convert/chrome.h"
 #include "format/reading/text.h"
 #include "format/reading/trace.h"
+#include "format/text/text_read.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -155,9 +156,8 @@ static const struct format {
 	int (*convert)(
 		struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err);
 } formats[] = {
-	{"json", ".json", ".json", to_json},
-	{"events", ".txt", ".events", to_events},
-	{"text", ".gttext", ".gtt", to_text},
+	{"json", ".json", ".json", to_json}, {"events", ".txt", ".events", to_events},
+	{"text", ".gttext", ".gtt", to_text}, {"gtrace", ".gtrace", ".gtrace", NULL}, /* from exact text */
 };
 #define FORMAT_COUNT (sizeof(formats) / sizeof(formats[0]))
 
@@ -206,6 +206,45 @@ static void tell_damage(const struct gt_trace *trace, const char *in)
 		gt_die_text(0, "%s: %" PRIu64 " events were lost when it was recorded", in, damage.events_lost);
 }
 
+/* Exact text back to a file. */
+static int from_text(const char *in, struct output *out, struct gt_error *err)
+{
+	FILE *text = strcmp(in, "-") == 0 ? stdin : fopen(in, "re");
+	int ret;
+
+	if (!text)
+		return gt_fail(err, errno, "cannot open: %s: %s", in, strerror(errno));
+	ret = output_stream(out, err);
+	if (ret >= 0) {
+		ret = gt_text_read(text, out->file, err);
+		if (ret < 0)
+			gt_fail_prefix(err, ret, "cannot read: %s", in);
+	}
+	if (text != stdin)
+		fclose(text);
+	return ret;
+}
+
+static int convert(const struct convert_options *o, const struct format *format, const char *name, struct gt_error *err)
+{
+	struct gt_trace *trace = NULL;
+	struct output out;
+	int ret = 0;
+
+	if (format->convert)
+		ret = gt_trace_open(o->in, &trace, err);
+	if (ret >= 0)
+		ret = output_open(&out, name, err);
+	if (ret >= 0) {
+		ret = trace ? format->convert(trace, &out, o, err) : from_text(o->in, &out, err);
+		ret = output_close(&out, ret, err);
+	}
+	if (ret >= 0 && trace)
+		tell_damage(trace, o->in);
+	gt_trace_close(trace);
+	return ret;
+}
+
 int gt_cmd_convert(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -219,9 +258,7 @@ int gt_cmd_convert(int argc, char **argv)
 	};
 	struct convert_options o = {0};
 	const struct format *format;
-	struct gt_trace *trace;
 	struct gt_error err;
-	struct output out;
 	char *name = NULL;
 	int ret;
 
@@ -229,22 +266,14 @@ int gt_cmd_convert(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	format = choose(&o);
 	if (!format)
-		return gt_die_text(
-			GT_EXIT_USAGE, "no such format: %s: give --to json, events or text", o.to ? o.to : o.out);
+		return gt_die_text(GT_EXIT_USAGE, "no such format: %s: give --to json, events, text or gtrace",
+			o.to ? o.to : o.out);
 	if (!o.out) {
 		name = default_name(o.in, format->ending);
 		if (!name)
 			return gt_die_text(GT_EXIT_FAILURE, "out of memory");
 	}
-	ret = gt_trace_open(o.in, &trace, &err);
-	if (ret >= 0) {
-		ret = output_open(&out, o.out ? o.out : name, &err);
-		if (ret >= 0)
-			ret = output_close(&out, format->convert(trace, &out, &o, &err), &err);
-		if (ret >= 0)
-			tell_damage(trace, o.in);
-		gt_trace_close(trace);
-	}
+	ret = convert(&o, format, o.out ? o.out : name, &err);
 	free(name);
 	return ret < 0 ? gt_die(GT_EXIT_FAILURE, &err) : 0;
 }

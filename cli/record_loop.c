@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -174,11 +175,16 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 	ret = gt_writer_close(writer, now.ticks, now.monotonic_ns, &err);
 	if (ret < 0)
 		return gt_die(ret, &err);
-	if (!r->options.quiet)
-		fprintf(stderr, "gtrace: snapshot %s: %" PRIu64 " events, the last %s of %s asked, copied in %s (%s)\n",
-			path, result.events, gt_format_duration((uint64_t)ticks_to_ns(result.kept_ticks), age),
-			gt_format_duration(r->options.min_age_ns, (char[32]){0}),
-			gt_format_duration((uint64_t)result.copy_ns, size), cause);
+	if (r->options.quiet)
+		return 0;
+	gt_format_duration((uint64_t)ticks_to_ns(result.kept_ticks), age);
+	fprintf(stderr, "gtrace: snapshot %s: %" PRIu64 " events, ", path, result.events);
+	if (result.whole)
+		fprintf(stderr, "all %s since the start", age);
+	else
+		fprintf(stderr, "the last %s of %s asked", age,
+			gt_format_duration(r->options.min_age_ns, (char[32]){0}));
+	fprintf(stderr, ", copied in %s (%s)\n", gt_format_duration((uint64_t)result.copy_ns, size), cause);
 	return 0;
 }
 
@@ -330,6 +336,7 @@ static void print_summary(const struct gt_recording *r, const struct gt_collecto
 static void finish_stream(struct gt_recording *r, int status, uint64_t *bytes)
 {
 	struct gt_writer_totals written;
+	struct stat file;
 	struct gt_clock_pair now;
 	char text[128];
 	int ret = gt_collector_finish(r->collector, r->writer);
@@ -345,6 +352,7 @@ static void finish_stream(struct gt_recording *r, int status, uint64_t *bytes)
 	if (gt_writer_close(r->writer, now.ticks, now.monotonic_ns, &r->failure) < 0)
 		r->failed = true;
 	r->writer = NULL;
+	*bytes = stat(r->output, &file) == 0 ? (uint64_t)file.st_size : 0;
 }
 
 static int set_up(struct gt_recording *r)

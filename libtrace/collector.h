@@ -62,6 +62,7 @@ struct gt_snapshot_result {
 	int64_t kept_ticks;   /* from the oldest complete moment to the newest event */
 	uint64_t blocks_torn; /* overwritten while they were copied: left out */
 	int64_t copy_ns;
+	bool whole; /* nothing was evicted: everything since the start */
 };
 /* Copies the window out and writes it to @writer (which was opened for a window). The window stays as it is. */
 int gt_collector_snapshot(struct gt_collector *collector, struct gt_writer *writer, struct gt_snapshot_result *result);

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "libtrace/collector.h"
 #include "libtrace/decode.h"
+#include "libtrace/walk.h"
 
 #define GT__CHUNK_MS  256
 #define GT__MS_AHEAD  256 /* ids beyond the highest seen that hooks may use at once */
@@ -15,7 +16,7 @@
 struct gt__m_state {
 	struct gt_decoder decoder;
 	uint64_t seq;        /* of the block that was read last, or is being read */
-	size_t offset;       /* of its cells: read up to here */
+	uint32_t offset;     /* of its cells: read up to here */
 	uint64_t pos_clean;  /* M.pos when everything was read; 0 never */
 	uint64_t last_ticks; /* of its newest event */
 	uint64_t lost_told;  /* of M.lost: already told by Lost events */
@@ -55,16 +56,17 @@ struct gt_collector {
 	struct gt__m_state **chunks; /* m_count / GT__CHUNK_MS pointers */
 	uint32_t ms_seen;            /* highest id seen + 1 */
 	struct gt__names names;
+	struct gt_copy copy;    /* of the last snapshot; its memory is used again */
 	uint64_t follow_ticket; /* next sealed block to look at */
 	bool followed;
-	int failed; /* first failure of the writer */
+	int failed;                              /* first failure of the writer */
+	uint64_t cells[GT_BLOCK_CELL_BYTES / 8]; /* an open block's copy */
 	struct gt_event batch[GT__BATCH_MAX];
 	size_t batch_count;
 	struct gt_collector_totals totals;
 };
 
 struct gt__m_state *gt__collector_m(struct gt_collector *collector, uint32_t m);
-int gt__record_at(const uint64_t *cells, size_t left, uint64_t t_open, struct gt_record *record);
 void gt__batch_add(struct gt_collector *collector, struct gt__m_state *state, const struct gt_record *record);
 void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, uint64_t ticks, uint64_t count);
 int gt__batch_write(struct gt_collector *collector, struct gt_writer *writer, uint32_t m);
