@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POPULATE_MAX (16u << 20) /* what follows is mapped page by page, as it is written */
+#define POPULATE_MAX (4u << 20) /* what follows is mapped page by page, as it is written */
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010u
@@ -62,7 +62,8 @@ static uint64_t pow2_below(uint64_t value)
 	return power;
 }
 
-static int fill_values(const struct making *making, uint64_t rings, struct gt_probe_values *values, struct gt_error *err)
+static int fill_values(
+	const struct making *making, uint64_t rings, struct gt_probe_values *values, struct gt_error *err)
 {
 	const struct gt_memory *memory = making->launch->memory;
 	const struct gt_gobin *bin = making->launch->bin;
@@ -119,8 +120,8 @@ static int make_code(void *context, uint64_t rings, uint64_t code_address, int *
 	making->code_address = code_address;
 	ret = fill_values(making, rings, &values, err);
 	if (ret >= 0)
-		ret = gt_probe_build(hooks->probes, hooks->count, &values, making->slide, code_address, code,
-			making->patches, err);
+		ret = gt_probe_build(
+			hooks->probes, hooks->count, &values, making->slide, code_address, code, making->patches, err);
 	if (ret >= 0)
 		ret = seal_code(code, size, memfd, err);
 	free(code);
@@ -195,15 +196,15 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 	struct gt_agent_result *result, struct gt_error *err)
 {
 	struct making *making = calloc(1, sizeof(*making));
-	struct gt_program program = { .memory = -1 };
+	struct gt_program program = {.memory = -1};
 	int exec_errno = 0;
 	int ret;
 
 	if (!making)
 		return gt_fail(err, ENOMEM, "out of memory");
 	making->launch = launch;
-	ret = gt_gohooks_find(launch->bin, launch->layout, takes_stacks(launch->memory), launch->skip_hook,
-		&making->hooks, err);
+	ret = gt_gohooks_find(
+		launch->bin, launch->layout, takes_stacks(launch->memory), launch->skip_hook, &making->hooks, err);
 	if (ret >= 0)
 		ret = check_privileges(launch->path, err);
 	if (ret >= 0) {
@@ -216,6 +217,8 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 	if (ret < 0)
 		gt_inject_kill(&program);
 	result->pid = program.pid;
+	result->ended = program.ended;
+	result->wait_status = program.wait_status;
 	result->slide = making->slide;
 	result->code_address = making->code_address;
 	result->code_size = making->code_size;

@@ -176,10 +176,13 @@ static void note_events(struct gt_build *build, const uint8_t *bytes, size_t siz
 /* What the index and the frame's header tell of the frame's records. From the bytes, however they were put in. */
 static int note_records(struct gt_build *build)
 {
-	struct gt_cursor cursor = {.at = build->raw.at, .end = build->raw.at + build->raw.size};
+	struct gt_cursor cursor = {.at = build->raw.at};
 	int ret = 0;
 
-	while (!ret && build->raw.size && cursor.at < cursor.end) {
+	if (!build->raw.size)
+		return 0;
+	cursor.end = cursor.at + build->raw.size;
+	while (!ret && cursor.at < cursor.end) {
 		unsigned int type = gt_get_u8(&cursor);
 		uint64_t size = gt_get_uvarint(&cursor);
 		const uint8_t *at = gt_get_bytes(&cursor, size);

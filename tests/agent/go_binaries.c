@@ -106,7 +106,7 @@ static void check_entries(struct gt_gobin *bin)
 				FAIL("runtime.%s is not there", entries[i].name);
 			continue;
 		}
-		if (!wanted && entries[i].first != 23)
+		if (!wanted && entries[i].first != 23 && !strstr(file_name, "-noinline"))
 			FAIL("runtime.%s is there: the table of versions is wrong", entries[i].name);
 		if (function.wrapper)
 			FAIL("runtime.%s: the wrapper was chosen", entries[i].name);

@@ -129,13 +129,15 @@ Test(gobinary, a_script_names_the_program_that_would_run)
 #undef SCRIPT
 }
 
-Test(gobinary, this_test_is_an_elf_program_of_no_scheduler)
+Test(gobinary, programs_of_go_of_libtrace_and_of_neither_are_told_apart)
 {
 	struct gt_elf_identity identity;
 	struct gt_error err;
 
-	cr_assert_eq(gt_elf_kind("/proc/self/exe", &identity, &err), 0);
+	cr_assert_eq(gt_elf_kind("/bin/true", &identity, &err), 0);
 	cr_assert_eq(identity.kind, GT_ELF_OTHER);
+	cr_assert_eq(gt_elf_kind(LINKED_PROGRAM, &identity, &err), 0);
+	cr_assert_eq(identity.kind, GT_ELF_LIBTRACE);
 	cr_assert_eq(gt_elf_kind(corpus("sound-go1.26"), &identity, &err), 0);
 	cr_assert_eq(identity.kind, GT_ELF_GO);
 }

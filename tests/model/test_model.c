@@ -131,7 +131,7 @@ Test(model, its_invariants_hold_whatever_happens)
 	uint64_t x = 88172645463325252ull;
 
 	for (int i = 0; i < 300000; i++) {
-		struct gt_model_counts seen = { .slots_running = 0 };
+		struct gt_model_counts seen = {.slots_running = 0};
 		struct gt_event event = {.time_ns = i};
 		struct gt_model_g *g;
 		size_t at = 0;

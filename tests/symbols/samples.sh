@@ -1,6 +1,7 @@
 #!/bin/sh
 # samples.sh OUT - builds tests/symbols/sample with every Go version at hand, one of each minor version, into OUT:
-# NN.P (as built), NN.P-stripped (no symbols), NN.P-pie (position-independent, no symbols).
+# NN.P (as built), NN.P-stripped (no symbols), NN.P-pie (position-independent, no symbols), for one version
+# NN.P-noinline (nothing inlined, nothing optimised but the runtime).
 #
 # Toolchains are taken from where Go keeps them; none is fetched unless GTRACE_GO_FETCH=1. Prints what it left out. 77 when
 # there is no Go at all.
@@ -12,7 +13,7 @@ versions="1.19.13 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 1.27.3"
 
 command -v go >/dev/null || { echo "Go is not installed: no samples"; exit 77; }
 [ "${GTRACE_GO_FETCH:-0}" = 1 ] || export GOPROXY=off
-mkdir -p "$out" || exit 1
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
 
 # build NAME FLAG...: not again when the sources are older.
 build() {
@@ -29,6 +30,8 @@ for version in $versions; do
 	build "$version" || exit 1
 	build "$version-pie" -buildmode=pie '-ldflags=-s -w' || exit 1
 	build "$version-stripped" '-ldflags=-s -w' || exit 1
+	# As debuggers ask for it: the runtime then calls what it else inlines.
+	[ "$version" = 1.27.3 ] && { build "$version-noinline" '-gcflags=all=-N -l' || exit 1; }
 	count=$((count + 1))
 done
 [ $count -gt 0 ] || { echo "no Go toolchain to be had: no samples"; exit 77; }
