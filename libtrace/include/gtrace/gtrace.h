@@ -40,7 +40,7 @@ void gt_region_end(uint64_t task, const char *name);
 void gt_log(uint64_t task, const char *key, const char *value);
 
 /*
- * Traces this process into @path, by a thread of its own, until gt_stop. Returns 0 or -errno, and then
+ * Traces this process into @path, by a thread of its own, until gt_stop or exit. Returns 0 or -errno, and then
  * gt_start_error() says in one line what happened: -EBUSY when gtrace already records the process, or gt_start did.
  */
 int gt_start(const char *path);

@@ -1,0 +1,258 @@
+/*
+ * embed.c - gt_start and gt_stop: the collector as a thread of the program itself, for programs that are not started
+ * by `gtrace record`.
+ *
+ * The memory and the collector are made once and kept: threads hold pointers into the one, and the other knows how far it
+ * has read. A second gt_start continues with both and a new file.
+ */
+#include "libtrace/collector.h"
+#include "libtrace/connect.h"
+
+#include "base/clock.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <gtrace/gtrace.h>
+#include <gtrace/hooks.h>
+#include <link.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MEMORY_BYTES      (16u << 20)
+#define STRING_SLOTS      4096
+#define STRING_BYTES      (256u << 10)
+#define ROUND_NS          5000000
+#define SETTLE_ROUNDS     20 /* of a millisecond, for records in flight when hooks go off */
+#define BLOCKS_IN_A_HURRY 64
+
+/* Under the lock. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct gt_collector *collector;
+static struct gt_writer *writer;
+static pthread_t thread;
+static pid_t starter; /* the process in which the thread runs; 0: none runs */
+static struct gt_error error;
+static _Atomic bool stopping;
+
+static int find_slide(struct dl_phdr_info *info, size_t size, void *slide)
+{
+	(void)size;
+	*(uint64_t *)slide = info->dlpi_addr;
+	return 1; /* the first is the program */
+}
+
+/* Names that the dynamic linker knows; the gtrace command knows more. */
+static size_t resolve(void *context, uint64_t pc, struct gt_resolved *lines, size_t lines_max)
+{
+	const uint64_t *slide = context;
+	Dl_info info;
+
+	if (lines_max == 0 || !dladdr((void *)(uintptr_t)(pc + *slide), &info) || !info.dli_sname)
+		return 0;
+	lines[0] = (struct gt_resolved){.function = info.dli_sname, .file = "", .line = 0};
+	return 1;
+}
+
+static int make_collector(void)
+{
+	static uint64_t slide;
+	struct gt_shm_config config = {
+		.max_bytes = MEMORY_BYTES,
+		.mode = GT_MODE_STREAM,
+		.string_slot_count = STRING_SLOTS,
+		.string_bytes = STRING_BYTES,
+	};
+	struct gt_collector_config collect = {.resolve = resolve, .resolve_context = &slide};
+	struct gt_memory memory;
+	int ret = gt_shm_create(&config, &memory, &error);
+
+	if (ret < 0)
+		return ret;
+	atomic_store(&memory.shm->enabled, 0);
+	ret = gt__connect(&memory);
+	if (ret < 0) {
+		gt_shm_close(&memory);
+		return gt_fail(&error, ret, "cannot trace this process: its hooks are connected already");
+	}
+	collect.memory = gt__connected();
+	ret = gt_collector_new(&collect, &collector, &error);
+	if (ret < 0)
+		return ret;
+	dl_iterate_phdr(find_slide, &slide);
+	gt_collector_started(collector, getpid(), slide);
+	return 0;
+}
+
+static void write_metas(void)
+{
+	char path[4096], number[32];
+	ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (size > 0) {
+		path[size] = '\0';
+		gt_writer_meta(writer, "program", path);
+	}
+	snprintf(number, sizeof(number), "%d", (int)getpid());
+	gt_writer_meta(writer, "pid", number);
+	gt_writer_meta(writer, "runtime", "gtrace");
+	gt_writer_meta(writer, "clock", gt_clock_text());
+	gt_writer_meta(writer, "events", "goroutines,ms,ps,marks");
+	gt_writer_meta(writer, "stacks", "off");
+	gt_writer_meta(writer, "gtrace", GTRACE_VERSION);
+}
+
+static void write_losses(void)
+{
+	struct gt_collector_totals totals;
+
+	gt_collector_totals(collector, &totals);
+	gt_writer_loss(writer, "no room", totals.lost_full);
+	gt_writer_loss(writer, "in a signal", totals.lost_nested);
+	gt_writer_loss(writer, "unknown M", totals.lost_no_m);
+	gt_writer_loss(writer, "large id", totals.lost_big_g);
+}
+
+static void *collect(void *arg)
+{
+	const struct timespec pause = {.tv_nsec = ROUND_NS};
+
+	(void)arg;
+	while (!atomic_load(&stopping)) {
+		size_t blocks = 0;
+
+		/* A failure is told by gt_stop; until then the blocks are drained all the same. */
+		gt_collector_round(collector, writer, &blocks);
+		if (blocks < BLOCKS_IN_A_HURRY)
+			nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+static int start_thread(void)
+{
+	sigset_t all, old;
+	int ret;
+
+	/* The program's signals are the program's threads' business. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	atomic_store(&stopping, false);
+	ret = pthread_create(&thread, NULL, collect, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ret ? gt_fail(&error, ret, "cannot start the thread that collects: %s", strerror(ret)) : 0;
+}
+
+static void stop_at_exit(void)
+{
+	if (starter == getpid())
+		gt_stop();
+}
+
+static int start(const char *path)
+{
+	struct gt_clock_pair now = gt_clock_pair();
+	struct gt_writer_config config = {
+		.path = path, .start_ticks = now.ticks, .start_monotonic_ns = now.monotonic_ns};
+	static bool at_exit;
+	struct timespec real;
+	int ret;
+
+	if (gt__connected_outside())
+		return gt_fail(&error, EBUSY, "cannot start a trace: %s: gtrace records this process already", path);
+	if (starter)
+		return gt_fail(&error, EBUSY, "cannot start a trace: %s: %s", path,
+			starter == getpid() ? "one is running: call gt_stop first"
+					    : "this process was forked from one that traces itself: start it by exec");
+	if (!collector) {
+		ret = make_collector();
+		if (ret < 0)
+			return ret;
+	}
+	clock_gettime(CLOCK_REALTIME, &real);
+	config.start_realtime_ns = (int64_t)real.tv_sec * 1000000000 + real.tv_nsec;
+	config.ticks_per_second = gt_clock_rate();
+	ret = gt_writer_open(&config, &writer, &error);
+	if (ret < 0)
+		return ret;
+	write_metas();
+	ret = start_thread();
+	if (ret < 0) {
+		gt_writer_abandon(writer);
+		return ret;
+	}
+	if (!at_exit)
+		at_exit = atexit(stop_at_exit) == 0;
+	starter = getpid();
+	atomic_store(&gt__connected()->shm->enabled, 1);
+	return 0;
+}
+
+/* Hooks that were begun are let end: what they write now would stand in the next file. */
+static void settle(void)
+{
+	const struct gt_memory *memory = gt__connected();
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	for (int round = 0; round < SETTLE_ROUNDS; round++) {
+		uint32_t busy = 0;
+
+		nanosleep(&pause, NULL);
+		for (uint32_t m = 0; m < memory->m_limit; m++)
+			busy += atomic_load(&gt_shm_m(memory, m)->pos) != atomic_load(&gt_shm_m(memory, m)->done);
+		if (!busy)
+			return;
+	}
+}
+
+static int stop(void)
+{
+	struct gt_clock_pair now;
+	int ret, closed;
+
+	if (starter != getpid())
+		return gt_fail(&error, EINVAL, "cannot stop the trace: this process runs none");
+	atomic_store(&gt__connected()->shm->enabled, 0);
+	settle();
+	atomic_store(&stopping, true);
+	pthread_join(thread, NULL);
+	starter = 0;
+	ret = gt_collector_finish(collector, writer);
+	write_losses();
+	now = gt_clock_pair();
+	closed = gt_writer_close(writer, now.ticks, now.monotonic_ns, &error);
+	writer = NULL;
+	if (closed < 0)
+		return closed;
+	return ret < 0 ? gt_fail(&error, ret, "the trace lacks events: %s", strerror(-ret)) : 0;
+}
+
+GT_API int gt_start(const char *path)
+{
+	int ret;
+
+	pthread_mutex_lock(&lock);
+	error.text[0] = '\0';
+	ret = path && *path ? start(path) : gt_fail(&error, EINVAL, "cannot start a trace: no file is named");
+	pthread_mutex_unlock(&lock);
+	return ret;
+}
+
+GT_API int gt_stop(void)
+{
+	int ret;
+
+	pthread_mutex_lock(&lock);
+	error.text[0] = '\0';
+	ret = stop();
+	pthread_mutex_unlock(&lock);
+	return ret;
+}
+
+GT_API const char *gt_start_error(void)
+{
+	return error.text;
+}
