@@ -428,25 +428,41 @@ static int walk_all(struct gt_trace *trace)
 	return 0;
 }
 
-/*
- * Totals of records that may be missing anywhere. Not among them: names, and what Lost events tell in its place.
- * The texts are the collector's (docs/format.md).
- */
+/* What a LOSS total counts; the texts are the collector's (docs/format.md). */
+enum loss_kind {
+	LOSS_NAMES,    /* no events: what names them */
+	LOSS_TOLD,     /* events, and Lost events tell them in their places */
+	LOSS_ANYWHERE, /* events that may be missing anywhere */
+};
+
+static enum loss_kind loss_kind(const char *what)
+{
+	static const struct {
+		const char *what;
+		enum loss_kind kind;
+	} known[] = {
+		{"stacks", LOSS_NAMES},
+		{"names", LOSS_NAMES},
+		{"strings", LOSS_NAMES},
+		{"no room", LOSS_TOLD},
+		{"in a signal", LOSS_TOLD},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(what, known[i].what))
+			return known[i].kind;
+	return LOSS_ANYWHERE;
+}
+
 static bool lost_anywhere(const struct gt_trace *trace)
 {
-	static const char *const elsewhere[] = {"stacks", "names", "strings", "no room"};
 	const char *what;
 	uint64_t count;
 	size_t at = 0;
 
-	while (gt_trace_losses(trace, &at, &what, &count)) {
-		bool told = !count;
-
-		for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
-			told |= !strcmp(what, elsewhere[i]);
-		if (!told)
+	while (gt_trace_losses(trace, &at, &what, &count))
+		if (count && loss_kind(what) == LOSS_ANYWHERE)
 			return true;
-	}
 	return false;
 }
 
@@ -585,5 +601,6 @@ void gt_trace_damage(const struct gt_trace *trace, struct gt_trace_damage *out)
 	if (!out->first[0])
 		memcpy(out->first, scan->first, sizeof(out->first));
 	while (gt_trace_losses(trace, &at, &what, &count))
-		out->events_lost += count;
+		if (loss_kind(what) == LOSS_ANYWHERE)
+			out->events_lost += count;
 }
