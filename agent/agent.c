@@ -217,6 +217,7 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 	if (ret < 0)
 		gt_inject_kill(&program);
 	result->pid = program.pid;
+	result->membarrier = program.membarrier;
 	result->ended = program.ended;
 	result->wait_status = program.wait_status;
 	result->slide = making->slide;

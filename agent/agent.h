@@ -38,7 +38,8 @@ struct gt_agent_result {
 	uint64_t slide;        /* address in the process = address in the file + slide */
 	uint64_t code_address; /* of the hooks, in the process */
 	uint64_t code_size;
-	size_t hooks;                        /* sites that were patched */
+	size_t hooks;    /* sites that were patched */
+	bool membarrier; /* gtrace's membarrier reaches the program: blocks of idle Ms may be stolen (never without) */
 	const char *missing[GT_GOHOOKS_MAX]; /* functions that this program does not have and can do without */
 	size_t missing_count;
 	uint64_t setup_ns; /* from fork to the program's first instruction */

@@ -73,11 +73,11 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 	struct gt_gohooks *hooks, struct gt_error *err)
 {
 	const size_t rows = sizeof(hooks_table) / sizeof(hooks_table[0]);
-	bool skip_known = !skip;
+	bool skip_known = !skip || !*skip;
 
 	memset(hooks, 0, sizeof(*hooks));
 	for (size_t i = 0; i < rows; i++)
-		skip_known |= skip && !strcmp(skip, hooks_table[i].function);
+		skip_known |= !skip_known && !strcmp(skip, hooks_table[i].function);
 	if (!skip_known)
 		return gt_fail(err, EINVAL, "no such hook to leave out: %s", skip);
 	for (size_t i = 0; i < rows; i++) {

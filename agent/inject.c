@@ -493,6 +493,9 @@ static int run_stub(struct gt_program *program, const struct gt_inject_maps *map
 	if (ret >= 0)
 		ret = pass_call(program, SYS_madvise, &result, err);
 	if (ret >= 0)
+		ret = pass_call(program, SYS_membarrier, &result, err);
+	program->membarrier = ret >= 0 && result == 0;
+	if (ret >= 0)
 		ret = finish_call(program, SYS_open, "open the hooks' code", &result, err);
 	if (ret >= 0)
 		ret = finish_call(program, SYS_mmap, "map the hooks' code", &result, err);

@@ -39,6 +39,7 @@ struct gt_program {
 	struct user_regs_struct start; /* as execve left them */
 	uint64_t stub;                 /* where it stands now; 0: it does not */
 	bool attached;
+	bool membarrier; /* it is registered for MEMBARRIER_CMD_GLOBAL_EXPEDITED */
 	bool ended;      /* before it began */
 	int wait_status; /* then */
 	bool stopped;    /* at its last stop; false from the attaching to the first one */

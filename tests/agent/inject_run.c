@@ -280,8 +280,8 @@ static void report(const struct gt_agent_result *started)
 	fprintf(run.out, "hooks %zu, missing", started->hooks);
 	for (size_t i = 0; i < started->missing_count; i++)
 		fprintf(run.out, " %s", started->missing[i]);
-	fprintf(run.out, "; setup %lu us; code %lu bytes\n", (unsigned long)started->setup_ns / 1000,
-		(unsigned long)started->code_size);
+	fprintf(run.out, "; setup %lu us; code %lu bytes; membarrier %d\n", (unsigned long)started->setup_ns / 1000,
+		(unsigned long)started->code_size, started->membarrier);
 	fprintf(run.out,
 		"blocks %zu, records %zu, goroutines %lu (created %lu), breaks %lu, uncommitted %lu, damaged %lu, lost "
 		"%lu\n",
