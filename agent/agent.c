@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define POPULATE_MAX (4u << 20) /* what follows is mapped page by page, as it is written */
+
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010u
 #endif
@@ -60,7 +62,8 @@ static uint64_t pow2_below(uint64_t value)
 	return power;
 }
 
-static int fill_values(const struct making *making, uint64_t rings, struct gt_probe_values *values, struct gt_error *err)
+static int fill_values(
+	const struct making *making, uint64_t rings, struct gt_probe_values *values, struct gt_error *err)
 {
 	const struct gt_memory *memory = making->launch->memory;
 	const struct gt_gobin *bin = making->launch->bin;
@@ -117,8 +120,8 @@ static int make_code(void *context, uint64_t rings, uint64_t code_address, int *
 	making->code_address = code_address;
 	ret = fill_values(making, rings, &values, err);
 	if (ret >= 0)
-		ret = gt_probe_build(hooks->probes, hooks->count, &values, making->slide, code_address, code,
-			making->patches, err);
+		ret = gt_probe_build(
+			hooks->probes, hooks->count, &values, making->slide, code_address, code, making->patches, err);
 	if (ret >= 0)
 		ret = seal_code(code, size, memfd, err);
 	free(code);
@@ -164,6 +167,8 @@ static int inject(struct making *making, struct gt_program *program, struct gt_e
 	struct gt_inject_maps maps = {
 		.rings_memfd = launch->memory->fd,
 		.rings_size = launch->memory->total_bytes,
+		.populate_offset = launch->memory->blocks_offset,
+		.populate_size = (uint64_t)launch->memory->block_count * GT_BLOCK_BYTES,
 		.code_size = making->code_size,
 		.code = make_code,
 		.context = making,
@@ -172,6 +177,8 @@ static int inject(struct making *making, struct gt_program *program, struct gt_e
 
 	if (ret < 0)
 		return ret;
+	if (maps.populate_size > POPULATE_MAX)
+		maps.populate_size = POPULATE_MAX;
 	making->slide = program->entry - bin->image.entry;
 	if (takes_stacks(launch->memory))
 		reserve_slot_0(launch->memory);
@@ -189,15 +196,15 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 	struct gt_agent_result *result, struct gt_error *err)
 {
 	struct making *making = calloc(1, sizeof(*making));
-	struct gt_program program = { .memory = -1 };
+	struct gt_program program = {.memory = -1};
 	int exec_errno = 0;
 	int ret;
 
 	if (!making)
 		return gt_fail(err, ENOMEM, "out of memory");
 	making->launch = launch;
-	ret = gt_gohooks_find(launch->bin, launch->layout, takes_stacks(launch->memory), launch->skip_hook,
-		&making->hooks, err);
+	ret = gt_gohooks_find(
+		launch->bin, launch->layout, takes_stacks(launch->memory), launch->skip_hook, &making->hooks, err);
 	if (ret >= 0)
 		ret = check_privileges(launch->path, err);
 	if (ret >= 0) {
@@ -210,6 +217,8 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 	if (ret < 0)
 		gt_inject_kill(&program);
 	result->pid = program.pid;
+	result->ended = program.ended;
+	result->wait_status = program.wait_status;
 	result->slide = making->slide;
 	result->code_address = making->code_address;
 	result->code_size = making->code_size;

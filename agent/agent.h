@@ -23,23 +23,25 @@ struct gt_agent_launch {
 	const sigset_t *mask;    /* the program's blocked signals; NULL: as this thread's */
 	const sigset_t *ignored; /* signals it ignores, all others at their default; NULL: as this process has them */
 
-	struct gt_gobin *bin;            /* what gt_gobin_open made of @path; not needed without layout */
+	struct gt_gobin *bin;             /* what gt_gobin_open made of @path; not needed without layout */
 	const struct gt_golayout *layout; /* found and verified; NULL: it links libtrace, or is not traced at all */
-	struct gt_memory *memory;        /* NULL: not traced. Its text_base and text_end are link-time addresses;
+	struct gt_memory *memory;         /* NULL: not traced. Its text_base and text_end are link-time addresses;
 	                                    stacks are taken when it has room for them */
-	const char *skip_hook; /* for tests: a function of gohooks.c that is not hooked; NULL */
+	const char *skip_hook;            /* for tests: a function of gohooks.c that is not hooked; NULL */
 };
 
 struct gt_agent_result {
 	pid_t pid;
 	bool exec_failed;      /* the error returned is execve's own */
+	bool ended;            /* the error is that it ended during the start, by a signal from elsewhere, say: */
+	int wait_status;       /* as of waitpid */
 	uint64_t slide;        /* address in the process = address in the file + slide */
 	uint64_t code_address; /* of the hooks, in the process */
 	uint64_t code_size;
-	size_t hooks;          /* sites that were patched */
+	size_t hooks;                        /* sites that were patched */
 	const char *missing[GT_GOHOOKS_MAX]; /* functions that this program does not have and can do without */
 	size_t missing_count;
-	uint64_t setup_ns;     /* from fork to the program's first instruction */
+	uint64_t setup_ns; /* from fork to the program's first instruction */
 };
 
 /* On any error the program has not run one instruction, and is gone. One thread calls this from beginning to end. */

@@ -8,8 +8,8 @@
 
 enum where { ENTRY, RETURNS };
 
-#define NEWEST     255
-#define NO_KEY     0x1ff /* old << 4 | new that never is */
+#define NEWEST 255
+#define NO_KEY 0x1ff /* old << 4 | new that never is */
 
 /*
  * The hooks. `needed`: without it states do not add up, so it must be there. The others are left out by the linker
@@ -22,30 +22,30 @@ static const struct hook {
 	uint8_t first, last;   /* Go minor versions */
 	bool needed;
 } hooks_table[] = {
-#define BOTH(name)  GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
+#define BOTH(name)   GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
 #define ALWAYS(name) GT_TEMPLATE_##name, GT_TEMPLATE_##name
-	{ "runtime.casgstatus", ENTRY, BOTH(casgstatus), 0, NEWEST, true },
-	{ "runtime.newproc1", RETURNS, ALWAYS(create), 21, NEWEST, true },
-	{ "runtime.newproc1", RETURNS, ALWAYS(create_curg), 0, 20, true },
+	{"runtime.casgstatus", ENTRY, BOTH(casgstatus), 0, NEWEST, true},
+	{"runtime.newproc1", RETURNS, ALWAYS(create), 21, NEWEST, true},
+	{"runtime.newproc1", RETURNS, ALWAYS(create_curg), 0, 20, true},
 	/* Since 1.26 these change the status without casgstatus. */
-	{ "runtime.reentersyscall", ENTRY, BOTH(syscall_enter), 26, NEWEST, true },
-	{ "runtime.entersyscallblock", ENTRY, BOTH(syscall_enter), 26, NEWEST, false },
-	{ "runtime.exitsyscall", ENTRY, ALWAYS(syscall_exit), 26, NEWEST, true },
-	{ "runtime.exitsyscallNoP", ENTRY, ALWAYS(why_no_p), 26, NEWEST, false },
-	{ "runtime.goschedImpl", ENTRY, ALWAYS(why_gosched), 22, NEWEST, false },
-	{ "runtime.gopreempt_m", ENTRY, ALWAYS(why_preempt), 0, 21, false },
-	{ "runtime.preemptPark", ENTRY, BOTH(preempt_park), 0, NEWEST, true },
-	{ "runtime.coroswitch_m", ENTRY, BOTH(coroswitch), 22, NEWEST, false },
+	{"runtime.reentersyscall", ENTRY, BOTH(syscall_enter), 26, NEWEST, true},
+	{"runtime.entersyscallblock", ENTRY, BOTH(syscall_enter), 26, NEWEST, false},
+	{"runtime.exitsyscall", ENTRY, ALWAYS(syscall_exit), 26, NEWEST, true},
+	{"runtime.exitsyscallNoP", ENTRY, ALWAYS(why_no_p), 26, NEWEST, false},
+	{"runtime.goschedImpl", ENTRY, ALWAYS(why_gosched), 22, NEWEST, false},
+	{"runtime.gopreempt_m", ENTRY, ALWAYS(why_preempt), 0, 21, false},
+	{"runtime.preemptPark", ENTRY, BOTH(preempt_park), 0, NEWEST, true},
+	{"runtime.coroswitch_m", ENTRY, BOTH(coroswitch), 22, NEWEST, false},
 	/* Ps */
-	{ "runtime.wirep", ENTRY, ALWAYS(p_start), 0, NEWEST, false },
-	{ "runtime.releasep", ENTRY, ALWAYS(p_stop), 0, 21, false },
-	{ "runtime.releasepNoTrace", ENTRY, ALWAYS(p_stop), 22, NEWEST, false },
-	{ "runtime.pidleput", ENTRY, ALWAYS(p_idle), 0, NEWEST, false },
+	{"runtime.wirep", ENTRY, ALWAYS(p_start), 0, NEWEST, false},
+	{"runtime.releasep", ENTRY, ALWAYS(p_stop), 0, 21, false},
+	{"runtime.releasepNoTrace", ENTRY, ALWAYS(p_stop), 22, NEWEST, false},
+	{"runtime.pidleput", ENTRY, ALWAYS(p_idle), 0, NEWEST, false},
 	/* Ms */
-	{ "runtime.minit", RETURNS, ALWAYS(m_start), 0, NEWEST, false },
-	{ "runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false },
-	{ "runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false },
-	{ "runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false },
+	{"runtime.minit", RETURNS, ALWAYS(m_start), 0, NEWEST, false},
+	{"runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false},
+	{"runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false},
+	{"runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false},
 #undef BOTH
 #undef ALWAYS
 };
@@ -121,26 +121,26 @@ void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values 
 		enum gt_hole hole;
 		int32_t offset;
 	} fields[] = {
-		{ GT_HOLE_G_M, layout->g_m },
-		{ GT_HOLE_G_GOID, layout->g_goid },
-		{ GT_HOLE_G_STATUS, layout->g_atomicstatus },
-		{ GT_HOLE_G_WAITREASON, layout->g_waitreason },
-		{ GT_HOLE_G_SCHED_PC, layout->g_sched_pc },
-		{ GT_HOLE_G_SCHED_BP, layout->g_sched_bp },
-		{ GT_HOLE_G_STACK_LO, layout->g_stack_lo },
-		{ GT_HOLE_G_STACK_HI, layout->g_stack_hi },
-		{ GT_HOLE_G_PARENT, layout->g_parent_goid },
-		{ GT_HOLE_G_GOPC, layout->g_gopc },
-		{ GT_HOLE_G_STARTPC, layout->g_startpc },
-		{ GT_HOLE_G_COROARG, layout->g_coroarg },
-		{ GT_HOLE_G_COROEXIT, layout->g_coroexit },
-		{ GT_HOLE_CORO_GP, layout->coro_gp },
-		{ GT_HOLE_M_PROCID, layout->m_procid },
-		{ GT_HOLE_M_GSIGNAL, layout->m_gsignal },
-		{ GT_HOLE_M_CURG, layout->m_curg },
-		{ GT_HOLE_M_P, layout->m_p },
-		{ GT_HOLE_M_ID, layout->m_id },
-		{ GT_HOLE_P_ID, layout->p_id },
+		{GT_HOLE_G_M, layout->g_m},
+		{GT_HOLE_G_GOID, layout->g_goid},
+		{GT_HOLE_G_STATUS, layout->g_atomicstatus},
+		{GT_HOLE_G_WAITREASON, layout->g_waitreason},
+		{GT_HOLE_G_SCHED_PC, layout->g_sched_pc},
+		{GT_HOLE_G_SCHED_BP, layout->g_sched_bp},
+		{GT_HOLE_G_STACK_LO, layout->g_stack_lo},
+		{GT_HOLE_G_STACK_HI, layout->g_stack_hi},
+		{GT_HOLE_G_PARENT, layout->g_parent_goid},
+		{GT_HOLE_G_GOPC, layout->g_gopc},
+		{GT_HOLE_G_STARTPC, layout->g_startpc},
+		{GT_HOLE_G_COROARG, layout->g_coroarg},
+		{GT_HOLE_G_COROEXIT, layout->g_coroexit},
+		{GT_HOLE_CORO_GP, layout->coro_gp},
+		{GT_HOLE_M_PROCID, layout->m_procid},
+		{GT_HOLE_M_GSIGNAL, layout->m_gsignal},
+		{GT_HOLE_M_CURG, layout->m_curg},
+		{GT_HOLE_M_P, layout->m_p},
+		{GT_HOLE_M_ID, layout->m_id},
+		{GT_HOLE_P_ID, layout->p_id},
 	};
 	bool own_syscalls = layout->minor >= 26;
 

@@ -26,8 +26,8 @@
 /* ---- start ---- */
 
 struct child_pipes {
-	int go[2];      /* a byte: you are attached, go on */
-	int failed[2];  /* errno of execve; closed by its success */
+	int go[2];     /* a byte: you are attached, go on */
+	int failed[2]; /* errno of execve; closed by its success */
 };
 
 static int full_pipe(int fds[2])
@@ -90,6 +90,8 @@ static int program_ended(struct gt_program *program, int status, struct gt_error
 {
 	program->pid = 0;
 	program->attached = false;
+	program->ended = true;
+	program->wait_status = status;
 	if (WIFSIGNALED(status))
 		return gt_fail(err, ECHILD, "the program was ended by signal %d before it began", WTERMSIG(status));
 	return gt_fail(err, ECHILD, "the program ended with status %d before it began", WEXITSTATUS(status));
@@ -187,7 +189,8 @@ static int attach(struct gt_program *program, struct gt_error *err)
 		int code = errno;
 
 		return gt_fail(err, code,
-			"cannot trace the program: ptrace: %s: try outside of the sandbox, debugger or strace that forbids it",
+			"cannot trace the program: ptrace: %s: is it under strace, a debugger or a sandbox (or "
+			"kernel.yama.ptrace_scope above 1)?",
 			strerror(code));
 	}
 	program->attached = true;
@@ -225,15 +228,17 @@ static int begin(const struct gt_start *start, bool traced, struct child_pipes *
 			*err = ended;
 	}
 	*exec_errno = exec_failed(pipes->failed[0]);
-	if (*exec_errno)
+	if (*exec_errno) {
+		program->ended = false;
 		return gt_fail(err, *exec_errno, "cannot run %s: %s", start->path, strerror(*exec_errno));
+	}
 	return ret;
 }
 
-int gt_inject_start(const struct gt_start *start, bool traced, struct gt_program *program, int *exec_errno,
-	struct gt_error *err)
+int gt_inject_start(
+	const struct gt_start *start, bool traced, struct gt_program *program, int *exec_errno, struct gt_error *err)
 {
-	struct child_pipes pipes = { { -1, -1 }, { -1, -1 } };
+	struct child_pipes pipes = {{-1, -1}, {-1, -1}};
 	int ret;
 
 	memset(program, 0, sizeof(*program));
@@ -296,10 +301,11 @@ static int write_memory(const struct gt_program *program, uint64_t address, cons
 
 struct mapping {
 	uint64_t lo, hi;
-	bool runs;    /* r-xp */
+	bool runs; /* r-xp */
 };
 
-static int read_mappings(const struct gt_program *program, struct mapping *mappings, size_t *count, struct gt_error *err)
+static int read_mappings(
+	const struct gt_program *program, struct mapping *mappings, size_t *count, struct gt_error *err)
 {
 	char path[64], line[1024];
 	FILE *in;
@@ -402,7 +408,7 @@ static int find_code_place(const struct gt_inject_maps *maps, const struct mappi
 /* ---- the stub's calls ---- */
 
 /* Runs to the end of the stub's next call, which must be @number. */
-static int finish_call(struct gt_program *program, uint64_t number, const char *what, int64_t *result, struct gt_error *err)
+static int pass_call(struct gt_program *program, uint64_t number, int64_t *result, struct gt_error *err)
 {
 	struct user_regs_struct regs;
 
@@ -415,8 +421,20 @@ static int finish_call(struct gt_program *program, uint64_t number, const char *
 	if (ptrace(PTRACE_GETREGS, program->pid, NULL, &regs) < 0)
 		return gt_fail(err, errno, "cannot read the program's registers: %s", strerror(errno));
 	if (regs.orig_rax != number)
-		return gt_fail(err, EIO, "the program called %lld where it had to %s", (long long)regs.orig_rax, what);
+		return gt_fail(
+			err, EIO, "the program made call %lld where %d was due", (long long)regs.orig_rax, (int)number);
 	*result = (int64_t)regs.rax;
+	return 0;
+}
+
+/* The same, and it must have worked. */
+static int finish_call(
+	struct gt_program *program, uint64_t number, const char *what, int64_t *result, struct gt_error *err)
+{
+	int ret = pass_call(program, number, result, err);
+
+	if (ret < 0)
+		return ret;
 	if (*result < 0 && *result >= -4095)
 		return gt_fail(err, (int)-*result, "the program could not %s: %s", what, strerror((int)-*result));
 	return 0;
@@ -452,7 +470,8 @@ static int put_stub(struct gt_program *program, uint64_t place, const struct gt_
 static int run_stub(struct gt_program *program, const struct gt_inject_maps *maps, struct gt__stub_data *data,
 	int *code_memfd, struct gt_error *err)
 {
-	uint64_t code_fd_at = program->stub + (uint64_t)(gt__stub_data - gt__stub) + offsetof(struct gt__stub_data, code_path);
+	uint64_t code_fd_at =
+		program->stub + (uint64_t)(gt__stub_data - gt__stub) + offsetof(struct gt__stub_data, code_path);
 	int64_t result;
 	uint64_t rings;
 	int ret;
@@ -472,11 +491,14 @@ static int run_stub(struct gt_program *program, const struct gt_inject_maps *map
 		return gt_fail(err, -ret, "cannot write into the program: %s", strerror(-ret));
 	ret = finish_call(program, SYS_close, "close gtrace's shared memory", &result, err);
 	if (ret >= 0)
+		ret = pass_call(program, SYS_madvise, &result, err);
+	if (ret >= 0)
 		ret = finish_call(program, SYS_open, "open the hooks' code", &result, err);
 	if (ret >= 0)
 		ret = finish_call(program, SYS_mmap, "map the hooks' code", &result, err);
 	if (ret >= 0 && (uint64_t)result != data->code_address)
-		ret = gt_fail(err, EEXIST, "the hooks' code was mapped elsewhere: this kernel is too old (before 4.17)");
+		ret = gt_fail(
+			err, EEXIST, "the hooks' code was mapped elsewhere: this kernel is too old (before 4.17)");
 	if (ret >= 0)
 		ret = finish_call(program, SYS_close, "close the hooks' code", &result, err);
 	return ret;
@@ -488,6 +510,8 @@ int gt_inject_map(struct gt_program *program, const struct gt_inject_maps *maps,
 		.resume = program->start.rip,
 		.code_size = maps->code_size,
 		.rings_size = maps->rings_size,
+		.populate_offset = maps->populate_offset,
+		.populate_size = maps->populate_size,
 	};
 	struct mapping *mappings = calloc(MAPPINGS_MAX, sizeof(*mappings));
 	int code_memfd = -1;
@@ -523,8 +547,8 @@ int gt_inject_patch(struct gt_program *program, const struct gt_patch *patches, 
 		int ret = read_memory(program, patches[i].address, found, patches[i].original_size);
 
 		if (ret < 0)
-			return gt_fail(err, -ret, "cannot read the program's code at 0x%" PRIx64 ": %s", patches[i].address,
-				strerror(-ret));
+			return gt_fail(err, -ret, "cannot read the program's code at 0x%" PRIx64 ": %s",
+				patches[i].address, strerror(-ret));
 		if (memcmp(found, patches[i].original, patches[i].original_size))
 			return gt_fail(err, EBADMSG,
 				"the program's code at 0x%" PRIx64 " is not what its file says: was the file changed?",

@@ -39,13 +39,15 @@ struct gt_program {
 	struct user_regs_struct start; /* as execve left them */
 	uint64_t stub;                 /* where it stands now; 0: it does not */
 	bool attached;
-	bool stopped;                  /* at its last stop; false from the attaching to the first one */
+	bool ended;      /* before it began */
+	int wait_status; /* then */
+	bool stopped;    /* at its last stop; false from the attaching to the first one */
 };
 
 /* Starts @start->path. @traced: attach and stop it; otherwise it just runs. *@exec_errno: not 0 when it was execve that failed
  * (126 or 127 for the caller), which is also the error returned. */
-int gt_inject_start(const struct gt_start *start, bool traced, struct gt_program *program, int *exec_errno,
-	struct gt_error *err);
+int gt_inject_start(
+	const struct gt_start *start, bool traced, struct gt_program *program, int *exec_errno, struct gt_error *err);
 
 /* Called when the rings' address in the program is known: makes the code for @code_address and gives a sealed memfd. */
 typedef int gt_inject_code_fn(void *context, uint64_t rings, uint64_t code_address, int *memfd, struct gt_error *err);
@@ -53,6 +55,7 @@ typedef int gt_inject_code_fn(void *context, uint64_t rings, uint64_t code_addre
 struct gt_inject_maps {
 	int rings_memfd;
 	uint64_t rings_size;
+	uint64_t populate_offset, populate_size; /* this part's pages are mapped at once */
 	uint64_t code_size;
 	uint64_t text_lo, text_hi; /* in the process: the code must be within reach of a jump */
 	gt_inject_code_fn *code;
@@ -62,8 +65,7 @@ struct gt_inject_maps {
 int gt_inject_map(struct gt_program *program, const struct gt_inject_maps *maps, struct gt_error *err);
 
 /* Checks that the bytes at every site are what the file says, then writes the jumps. */
-int gt_inject_patch(
-	struct gt_program *program, const struct gt_patch *patches, size_t count, struct gt_error *err);
+int gt_inject_patch(struct gt_program *program, const struct gt_patch *patches, size_t count, struct gt_error *err);
 
 /* The program runs, unattached. */
 int gt_inject_release(struct gt_program *program, struct gt_error *err);

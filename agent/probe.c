@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define JUMP_SIZE       5
+#define JUMP_SIZE        5
 #define TRAMPOLINE_ALIGN 16
-#define PAGE            4096
+#define PAGE             4096
 
 static const char *const hole_names[] = {
 #define GT_HOLE(name) #name,
@@ -78,8 +78,8 @@ static int fill(struct builder *builder, const struct gt_fill *fill, size_t star
 	}
 	/* Also for U32: these are sizes, masks and offsets; 2^31 and more would be a mistake. */
 	if (value > INT32_MAX)
-		return gt_fail(builder->err, ERANGE, "a hook's constant %s is too big: 0x%llx",
-			hole_names[fill->hole], (unsigned long long)value);
+		return gt_fail(builder->err, ERANGE, "a hook's constant %s is too big: 0x%llx", hole_names[fill->hole],
+			(unsigned long long)value);
 	low = (uint32_t)value;
 	memcpy(builder->code + at, &low, sizeof(low));
 	return 0;
@@ -116,8 +116,7 @@ static int build_one(struct builder *builder, const struct gt_probe *probe, uint
 
 	builder->used = align_up(builder->used, TRAMPOLINE_ALIGN);
 	entry = builder->address + builder->used;
-	ret = copy_part(
-		builder, gt_blob_templates[probe->template].start, gt_blob_templates[probe->template].end);
+	ret = copy_part(builder, gt_blob_templates[probe->template].start, gt_blob_templates[probe->template].end);
 	if (ret < 0)
 		return ret;
 	ret = gt_site_relocate(site, site_address, builder->address + builder->used, builder->code + builder->used,
@@ -141,7 +140,7 @@ static int build_one(struct builder *builder, const struct gt_probe *probe, uint
 int gt_probe_build(const struct gt_probe *probes, size_t count, const struct gt_probe_values *values, uint64_t slide,
 	uint64_t code_address, uint8_t *code, struct gt_patch *patches, struct gt_error *err)
 {
-	struct builder builder = { .code = code, .address = code_address, .values = values, .err = err };
+	struct builder builder = {.code = code, .address = code_address, .values = values, .err = err};
 	int ret;
 
 	/* int3 between the parts: nothing may run there. */

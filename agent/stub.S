@@ -30,7 +30,15 @@ gt__stub:
 	mov	$9, %eax
 	syscall
 	mov	%ebx, %edi
+	mov	%rax, %rbx
 	mov	$3, %eax
+	syscall
+	/* The blocks' pages now, and not one by one under the hooks. Before Linux 5.14 this fails: then one by one. */
+	mov	populate_offset(%rip), %rdi
+	add	%rbx, %rdi
+	mov	populate_size(%rip), %rsi
+	mov	$GT_STUB_POPULATE, %edx
+	mov	$28, %eax
 	syscall
 code:
 	lea	code_path(%rip), %rdi
@@ -75,6 +83,10 @@ code_address:
 code_size:
 	.quad	0
 rings_size:
+	.quad	0
+populate_offset:
+	.quad	0
+populate_size:
 	.quad	0
 rings_path:
 	.zero	GT_STUB_PATH_BYTES

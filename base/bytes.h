@@ -40,7 +40,7 @@ static inline uint8_t *gt_put_u64(uint8_t *at, uint64_t value)
 struct gt_cursor {
 	const uint8_t *at;
 	const uint8_t *end;
-	bool bad;               /* something did not fit; every later get gives 0 */
+	bool bad; /* something did not fit; every later get gives 0 */
 };
 
 static inline size_t gt_cursor_left(const struct gt_cursor *cursor)

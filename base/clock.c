@@ -65,15 +65,18 @@ uint64_t gt_clock_rate(void)
 
 	if (rate)
 		return rate;
-	if (gt_clock_init() == GT_CLOCK_MONOTONIC)
-		return known = 1000000000;
+	if (gt_clock_init() == GT_CLOCK_MONOTONIC) {
+		known = 1000000000;
+		return 1000000000;
+	}
 	from = gt_clock_pair();
 	do {
 		nanosleep(&nap, NULL);
 		to = gt_clock_pair();
 		rate = gt_clock_rate_between(&from, &to);
 	} while (!rate);
-	return known = rate;
+	known = rate;
+	return rate;
 }
 
 #if defined(__x86_64__)

@@ -10,16 +10,14 @@
 #include <stdarg.h>
 
 struct gt_error {
-	char text[512];         /* one line, no newline, no "gtrace: " prefix */
+	char text[512]; /* one line, no newline, no "gtrace: " prefix */
 };
 
 /* Writes the line (cut at the size of @err->text) and returns -@code, so that a caller can
  * `return gt_fail(err, ENOENT, "...")`. @err may be NULL: then only the code is given. */
-int gt_fail(struct gt_error *err, int code, const char *format, ...)
-	__attribute__((format(printf, 3, 4), cold));
+int gt_fail(struct gt_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
 
 /* Puts a phrase before the line that is there ("FILE: what happened"). Returns @ret. */
-int gt_fail_prefix(struct gt_error *err, int ret, const char *format, ...)
-	__attribute__((format(printf, 3, 4), cold));
+int gt_fail_prefix(struct gt_error *err, int ret, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
 
 #endif

@@ -23,14 +23,4 @@ static inline uint64_t gt__cpu_ticks(void)
 #endif
 }
 
-/* No reading of the counter that comes later in the program is taken before this point. */
-static inline void gt__ticks_barrier(void)
-{
-#if defined(__x86_64__)
-	__asm__ volatile("lfence" ::: "memory");
-#elif defined(__aarch64__)
-	__asm__ volatile("isb" ::: "memory");
-#endif
-}
-
 #endif

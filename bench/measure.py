@@ -46,10 +46,10 @@ def events_of(gtrace, path):
     """Events and lost events of a trace, as gtrace info says them."""
     text = subprocess.run([gtrace, "info", path], stdout=subprocess.PIPE, check=True).stdout.decode()
     events = re.search(r"^events\s+(\d+)", text, re.M)
-    lost = re.search(r"^lost\b\D*(\d+)", text, re.M)
+    lost = sum(int(n) for what, n in re.findall(r"^lost: +(.*?) +(\d+)$", text, re.M) if what != "stacks")
     if not events:
         raise SystemExit("measure.py: gtrace info says nothing about events:\n" + text)
-    return int(events.group(1)), int(lost.group(1)) if lost else 0
+    return int(events.group(1)), lost
 
 
 def geometric(values):

@@ -13,7 +13,7 @@
 enum {
 	GT_EXIT_FAILURE = 1,
 	GT_EXIT_USAGE = 2,
-	GT_EXIT_RECORD = 125,           /* record's own failure; the program did not run, or its trace is lost */
+	GT_EXIT_RECORD = 125, /* record's own failure; the program did not run, or its trace is lost */
 	GT_EXIT_NOT_EXECUTABLE = 126,
 	GT_EXIT_NOT_FOUND = 127,
 };

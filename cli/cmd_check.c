@@ -36,8 +36,10 @@ static void print_table(const char *title, const uint64_t *counts)
 int gt_cmd_check(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.parser = parse_option, .args_doc = "FILE",
-		.doc = "Follows every goroutine, M and P through the trace and names the first event that cannot have happened.\v"
+		.parser = parse_option,
+		.args_doc = "FILE",
+		.doc = "Follows every goroutine, M and P through the trace and names the first event that cannot have "
+		       "happened.\v"
 		       "Exit status: 0 possible, 1 impossible, damaged or unreadable.",
 	};
 	struct gt_trace_damage damage;
@@ -59,17 +61,17 @@ int gt_cmd_check(int argc, char **argv)
 	gt_trace_damage(trace, &damage);
 	gt_trace_info(trace, &info);
 	printf("%s: %" PRIu64 " events, %" PRIu64 " lost, %" PRIu64 " put into order\n", path, verdict.events,
-	       damage.events_lost, damage.order_repaired);
+		damage.events_lost, damage.order_repaired);
 	if (info.cut)
 		printf("the file was cut: every whole frame is used\n");
 	if (damage.first[0]) {
 		printf("damaged: %s (%" PRIu64 " frames, %" PRIu64 " records)\n", damage.first, damage.frames_bad,
-		       damage.records_bad);
+			damage.records_bad);
 		status = damage.frames_bad || damage.records_bad ? GT_EXIT_FAILURE : 0;
 	}
 	if (verdict.impossible) {
 		printf("impossible: event %" PRIu64 " at %" PRIi64 " ns on m=%" PRIu64 ": %s: %s\n", verdict.number,
-		       verdict.time_ns, verdict.m, verdict.event, verdict.why);
+			verdict.time_ns, verdict.m, verdict.event, verdict.why);
 		print_table("impossible", verdict.impossible_by);
 		status = GT_EXIT_FAILURE;
 	} else {

@@ -3,6 +3,7 @@
 #include "format/convert/chrome.h"
 #include "format/reading/text.h"
 #include "format/reading/trace.h"
+#include "format/text/text_read.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -18,10 +19,10 @@
 enum { KEY_TO = 256, KEY_SLICES_ONLY };
 
 static const struct argp_option options[] = {
-	{ "output", 'o', "OUT", 0, "write to OUT; - is standard output (default: IN with the format's ending)", 0 },
-	{ "to", KEY_TO, "FORMAT", 0, "json, events, text or gtrace (default: by OUT's ending, else json)", 0 },
-	{ "slices-only", KEY_SLICES_ONLY, NULL, 0, "json: no arguments, arrows or counters", 0 },
-	{ 0 },
+	{"output", 'o', "OUT", 0, "write to OUT; - is standard output (default: IN with the format's ending)", 0},
+	{"to", KEY_TO, "FORMAT", 0, "json, events, text or gtrace (default: by OUT's ending, else json)", 0},
+	{"slices-only", KEY_SLICES_ONLY, NULL, 0, "json: no arguments, arrows or counters", 0},
+	{0},
 };
 
 struct convert_options {
@@ -60,10 +61,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 /* ---- where the bytes go: a file appears under its name when it is whole ---- */
 
 struct output {
-	const char *name;               /* as the user calls it */
-	char partial[PATH_MAX];         /* "": written in place (a pipe, a device, standard output) */
+	const char *name;       /* as the user calls it */
+	char partial[PATH_MAX]; /* "": written in place (a pipe, a device, standard output) */
 	int fd;
-	FILE *file;                     /* for the formats that print */
+	FILE *file; /* for the formats that print */
 };
 
 static int output_open(struct output *out, const char *name, struct gt_error *err)
@@ -152,11 +153,11 @@ static int to_text(struct gt_trace *trace, struct output *out, const struct conv
 
 static const struct format {
 	const char *name, *ending, *ending_too;
-	int (*convert)(struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err);
+	int (*convert)(
+		struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err);
 } formats[] = {
-	{ "json", ".json", ".json", to_json },
-	{ "events", ".txt", ".events", to_events },
-	{ "text", ".gttext", ".gtt", to_text },
+	{"json", ".json", ".json", to_json}, {"events", ".txt", ".events", to_events},
+	{"text", ".gttext", ".gtt", to_text}, {"gtrace", ".gtrace", ".gtrace", NULL}, /* from exact text */
 };
 #define FORMAT_COUNT (sizeof(formats) / sizeof(formats[0]))
 
@@ -170,8 +171,9 @@ static bool ends_with(const char *text, const char *ending)
 static const struct format *choose(const struct convert_options *o)
 {
 	for (size_t i = 0; i < FORMAT_COUNT; i++) {
-		if (o->to ? strcmp(o->to, formats[i].name) == 0 :
-			    o->out && (ends_with(o->out, formats[i].ending) || ends_with(o->out, formats[i].ending_too)))
+		if (o->to ? strcmp(o->to, formats[i].name) == 0
+			  : o->out && (ends_with(o->out, formats[i].ending) ||
+					      ends_with(o->out, formats[i].ending_too)))
 			return &formats[i];
 	}
 	return o->to || (o->out && strcmp(o->out, "-") != 0) ? NULL : &formats[0];
@@ -193,27 +195,70 @@ static void tell_damage(const struct gt_trace *trace, const char *in)
 
 	gt_trace_damage(trace, &damage);
 	if (damage.first[0])
-		gt_die_text(0, "%s is damaged: %s: %" PRIu64 " frames and %" PRIu64 " records were left out, the rest is there", in,
-			    damage.first, damage.frames_bad, damage.records_bad);
+		gt_die_text(0,
+			"%s is damaged: %s: %" PRIu64 " frames and %" PRIu64
+			" records were left out, the rest is there",
+			in, damage.first, damage.frames_bad, damage.records_bad);
 	if (damage.order_broken)
 		gt_die_text(0, "%s: %" PRIu64 " events fit nowhere and stand at their own time: see gtrace check", in,
-			    damage.order_broken);
+			damage.order_broken);
 	if (damage.events_lost)
 		gt_die_text(0, "%s: %" PRIu64 " events were lost when it was recorded", in, damage.events_lost);
+}
+
+/* Exact text back to a file. */
+static int from_text(const char *in, struct output *out, struct gt_error *err)
+{
+	FILE *text = strcmp(in, "-") == 0 ? stdin : fopen(in, "re");
+	int ret;
+
+	if (!text)
+		return gt_fail(err, errno, "cannot open: %s: %s", in, strerror(errno));
+	ret = output_stream(out, err);
+	if (ret >= 0) {
+		ret = gt_text_read(text, out->file, err);
+		if (ret < 0)
+			gt_fail_prefix(err, ret, "cannot read: %s", in);
+	}
+	if (text != stdin)
+		fclose(text);
+	return ret;
+}
+
+static int convert(const struct convert_options *o, const struct format *format, const char *name, struct gt_error *err)
+{
+	struct gt_trace *trace = NULL;
+	struct output out;
+	int ret = 0;
+
+	if (format->convert)
+		ret = gt_trace_open(o->in, &trace, err);
+	if (ret >= 0)
+		ret = output_open(&out, name, err);
+	if (ret >= 0) {
+		ret = trace ? format->convert(trace, &out, o, err) : from_text(o->in, &out, err);
+		ret = output_close(&out, ret, err);
+	}
+	if (ret >= 0 && trace)
+		tell_damage(trace, o->in);
+	gt_trace_close(trace);
+	return ret;
 }
 
 int gt_cmd_convert(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.options = options, .parser = parse_option, .args_doc = "IN",
-		.doc = "Turns a trace into Chrome JSON (opens in ui.perfetto.dev and chrome://tracing), into a line an event, or into "
-		       "exact text.\vExamples:\n  gtrace convert app.gtrace -o app.json\n  gtrace convert app.gtrace --to events -o -",
+		.options = options,
+		.parser = parse_option,
+		.args_doc = "IN",
+		.doc = "Turns a trace into Chrome JSON (opens in ui.perfetto.dev and chrome://tracing), into a line an "
+		       "event, or into "
+		       "exact text.\vExamples:\n  gtrace convert app.gtrace -o app.json\n  gtrace convert app.gtrace "
+		       "--to events -o -",
 	};
-	struct convert_options o = { 0 };
+	struct convert_options o = {0};
 	const struct format *format;
-	struct gt_trace *trace;
 	struct gt_error err;
-	struct output out;
 	char *name = NULL;
 	int ret;
 
@@ -221,22 +266,14 @@ int gt_cmd_convert(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	format = choose(&o);
 	if (!format)
-		return gt_die_text(GT_EXIT_USAGE, "no such format: %s: give --to json, events or text",
-				   o.to ? o.to : o.out);
+		return gt_die_text(GT_EXIT_USAGE, "no such format: %s: give --to json, events, text or gtrace",
+			o.to ? o.to : o.out);
 	if (!o.out) {
 		name = default_name(o.in, format->ending);
 		if (!name)
 			return gt_die_text(GT_EXIT_FAILURE, "out of memory");
 	}
-	ret = gt_trace_open(o.in, &trace, &err);
-	if (ret >= 0) {
-		ret = output_open(&out, o.out ? o.out : name, &err);
-		if (ret >= 0)
-			ret = output_close(&out, format->convert(trace, &out, &o, &err), &err);
-		if (ret >= 0)
-			tell_damage(trace, o.in);
-		gt_trace_close(trace);
-	}
+	ret = convert(&o, format, o.out ? o.out : name, &err);
 	free(name);
 	return ret < 0 ? gt_die(GT_EXIT_FAILURE, &err) : 0;
 }

@@ -41,7 +41,8 @@ static void print_time(int64_t realtime_ns)
 int gt_cmd_info(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.parser = parse_option, .args_doc = "FILE",
+		.parser = parse_option,
+		.args_doc = "FILE",
 		.doc = "Says what a trace holds: program, host, clock, span, events, losses, damage.",
 	};
 	const char *path = NULL, *key, *value, *what;
@@ -62,7 +63,8 @@ int gt_cmd_info(int argc, char **argv)
 	gt_trace_damage(trace, &damage);
 
 	printf("%-18s %s\n", "file", path);
-	printf("%-18s %u.%u%s\n", "format", info.version_major, info.version_minor, info.window ? ", a window's snapshot" : "");
+	printf("%-18s %u.%u%s\n", "format", info.version_major, info.version_minor,
+		info.window ? ", a window's snapshot" : "");
 	print_time(info.start_realtime_ns);
 	printf("%-18s %s\n", "span", gt_format_duration(info.span_ns > 0 ? (uint64_t)info.span_ns : 0, text));
 	printf("%-18s %" PRIu64 "\n", "events", info.events);
@@ -77,8 +79,8 @@ int gt_cmd_info(int argc, char **argv)
 		printf("lost: %-12s %" PRIu64 "\n", what, count);
 	printf("%-18s %s\n", "complete", info.cut ? "no: the file was cut; every whole frame is used" : "yes");
 	if (damage.first[0])
-		printf("%-18s %s (%" PRIu64 " frames, %" PRIu64 " records)\n", "damage", damage.first, damage.frames_bad,
-		       damage.records_bad);
+		printf("%-18s %s (%" PRIu64 " frames, %" PRIu64 " records)\n", "damage", damage.first,
+			damage.frames_bad, damage.records_bad);
 	gt_trace_close(trace);
 	return fflush(stdout) || ferror(stdout) ? gt_die_text(GT_EXIT_FAILURE, "cannot write: standard output") : 0;
 }

@@ -19,18 +19,19 @@
 enum { KEY_STACKS = 256, KEY_FLIGHT, KEY_MIN_AGE, KEY_MAX_BYTES, KEY_BUFFER, KEY_NO_URING, KEY_LAYOUT };
 
 static const struct argp_option options[] = {
-	{ "output", 'o', "FILE", 0, "write the trace to FILE (default: PROG.gtrace, PROG without its folder)", 0 },
-	{ "stacks", KEY_STACKS, "N|off", 0, "frames of the stack taken where a goroutine blocks, 1 to 64 (default: 16)", 0 },
-	{ "flight", KEY_FLIGHT, NULL, 0,
-	  "keep the last moments in memory only; write them on SIGUSR2 to gtrace, and at the program's end", 0 },
-	{ "min-age", KEY_MIN_AGE, "TIME", 0, "with --flight: how far back it should reach (default: 5s)", 0 },
-	{ "max-bytes", KEY_MAX_BYTES, "SIZE", 0, "with --flight: the most memory it may take (default: 16M)", 0 },
-	{ "buffer", KEY_BUFFER, "SIZE", 0, "memory between the program and the file (default: 32M)", 0 },
-	{ "no-uring", KEY_NO_URING, NULL, 0, "write the file with write() instead of io_uring", 0 },
-	{ "quiet", 'q', NULL, 0, "no summary", 0 },
-	{ "go-layout", KEY_LAYOUT, NULL, OPTION_NO_USAGE,
-	  "list the Go versions that are known, and how one is added", 0 },
-	{ 0 },
+	{"output", 'o', "FILE", 0, "write the trace to FILE (default: PROG.gtrace, PROG without its folder)", 0},
+	{"stacks", KEY_STACKS, "N|off", 0, "frames of the stack taken where a goroutine blocks, 1 to 64 (default: 16)",
+		0},
+	{"flight", KEY_FLIGHT, NULL, 0,
+		"keep the last moments in memory only; write them on SIGUSR2 to gtrace, and at the program's end", 0},
+	{"min-age", KEY_MIN_AGE, "TIME", 0, "with --flight: how far back it should reach (default: 5s)", 0},
+	{"max-bytes", KEY_MAX_BYTES, "SIZE", 0, "with --flight: the most memory it may take (default: 16M)", 0},
+	{"buffer", KEY_BUFFER, "SIZE", 0, "memory between the program and the file (default: 32M)", 0},
+	{"no-uring", KEY_NO_URING, NULL, 0, "write the file with write() instead of io_uring", 0},
+	{"quiet", 'q', NULL, 0, "no summary", 0},
+	{"go-layout", KEY_LAYOUT, NULL, OPTION_NO_USAGE, "list the Go versions that are known, and how one is added",
+		0},
+	{0},
 };
 
 static void list_layouts(void)
@@ -39,9 +40,12 @@ static void list_layouts(void)
 	for (unsigned int minor = 0; minor < 100; minor++)
 		if (gt_golayout_of_minor(minor))
 			printf(" 1.%u", minor);
-	printf("\nA version is added by one file, agent/layouts/go1.NN.def: where the fields that hooks read lie, and the numbers of\n"
-	       "its wait reasons. tools/golayout-check.py makes it from a toolchain and compares it; docs/howto-add-go-version.md\n"
-	       "tells each step. Whatever the file says is checked against the program's own code before anything is patched.\n");
+	printf("\nA version is added by one file, agent/layouts/go1.NN.def: where the fields that hooks read lie, and "
+	       "the numbers of\n"
+	       "its wait reasons. tools/golayout-check.py makes it from a toolchain and compares it; "
+	       "docs/howto-add-go-version.md\n"
+	       "tells each step. Whatever the file says is checked against the program's own code before anything is "
+	       "patched.\n");
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -63,7 +67,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		}
 		o->stack_depth = (unsigned int)strtoul(arg, &end, 10);
 		if (*end || end == arg || o->stack_depth > GT_STACK_FRAMES_MAX)
-			argp_error(state, "--stacks takes `off' or a number from 1 to %u: %s", GT_STACK_FRAMES_MAX, arg);
+			argp_error(
+				state, "--stacks takes `off' or a number from 1 to %u: %s", GT_STACK_FRAMES_MAX, arg);
 		return 0;
 	case KEY_FLIGHT:
 		o->flight = true;
@@ -80,7 +85,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_BUFFER:
 		if (!gt_parse_size(arg, &o->buffer_bytes) || o->buffer_bytes < 256 * 1024 ||
-		    o->buffer_bytes > (uint64_t)GT_BLOCKS_MAX * GT_BLOCK_BYTES / 2)
+			o->buffer_bytes > (uint64_t)GT_BLOCKS_MAX * GT_BLOCK_BYTES / 2)
 			argp_error(state, "--buffer takes a size from 256K to 2G: %s", arg);
 		return 0;
 	case KEY_NO_URING:
@@ -115,13 +120,15 @@ static int find_program(const char *name, char **out)
 		if (stat(name, &st) < 0) {
 			int code = errno;
 
-			return gt_die_text(code == ENOENT || code == ENOTDIR ? GT_EXIT_NOT_FOUND : GT_EXIT_NOT_EXECUTABLE,
-					   "cannot run: %s: %s", name, strerror(code));
+			return gt_die_text(
+				code == ENOENT || code == ENOTDIR ? GT_EXIT_NOT_FOUND : GT_EXIT_NOT_EXECUTABLE,
+				"cannot run: %s: %s", name, strerror(code));
 		}
 		if (S_ISDIR(st.st_mode))
 			return gt_die_text(GT_EXIT_NOT_EXECUTABLE, "cannot run: %s: is a directory", name);
 		if (access(name, X_OK) < 0)
-			return gt_die_text(GT_EXIT_NOT_EXECUTABLE, "cannot run: %s: %s: chmod +x it", name, strerror(errno));
+			return gt_die_text(
+				GT_EXIT_NOT_EXECUTABLE, "cannot run: %s: %s: chmod +x it", name, strerror(errno));
 		return 0;
 	}
 	if (!path)
@@ -153,18 +160,21 @@ static int look_at(struct gt_recording *r)
 	int ret = gt_elf_kind(r->path, &identity, &err);
 
 	if (ret < 0)
-		return gt_die(ret == -ENOENT ? GT_EXIT_NOT_FOUND :
-			      ret == -EACCES || ret == -ENOEXEC ? GT_EXIT_NOT_EXECUTABLE : GT_EXIT_RECORD, &err);
+		return gt_die(ret == -ENOENT                      ? GT_EXIT_NOT_FOUND
+			      : ret == -EACCES || ret == -ENOEXEC ? GT_EXIT_NOT_EXECUTABLE
+								  : GT_EXIT_RECORD,
+			&err);
 	switch (identity.kind) {
 	case GT_ELF_SCRIPT:
 		return gt_die_text(GT_EXIT_RECORD,
-				   "cannot record a script: %s: record the program that it starts, in place of `%s %s'",
-				   r->path, identity.interpreter, r->path);
+			"cannot record a script: %s: record the program that it starts, in place of `%s %s'", r->path,
+			identity.interpreter, r->path);
 	case GT_ELF_OTHER:
 		return gt_die_text(GT_EXIT_RECORD,
-				   "cannot record: %s: neither a Go program nor one that links libtrace: gtrace records Go programs "
-				   "(1.%d to 1.%d, x86-64) and C programs that link libtrace",
-				   r->path, GT_GO_MINOR_MIN, GT_GO_MINOR_MAX);
+			"cannot record: %s: neither a Go program nor one that links libtrace: gtrace records Go "
+			"programs "
+			"(1.%d to 1.%d, x86-64) and C programs that link libtrace",
+			r->path, GT_GO_MINOR_MIN, GT_GO_MINOR_MAX);
 	case GT_ELF_LIBTRACE:
 		/* Names are a help, not a need. */
 		if (gt_elf_symbols_open(r->path, &r->resolver.elf, &err) < 0)
@@ -173,8 +183,9 @@ static int look_at(struct gt_recording *r)
 	case GT_ELF_GO:
 		break;
 	}
-	if (gt_gobin_open(r->path, &r->resolver.go, &err) < 0 || gt_golayout_find(r->resolver.go, &r->layout, &err) < 0 ||
-	    gt_golayout_verify(r->resolver.go, r->layout, &err) < 0)
+	if (gt_gobin_open(r->path, &r->resolver.go, &err) < 0 ||
+		gt_golayout_find(r->resolver.go, &r->layout, &err) < 0 ||
+		gt_golayout_verify(r->resolver.go, r->layout, &err) < 0)
 		return gt_die(GT_EXIT_RECORD, &err);
 	for (unsigned int i = 0; i < 256; i++)
 		r->wait_reasons[i] = gt_golayout_reason(r->layout, i);
@@ -191,10 +202,15 @@ static void default_output(struct gt_recording *r)
 int gt_cmd_record(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.options = options, .parser = parse_option, .args_doc = "[--] PROG [ARG...]",
-		.doc = "Runs PROG and records what its scheduler does: every goroutine's states, who woke whom, Ms and Ps. "
-		       "PROG is a Go program (nothing has to be prepared; stripped ones too) or a C program that links libtrace."
-		       "\vThe exit status is PROG's own (128+N when signal N ended it); 125 when recording failed, 126 when PROG "
+		.options = options,
+		.parser = parse_option,
+		.args_doc = "[--] PROG [ARG...]",
+		.doc = "Runs PROG and records what its scheduler does: every goroutine's states, who woke whom, Ms and "
+		       "Ps. "
+		       "PROG is a Go program (nothing has to be prepared; stripped ones too) or a C program that links "
+		       "libtrace."
+		       "\vThe exit status is PROG's own (128+N when signal N ended it); 125 when recording failed, 126 "
+		       "when PROG "
 		       "cannot be executed, 127 when it is not found.\n\nExamples:\n  gtrace record ./app -v file\n"
 		       "  gtrace record --flight --min-age 5s --max-bytes 16M ./server",
 	};
@@ -202,7 +218,10 @@ int gt_cmd_record(int argc, char **argv)
 	int status;
 
 	r.options = (struct gt_record_options){
-		.stack_depth = 16, .min_age_ns = 5000000000, .window_bytes_max = 16 << 20, .buffer_bytes = 32 << 20,
+		.stack_depth = 16,
+		.min_age_ns = 5000000000,
+		.window_bytes_max = 16 << 20,
+		.buffer_bytes = 32 << 20,
 	};
 	argp_err_exit_status = GT_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &r.options);

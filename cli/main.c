@@ -7,10 +7,10 @@
 #include <string.h>
 
 static const struct gt_command commands[] = {
-	{ "record", gt_cmd_record, "run a program and record what its scheduler does" },
-	{ "convert", gt_cmd_convert, "turn a trace into Chrome JSON or text" },
-	{ "info", gt_cmd_info, "say what a trace holds" },
-	{ "check", gt_cmd_check, "is the trace a possible execution? name the first impossible event" },
+	{"record", gt_cmd_record, "run a program and record what its scheduler does"},
+	{"convert", gt_cmd_convert, "turn a trace into Chrome JSON or text"},
+	{"info", gt_cmd_info, "say what a trace holds"},
+	{"check", gt_cmd_check, "is the trace a possible execution? name the first impossible event"},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -19,7 +19,8 @@ static void usage(FILE *to)
 	fprintf(to, "usage: gtrace COMMAND [ARG...]\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
-	fprintf(to, "\n`gtrace COMMAND --help' tells more. gtrace traces Go programs (1.19 to 1.27, stripped ones too) and C "
+	fprintf(to, "\n`gtrace COMMAND --help' tells more. gtrace traces Go programs (1.19 to 1.27, stripped ones too) "
+		    "and C "
 		    "programs\nthat link libtrace; nothing has to be prepared: gtrace record ./app\n");
 }
 

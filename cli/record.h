@@ -15,12 +15,12 @@
 
 struct gt_record_options {
 	const char *output;
-	char **argv;                    /* PROG and its arguments */
-	unsigned int stack_depth;       /* 0 = off */
+	char **argv;              /* PROG and its arguments */
+	unsigned int stack_depth; /* 0 = off */
 	bool flight;
 	uint64_t min_age_ns;
 	uint64_t window_bytes_max;
-	const char *window_option;      /* one that needs --flight, or NULL */
+	const char *window_option; /* one that needs --flight, or NULL */
 	uint64_t buffer_bytes;
 	bool no_uring;
 	bool quiet;
@@ -28,7 +28,7 @@ struct gt_record_options {
 
 struct gt_recording {
 	struct gt_record_options options;
-	char *path;                     /* of the program */
+	char *path; /* of the program */
 	char output[PATH_MAX];
 	struct gt_resolver resolver;
 	const struct gt_golayout *layout; /* NULL: a libtrace program */
@@ -36,14 +36,14 @@ struct gt_recording {
 
 	struct gt_memory memory;
 	struct gt_collector *collector;
-	struct gt_writer *writer;       /* stream; NULL in flight */
+	struct gt_writer *writer; /* stream; NULL in flight */
 	struct gt_agent_result agent;
 	pid_t pid;
 
 	struct gt_clock_pair start;
 	int64_t start_realtime_ns;
 	unsigned int snapshots;
-	struct gt_error failure;        /* the writer's, told at the end */
+	struct gt_error failure; /* the writer's, told at the end */
 	bool failed;
 };
 

@@ -20,13 +20,14 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ROUND_MS_MIN    1
-#define ROUND_MS_MAX    20
-#define FLUSH_NS        250000000       /* a cut file lacks at most so much */
+#define ROUND_MS_MIN 1
+#define ROUND_MS_MAX 20
+#define FLUSH_NS     250000000 /* a cut file lacks at most so much */
 
 static int64_t realtime_ns(void)
 {
@@ -39,7 +40,8 @@ static int64_t realtime_ns(void)
 static void keep_failure(struct gt_recording *r, const char *what, int ret)
 {
 	if (!r->failed)
-		gt_fail(&r->failure, -ret, "%s: %s: %s: the program was not disturbed", what, r->output, strerror(-ret));
+		gt_fail(&r->failure, -ret, "%s: %s: %s: the program was not disturbed", what, r->output,
+			strerror(-ret));
 	r->failed = true;
 }
 
@@ -99,9 +101,13 @@ static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 static int open_writer(struct gt_recording *r, const char *path, struct gt_writer **out, struct gt_error *err)
 {
 	struct gt_writer_config config = {
-		.path = path, .window = r->options.flight, .ticks_per_second = gt_clock_rate(),
-		.start_ticks = r->start.ticks, .start_realtime_ns = r->start_realtime_ns,
-		.start_monotonic_ns = r->start.monotonic_ns, .no_uring = r->options.no_uring,
+		.path = path,
+		.window = r->options.flight,
+		.ticks_per_second = gt_clock_rate(),
+		.start_ticks = r->start.ticks,
+		.start_realtime_ns = r->start_realtime_ns,
+		.start_monotonic_ns = r->start.monotonic_ns,
+		.no_uring = r->options.no_uring,
 	};
 	int ret = gt_writer_open(&config, out, err);
 
@@ -169,12 +175,16 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 	ret = gt_writer_close(writer, now.ticks, now.monotonic_ns, &err);
 	if (ret < 0)
 		return gt_die(ret, &err);
-	if (!r->options.quiet)
-		fprintf(stderr, "gtrace: snapshot %s: %" PRIu64 " events, the last %s of %s asked, copied in %s (%s)\n", path,
-			result.events,
-			gt_format_duration((uint64_t)ticks_to_ns(result.kept_ticks), age),
-			gt_format_duration(r->options.min_age_ns, (char[32]){ 0 }),
-			gt_format_duration((uint64_t)result.copy_ns, size), cause);
+	if (r->options.quiet)
+		return 0;
+	gt_format_duration((uint64_t)ticks_to_ns(result.kept_ticks), age);
+	fprintf(stderr, "gtrace: snapshot %s: %" PRIu64 " events, ", path, result.events);
+	if (result.whole)
+		fprintf(stderr, "all %s since the start", age);
+	else
+		fprintf(stderr, "the last %s of %s asked", age,
+			gt_format_duration(r->options.min_age_ns, (char[32]){0}));
+	fprintf(stderr, ", copied in %s (%s)\n", gt_format_duration((uint64_t)result.copy_ns, size), cause);
 	return 0;
 }
 
@@ -245,11 +255,11 @@ static void follow(struct gt_recording *r, int signals, int *status)
 {
 	int wait_ms = ROUND_MS_MIN;
 	int64_t flushed_ns = r->start.monotonic_ns;
-	uint64_t block_count = r->options.flight ? r->options.window_bytes_max / GT_BLOCK_BYTES :
-						   r->options.buffer_bytes / GT_BLOCK_BYTES;
+	uint64_t block_count = r->options.flight ? r->options.window_bytes_max / GT_BLOCK_BYTES
+						 : r->options.buffer_bytes / GT_BLOCK_BYTES;
 
 	while (!reap(r, status)) {
-		struct pollfd poll_fd = { .fd = signals, .events = POLLIN };
+		struct pollfd poll_fd = {.fd = signals, .events = POLLIN};
 		struct signalfd_siginfo info;
 		struct gt_clock_pair now;
 		size_t blocks;
@@ -282,7 +292,7 @@ static void describe_exit(int status, char *text, size_t size)
 {
 	if (WIFSIGNALED(status))
 		snprintf(text, size, "signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
-			 WCOREDUMP(status) ? ", core dumped" : "");
+			WCOREDUMP(status) ? ", core dumped" : "");
 	else
 		snprintf(text, size, "status %d", WEXITSTATUS(status));
 }
@@ -297,7 +307,7 @@ static int64_t cpu_ns(int who)
 }
 
 static void print_summary(const struct gt_recording *r, const struct gt_collector_totals *totals, uint64_t bytes,
-			  int64_t span_ns, const char *exit_text)
+	int64_t span_ns, const char *exit_text)
 {
 	char text[32], cost[32], own[32];
 	int64_t program_cpu_ns = cpu_ns(RUSAGE_CHILDREN);
@@ -310,12 +320,13 @@ static void print_summary(const struct gt_recording *r, const struct gt_collecto
 		totals->events, totals->ms);
 	for (unsigned int kind = 0, shown = 0; kind < GT_EVENT_KIND_COUNT; kind++)
 		if (totals->by_kind[kind])
-			fprintf(stderr, "%s %s %" PRIu64, shown++ ? "," : "", gt_event_specs[kind].text, totals->by_kind[kind]);
+			fprintf(stderr, "%s %s %" PRIu64, shown++ ? "," : "", gt_event_specs[kind].text,
+				totals->by_kind[kind]);
 	fprintf(stderr, "\ngtrace: lost: %" PRIu64 " events", totals->lost);
 	if (totals->lost)
-		fprintf(stderr, " (no room %" PRIu64 ", in a signal %" PRIu64 ", other %" PRIu64 "): a larger --buffer helps",
-			totals->lost_full, totals->lost_nested,
-			totals->lost - totals->lost_full - totals->lost_nested);
+		fprintf(stderr,
+			" (no room %" PRIu64 ", in a signal %" PRIu64 ", other %" PRIu64 "): a larger --buffer helps",
+			totals->lost_full, totals->lost_nested, totals->lost - totals->lost_full - totals->lost_nested);
 	fprintf(stderr, "; cost: hooks about %s of the program's %s of CPU time (%.2f %%), gtrace itself %s\n",
 		gt_format_duration((uint64_t)hook_ns, cost), gt_format_duration((uint64_t)program_cpu_ns, text),
 		program_cpu_ns ? 100 * hook_ns / (double)program_cpu_ns : 0.0,
@@ -325,6 +336,7 @@ static void print_summary(const struct gt_recording *r, const struct gt_collecto
 static void finish_stream(struct gt_recording *r, int status, uint64_t *bytes)
 {
 	struct gt_writer_totals written;
+	struct stat file;
 	struct gt_clock_pair now;
 	char text[128];
 	int ret = gt_collector_finish(r->collector, r->writer);
@@ -340,17 +352,20 @@ static void finish_stream(struct gt_recording *r, int status, uint64_t *bytes)
 	if (gt_writer_close(r->writer, now.ticks, now.monotonic_ns, &r->failure) < 0)
 		r->failed = true;
 	r->writer = NULL;
+	*bytes = stat(r->output, &file) == 0 ? (uint64_t)file.st_size : 0;
 }
 
 static int set_up(struct gt_recording *r)
 {
 	struct gt_shm_config config = {
 		.mode = r->options.flight ? GT_MODE_FLIGHT : GT_MODE_STREAM,
-		.stack_depth = r->options.stack_depth, .spill_count = 64,
+		.stack_depth = r->options.stack_depth,
+		.spill_count = 64,
 	};
 	struct gt_collector_config collector = {
 		.wait_reasons = r->layout ? r->wait_reasons : NULL,
-		.resolve = gt_resolver_lines, .resolve_context = &r->resolver,
+		.resolve = gt_resolver_lines,
+		.resolve_context = &r->resolver,
 	};
 	struct gt_error err;
 
@@ -399,17 +414,24 @@ static int set_up(struct gt_recording *r)
 static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *ignored)
 {
 	struct gt_agent_launch launch = {
-		.path = r->path, .argv = r->options.argv, .envp = environ, .mask = mask, .ignored = ignored,
-		.bin = r->resolver.go, .layout = r->layout, .memory = &r->memory,
+		.path = r->path,
+		.argv = r->options.argv,
+		.envp = environ,
+		.mask = mask,
+		.ignored = ignored,
+		.bin = r->resolver.go,
+		.layout = r->layout,
+		.memory = &r->memory,
 		.skip_hook = getenv("GTRACE_TEST_SKIP_HOOK"),
 	};
 	struct gt_error err;
 	int ret = gt_agent_launch(&launch, &r->agent, &err);
 
 	if (ret < 0)
-		return gt_die(!r->agent.exec_failed ? GT_EXIT_RECORD :
-			      ret == -ENOENT	    ? GT_EXIT_NOT_FOUND :
-						      GT_EXIT_NOT_EXECUTABLE, &err);
+		return gt_die(!r->agent.exec_failed ? GT_EXIT_RECORD
+			      : ret == -ENOENT      ? GT_EXIT_NOT_FOUND
+						    : GT_EXIT_NOT_EXECUTABLE,
+			&err);
 	r->pid = r->agent.pid;
 	gt_collector_started(r->collector, r->pid, r->agent.slide);
 	if (r->writer)
@@ -446,8 +468,8 @@ int gt_record_run(struct gt_recording *r)
 		return ret;
 	sigemptyset(&ours);
 	for (size_t i = 0; i < 10; i++)
-		sigaddset(&ours, (int[]){ SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
-					  SIGCONT }[i]);
+		sigaddset(&ours, (int[]){SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+					 SIGCONT}[i]);
 	sigprocmask(SIG_BLOCK, &ours, &before);
 	signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals < 0)

@@ -9,7 +9,7 @@
 #include "symbols/elf_symbols.h"
 
 struct gt_resolver {
-	struct gt_gobin *go;            /* one of the two; both may be NULL: nothing is known */
+	struct gt_gobin *go; /* one of the two; both may be NULL: nothing is known */
 	struct gt_elf_symbols *elf;
 };
 

@@ -41,8 +41,7 @@ static bool parse(const char *text, const struct unit *units, uint64_t *out)
 
 		if (strcmp(at, units->name) != 0)
 			continue;
-		value = (unsigned __int128)whole * units->factor +
-			(unsigned __int128)fraction * units->factor / scale;
+		value = (unsigned __int128)whole * units->factor + (unsigned __int128)fraction * units->factor / scale;
 		if (value > INT64_MAX)
 			return false;
 		*out = (uint64_t)value;
@@ -54,8 +53,14 @@ static bool parse(const char *text, const struct unit *units, uint64_t *out)
 bool gt_parse_duration(const char *text, uint64_t *ns)
 {
 	static const struct unit units[] = {
-		{ "ns", 1 }, { "us", 1000 }, { "µs", 1000 }, { "ms", 1000000 }, { "s", 1000000000 },
-		{ "m", 60000000000 }, { "h", 3600000000000 }, { NULL, 0 },
+		{"ns", 1},
+		{"us", 1000},
+		{"µs", 1000},
+		{"ms", 1000000},
+		{"s", 1000000000},
+		{"m", 60000000000},
+		{"h", 3600000000000},
+		{NULL, 0},
 	};
 
 	if (strcmp(text, "0") == 0) {
@@ -68,8 +73,15 @@ bool gt_parse_duration(const char *text, uint64_t *ns)
 bool gt_parse_size(const char *text, uint64_t *bytes)
 {
 	static const struct unit units[] = {
-		{ "", 1 }, { "B", 1 }, { "K", 1024 }, { "KiB", 1024 }, { "M", 1048576 }, { "MiB", 1048576 },
-		{ "G", 1073741824 }, { "GiB", 1073741824 }, { NULL, 0 },
+		{"", 1},
+		{"B", 1},
+		{"K", 1024},
+		{"KiB", 1024},
+		{"M", 1048576},
+		{"MiB", 1048576},
+		{"G", 1073741824},
+		{"GiB", 1073741824},
+		{NULL, 0},
 	};
 
 	return parse(text, units, bytes);

@@ -2,6 +2,7 @@
 #include "libtrace/collector_internal.h"
 
 #include "libtrace/refill.h"
+#include "libtrace/walk.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -91,33 +92,7 @@ static int name_event(struct gt_collector *c, struct gt_writer *writer, struct g
 	return ret;
 }
 
-/* ---- records of one block, from @offset on ---- */
-
-/*
- * The record at @bytes, which holds @left bytes more. Returns its size, 0 when none is committed there (yet), and
- * -size for a record in flight whose size is known.
- */
-int gt__record_at(const uint64_t *cells, size_t left, uint64_t t_open, struct gt_record *record)
-{
-	uint64_t word = atomic_load_explicit((const _Atomic uint64_t *)cells, memory_order_acquire); /* [walk] pairs with [commit] */
-	unsigned int count = GT_WORD0_CELLS(word);
-	uint64_t since;
-
-	if (left < GT_CELL_BYTES || !count || count * GT_CELL_BYTES > left)
-		return 0;
-	if (!GT_WORD0_COMMITTED(word))
-		return word >> 3 ? 0 : -(int)(count * GT_CELL_BYTES);
-	since = (GT_WORD0_TIME(word) - t_open) & GT_TIME_MASK;
-	if (since > GT_TIME_MASK / 2)
-		return 0; /* older than the block: what an earlier use of it left behind */
-	record->ticks = t_open + since;
-	record->kind = GT_WORD0_KIND(word);
-	record->words = count * 2;
-	record->word[0] = word;
-	for (unsigned int i = 1; i < record->words; i++)
-		record->word[i] = atomic_load_explicit((const _Atomic uint64_t *)&cells[i], memory_order_relaxed);
-	return (int)(count * GT_CELL_BYTES);
-}
+/* ---- a batch: the events of one run of records ---- */
 
 void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const struct gt_record *record)
 {
@@ -170,77 +145,77 @@ int gt__batch_write(struct gt_collector *c, struct gt_writer *writer, uint32_t m
 
 /* ---- streaming ---- */
 
-/* Gives the writer what is committed in @cells[*offset..limit) and moves *offset. */
-static int drain_cells(struct gt_collector *c, struct gt_writer *writer, uint32_t m, struct gt__m_state *state,
-		       const struct gt_block *block, size_t limit, bool step_over_holes)
+/* Gives the writer what is new in @view: from where the last look at the same block ended. */
+static int drain_view(struct gt_collector *c, struct gt_writer *writer, struct gt__m_state *state,
+	const struct gt_view *view, bool step_over)
 {
-	uint64_t t_open = atomic_load_explicit(&block->t_open, memory_order_relaxed);
-	uint64_t lost = atomic_load_explicit(&block->lost, memory_order_relaxed);
+	struct gt_walk walk = {.at = state->offset};
+	struct gt_record record;
 
-	if (lost > state->lost_told) {
-		gt__batch_lost(c, state, t_open, lost - state->lost_told);
-		state->lost_told = lost;
+	if (view->lost > state->lost_told) {
+		gt__batch_lost(c, state, view->t_open, view->lost - state->lost_told);
+		state->lost_told = view->lost;
 	}
-	while (state->offset < limit) {
-		struct gt_record record;
-		int size = gt__record_at(&block->cells[state->offset / 8], limit - state->offset, t_open, &record);
-
-		if (size > 0) {
-			gt__batch_add(c, state, &record);
-			if (record.ticks > state->last_ticks)
-				state->last_ticks = record.ticks;
-		} else if (!step_over_holes) {
-			break;
-		} else if (size < 0) {
-			c->totals.lost_in_flight++;
-			size = -size;
-		} else {
-			/* A hole of unknown size: a record of one cell that never was. */
-			c->totals.lost_in_flight++;
-			size = GT_CELL_BYTES;
-		}
-		state->offset += (size_t)size;
+	while (gt_walk_next(&walk, view, step_over, &record) > 0) {
+		gt__batch_add(c, state, &record);
+		if (record.ticks > state->last_ticks)
+			state->last_ticks = record.ticks;
 	}
-	return gt__batch_write(c, writer, m);
+	if (step_over)
+		c->totals.lost_in_flight += walk.in_flight;
+	state->offset = walk.at;
+	return gt__batch_write(c, writer, view->m);
 }
 
-static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, uint32_t number)
+static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, const struct gt_view *view)
 {
-	struct gt_block *block = gt_shm_block(c->memory, number);
-	uint64_t id = atomic_load_explicit(&block->id, memory_order_acquire);
-	uint64_t used = atomic_load_explicit(&block->used, memory_order_relaxed);
-	uint32_t m = GT_BLOCK_ID_M(id);
-	struct gt__m_state *state;
+	struct gt__m_state *state = gt__collector_m(c, view->m);
 
-	if (!id || m >= c->memory->m_count || used > sizeof(block->cells)) {
-		c->totals.records_bad++;
-		return 0;
-	}
-	state = gt__collector_m(c, m);
 	if (!state)
 		return -ENOMEM;
-	if (GT_BLOCK_ID_SEQ(id) != state->seq) {
+	if (view->seq != state->seq) {
 		/* Not the one that was open at the last look: it must be the next. */
-		if (GT_BLOCK_ID_SEQ(id) != state->seq + 1)
+		if (view->seq != state->seq + 1)
 			c->totals.records_bad++;
-		state->seq = GT_BLOCK_ID_SEQ(id);
+		state->seq = view->seq;
 		state->offset = 0;
 	}
 	state->partial = false;
-	return drain_cells(c, writer, m, state, block, used, true);
+	return drain_view(c, writer, state, view, true);
+}
+
+/* Every sealed block there is now: a program that seals faster than this writes does not hold the round up for ever. */
+static size_t drain_queue(struct gt_collector *c, struct gt_writer *writer)
+{
+	struct gt_view view;
+	uint32_t block;
+	size_t taken = 0;
+
+	for (; taken < c->memory->block_count && gt_take_sealed(c->memory, &block, &view); taken++) {
+		int ret = drain_sealed(c, writer, &view);
+
+		if (ret < 0 && !c->failed)
+			c->failed = ret;
+		gt_give_back(c->memory, block);
+	}
+	return taken;
+}
+
+/* Everything up to @pos was read: nothing of this M is on its way. */
+static bool read_to(const struct gt__m_state *state, uint64_t pos)
+{
+	return (pos - 1) % GT_BLOCK_BYTES + 1 == state->offset + GT_BLOCK_HEADER_BYTES;
 }
 
 /* The block that M has open, as far as it is committed. Sets the M's part of the watermark. */
-static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark,
-		      bool program_gone)
+static int drain_open(
+	struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark, bool program_gone)
 {
 	struct gt_m *shared = gt_shm_m(c->memory, m);
 	uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
 	struct gt__m_state *state;
-	uint64_t own, done, seq, start;
-	struct gt_block *block;
-	uint32_t number;
-	int ret;
+	struct gt_view view;
+	int ret = 0;
 
 	if (!pos)
 		return 0; /* never recorded */
@@ -256,62 +231,27 @@ static int drain_open(struct gt_collector *c, struct gt_writer *writer, uint32_t
 	}
 	if (pos == state->pos_clean)
 		return 0; /* nothing new since everything was read */
-
-	own = atomic_load_explicit(&shared->own, memory_order_acquire); /* [own?] pairs with [own] */
-	number = GT_OWN_BLOCK(own);
-	if (GT_OWN_STATE(own) == GT_OWN_NONE || number >= c->memory->block_count)
-		goto behind;
-	block = gt_shm_block(c->memory, number);
-	done = atomic_load_explicit(&shared->done, memory_order_acquire); /* [done?] pairs with [done] */
-	if (GT_BLOCK_ID_M(atomic_load_explicit(&block->id, memory_order_acquire)) != m)
-		goto behind;
-	seq = GT_BLOCK_ID_SEQ(atomic_load_explicit(&block->id, memory_order_acquire));
-	if (seq == state->seq + 1 && !state->partial) {
-		state->seq = seq;
-		state->offset = 0;
-	} else if (seq != state->seq) {
-		goto behind; /* an older one of this M is in the queue: next round */
+	if (gt_view_open(c->memory, m, c->cells, &view)) {
+		if (view.seq == state->seq + 1 && !state->partial) {
+			state->seq = view.seq;
+			state->offset = 0;
+		}
+		if (view.seq == state->seq) {
+			state->partial = true;
+			ret = drain_view(c, writer, state, &view, program_gone);
+			if (ret >= 0 && read_to(state, pos)) {
+				state->pos_clean = pos;
+				return 0;
+			}
+			if (program_gone)
+				c->totals.lost_in_flight++;
+		}
+		/* Else an older block of this M is in the queue: next round. */
 	}
-	state->partial = true;
-	start = (uint64_t)number * GT_BLOCK_BYTES + GT_BLOCK_HEADER_BYTES;
-	if (done < start || done - start > sizeof(block->cells))
-		goto behind; /* sealed meanwhile */
-	if (program_gone) {
-		pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
-		if (pos >= start && pos - start <= sizeof(block->cells))
-			done = pos;
-	}
-	ret = drain_cells(c, writer, m, state, block, (size_t)(done - start), program_gone);
-	if (ret < 0)
-		return ret;
-	if (start + state->offset == pos && done == pos) {
-		state->pos_clean = pos;
-		return 0;
-	}
-behind:
 	/* Later records of this M are not older than its last one. */
 	if (state->last_ticks < *watermark)
 		*watermark = state->last_ticks;
-	return 0;
-}
-
-/* Every sealed block there is now: a program that seals faster than this writes does not hold the round up for ever. */
-static size_t drain_queue(struct gt_collector *c, struct gt_writer *writer)
-{
-	size_t taken = 0;
-
-	for (; taken < c->memory->block_count; taken++) {
-		uint32_t number = gt_queue_take(&c->memory->exchange.sealed);
-		int ret;
-
-		if (number >= c->memory->block_count)
-			break;
-		ret = drain_sealed(c, writer, number);
-		if (ret < 0 && !c->failed)
-			c->failed = ret;
-		gt_queue_put(&c->memory->exchange, &c->memory->exchange.free, number);
-	}
-	return taken;
+	return ret;
 }
 
 static uint32_t m_limit(const struct gt_collector *c)
@@ -389,22 +329,10 @@ void gt__collector_grow(struct gt_collector *c)
 
 int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
 {
-	const struct gt_string_slot *slots = (const struct gt_string_slot *)((char *)c->memory->shm + c->memory->strings_offset);
-	const char *bytes = (const char *)(slots + c->memory->string_slot_count);
-	uint32_t at, length;
-	char copy[GT_STRING_BYTES_MAX];
+	char bytes[GT_STRING_BYTES_MAX];
+	size_t size = gt_string_read(c->memory, *id, bytes, sizeof(bytes));
 
-	if (*id >= c->memory->string_slot_count) {
-		*id = 0;
-		return 0;
-	}
-	at = atomic_load_explicit(&slots[*id].at, memory_order_acquire); /* [bytes] pairs with [string] */
-	length = atomic_load_explicit(&slots[*id].length, memory_order_relaxed);
-	*id = 0;
-	if (!at || at >= c->memory->string_bytes || length > c->memory->string_bytes - at || length > sizeof(copy))
-		return 0;
-	memcpy(copy, bytes + at, length);
-	*id = gt_writer_string(writer, copy, length);
+	*id = size ? gt_writer_string(writer, bytes, size) : 0;
 	return 0;
 }
 
@@ -443,6 +371,7 @@ void gt_collector_free(struct gt_collector *c)
 		free(c->chunks[i]);
 	free(c->chunks);
 	gt__names_free(c);
+	gt_copy_free(&c->copy);
 	free(c);
 }
 

@@ -33,10 +33,10 @@ struct gt_resolved {
 typedef size_t gt_resolve_fn(void *context, uint64_t pc, struct gt_resolved *lines, size_t lines_max);
 
 struct gt_collector_config {
-	struct gt_memory *memory;       /* the collector's own mapping; kept by the caller */
-	const uint8_t *wait_reasons;    /* 256 entries, or NULL: records hold enum gt_reason */
-	size_t names_bytes_max;         /* flight: memory for the names of goroutines; 0 = stream */
-	gt_resolve_fn *resolve;         /* may be NULL: no names */
+	struct gt_memory *memory;    /* the collector's own mapping; kept by the caller */
+	const uint8_t *wait_reasons; /* 256 entries, or NULL: records hold enum gt_reason */
+	size_t names_bytes_max;      /* flight: memory for the names of goroutines; 0 = stream */
+	gt_resolve_fn *resolve;      /* may be NULL: no names */
 	void *resolve_context;
 };
 
@@ -58,10 +58,11 @@ void gt_collector_follow(struct gt_collector *collector);
 
 struct gt_snapshot_result {
 	uint64_t events;
-	uint64_t kept_bytes;            /* of records */
-	int64_t kept_ticks;             /* from the oldest complete moment to the newest event */
-	uint64_t blocks_torn;           /* overwritten while they were copied: left out */
+	uint64_t kept_bytes;  /* of records */
+	int64_t kept_ticks;   /* from the oldest complete moment to the newest event */
+	uint64_t blocks_torn; /* overwritten while they were copied: left out */
 	int64_t copy_ns;
+	bool whole; /* nothing was evicted: everything since the start */
 };
 /* Copies the window out and writes it to @writer (which was opened for a window). The window stays as it is. */
 int gt_collector_snapshot(struct gt_collector *collector, struct gt_writer *writer, struct gt_snapshot_result *result);
@@ -69,11 +70,11 @@ int gt_collector_snapshot(struct gt_collector *collector, struct gt_writer *writ
 struct gt_collector_totals {
 	uint64_t events;
 	uint64_t by_kind[GT_EVENT_KIND_COUNT];
-	uint64_t goroutines;            /* created or seen alive at the start */
-	uint64_t lost;                  /* records: all causes */
+	uint64_t goroutines; /* created or seen alive at the start */
+	uint64_t lost;       /* records: all causes */
 	uint64_t lost_full, lost_nested, lost_no_m, lost_big_g, lost_spill, lost_in_flight;
 	uint64_t stacks_lost;
-	uint64_t records_bad;           /* records that no hook writes */
+	uint64_t records_bad; /* records that no hook writes */
 	uint64_t ms;
 };
 void gt_collector_totals(struct gt_collector *collector, struct gt_collector_totals *out);

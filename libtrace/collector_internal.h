@@ -6,40 +6,41 @@
 #include "base/hash.h"
 #include "libtrace/collector.h"
 #include "libtrace/decode.h"
+#include "libtrace/walk.h"
 
-#define GT__CHUNK_MS    256
-#define GT__MS_AHEAD    256     /* ids beyond the highest seen that hooks may use at once */
-#define GT__LINES_MAX   32      /* inlined calls at one pc */
-#define GT__BATCH_MAX   (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
+#define GT__CHUNK_MS  256
+#define GT__MS_AHEAD  256 /* ids beyond the highest seen that hooks may use at once */
+#define GT__LINES_MAX 32  /* inlined calls at one pc */
+#define GT__BATCH_MAX (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
 
 struct gt__m_state {
 	struct gt_decoder decoder;
-	uint64_t seq;                   /* of the block that was read last, or is being read */
-	size_t offset;                  /* of its cells: read up to here */
-	uint64_t pos_clean;             /* M.pos when everything was read; 0 never */
-	uint64_t last_ticks;            /* of its newest event */
-	uint64_t lost_told;             /* of M.lost: already told by Lost events */
+	uint64_t seq;        /* of the block that was read last, or is being read */
+	uint32_t offset;     /* of its cells: read up to here */
+	uint64_t pos_clean;  /* M.pos when everything was read; 0 never */
+	uint64_t last_ticks; /* of its newest event */
+	uint64_t lost_told;  /* of M.lost: already told by Lost events */
 	uint32_t tid;
-	bool partial;                   /* the block was read while open: the sealed queue will bring it */
-	bool ended;                     /* MEnd was seen */
-	bool reclaimed;                 /* its last block was taken back */
+	bool partial;   /* the block was read while open: the sealed queue will bring it */
+	bool ended;     /* MEnd was seen */
+	bool reclaimed; /* its last block was taken back */
 };
 
 /* Flight: goroutines that live, or ended within the window: their creation may be overwritten, their name is needed. */
-#define GT__NAME_NONE   UINT32_MAX
+#define GT__NAME_NONE UINT32_MAX
 struct gt__name {
-	uint64_t g;                     /* 0 = free: parent is the next free one then */
+	uint64_t g; /* 0 = free: parent is the next free one then */
 	uint64_t parent;
-	uint64_t start_pc, site_pc;     /* as recorded, slide included */
+	uint64_t start_pc, site_pc; /* as recorded, slide included */
 };
 struct gt__ended {
 	uint64_t g;
 	uint64_t ticks;
 };
 struct gt__names {
-	struct gt_map map;              /* g -> index into entries */
+	struct gt_map map; /* g -> index into entries */
 	struct gt__name *entries;
-	struct gt__ended *ended;        /* ring of max */
+	struct gt__ended *ended; /* ring of max */
 	uint64_t ended_first, ended_end;
 	uint32_t count, max, free;
 	uint64_t lost;
@@ -52,19 +53,20 @@ struct gt_collector {
 	pid_t pid;
 	uint64_t watermark;
 
-	struct gt__m_state **chunks;    /* m_count / GT__CHUNK_MS pointers */
-	uint32_t ms_seen;               /* highest id seen + 1 */
+	struct gt__m_state **chunks; /* m_count / GT__CHUNK_MS pointers */
+	uint32_t ms_seen;            /* highest id seen + 1 */
 	struct gt__names names;
-	uint64_t follow_ticket;         /* next sealed block to look at */
+	struct gt_copy copy;    /* of the last snapshot; its memory is used again */
+	uint64_t follow_ticket; /* next sealed block to look at */
 	bool followed;
-	int failed;                     /* first failure of the writer */
+	int failed;                              /* first failure of the writer */
+	uint64_t cells[GT_BLOCK_CELL_BYTES / 8]; /* an open block's copy */
 	struct gt_event batch[GT__BATCH_MAX];
 	size_t batch_count;
 	struct gt_collector_totals totals;
 };
 
 struct gt__m_state *gt__collector_m(struct gt_collector *collector, uint32_t m);
-int gt__record_at(const uint64_t *cells, size_t left, uint64_t t_open, struct gt_record *record);
 void gt__batch_add(struct gt_collector *collector, struct gt__m_state *state, const struct gt_record *record);
 void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, uint64_t ticks, uint64_t count);
 int gt__batch_write(struct gt_collector *collector, struct gt_writer *writer, uint32_t m);

@@ -15,8 +15,8 @@ static struct gt_event *add(struct gt_event *out, int *count, const struct gt_re
 	return event;
 }
 
-static void add_run(struct gt_event *out, int *count, const struct gt_record *record, uint64_t g, uint64_t old,
-		    uint64_t p)
+static void add_run(
+	struct gt_event *out, int *count, const struct gt_record *record, uint64_t g, uint64_t old, uint64_t p)
 {
 	struct gt_event *event = add(out, count, record, GT_EV_GO_RUN);
 
@@ -39,8 +39,8 @@ static bool said_by_coro(struct gt_decoder *decoder, uint64_t g, unsigned int ol
 	return false;
 }
 
-static int decode_state(struct gt_decoder *decoder, const uint8_t *wait_reasons, const struct gt_record *record,
-			struct gt_event *out)
+static int decode_state(
+	struct gt_decoder *decoder, const uint8_t *wait_reasons, const struct gt_record *record, struct gt_event *out)
 {
 	uint64_t word = record->word[1];
 	uint64_t g = word & GT_G_MASK;
@@ -82,7 +82,7 @@ static int decode_state(struct gt_decoder *decoder, const uint8_t *wait_reasons,
 		if (decoder->coro_exits && g == decoder->coro_from) {
 			add_run(out, &count, record, decoder->coro_to, GT_STATE_WAITING, decoder->coro_p);
 			decoder->coro_exits = false;
-			return count;   /* what the runtime may repeat about coro_to still follows */
+			return count; /* what the runtime may repeat about coro_to still follows */
 		}
 	} else if (old == GT_STATE_SYSCALL && (new_ == GT_STATE_RUNNING || new_ == GT_STATE_RUNNABLE)) {
 		event = add(out, &count, record, GT_EV_GO_SYSEXIT);
@@ -145,10 +145,14 @@ static int decode_create(const struct gt_record *record, struct gt_event *out)
 static int decode_op(const struct gt_record *record, struct gt_event *out)
 {
 	static const enum gt_event_kind slots[] = {
-		[GT_SLOT_START] = GT_EV_P_START, [GT_SLOT_STOP] = GT_EV_P_STOP, [GT_SLOT_IDLE] = GT_EV_P_IDLE,
+		[GT_SLOT_START] = GT_EV_P_START,
+		[GT_SLOT_STOP] = GT_EV_P_STOP,
+		[GT_SLOT_IDLE] = GT_EV_P_IDLE,
 	};
 	static const enum gt_event_kind threads[] = {
-		[GT_THREAD_START] = GT_EV_M_START, [GT_THREAD_IDLE] = GT_EV_M_IDLE, [GT_THREAD_END] = GT_EV_M_END,
+		[GT_THREAD_START] = GT_EV_M_START,
+		[GT_THREAD_IDLE] = GT_EV_M_IDLE,
+		[GT_THREAD_END] = GT_EV_M_END,
 	};
 	unsigned int op = record->word[1] & 255;
 	uint64_t value = record->word[1] >> 8 & 0xffffffffu;
@@ -168,8 +172,10 @@ static int decode_op(const struct gt_record *record, struct gt_event *out)
 static int decode_mark(const struct gt_record *record, struct gt_event *out)
 {
 	static const enum gt_event_kind kinds[] = {
-		[GT_MARK_TASK_BEGIN] = GT_EV_TASK_BEGIN, [GT_MARK_TASK_END] = GT_EV_TASK_END,
-		[GT_MARK_REGION_BEGIN] = GT_EV_REGION_BEGIN, [GT_MARK_REGION_END] = GT_EV_REGION_END,
+		[GT_MARK_TASK_BEGIN] = GT_EV_TASK_BEGIN,
+		[GT_MARK_TASK_END] = GT_EV_TASK_END,
+		[GT_MARK_REGION_BEGIN] = GT_EV_REGION_BEGIN,
+		[GT_MARK_REGION_END] = GT_EV_REGION_END,
 		[GT_MARK_LOG] = GT_EV_LOG,
 	};
 	unsigned int op = record->word[1] & 255;
@@ -201,12 +207,17 @@ static int decode_mark(const struct gt_record *record, struct gt_event *out)
 }
 
 int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const struct gt_record *record,
-	      struct gt_event out[GT_DECODE_EVENTS_MAX])
+	struct gt_event out[GT_DECODE_EVENTS_MAX])
 {
 	/* Words that a record of the kind has; fewer is damage. */
 	static const uint8_t words_min[] = {
-		[GT_REC_STATE] = 2, [GT_REC_STATE2] = 4, [GT_REC_CREATE] = 6, [GT_REC_SLOT] = 2,
-		[GT_REC_THREAD] = 2, [GT_REC_CORO] = 4, [GT_REC_MARK] = 6,
+		[GT_REC_STATE] = 2,
+		[GT_REC_STATE2] = 4,
+		[GT_REC_CREATE] = 6,
+		[GT_REC_SLOT] = 2,
+		[GT_REC_THREAD] = 2,
+		[GT_REC_CORO] = 4,
+		[GT_REC_MARK] = 6,
 	};
 	int count;
 

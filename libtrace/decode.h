@@ -15,17 +15,17 @@
 #include "format/wire/event.h"
 
 struct gt_record {
-	uint64_t ticks;                 /* all 64 bits */
-	unsigned int kind;              /* enum gt_record_kind */
-	unsigned int words;             /* valid ones in word[], word 0 included */
+	uint64_t ticks;     /* all 64 bits */
+	unsigned int kind;  /* enum gt_record_kind */
+	unsigned int words; /* valid ones in word[], word 0 included */
 	uint64_t word[6];
 };
 
 struct gt_decoder {
-	uint64_t coro_from;             /* 0 = no switch is pending */
+	uint64_t coro_from; /* 0 = no switch is pending */
 	uint64_t coro_to;
 	uint64_t coro_p;
-	bool coro_exits;                /* to runs only after from's end */
+	bool coro_exits; /* to runs only after from's end */
 };
 
 /* A record gives at most so many events. */
@@ -36,7 +36,7 @@ struct gt_decoder {
  * no hook writes. @wait_reasons maps the runtime version's numbers to enum gt_reason (256 entries; NULL: they are those).
  */
 int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const struct gt_record *record,
-	      struct gt_event out[GT_DECODE_EVENTS_MAX]);
+	struct gt_event out[GT_DECODE_EVENTS_MAX]);
 
 /* After a loss on this M nothing pending holds any more. */
 void gt_decoder_lost(struct gt_decoder *decoder);

@@ -82,6 +82,19 @@ static inline struct gt_exchange gt_exchange_of(struct gt_shm *shm)
 	return exchange;
 }
 
+/*
+ * A line that is read and then changed: fetched once, to be changed, instead of twice. With two threads that seal all
+ * the time it is most of the cost.
+ */
+static inline void gt__fetch_to_change(const void *line)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+#else
+	__builtin_prefetch(line, 1);
+#endif
+}
+
 /* > 0: ticket @a is younger than @b. */
 static inline int64_t gt__ticket_diff(uint64_t a, uint64_t b)
 {
@@ -201,12 +214,15 @@ static inline uint32_t gt_queue_swap(const struct gt_exchange *exchange, uint32_
 	uint32_t surplus, oldest;
 	bool in;
 
+	gt__fetch_to_change(queue->word);
 	GT_POINT();
 	word = atomic_load_explicit(queue->word, memory_order_relaxed);
 	do {
 		length = word & GT_LENGTH_MASK;
 		if (length == 0)
 			return block;
+		gt__fetch_to_change(&queue->slots[word >> GT_TICKET_SHIFT & queue->slot_mask]);
+		gt__fetch_to_change(&queue->slots[((word >> GT_TICKET_SHIFT) - length) & queue->slot_mask]);
 		GT_POINT();
 	} while (!atomic_compare_exchange_weak_explicit(queue->word, &word, word + ((uint64_t)1 << GT_TICKET_SHIFT),
 		memory_order_acq_rel, memory_order_relaxed));

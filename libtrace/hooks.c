@@ -36,8 +36,9 @@ static const _Atomic uint32_t gate_shut;
 
 const _Atomic uint32_t *gt__hook_gate = &gate_shut;
 uint8_t *gt__hook_blocks;
-bool gt__hook_slow_clock;
 __thread struct gt_m *gt__hook_m;
+/* The thread's M; gt__hook_m is the same, or NULL while the clock is a slow one. */
+static __thread struct gt_m *joined;
 
 static struct gt_memory connected;
 static bool is_connected, is_outside;
@@ -47,11 +48,6 @@ static pthread_key_t exit_key;
 static __thread enum { THREAD_NEW, THREAD_JOINING, THREAD_JOINED, THREAD_GONE } thread_state;
 
 static uint64_t clock_now(void)
-{
-	return gt_ticks();
-}
-
-uint64_t gt__hook_clock_slow(void)
 {
 	return gt_ticks();
 }
@@ -89,7 +85,9 @@ static struct gt_m *join(void)
 	pthread_setspecific(exit_key, m);
 	thread_state = THREAD_JOINED;
 	GT__SIGNAL_ORDER();
-	gt__hook_m = m;
+	joined = m;
+	if (gt_clock_init() == GT_CLOCK_CPU)
+		gt__hook_m = m;
 	return m;
 
 fail:
@@ -97,34 +95,60 @@ fail:
 	return NULL;
 }
 
-uint64_t *gt__hook_reserve_slow(uint64_t bytes, bool undo)
+static uint64_t *reserve(uint64_t at, uint64_t bytes)
 {
-	struct gt_m *m = gt__hook_m;
+	struct gt_m *m = joined;
 
-	if (undo)
-		gt__xadd(&m->pos, -bytes);
+	if (at != GT__NOT_RESERVED && !gt__unreserve(m, at, bytes))
+		return (uint64_t *)(void *)(gt__hook_blocks + at);
 	if (!m)
 		m = join();
 	if (!m)
 		return NULL;
-	/* Twice: a signal's records may fill the block that was just opened. */
-	for (int tries = 0; tries < 2; tries++) {
-		uint64_t at;
-
-		if (gt__refill(connected.shm, m, m_id(m), (uint32_t)bytes, 0, clock_now) != GT_REFILL_READY)
+	/* Thrice: the clock is slow and there is room; or a signal's records fill the block that was just opened. */
+	for (int tries = 0; tries < 3; tries++) {
+		if (tries && gt__refill(connected.shm, m, m_id(m), (uint32_t)bytes, 0, clock_now) != GT_REFILL_READY)
 			return NULL;
 		at = gt__xadd(&m->pos, bytes);
-		if (at + bytes <= atomic_load_explicit(&m->end, memory_order_relaxed))
-			return (uint64_t *)(gt__hook_blocks + at);
-		gt__xadd(&m->pos, -bytes);
+		if (at + bytes <= atomic_load_explicit(&m->end, memory_order_relaxed) || !gt__unreserve(m, at, bytes))
+			return (uint64_t *)(void *)(gt__hook_blocks + at);
 	}
 	gt__count_lost(m);
 	return NULL;
 }
 
+static bool record(uint64_t at, uint64_t kind, const uint64_t *words, unsigned int cells)
+{
+	uint64_t *to = reserve(at, cells * GT_CELL_BYTES);
+
+	if (!to)
+		return false;
+	if (cells > 1)
+		gt__hook_store(to, 0, cells << 1);
+	for (unsigned int i = 1; i < cells * 2; i++)
+		gt__hook_store(to, i, words[i - 1]);
+	gt__hook_commit(joined, to, GT_WORD0(gt_ticks(), kind, cells), cells * GT_CELL_BYTES);
+	return true;
+}
+
+bool gt__hook_record1_slow(uint64_t at, uint64_t kind, uint64_t word1)
+{
+	return record(at, kind, &word1, 1);
+}
+
+bool gt__hook_record2_slow(uint64_t at, uint64_t kind, uint64_t word1, uint64_t word2, uint64_t word3)
+{
+	return record(at, kind, (const uint64_t[3]){word1, word2, word3}, 2);
+}
+
+bool gt__hook_record3_slow(uint64_t at, uint64_t kind, const uint64_t words[5])
+{
+	return record(at, kind, words, 3);
+}
+
 void gt__hook_thread(enum gt_thread_op op)
 {
-	struct gt_m *m = gt__hook_m;
+	struct gt_m *m = joined;
 	uint64_t tid = 0;
 
 	if (op == GT_THREAD_START) {
@@ -143,7 +167,7 @@ static void thread_ends(void *arg)
 {
 	struct gt_m *m = arg;
 
-	gt__hook_m = NULL;
+	gt__hook_m = joined = NULL;
 	thread_state = THREAD_GONE;
 	GT__SIGNAL_ORDER();
 	gt__retire(connected.shm, m);
@@ -153,7 +177,7 @@ static void thread_ends(void *arg)
 static void in_child(void)
 {
 	gt__hook_gate = &gate_shut;
-	gt__hook_m = NULL;
+	gt__hook_m = joined = NULL;
 	thread_state = THREAD_GONE;
 }
 
@@ -176,7 +200,6 @@ int gt__connect(const struct gt_memory *memory)
 	pthread_atfork(NULL, NULL, in_child);
 	/* So that a thief (gt_steal_barrier) waits for our threads too; without it idle threads keep their blocks. */
 	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
-	gt__hook_slow_clock = gt_clock_init() == GT_CLOCK_MONOTONIC;
 	connected = *memory;
 	is_connected = true;
 	gt__hook_blocks = (uint8_t *)memory->shm + memory->blocks_offset;

@@ -1,7 +1,8 @@
 /*
  * refill.h - the slow path of a hook: this M's block is full, or it has none.
  *
- *   reserve: p = xadd(m.pos, size); if p + size > m.end: m.pos -= size, then gt__refill, then once more
+ *   reserve: p = xadd(m.pos, size)
+ *            if p + size > m.end: unless gt__unreserve says that the place is ours after all: gt__refill, then once more
  *
  * Freestanding, as exchange.h. A signal's hook may run at every instruction of this thread; it may find the M in
  * the middle of this function. Therefore:
@@ -13,15 +14,19 @@
  *   3  end is cleared before anything is changed and stored last: a nested hook gets here and drops.
  *   4  Whoever moves own from owned to busy (this thread) or stolen (a thief) has the block, the other has none.
  *      own's version makes a thief's old value useless.
- *   5  used is stored before the put, the slot's CAS to taken comes before id = 0, that before the first new byte.
+ *   5  A reservation is taken back only while it is the last one. A signal's record may have found a place behind it before a
+ *      thief cleared end: then there is room for it as well, and the thief will see done != pos. (Without thieves it
+ *      cannot happen: what does not fit leaves no room for what comes behind it.)
+ *   6  used is stored before the put, the slot's CAS to taken comes before id = 0, that before the first new byte.
  *
  * Cells are not cleared. A record is valid when its word 0 is committed and its time is not before t_open, which
- * is read after the block was taken. What lies below done and is not valid is a record in flight.
+ * is read when the block was taken. What lies below done and is not valid is a record in flight.
  */
 #ifndef GT_LIBTRACE_REFILL_H
 #define GT_LIBTRACE_REFILL_H
 
 #include "base/ticks.h"
+#include "libtrace/atomics.h"
 #include "libtrace/exchange.h"
 
 enum gt_refill {
@@ -55,6 +60,10 @@ static inline uint64_t gt__m_lost(const struct gt_m *m)
 	       atomic_load_explicit(&m->lost_nested, memory_order_relaxed);
 }
 
+/* The first records' clocks may be read a little before t_open's (out of order): a barrier would wait for the new page, at a tenth
+ * of the slow path's cost a record. Nothing in the block is older than this before it was taken. */
+#define GT_T_OPEN_SLACK 256
+
 /* Makes @block this M's open block. The caller holds it; end is 0. */
 static inline void gt__open_block(
 	const struct gt_exchange *exchange, struct gt_m *m, uint32_t m_id, uint32_t block, uint64_t (*clock)(void))
@@ -66,8 +75,7 @@ static inline void gt__open_block(
 
 	atomic_store_explicit(&header->id, 0, memory_order_relaxed);
 	GT__FENCE(memory_order_release); /* [seize] */
-	ticks = clock();
-	gt__ticks_barrier();
+	ticks = clock() - GT_T_OPEN_SLACK;
 	atomic_store_explicit(&header->t_open, ticks, memory_order_relaxed);
 	atomic_store_explicit(&header->lost, gt__m_lost(m), memory_order_relaxed);
 	atomic_store_explicit(&header->used, 0, memory_order_relaxed);
@@ -98,6 +106,17 @@ static inline void gt__reopen(struct gt_m *m, uint32_t block)
 	GT__SIGNAL_ORDER();
 	GT_POINT();
 	atomic_store_explicit(&m->end, gt__block_limit(block), memory_order_release);
+}
+
+/* @at + @bytes was beyond the end. True: taken back. False: the reservation holds (invariant 5). */
+static inline bool gt__unreserve(struct gt_m *m, uint64_t at, uint64_t bytes)
+{
+	GT_POINT();
+	if (atomic_load_explicit(&m->pos, memory_order_relaxed) != at + bytes)
+		return false;
+	GT_POINT();
+	gt__xadd(&m->pos, -bytes);
+	return true;
 }
 
 static inline int gt__count_lost(struct gt_m *m)

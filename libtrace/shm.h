@@ -62,8 +62,9 @@
  * Kinds of records. A goroutine id takes 40 bits; an event of a larger id is counted as lost.
  *
  *   STATE   word 1 = g:40 | old:4 | new:4 | arg:16
- *           arg: P id + 1 when new is running; else the reason. Injected hooks store the Go version's own
- *           number of a wait reason (the collector maps it); a library stores enum gt_reason.
+ *           arg: new running: P id + 1, 0 when there is none. New waiting: why; injected hooks store the Go version's own
+ *           number of a wait reason (the collector maps it), a library enum gt_reason. Running -> runnable: enum gt_reason
+ *           from both. Else 0
  *   STATE2  word 1 as STATE; word 2 = stack id:32 | unused:32; word 3 = by:40 (goroutine that acted, 0 none)
  *   CREATE  word 1 as STATE (old = none, arg unused); word 2 = start pc; word 3 = site pc;
  *           word 4 = parent:40; word 5 unused
@@ -93,7 +94,7 @@ enum gt_mark_op { GT_MARK_TASK_BEGIN = 1, GT_MARK_TASK_END, GT_MARK_REGION_BEGIN
 
 struct gt_block {
 	_Atomic uint64_t id;            /* M:24 | seq:40; 0 = not valid. Unique for ever. seq begins at 1 */
-	_Atomic uint64_t t_open;        /* all 64 bits of the clock when it was opened; every record in it is later */
+	_Atomic uint64_t t_open;        /* all 64 bits of the clock, a moment before it was opened; every record in it is later */
 	_Atomic uint64_t lost;          /* the M's lost + lost_nested then */
 	_Atomic uint64_t used;          /* bytes of records when it was sealed (header not counted); 0 while open */
 	uint64_t cells[(GT_BLOCK_BYTES - GT_BLOCK_HEADER_BYTES) / 8];
@@ -110,7 +111,7 @@ struct gt_block {
 
 struct gt_queue {
 	_Alignas(GT_CACHE_LINE) _Atomic uint64_t word;
-	uint64_t slots_offset;          /* from the start of the memory; slot = ticket:44 | block:20 */
+	_Alignas(64) uint64_t slots_offset; /* from the start of the memory; slot = ticket:44 | block:20. Not on the word's line */
 	uint64_t slot_mask;             /* slot_count - 1; slot_count >= 2 * block_count */
 };
 
@@ -145,7 +146,8 @@ enum gt_own { GT_OWN_NONE = 0, GT_OWN_OWNED, GT_OWN_BUSY, GT_OWN_STOLEN };
 /* ---- stacks: an id is the number of its slot; the frames follow a moment later ---- */
 
 struct gt_stack_slot {
-	_Atomic uint64_t hash;          /* of the frames; 0 = free; claimed by one CAS, then for ever */
+	_Atomic uint64_t hash;          /* of the frames; 0 = free; claimed by one CAS, then for ever. Slot 0's is 1, which no
+	                                   stack has: id 0 means none */
 	_Atomic uint32_t arena;         /* [stack] index of the first word in the arena, 0 = not stored (yet) */
 	uint32_t reserved;
 };
@@ -187,7 +189,8 @@ struct gt_shm {
 	uint32_t spill_count;
 	uint32_t block_count;
 	uint32_t stack_depth;           /* frames a hook takes at most; 0 = no stacks */
-	uint64_t text_base;             /* frames are relative to it; 0 in the library form's own process is allowed */
+	uint64_t text_base;             /* link-time address that frames are relative to (their load slide is off already);
+	                                   0 in the library form's own process is allowed */
 	uint64_t text_end;
 	uint64_t strings_offset;
 	uint32_t string_slot_count;     /* a power of two, or 0 */

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define OPEN_TRIES 4
+/* Far more than the clocks of two CPUs differ, far less than what left-over bytes could mean. */
+#define SKEW_TICKS_MAX 1000000
 
 static uint64_t load(const _Atomic uint64_t *at)
 {
@@ -41,8 +43,8 @@ int gt_walk_next(struct gt_walk *walk, const struct gt_view *view, bool step_ove
 			walk->at += bytes;
 			continue;
 		}
-		/* Older than the block: left behind by an earlier use of it. */
-		if (since > GT_TIME_MASK / 2)
+		/* Older than the block, or of the future: bytes left behind by an earlier use of it. */
+		if (view->t_max < view->t_open || since > view->t_max - view->t_open)
 			goto hole;
 		out->ticks = view->t_open + since;
 		out->kind = GT_WORD0_KIND(word);
@@ -76,6 +78,7 @@ bool gt_view_block(const struct gt_memory *memory, uint32_t block, struct gt_vie
 	out->m = GT_BLOCK_ID_M(id);
 	out->t_open = load(&header->t_open);
 	out->lost = load(&header->lost);
+	out->t_max = gt_ticks() + SKEW_TICKS_MAX;
 	out->used = used <= GT_BLOCK_CELL_BYTES ? (uint32_t)used : 0;
 	out->open = false;
 	return out->seq != 0 && out->m < memory->m_count && used <= GT_BLOCK_CELL_BYTES;
@@ -140,6 +143,7 @@ bool gt_view_open(const struct gt_memory *memory, uint32_t m, uint64_t *cells, s
 		GT__FENCE(memory_order_acquire); /* [again] */
 		if (load(&header->id) != id)
 			continue;
+		out->t_max = gt_ticks() + SKEW_TICKS_MAX;
 		out->cells = cells;
 		out->seq = GT_BLOCK_ID_SEQ(id);
 		out->m = m;

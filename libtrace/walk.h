@@ -22,7 +22,8 @@ struct gt_view {
 	const uint64_t *cells;
 	uint64_t seq;
 	uint64_t t_open;
-	uint64_t lost; /* the M's count when it was opened */
+	uint64_t t_max; /* no record is younger: when the view was taken, and a little for the clocks of other CPUs */
+	uint64_t lost;  /* the M's count when it was opened */
 	uint32_t m;
 	uint32_t used; /* bytes that may hold records */
 	bool open;     /* more may follow */
@@ -85,6 +86,7 @@ struct gt_steal {
 
 /*
  * Three steps, for many Ms at once: ask, one barrier, take. A writer that wakes meanwhile keeps its block.
+ * When streaming, take what is sealed between ask and take: then the stolen block is the next of its M, and is read at once.
  * N.B. ask fails when the M's end is 0 already: its owner may be about to store it. Keep the gt_steal of an ask
  * and take again later instead.
  */

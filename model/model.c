@@ -30,8 +30,9 @@ struct g_entry {
 
 struct m_entry {
 	struct gt_model_m m;
-	bool loose;   /* its P may be taken: see above */
-	bool counted; /* in counts.slots_running */
+	uint32_t g_index; /* of m.g, when there is one: it is on this M, so it lives */
+	bool loose;       /* its P may be taken: see above */
+	bool counted;     /* in counts.slots_running */
 };
 
 struct p_entry {
@@ -257,8 +258,8 @@ static const struct m_entry *p_firm_holder(const struct gt_model *model, uint64_
 	holder = m_find(model, slot->p.m);
 	if (!holder || holder->m.p != p || !holder->m.g || holder->loose)
 		return NULL;
-	g = g_find(model, holder->m.g);
-	return g && g->g.state == GT_STATE_RUNNING ? holder : NULL;
+	g = g_at(model, holder->g_index);
+	return g->g.state == GT_STATE_RUNNING ? holder : NULL;
 }
 
 /* The goroutine that keeps M @m from taking @g, or NULL. */
@@ -269,8 +270,8 @@ static const struct g_entry *m_occupant(const struct gt_model *model, uint64_t m
 
 	if (!thread || !thread->m.g || thread->m.g == g)
 		return NULL;
-	entry = g_find(model, thread->m.g);
-	return entry && on_m(entry->g.state) ? entry : NULL;
+	entry = g_at(model, thread->g_index);
+	return on_m(entry->g.state) ? entry : NULL;
 }
 
 static bool chain_holds(const struct g_entry *entry, unsigned int old)
@@ -462,8 +463,7 @@ void gt_model_explain(
 
 static void recount(struct gt_model *model, struct m_entry *thread)
 {
-	const struct g_entry *entry = thread->m.g && thread->m.p ? g_find(model, thread->m.g) : NULL;
-	bool counted = entry && entry->g.state == GT_STATE_RUNNING;
+	bool counted = thread->m.g && thread->m.p && g_at(model, thread->g_index)->g.state == GT_STATE_RUNNING;
 
 	if (counted != thread->counted) {
 		model->counts.slots_running += counted ? 1 : (uint64_t)-1;
@@ -533,13 +533,14 @@ static void g_leave(struct gt_model *model, struct g_entry *entry)
 
 static void g_settle(struct gt_model *model, struct g_entry *entry, struct m_entry *thread)
 {
-	struct g_entry *other = thread->m.g && thread->m.g != entry->g.g ? g_find(model, thread->m.g) : NULL;
+	struct g_entry *other = thread->m.g && thread->m.g != entry->g.g ? g_at(model, thread->g_index) : NULL;
 
 	if (on_m(entry->g.state) && entry->g.m != thread->m.m)
 		g_leave(model, entry);
 	if (other) /* it must have left unseen */
 		set_state(model, other, GT_STATE_NONE, other->g.since_ns);
 	thread->m.g = entry->g.g;
+	thread->g_index = (uint32_t)(entry - (struct g_entry *)model->gs.entries);
 	entry->g.m = thread->m.m;
 }
 
@@ -618,7 +619,7 @@ static void apply_goroutine(struct gt_model *model, const struct gt_event *event
 /* What the M did unseen: its goroutine may be anywhere, its P anyone's. */
 static void apply_lost(struct gt_model *model, struct m_entry *thread, int64_t time_ns)
 {
-	struct g_entry *entry = thread->m.g ? g_find(model, thread->m.g) : NULL;
+	struct g_entry *entry = thread->m.g ? g_at(model, thread->g_index) : NULL;
 
 	if (entry)
 		set_state(model, entry, GT_STATE_NONE, time_ns);
@@ -635,7 +636,7 @@ static void apply_slot(struct gt_model *model, const struct gt_event *event, str
 		return;
 	if (event->kind == GT_EV_P_START) {
 		p_take(model, thread, event->args[0]);
-		entry = thread->m.g ? g_find(model, thread->m.g) : NULL;
+		entry = thread->m.g ? g_at(model, thread->g_index) : NULL;
 		if (entry)
 			entry->g.p = event->args[0];
 		return;

@@ -13,24 +13,24 @@ struct gt_model;
 
 struct gt_model_g {
 	uint64_t g;
-	uint8_t state;                  /* enum gt_state; NONE = unknown (the chain is broken here, by a loss or the window's edge) */
-	uint8_t reason;                 /* of its wait or yield */
-	uint64_t m;                     /* where it runs or is in a syscall; else where it last was */
-	uint64_t p;                     /* id + 1; 0 none */
-	uint64_t by;                    /* who woke it last (while runnable) */
-	int64_t since_ns;               /* begin of the state */
-	void *user;                     /* for the model's user; NULL at first */
+	uint8_t state;    /* enum gt_state; NONE = unknown (the chain is broken here, by a loss or the window's edge) */
+	uint8_t reason;   /* of its wait or yield */
+	uint64_t m;       /* where it runs or is in a syscall; else where it last was */
+	uint64_t p;       /* id + 1; 0 none */
+	uint64_t by;      /* who woke it last (while runnable) */
+	int64_t since_ns; /* begin of the state */
+	void *user;       /* for the model's user; NULL at first */
 };
 struct gt_model_m {
 	uint64_t m;
-	uint64_t g;                     /* goroutine on it (running or in a syscall), 0 none */
-	uint64_t p;                     /* id + 1 of the P it holds, 0 none or unknown */
+	uint64_t g; /* goroutine on it (running or in a syscall), 0 none */
+	uint64_t p; /* id + 1 of the P it holds, 0 none or unknown */
 	bool idle, ended;
 	void *user;
 };
 struct gt_model_p {
-	uint64_t p;                     /* id + 1 */
-	uint64_t m;                     /* the M that holds it; valid when held */
+	uint64_t p; /* id + 1 */
+	uint64_t m; /* the M that holds it; valid when held */
 	bool held, idle;
 	void *user;
 };
@@ -41,18 +41,19 @@ void gt_model_free(struct gt_model *model);
 /* Would @event break a hard edge now (goroutine's chain, create first, P held elsewhere)? 0 = it fits. */
 enum gt_model_fit {
 	GT_FIT = 0,
-	GT_FIT_CHAIN,           /* its old state is not the goroutine's state */
-	GT_FIT_UNBORN,          /* create must come first */
-	GT_FIT_REBORN,          /* created twice */
-	GT_FIT_M_BUSY,          /* the M has another goroutine */
-	GT_FIT_P_TAKEN,         /* the P is held by an M that did not give it up */
-	GT_FIT_NO_P,            /* a goroutine starts to run without a P */
-	GT_FIT_NOT_HERE,        /* the goroutine is on another M */
+	GT_FIT_CHAIN,    /* its old state is not the goroutine's state */
+	GT_FIT_UNBORN,   /* create must come first */
+	GT_FIT_REBORN,   /* created twice */
+	GT_FIT_M_BUSY,   /* the M has another goroutine */
+	GT_FIT_P_TAKEN,  /* the P is held by an M that did not give it up */
+	GT_FIT_NO_P,     /* a goroutine starts to run without a P */
+	GT_FIT_NOT_HERE, /* the goroutine is on another M */
 	GT_FIT_COUNT
 };
 enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_event *event);
 /* A sentence on why not, into @text. */
-void gt_model_explain(const struct gt_model *model, const struct gt_event *event, enum gt_model_fit fit, char *text, size_t size);
+void gt_model_explain(
+	const struct gt_model *model, const struct gt_event *event, enum gt_model_fit fit, char *text, size_t size);
 
 /* Since when that has stood which the misfitting @event contradicts: a loss in between explains it. INT64_MIN: ever. */
 int64_t gt_model_fit_since(const struct gt_model *model, const struct gt_event *event, enum gt_model_fit fit);

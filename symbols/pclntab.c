@@ -8,6 +8,7 @@
 #include "symbols/pclntab.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -431,6 +432,17 @@ bool gt_pclntab_at(const struct gt_pclntab *tab, uint64_t pc, struct gt_gofuncti
 	uint64_t index;
 
 	return index_at(tab, pc, &index) && gt_pclntab_function(tab, index, out);
+}
+
+char *gt_go_name_short(const char *name, char *out, size_t size)
+{
+	const char *open = strchr(name, '['), *close = strrchr(name, ']');
+
+	if (open && close && open < close)
+		snprintf(out, size, "%.*s[...]%s", (int)(open - name), name, close + 1);
+	else
+		snprintf(out, size, "%s", name);
+	return out;
 }
 
 /* The index by name */

@@ -48,7 +48,7 @@ enum gt_hole {
 #define GT_HOLE(name) GT_HOLE_##name,
 	GT_HOLES(GT_HOLE)
 #undef GT_HOLE
-	GT_HOLE_COUNT
+		GT_HOLE_COUNT
 };
 
 /* The templates: symbols hook_NAME and hook_NAME_end. */
@@ -78,7 +78,7 @@ enum gt_template {
 #define GT_TEMPLATE(name) GT_TEMPLATE_##name,
 	GT_TEMPLATES(GT_TEMPLATE)
 #undef GT_TEMPLATE
-	GT_TEMPLATE_COUNT
+		GT_TEMPLATE_COUNT
 };
 
 /* A place in the piece that is filled in each copy. */
@@ -92,8 +92,8 @@ enum gt_fill_kind {
 struct gt_fill {
 	unsigned short offset; /* in the piece */
 	unsigned char kind;
-	unsigned char hole;    /* enum gt_hole; of GT_FILL_RELATIVE nothing */
-	int target;            /* addend; of GT_FILL_RELATIVE: offset in the piece, addend included */
+	unsigned char hole; /* enum gt_hole; of GT_FILL_RELATIVE nothing */
+	int target;         /* addend; of GT_FILL_RELATIVE: offset in the piece, addend included */
 };
 
 #endif

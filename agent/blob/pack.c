@@ -133,7 +133,7 @@ static void write_fill(const struct piece *piece, const Elf64_Rela *rela, size_t
 
 int main(int argc, char **argv)
 {
-	struct piece piece = { 0 };
+	struct piece piece = {0};
 	size_t shared;
 	FILE *out;
 

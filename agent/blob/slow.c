@@ -91,7 +91,7 @@ static uint32_t walk(const struct bounds *in, uint32_t depth, uint64_t pc, uint6
 uint32_t gt_slow_stack(struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo, uint64_t hi, uint64_t hash,
 	uint64_t text, uint64_t text_size)
 {
-	struct bounds bounds = { lo, hi, text, text_size };
+	struct bounds bounds = {lo, hi, text, text_size};
 	struct gt_stack_slot *slots = (void *)((char *)shm + shm->stacks_offset);
 	uint32_t *arena = (void *)((char *)shm + shm->arena_offset);
 	uint32_t mask = shm->stack_slot_count - 1;

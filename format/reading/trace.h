@@ -6,7 +6,7 @@
  * Everything in the file is hostile. Memory is O(live goroutines + Ms + names + events between two
  * watermarks), with a limit on the last: a file that would break it gets a damage report, not memory.
  * A damaged or cut file gives what is whole, then gt_trace_damage tells what was not.
- * Pointers that a trace gives stay valid until gt_trace_close. One thread at a time.
+ * Pointers that a trace gives stay valid until gt_trace_close, but for gt_trace_goroutine's. One thread at a time.
  */
 #ifndef GT_FORMAT_TRACE_H
 #define GT_FORMAT_TRACE_H
@@ -22,7 +22,7 @@ int gt_trace_open_memory(const void *bytes, size_t size, struct gt_trace **out, 
 void gt_trace_close(struct gt_trace *trace);
 
 /* The next event, in order: 1 and *event, 0 at the end. Damage never ends the program: what follows it that is
- * whole is given; gt_trace_damage counts. */
+ * whole is given; gt_trace_damage counts. A file that cannot be read on (I/O, memory) ends there, as damage. */
 int gt_trace_next(struct gt_trace *trace, struct gt_event *event);
 /* Back to the first event. Tables stay. */
 int gt_trace_rewind(struct gt_trace *trace);
@@ -62,7 +62,8 @@ struct gt_trace_thread {
 };
 const struct gt_trace_thread *gt_trace_thread(const struct gt_trace *trace, uint64_t m);
 
-/* From GoCreate or a GOROUTINE record; kept while the goroutine lives (and until the event after its end). */
+/* From GoCreate or a GOROUTINE record; kept while the goroutine lives (and until the event after its end): ask again after each
+ * gt_trace_next. */
 struct gt_trace_goroutine {
 	uint64_t g;
 	uint64_t parent;
@@ -80,7 +81,7 @@ struct gt_trace_info {
 	uint64_t frames; /* whole ones */
 	uint64_t events; /* from the frame headers */
 	uint64_t raw_bytes;
-	int64_t span_ns; /* first to last event, when an index tells; else to the last clock pair */
+	int64_t span_ns;     /* first to last event, when an index tells; else to the last clock pair */
 	int64_t complete_ns; /* the latest SINCE read so far: from here on every M's events are there; 0 = from the begin */
 	int64_t start_realtime_ns;
 	int64_t start_monotonic_ns;

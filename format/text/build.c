@@ -1,6 +1,7 @@
 /* build.c - a .gtrace file put together record by record. */
 #include "format/text/build.h"
 #include "base/crc32c.h"
+#include "format/reading/order.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -108,6 +109,94 @@ static int put_frame(struct gt_build *build, unsigned int kind, uint64_t events)
 	return ret < 0 ? ret : put_out(build, build->packed.at, got);
 }
 
+static bool same(const struct gt_build_bytes *key, const uint8_t *bytes, size_t size)
+{
+	return key->size == size && !memcmp(key->at, bytes, size);
+}
+
+/* Remembers a meta's or loss's latest value. */
+static int note_final(struct gt_build *build, bool loss, const uint8_t *bytes, size_t size)
+{
+	struct gt_cursor cursor = {.at = bytes, .end = bytes + size};
+	uint64_t key_size = gt_get_uvarint(&cursor), value_size;
+	const uint8_t *key = gt_get_bytes(&cursor, key_size), *value;
+	struct gt_build_keyed *final = NULL;
+
+	value_size = gt_get_uvarint(&cursor);
+	value = loss ? cursor.at : gt_get_bytes(&cursor, value_size);
+	if (cursor.bad || !key_size)
+		return 0; /* damaged on purpose */
+	for (size_t i = 0; i < build->final_count && !final; i++)
+		if (build->finals[i].loss == loss && same(&build->finals[i].key, key, (size_t)key_size))
+			final = &build->finals[i];
+	if (!final) {
+		struct gt_build_keyed *finals;
+
+		if (build->final_count == FINALS_MAX)
+			return 0;
+		finals = realloc(build->finals, (build->final_count + 1) * sizeof(*finals));
+		if (!finals)
+			return -ENOMEM;
+		build->finals = finals;
+		final = &finals[build->final_count++];
+		memset(final, 0, sizeof(*final));
+		final->loss = loss;
+		gt_build_put(&final->key, key, (size_t)key_size);
+	}
+	final->value.size = 0;
+	final->count = value_size;
+	if (!loss)
+		gt_build_put(&final->value, value, (size_t)value_size);
+	return final->key.no_memory || final->value.no_memory ? -ENOMEM : 0;
+}
+
+static void note_events(struct gt_build *build, const uint8_t *bytes, size_t size)
+{
+	struct gt__events events;
+	struct gt_event event;
+	const uint8_t *payload;
+	size_t payload_size;
+	enum gt__step step;
+	uint64_t m;
+
+	if (!gt__events_begin(&events, bytes, size, &m))
+		return;
+	while ((step = gt__events_step(&events, &event, &payload, &payload_size)) != GT__STEP_END &&
+		step != GT__STEP_BAD) {
+		if (step == GT__STEP_BACK)
+			continue;
+		build->events++;
+		if (event.ticks < build->first)
+			build->first = event.ticks;
+		if (event.ticks > build->last)
+			build->last = event.ticks;
+	}
+}
+
+/* What the index and the frame's header tell of the frame's records. From the bytes, however they were put in. */
+static int note_records(struct gt_build *build)
+{
+	struct gt_cursor cursor = {.at = build->raw.at};
+	int ret = 0;
+
+	if (!build->raw.size)
+		return 0;
+	cursor.end = cursor.at + build->raw.size;
+	while (!ret && cursor.at < cursor.end) {
+		unsigned int type = gt_get_u8(&cursor);
+		uint64_t size = gt_get_uvarint(&cursor);
+		const uint8_t *at = gt_get_bytes(&cursor, size);
+
+		if (cursor.bad)
+			break;
+		if (type == GT__REC_EVENTS)
+			note_events(build, at, (size_t)size);
+		else if (type == GT__REC_META || type == GT__REC_LOSS)
+			ret = note_final(build, type == GT__REC_LOSS, at, (size_t)size);
+	}
+	return ret;
+}
+
 static int close_frame(struct gt_build *build)
 {
 	struct gt_build_bytes record = {0};
@@ -116,6 +205,9 @@ static int close_frame(struct gt_build *build)
 
 	if (!build->open)
 		return 0;
+	ret = note_records(build);
+	if (ret < 0)
+		return ret;
 	ret = put_frame(build, GT__FRAME_DATA, build->events_told == UINT64_MAX ? build->events : build->events_told);
 	build->open = false;
 	if (ret < 0)
@@ -165,47 +257,6 @@ int gt_build_frame(struct gt_build *build, uint64_t ticks, int64_t monotonic_ns,
 	return ret;
 }
 
-static bool same(const struct gt_build_bytes *key, const uint8_t *bytes, size_t size)
-{
-	return key->size == size && !memcmp(key->at, bytes, size);
-}
-
-/* Remembers a meta's or loss's latest value. */
-static int note_final(struct gt_build *build, bool loss, const uint8_t *bytes, size_t size)
-{
-	struct gt_cursor cursor = {.at = bytes, .end = bytes + size};
-	uint64_t key_size = gt_get_uvarint(&cursor), value_size;
-	const uint8_t *key = gt_get_bytes(&cursor, key_size), *value;
-	struct gt_build_keyed *final = NULL;
-
-	value_size = gt_get_uvarint(&cursor);
-	value = loss ? cursor.at : gt_get_bytes(&cursor, value_size);
-	if (cursor.bad || !key_size)
-		return 0; /* damaged on purpose */
-	for (size_t i = 0; i < build->final_count && !final; i++)
-		if (build->finals[i].loss == loss && same(&build->finals[i].key, key, (size_t)key_size))
-			final = &build->finals[i];
-	if (!final) {
-		struct gt_build_keyed *finals;
-
-		if (build->final_count == FINALS_MAX)
-			return 0;
-		finals = realloc(build->finals, (build->final_count + 1) * sizeof(*finals));
-		if (!finals)
-			return -ENOMEM;
-		build->finals = finals;
-		final = &finals[build->final_count++];
-		memset(final, 0, sizeof(*final));
-		final->loss = loss;
-		gt_build_put(&final->key, key, (size_t)key_size);
-	}
-	final->value.size = 0;
-	final->count = value_size;
-	if (!loss)
-		gt_build_put(&final->value, value, (size_t)value_size);
-	return final->key.no_memory || final->value.no_memory ? -ENOMEM : 0;
-}
-
 int gt_build_record(struct gt_build *build, unsigned int type, const void *bytes, size_t size)
 {
 	int ret;
@@ -217,8 +268,6 @@ int gt_build_record(struct gt_build *build, unsigned int type, const void *bytes
 	gt_build_text(&build->raw, bytes, size);
 	if (build->raw.size > GT__RAW_BYTES_MAX)
 		return -EFBIG;
-	if (type == GT__REC_META || type == GT__REC_LOSS)
-		return note_final(build, type == GT__REC_LOSS, bytes, size);
 	return build->raw.no_memory ? -ENOMEM : 0;
 }
 
@@ -230,15 +279,6 @@ int gt_build_raw(struct gt_build *build, const void *bytes, size_t size)
 		return ret;
 	gt_build_put(&build->raw, bytes, size);
 	return build->raw.no_memory ? -ENOMEM : 0;
-}
-
-void gt_build_note(struct gt_build *build, uint64_t ticks)
-{
-	build->events++;
-	if (ticks < build->first)
-		build->first = ticks;
-	if (ticks > build->last)
-		build->last = ticks;
 }
 
 int gt_build_index(struct gt_build *build, uint64_t ticks, int64_t monotonic_ns, uint64_t watermark)

@@ -53,8 +53,6 @@ int gt_build_frame(struct gt_build *build, uint64_t ticks, int64_t monotonic_ns,
 int gt_build_record(struct gt_build *build, unsigned int type, const void *bytes, size_t size);
 /* Into the open frame without a record around it. */
 int gt_build_raw(struct gt_build *build, const void *bytes, size_t size);
-/* An event at @ticks was put into a record: for the frame's count and the index. */
-void gt_build_note(struct gt_build *build, uint64_t ticks);
 /* Index and trailer. Without it the file is one that was cut. */
 int gt_build_index(struct gt_build *build, uint64_t ticks, int64_t monotonic_ns, uint64_t watermark);
 /* Closes what is open and frees. 0 or -errno of anything before. */

@@ -521,12 +521,7 @@ static bool time_on(struct parser *parser, unsigned int kind)
 		parser->ticks -= dt;
 	gt_build_u8(&parser->events, (uint8_t)kind);
 	gt_build_uvarint(&parser->events, dt);
-	if (kind) {
-		if (!parser->build.open) /* the frame that hand-written text leaves out */
-			parser->failed = gt_build_raw(&parser->build, "", 0);
-		gt_build_note(&parser->build, parser->ticks);
-		parser->count++;
-	}
+	parser->count += !!kind;
 	if (parser->events.size > GT__RAW_BYTES_MAX)
 		parser->failed = -EFBIG;
 	return true;

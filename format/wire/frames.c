@@ -249,7 +249,8 @@ static int put_header(struct gt__frames *frames, const uint8_t *header, struct g
 
 	if (to) {
 		memcpy(to, header, GT__HEADER_BYTES);
-		if (!gt__disk_put(frames->disk, GT__HEADER_BYTES, false))
+		/* Waited for, so that a place that cannot be written is told before the program starts. */
+		if (!gt__disk_put(frames->disk, GT__HEADER_BYTES, false) && !gt__disk_drain(frames->disk))
 			return 0;
 	}
 	if (err)

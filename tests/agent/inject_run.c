@@ -22,11 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BROKEN     99
-#define CANNOT     98
-#define G_TABLE    (1u << 20)
-#define STATES     8
-#define NONE       255
+#define BROKEN  99
+#define CANNOT  98
+#define G_TABLE (1u << 20)
+#define STATES  8
+#define NONE    255
 
 struct record {
 	uint64_t time;
@@ -184,13 +184,13 @@ static void change(const struct record *record, uint64_t g, unsigned int old, un
 
 	run.changes[old & 15][new & 15]++;
 	if (chain->switched && old == 4 && (new == 1 || new == 2)) {
-		chain->state = (uint8_t)new;
+		chain->state = (uint8_t) new;
 		return;
 	}
 	if (chain->state != NONE && chain->state != old && !chain->switched)
 		broken(record, g, chain->state, old, new);
 	chain->switched = false;
-	chain->state = (uint8_t)new;
+	chain->state = (uint8_t) new;
 }
 
 static void coroutine_switch(const struct record *record)
@@ -231,10 +231,10 @@ static void check(void)
 
 		run.counts[record->kind & 15]++;
 		if (run.verbose)
-			fprintf(run.out, "%lu M%u kind %u g %lu %u>%u arg %lu  %lx %lx %lx\n", (unsigned long)record->time,
-				record->m, record->kind, (unsigned long)g, old, new, (unsigned long)(word >> 48),
-				(unsigned long)record->words[2], (unsigned long)record->words[3],
-				(unsigned long)record->words[4]);
+			fprintf(run.out, "%lu M%u kind %u g %lu %u>%u arg %lu  %lx %lx %lx\n",
+				(unsigned long)record->time, record->m, record->kind, (unsigned long)g, old, new,
+				(unsigned long)(word >> 48), (unsigned long)record->words[2],
+				(unsigned long)record->words[3], (unsigned long)record->words[4]);
 		switch (record->kind) {
 		case GT_REC_CREATE:
 			run.created++;
@@ -283,7 +283,8 @@ static void report(const struct gt_agent_result *started)
 	fprintf(run.out, "; setup %lu us; code %lu bytes\n", (unsigned long)started->setup_ns / 1000,
 		(unsigned long)started->code_size);
 	fprintf(run.out,
-		"blocks %zu, records %zu, goroutines %lu (created %lu), breaks %lu, uncommitted %lu, damaged %lu, lost %lu\n",
+		"blocks %zu, records %zu, goroutines %lu (created %lu), breaks %lu, uncommitted %lu, damaged %lu, lost "
+		"%lu\n",
 		run.block_count, run.record_count, (unsigned long)run.goroutines, (unsigned long)run.created,
 		(unsigned long)run.breaks, (unsigned long)run.uncommitted, (unsigned long)run.damaged,
 		(unsigned long)lost());
@@ -291,7 +292,7 @@ static void report(const struct gt_agent_result *started)
 		(unsigned long)run.counts[1], (unsigned long)run.counts[2], (unsigned long)run.counts[3],
 		(unsigned long)run.counts[4], (unsigned long)run.counts[5], (unsigned long)run.counts[6]);
 	for (int old = 0; old < 16; old++)
-		for (int new = 0; new < 16; new++)
+		for (int new = 0; new < 16; new ++)
 			if (run.changes[old][new])
 				fprintf(run.out, "%d>%d %lu, ", old, new, (unsigned long)run.changes[old][new]);
 	fprintf(run.out, "\nstacks: none %lu, some %lu with %lu frames, lost %lu, arena %lu\n",
@@ -301,7 +302,7 @@ static void report(const struct gt_agent_result *started)
 
 static int follow(pid_t pid, bool drains)
 {
-	struct timespec pause = { 0, 300000 };
+	struct timespec pause = {0, 300000};
 	int status;
 
 	while (waitpid(pid, &status, WNOHANG) == 0)
@@ -313,8 +314,8 @@ static int follow(pid_t pid, bool drains)
 
 int main(int argc, char **argv)
 {
-	struct gt_shm_config config = { .block_count = 4096, .m_count = 1024, .m_limit = 1024, .spill_count = 16 };
-	struct gt_agent_launch launch = { .envp = environ, .memory = &run.memory };
+	struct gt_shm_config config = {.block_count = 4096, .m_count = 1024, .m_limit = 1024, .spill_count = 16};
+	struct gt_agent_launch launch = {.envp = environ, .memory = &run.memory};
 	struct gt_agent_result started;
 	struct gt_error err;
 	int option, status;
@@ -322,13 +323,26 @@ int main(int argc, char **argv)
 	run.out = stderr;
 	while ((option = getopt(argc, argv, "+s:x:b:f:vF")) != -1)
 		switch (option) {
-		case 's': config.stack_depth = (uint32_t)atoi(optarg); break;
-		case 'x': launch.skip_hook = optarg; break;
-		case 'b': config.block_count = (uint32_t)atoi(optarg); break;
-		case 'f': run.out = fopen(optarg, "w"); break;
-		case 'F': config.mode = GT_MODE_FLIGHT; break;
-		case 'v': run.verbose = true; break;
-		default: return CANNOT;
+		case 's':
+			config.stack_depth = (uint32_t)atoi(optarg);
+			break;
+		case 'x':
+			launch.skip_hook = optarg;
+			break;
+		case 'b':
+			config.block_count = (uint32_t)atoi(optarg);
+			break;
+		case 'f':
+			run.out = fopen(optarg, "w");
+			break;
+		case 'F':
+			config.mode = GT_MODE_FLIGHT;
+			break;
+		case 'v':
+			run.verbose = true;
+			break;
+		default:
+			return CANNOT;
 		}
 	if (optind == argc || !run.out)
 		return CANNOT;
@@ -339,7 +353,8 @@ int main(int argc, char **argv)
 	launch.path = argv[optind];
 	launch.argv = argv + optind;
 	run.chains = calloc(G_TABLE, sizeof(*run.chains));
-	if (gt_gobin_open(launch.path, &launch.bin, &err) < 0 || gt_golayout_find(launch.bin, &launch.layout, &err) < 0 ||
+	if (gt_gobin_open(launch.path, &launch.bin, &err) < 0 ||
+		gt_golayout_find(launch.bin, &launch.layout, &err) < 0 ||
 		gt_golayout_verify(launch.bin, launch.layout, &err) < 0 ||
 		gt_shm_create(&config, &run.memory, &err) < 0 || gt_agent_launch(&launch, &started, &err) < 0) {
 		fprintf(stderr, "inject_run: %s\n", err.text);

@@ -95,7 +95,7 @@ int main(int argc, char **argv)
 	reap(0);
 	span = now_us() - span;
 	for (int round = 0; round < rounds; round++) {
-		struct timespec pause = { 0, 0 };
+		struct timespec pause = {0, 0};
 		uint64_t after = span * (uint64_t)round / (uint64_t)rounds;
 		pid_t runner;
 		int status;
@@ -116,12 +116,12 @@ int main(int argc, char **argv)
 		} else if (status == wanted_status && size == wanted_size && !memcmp(got, wanted, size)) {
 			began++;
 		} else {
-			fprintf(stderr, "killed after %lu us: status 0x%x, %zu bytes of output\n", (unsigned long)after, status,
-				size);
+			fprintf(stderr, "killed after %lu us: status 0x%x, %zu bytes of output\n", (unsigned long)after,
+				status, size);
 			return 1;
 		}
 	}
-	printf("%d rounds over %lu us: %d never began, %d ran on alone, %d were over\n", rounds, (unsigned long)span, never,
-		began, whole);
+	printf("%d rounds over %lu us: %d never began, %d ran on alone, %d were over\n", rounds, (unsigned long)span,
+		never, began, whole);
 	return began ? 0 : 1;
 }

@@ -24,7 +24,7 @@ def kill_gtrace(bench):
         program = [build_go("stress", version)]
         want = bench.plain(program).stdout
         started = 0
-        times = runs(12, long=200)
+        times = max(4, runs(12, long=200))
         for i in range(times):
             # Half of them while the hooks are put in, half later.
             delay = chance.uniform(0, 0.02) if i % 2 else chance.uniform(0, 0.4)
@@ -69,7 +69,7 @@ def kill_program(bench):
     for version in versions():
         program = [build_go("exits", version), "ticks", "2000"]
         events = 0
-        for i in range(runs(6, long=100)):
+        for i in range(max(3, runs(6, long=100))):
             out = bench.path()
             gtrace = subprocess.Popen(bench.command(program, ["-q"], out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ, GOMAXPROCS="4"))
             pid = child_of(gtrace.pid)

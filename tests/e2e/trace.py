@@ -1,12 +1,13 @@
 # trace.py - reads the ordered events that `gtrace convert FILE --to events` prints, and tells what a goroutine did.
 #
-# One line an event: TIME m=M NAME key=value...; a value with blanks stands in quotes. Other lines are left alone.
+# One line an event: TIME m=M NAME key=value...; a value with blanks stands in quotes, a function's name in brackets behind the
+# value that it explains. Other lines are left alone.
 import collections
 import re
 import subprocess
 
-LINE = re.compile(r'^(-?\d+) m=(\d+) (\w+)((?: \w+=(?:"(?:[^"\\]|\\.)*"|\S*))*)\s*$')
-ARGUMENT = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S*)')
+LINE = re.compile(r'^ *(-?\d+) m=(\d+) (\w+)((?: .*)?)$')
+ARGUMENT = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S*)(?: \((.*?)\))?(?= \w+=|$)')
 
 Event = collections.namedtuple("Event", "ns m name args")
 
@@ -23,7 +24,9 @@ class Trace:
                     self.strange.append(line)
                 continue
             args = {}
-            for key, value in ARGUMENT.findall(match.group(4)):
+            for key, value, name in ARGUMENT.findall(match.group(4)):
+                if name:
+                    args[key + ".name"] = name
                 args[key] = value[1:-1].replace('\\"', '"') if value.startswith('"') else value
             self.events.append(Event(int(match.group(1)), int(match.group(2)), match.group(3), args))
         self.by_g = collections.defaultdict(list)

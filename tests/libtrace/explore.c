@@ -46,6 +46,7 @@ struct world {
 	struct {
 		uint64_t id, t_open, lost, used;
 	} header[BLOCKS_MAX];
+	uint8_t stored[THREADS_MAX];  /* records that found a place */
 	uint8_t signals[THREADS_MAX]; /* still to be delivered */
 	uint8_t in_signal[THREADS_MAX];
 	uint8_t finished[THREADS_MAX];
@@ -107,19 +108,22 @@ static void emit(int t)
 
 	for (int tries = 0; tries < 2; tries++) {
 		uint64_t at;
+		uint8_t stored;
 		uint32_t block;
 
 		point();
-		at = atomic_load_explicit(&m->pos, memory_order_relaxed); /* one instruction on x86: no point between */
-		atomic_store_explicit(&m->pos, at + RECORD_BYTES, memory_order_relaxed);
+		stored = world->stored[t];
+		at = gt__xadd(&m->pos, RECORD_BYTES);
 		point();
-		if (at + RECORD_BYTES > atomic_load_explicit(&m->end, memory_order_relaxed)) {
-			point();
-			atomic_fetch_sub_explicit(&m->pos, RECORD_BYTES, memory_order_relaxed);
+		if (at + RECORD_BYTES > atomic_load_explicit(&m->end, memory_order_relaxed) &&
+			gt__unreserve(m, at, RECORD_BYTES)) {
+			if (stored != world->stored[t])
+				failure = "a reservation is taken back below a record";
 			if (gt__refill(&world->shm, m, (uint32_t)t, RECORD_BYTES, 0, no_clock) < 0)
 				return;
 			continue;
 		}
+		world->stored[t]++;
 		block = (uint32_t)(at / GT_BLOCK_BYTES);
 		point(); /* the payload */
 		if (block >= world->shm.block_count || (blocks[block].id >> 40) != (uint32_t)t ||

@@ -8,10 +8,12 @@
 
 static struct gt_record state(uint64_t g, unsigned int old, unsigned int new_, unsigned int arg)
 {
-	return (struct gt_record){ .ticks = 5, .kind = GT_REC_STATE, .words = 2, .word = { 0, GT_STATE_WORD(g, old, new_, arg) } };
+	return (struct gt_record){
+		.ticks = 5, .kind = GT_REC_STATE, .words = 2, .word = {0, GT_STATE_WORD(g, old, new_, arg)}};
 }
 
-static struct gt_record state2(uint64_t g, unsigned int old, unsigned int new_, unsigned int arg, uint32_t stack, uint64_t by)
+static struct gt_record state2(
+	uint64_t g, unsigned int old, unsigned int new_, unsigned int arg, uint32_t stack, uint64_t by)
 {
 	struct gt_record record = state(g, old, new_, arg);
 
@@ -24,8 +26,10 @@ static struct gt_record state2(uint64_t g, unsigned int old, unsigned int new_, 
 
 static struct gt_record coro(uint64_t from, bool exits, uint64_t to, uint32_t p)
 {
-	return (struct gt_record){ .ticks = 5, .kind = GT_REC_CORO, .words = 4,
-				   .word = { 0, from | (uint64_t)exits << 40, (uint64_t)p << 32 | 77, to } };
+	return (struct gt_record){.ticks = 5,
+		.kind = GT_REC_CORO,
+		.words = 4,
+		.word = {0, from | (uint64_t)exits << 40, (uint64_t)p << 32 | 77, to}};
 }
 
 static int decode(struct gt_decoder *decoder, struct gt_record record, struct gt_event *out)
@@ -39,16 +43,22 @@ Test(decode, each_change_of_state_has_its_event)
 		unsigned int old, new_;
 		enum gt_event_kind kind;
 	} cases[] = {
-		{ GT_STATE_RUNNABLE, GT_STATE_RUNNING, GT_EV_GO_RUN }, { GT_STATE_WAITING, GT_STATE_RUNNING, GT_EV_GO_RUN },
-		{ GT_STATE_RUNNING, GT_STATE_WAITING, GT_EV_GO_BLOCK }, { GT_STATE_RUNNING, GT_STATE_RUNNABLE, GT_EV_GO_YIELD },
-		{ GT_STATE_RUNNING, GT_STATE_SYSCALL, GT_EV_GO_SYSCALL }, { GT_STATE_RUNNING, GT_STATE_DEAD, GT_EV_GO_END },
-		{ GT_STATE_SYSCALL, GT_STATE_RUNNING, GT_EV_GO_SYSEXIT }, { GT_STATE_SYSCALL, GT_STATE_RUNNABLE, GT_EV_GO_SYSEXIT },
-		{ GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_EV_GO_READY }, { GT_STATE_DEAD, GT_STATE_SYSCALL, GT_EV_GO_STATE },
-		{ GT_STATE_RUNNABLE, GT_STATE_WAITING, GT_EV_GO_STATE }, { GT_STATE_SYSCALL, GT_STATE_DEAD, GT_EV_GO_STATE },
+		{GT_STATE_RUNNABLE, GT_STATE_RUNNING, GT_EV_GO_RUN},
+		{GT_STATE_WAITING, GT_STATE_RUNNING, GT_EV_GO_RUN},
+		{GT_STATE_RUNNING, GT_STATE_WAITING, GT_EV_GO_BLOCK},
+		{GT_STATE_RUNNING, GT_STATE_RUNNABLE, GT_EV_GO_YIELD},
+		{GT_STATE_RUNNING, GT_STATE_SYSCALL, GT_EV_GO_SYSCALL},
+		{GT_STATE_RUNNING, GT_STATE_DEAD, GT_EV_GO_END},
+		{GT_STATE_SYSCALL, GT_STATE_RUNNING, GT_EV_GO_SYSEXIT},
+		{GT_STATE_SYSCALL, GT_STATE_RUNNABLE, GT_EV_GO_SYSEXIT},
+		{GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_EV_GO_READY},
+		{GT_STATE_DEAD, GT_STATE_SYSCALL, GT_EV_GO_STATE},
+		{GT_STATE_RUNNABLE, GT_STATE_WAITING, GT_EV_GO_STATE},
+		{GT_STATE_SYSCALL, GT_STATE_DEAD, GT_EV_GO_STATE},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct gt_decoder decoder = { 0 };
+		struct gt_decoder decoder = {0};
 		struct gt_event out[GT_DECODE_EVENTS_MAX];
 
 		cr_assert_eq(decode(&decoder, state(9, cases[i].old, cases[i].new_, 0), out), 1);
@@ -60,7 +70,7 @@ Test(decode, each_change_of_state_has_its_event)
 
 Test(decode, a_run_tells_its_p_and_a_wake_who_did_it)
 {
-	struct gt_decoder decoder = { 0 };
+	struct gt_decoder decoder = {0};
 	struct gt_event out[GT_DECODE_EVENTS_MAX];
 
 	decode(&decoder, state(9, GT_STATE_RUNNABLE, GT_STATE_RUNNING, 4), out);
@@ -72,9 +82,9 @@ Test(decode, a_run_tells_its_p_and_a_wake_who_did_it)
 
 Test(decode, wait_reasons_are_mapped_and_unknown_ones_are_unknown)
 {
-	struct gt_decoder decoder = { 0 };
+	struct gt_decoder decoder = {0};
 	struct gt_event out[GT_DECODE_EVENTS_MAX];
-	uint8_t reasons[256] = { [19] = GT_REASON_CHAN_RECEIVE };
+	uint8_t reasons[256] = {[19] = GT_REASON_CHAN_RECEIVE};
 	struct gt_record record = state2(9, GT_STATE_RUNNING, GT_STATE_WAITING, 19, 3, 0);
 
 	cr_assert_eq(gt_decode(&decoder, reasons, &record, out), 1);
@@ -91,7 +101,7 @@ Test(decode, wait_reasons_are_mapped_and_unknown_ones_are_unknown)
 
 Test(decode, a_coroutine_switch_is_two_events)
 {
-	struct gt_decoder decoder = { 0 };
+	struct gt_decoder decoder = {0};
 	struct gt_event out[GT_DECODE_EVENTS_MAX];
 
 	cr_assert_eq(decode(&decoder, coro(7, false, 8, 2), out), 2);
@@ -106,7 +116,7 @@ Test(decode, a_coroutine_switch_is_two_events)
 
 Test(decode, what_the_runtime_repeats_after_a_switch_is_told_once)
 {
-	struct gt_decoder decoder = { 0 };
+	struct gt_decoder decoder = {0};
 	struct gt_event out[GT_DECODE_EVENTS_MAX];
 
 	decode(&decoder, coro(7, false, 8, 2), out);
@@ -121,7 +131,7 @@ Test(decode, what_the_runtime_repeats_after_a_switch_is_told_once)
 
 Test(decode, a_coroutine_that_ends_runs_the_next_after_its_end)
 {
-	struct gt_decoder decoder = { 0 };
+	struct gt_decoder decoder = {0};
 	struct gt_event out[GT_DECODE_EVENTS_MAX];
 
 	cr_assert_eq(decode(&decoder, coro(7, true, 8, 2), out), 0);
@@ -137,9 +147,9 @@ Test(decode, a_coroutine_that_ends_runs_the_next_after_its_end)
 
 Test(decode, records_that_no_hook_writes_are_refused)
 {
-	struct gt_decoder decoder = { 0 };
+	struct gt_decoder decoder = {0};
 	struct gt_event out[GT_DECODE_EVENTS_MAX];
-	struct gt_record record = { .kind = 0, .words = 2 };
+	struct gt_record record = {.kind = 0, .words = 2};
 
 	for (unsigned int kind = 0; kind < 32; kind++) {
 		record.kind = kind;
@@ -156,9 +166,9 @@ Test(decode, records_that_no_hook_writes_are_refused)
 
 Test(decode, marks_and_slots_and_threads)
 {
-	struct gt_decoder decoder = { 0 };
+	struct gt_decoder decoder = {0};
 	struct gt_event out[GT_DECODE_EVENTS_MAX];
-	struct gt_record record = { .kind = GT_REC_SLOT, .words = 2, .word = { 0, GT_SLOT_STOP | 3 << 8 } };
+	struct gt_record record = {.kind = GT_REC_SLOT, .words = 2, .word = {0, GT_SLOT_STOP | 3 << 8}};
 
 	cr_assert_eq(decode(&decoder, record, out), 1);
 	cr_assert_eq(out[0].kind, GT_EV_P_STOP);
@@ -168,7 +178,7 @@ Test(decode, marks_and_slots_and_threads)
 	cr_assert_eq(decode(&decoder, record, out), 1);
 	cr_assert_eq(out[0].kind, GT_EV_M_START);
 	cr_assert_eq(out[0].args[0], 4711);
-	record = (struct gt_record){ .kind = GT_REC_MARK, .words = 6, .word = { 0, GT_MARK_LOG | 9 << 8, 1, 0, 22, 23 } };
+	record = (struct gt_record){.kind = GT_REC_MARK, .words = 6, .word = {0, GT_MARK_LOG | 9 << 8, 1, 0, 22, 23}};
 	cr_assert_eq(decode(&decoder, record, out), 1);
 	cr_assert_eq(out[0].kind, GT_EV_LOG);
 	cr_assert_eq(out[0].args[0], 9);

@@ -2,13 +2,17 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,6 +162,28 @@ Test(disk, names_that_cannot_be_written_are_told_in_one_line)
 	cr_assert_eq(open_at(folder, false, false, &writer, &err), -EISDIR);
 	cr_assert_eq(open_at("", false, false, &writer, &err), -EINVAL);
 	cr_assert_eq(open_at("/dev/fd/999", false, false, &writer, &err), -EBADF);
+}
+
+/* As containers do: the system call is refused by a filter, for this test's own process. */
+Test(disk, where_io_uring_is_refused_write_does_it)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(*filter), filter};
+	struct gt_writer *writer;
+	struct gt_error err;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		cr_skip_test("no seccomp here");
+	cr_assert_eq(open_at(path, false, false, &writer, &err), 0, "%s", err.text);
+	cr_assert_not(gt_writer_uses_uring(writer));
+	cr_assert_eq(stream_write(writer, NULL, 1, 10000, false), 0);
+	cr_assert_eq(gt_writer_close(writer, 1, 1, &err), 0, "%s", err.text);
+	expect_magic(path);
 }
 
 /* A full disk by a device that is one: the same error at every call, one line at the end. */

@@ -17,6 +17,7 @@
 #ifndef GTRACE_HOOKS_H
 #define GTRACE_HOOKS_H
 
+#include <gtrace/atomics.h>
 #include <gtrace/shm.h>
 #include <gtrace/states.h>
 #include <gtrace/ticks.h>
@@ -30,99 +31,88 @@
 
 extern GT_API const _Atomic uint32_t *gt__hook_gate; /* at the memory's word `enabled`, or at a zero */
 extern GT_API uint8_t *gt__hook_blocks;              /* where the offsets in struct gt_m count from */
-extern GT_API bool gt__hook_slow_clock;
-extern GT_API __thread struct gt_m *gt__hook_m __attribute__((tls_model("initial-exec"))); /* NULL: not joined */
+/* NULL: not joined, or the clock is not the processor's counter: every record takes the long way. */
+extern GT_API __thread struct gt_m *gt__hook_m __attribute__((tls_model("initial-exec")));
 
-/* Joins the thread, gets a block, and reserves. NULL: the record is lost, and counted. */
-GT_API uint64_t *gt__hook_reserve_slow(uint64_t bytes, bool undo) __attribute__((noinline, cold));
-GT_API uint64_t gt__hook_clock_slow(void) __attribute__((noinline, cold));
-GT_API void gt__hook_big_g(void) __attribute__((noinline, cold));
+/*
+ * The long way: joins the thread, gets a block, writes the record. @at is the reservation that did not fit, or
+ * GT__NOT_RESERVED. False: the record is lost, and counted. They do all of the rest, so that a hook's fast
+ * path keeps nothing across a call: no register is saved there.
+ */
+#define GT__NOT_RESERVED UINT64_MAX
+#define GT__SLOW         __attribute__((noinline, cold))
+GT_API bool gt__hook_record1_slow(uint64_t at, uint64_t kind, uint64_t word1) GT__SLOW;
+GT_API bool gt__hook_record2_slow(uint64_t at, uint64_t kind, uint64_t word1, uint64_t word2, uint64_t word3) GT__SLOW;
+GT_API bool gt__hook_record3_slow(uint64_t at, uint64_t kind, const uint64_t words[5]) GT__SLOW;
+GT_API void gt__hook_big_g(void) GT__SLOW;
 
 #define GT__UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-/* One instruction, not locked: whole against this thread's own signal handlers, and nobody else adds. */
-static inline uint64_t gt__xadd(_Atomic uint64_t *at, uint64_t bytes)
-{
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-	__asm__ volatile("xaddq %0, %1" : "+r"(bytes), "+m"(*at) : : "memory", "cc");
-	return bytes;
-#else
-	return atomic_fetch_add_explicit(at, bytes, memory_order_relaxed);
-#endif
-}
-
-/* [done] everything before it is visible to whoever sees it. */
-static inline void gt__add_release(_Atomic uint64_t *at, uint64_t bytes)
-{
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-	__asm__ volatile("addq %1, %0" : "+m"(*at) : "ri"(bytes) : "memory", "cc");
-#else
-	atomic_fetch_add_explicit(at, bytes, memory_order_release);
-#endif
-}
-
-static inline uint64_t gt__hook_clock(void)
-{
-	return GT__UNLIKELY(gt__hook_slow_clock) ? gt__hook_clock_slow() : gt__cpu_ticks();
-}
-
-static inline uint64_t *gt__hook_reserve(uint64_t bytes)
-{
-	struct gt_m *m = gt__hook_m;
-	uint64_t at;
-
-	if (GT__UNLIKELY(!m))
-		return gt__hook_reserve_slow(bytes, false);
-	at = gt__xadd(&m->pos, bytes);
-	if (GT__UNLIKELY(at + bytes > atomic_load_explicit(&m->end, memory_order_relaxed)))
-		return gt__hook_reserve_slow(bytes, true);
-	return (uint64_t *)(gt__hook_blocks + at);
-}
 
 static inline void gt__hook_store(uint64_t *cells, unsigned int word, uint64_t value)
 {
 	atomic_store_explicit((_Atomic uint64_t *)&cells[word], value, memory_order_relaxed);
 }
 
-static inline void gt__hook_commit(uint64_t *cells, uint64_t word0, uint64_t bytes)
+static inline void gt__hook_commit(struct gt_m *m, uint64_t *cells, uint64_t word0, uint64_t bytes)
 {
 	atomic_store_explicit((_Atomic uint64_t *)cells, word0, memory_order_release); /* [commit] */
-	gt__add_release(&gt__hook_m->done, bytes);
+	gt__add_release(&m->done, bytes);                                              /* [done] */
 }
 
-static inline void gt__hook_record1(enum gt_record_kind kind, uint64_t word1)
+static inline bool gt__hook_record1(uint64_t kind, uint64_t word1)
 {
-	uint64_t *cells = gt__hook_reserve(GT_CELL_BYTES);
+	struct gt_m *m = gt__hook_m;
+	uint64_t *cells;
+	uint64_t at;
 
-	if (GT__UNLIKELY(!cells))
-		return;
+	if (GT__UNLIKELY(!m))
+		return gt__hook_record1_slow(GT__NOT_RESERVED, kind, word1);
+	at = gt__xadd(&m->pos, GT_CELL_BYTES);
+	if (GT__UNLIKELY(at + GT_CELL_BYTES > atomic_load_explicit(&m->end, memory_order_relaxed)))
+		return gt__hook_record1_slow(at, kind, word1);
+	cells = (uint64_t *)(void *)(gt__hook_blocks + at);
 	gt__hook_store(cells, 1, word1);
-	gt__hook_commit(cells, GT_WORD0(gt__hook_clock(), kind, 1), GT_CELL_BYTES);
+	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), kind, 1), GT_CELL_BYTES);
+	return true;
 }
 
-static inline void gt__hook_record2(enum gt_record_kind kind, uint64_t word1, uint64_t word2, uint64_t word3)
+static inline bool gt__hook_record2(uint64_t kind, uint64_t word1, uint64_t word2, uint64_t word3)
 {
-	uint64_t *cells = gt__hook_reserve(2 * GT_CELL_BYTES);
+	struct gt_m *m = gt__hook_m;
+	uint64_t *cells;
+	uint64_t at;
 
-	if (GT__UNLIKELY(!cells))
-		return;
+	if (GT__UNLIKELY(!m))
+		return gt__hook_record2_slow(GT__NOT_RESERVED, kind, word1, word2, word3);
+	at = gt__xadd(&m->pos, 2 * GT_CELL_BYTES);
+	if (GT__UNLIKELY(at + 2 * GT_CELL_BYTES > atomic_load_explicit(&m->end, memory_order_relaxed)))
+		return gt__hook_record2_slow(at, kind, word1, word2, word3);
+	cells = (uint64_t *)(void *)(gt__hook_blocks + at);
 	gt__hook_store(cells, 0, 2 << 1); /* so that a reader can step over a record in flight */
 	gt__hook_store(cells, 1, word1);
 	gt__hook_store(cells, 2, word2);
 	gt__hook_store(cells, 3, word3);
-	gt__hook_commit(cells, GT_WORD0(gt__hook_clock(), kind, 2), 2 * GT_CELL_BYTES);
+	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), kind, 2), 2 * GT_CELL_BYTES);
+	return true;
 }
 
-static inline void gt__hook_record3(enum gt_record_kind kind, const uint64_t words[5])
+static inline bool gt__hook_record3(uint64_t kind, const uint64_t words[5])
 {
-	uint64_t *cells = gt__hook_reserve(3 * GT_CELL_BYTES);
+	struct gt_m *m = gt__hook_m;
+	uint64_t *cells;
+	uint64_t at;
 
-	if (GT__UNLIKELY(!cells))
-		return;
+	if (GT__UNLIKELY(!m))
+		return gt__hook_record3_slow(GT__NOT_RESERVED, kind, words);
+	at = gt__xadd(&m->pos, 3 * GT_CELL_BYTES);
+	if (GT__UNLIKELY(at + 3 * GT_CELL_BYTES > atomic_load_explicit(&m->end, memory_order_relaxed)))
+		return gt__hook_record3_slow(at, kind, words);
+	cells = (uint64_t *)(void *)(gt__hook_blocks + at);
 	gt__hook_store(cells, 0, 3 << 1);
 	for (unsigned int i = 0; i < 5; i++)
 		gt__hook_store(cells, i + 1, words[i]);
-	gt__hook_commit(cells, GT_WORD0(gt__hook_clock(), kind, 3), 3 * GT_CELL_BYTES);
+	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), kind, 3), 3 * GT_CELL_BYTES);
+	return true;
 }
 
 /* ---- for callers ---- */

@@ -65,6 +65,15 @@ func goid() uint64 {
 	return id
 }
 
+// pause lets others run: at first at once, then with a rest, so that waiting makes few events.
+func pause(tries int) {
+	if tries < 10 {
+		runtime.Gosched()
+	} else {
+		time.Sleep(50 * time.Microsecond)
+	}
+}
+
 // status is what the runtime says about a goroutine: "running", "runnable", a reason to wait, or "" when it is gone.
 func status(id uint64) string {
 	n := runtime.Stack(dump, true)
@@ -89,10 +98,10 @@ func status(id uint64) string {
 
 // parked waits until the goroutine waits, and says on what.
 func parked(id uint64) string {
-	for {
+	for i := 0; ; i++ {
 		switch text := status(id); text {
 		case "running", "runnable", "syscall", "copystack", "preempted", "idle", "dead", "":
-			runtime.Gosched()
+			pause(i)
 		default:
 			return text
 		}
@@ -100,8 +109,8 @@ func parked(id uint64) string {
 }
 
 func gone(id uint64) {
-	for status(id) != "" {
-		runtime.Gosched()
+	for i := 0; status(id) != ""; i++ {
+		pause(i)
 	}
 }
 
@@ -119,15 +128,15 @@ func tell(name string, block, wake func(i uint64), by uint64, locked bool) {
 			atomic.AddUint64(&done, 1)
 		}
 	}()
-	for atomic.LoadUint64(&id) == 0 {
-		runtime.Gosched()
+	for i := 0; atomic.LoadUint64(&id) == 0; i++ {
+		pause(i)
 	}
 	blocks := map[string]uint64{}
 	for i := uint64(0); i < *rounds; i++ {
 		blocks[parked(id)]++
 		wake(i)
-		for atomic.LoadUint64(&done) != i+1 {
-			runtime.Gosched()
+		for k := 0; atomic.LoadUint64(&done) != i+1; k++ {
+			pause(k)
 		}
 	}
 	gone(id)
@@ -142,8 +151,8 @@ func alone(name string, run func(), w worker) {
 		atomic.StoreUint64(&id, goid())
 		run()
 	}()
-	for atomic.LoadUint64(&id) == 0 {
-		runtime.Gosched()
+	for i := 0; atomic.LoadUint64(&id) == 0; i++ {
+		pause(i)
 	}
 	gone(id)
 	w.G, w.Name, w.Parent, w.Ended, w.Exact = id, name, self, true, true
@@ -160,8 +169,8 @@ func forever(name string, block func()) {
 		atomic.StoreUint64(&id, goid())
 		block()
 	}()
-	for atomic.LoadUint64(&id) == 0 {
-		runtime.Gosched()
+	for i := 0; atomic.LoadUint64(&id) == 0; i++ {
+		pause(i)
 	}
 	told.Workers = append(told.Workers, worker{G: id, Name: name, Parent: self,
 		Blocks: map[string]uint64{parked(id): 1}, Wakes: map[uint64]uint64{}, Exact: true})
@@ -266,20 +275,20 @@ func spawn() {
 					nothing.G = 1
 				}
 			}()
-			for atomic.LoadUint64(&left) > 64 {
-				runtime.Gosched()
+			for i := 0; atomic.LoadUint64(&left) > 64; i++ {
+				pause(i)
 			}
 		}
-		for atomic.LoadUint64(&left) > 0 {
-			runtime.Gosched()
+		for i := 0; atomic.LoadUint64(&left) > 0; i++ {
+			pause(i)
 		}
 	}()
-	for atomic.LoadUint64(&id) == 0 {
-		runtime.Gosched()
+	for i := 0; atomic.LoadUint64(&id) == 0; i++ {
+		pause(i)
 	}
 	gone(id)
-	for runtime.NumGoroutine() > 4 {
-		runtime.Gosched() // main and the three of forever(); a child has still to end after its last deferred call
+	for i := 0; runtime.NumGoroutine() > 4; i++ {
+		pause(i) // main and the three of forever(); a child has still to end after its last deferred call
 	}
 	told.Spawner, told.Children = id, children
 }
@@ -332,14 +341,14 @@ func signals() {
 		runtime.Gosched()
 	}
 	for i := uint64(0); i < *rounds; i++ {
-		for status(loop) != "syscall" {
-			runtime.Gosched()
+		for i := 0; status(loop) != "syscall"; i++ {
+			pause(i)
 		}
 		syscall.Kill(syscall.Getpid(), syscall.SIGUSR1)
 		<-got
 	}
-	for status(loop) != "syscall" {
-		runtime.Gosched()
+	for i := 0; status(loop) != "syscall"; i++ {
+		pause(i)
 	}
 	told.Workers = append(told.Workers, worker{G: loop, Name: "signals", Parent: self, Blocks: map[string]uint64{},
 		Wakes: map[uint64]uint64{}, Syscalls: *rounds + 1})

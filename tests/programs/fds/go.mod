@@ -1,0 +1,3 @@
+module fds
+
+go 1.19
