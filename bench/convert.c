@@ -8,7 +8,8 @@
  *   slices         read and convert, rows and slices only, to /dev/null
  *   everything     read and convert, the default: arrows, counters, stacks, colours
  *   alone          the time of the row above it less that of read: the converter's own share
- * CPU time, the best of RUNS: all is one thread, and a busy machine disturbs it less. A record is a line of JSON. -k keeps the JSON of "everything", for other tools to be timed on.
+ * CPU time, the best of RUNS: all is one thread, and a busy machine disturbs it less. A record is a line of JSON.
+ * -k keeps the JSON of "everything", for other tools to be timed on.
  */
 #include "format/convert/chrome.h"
 #include "format/reading/trace.h"
