@@ -127,6 +127,7 @@ static void write_losses(struct gt_recording *r, struct gt_writer *writer)
 	gt_writer_loss(writer, "large id", totals.lost_big_g);
 	gt_writer_loss(writer, "no hook stack", totals.lost_spill);
 	gt_writer_loss(writer, "in flight at the end", totals.lost_in_flight);
+	gt_writer_loss(writer, "damaged", totals.records_bad);
 	gt_writer_loss(writer, "stacks", totals.stacks_lost);
 }
 

@@ -175,8 +175,10 @@ static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, const 
 		return -ENOMEM;
 	if (view->seq != state->seq) {
 		/* Not the one that was open at the last look: it must be the next. */
-		if (view->seq != state->seq + 1)
+		if (view->seq != state->seq + 1) {
 			c->totals.records_bad++;
+			gt__batch_lost(c, state, view->t_open, 1);
+		}
 		state->seq = view->seq;
 		state->offset = 0;
 	}
@@ -207,6 +209,15 @@ static bool read_to(const struct gt__m_state *state, uint64_t pos)
 	return (pos - 1) % GT_BLOCK_BYTES + 1 == state->offset + GT_BLOCK_HEADER_BYTES;
 }
 
+/* It has no block, and those that it had came with the queue. */
+static bool nothing_open(const struct gt__m_state *state, const struct gt_m *shared)
+{
+	unsigned int own = GT_OWN_STATE(atomic_load_explicit(&shared->own, memory_order_acquire));
+
+	return (own == GT_OWN_NONE || own == GT_OWN_STOLEN) && !state->partial &&
+	       state->seq == atomic_load_explicit(&shared->seq, memory_order_relaxed);
+}
+
 /* The block that M has open, as far as it is committed. Sets the M's part of the watermark. */
 static int drain_open(
 	struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark, bool program_gone)
@@ -229,25 +240,27 @@ static int drain_open(
 		if (state->tid)
 			gt_writer_thread(writer, m, state->tid, "");
 	}
-	if (pos == state->pos_clean)
+	if (pos == state->pos_clean || nothing_open(state, shared))
 		return 0; /* nothing new since everything was read */
 	if (gt_view_open(c->memory, m, c->cells, &view)) {
+		/* A block that the queue brought already may still be seen here, while its M looks for the next. */
 		if (view.seq == state->seq + 1 && !state->partial) {
 			state->seq = view.seq;
 			state->offset = 0;
-		}
-		if (view.seq == state->seq) {
 			state->partial = true;
+		}
+		if (view.seq == state->seq && state->partial) {
 			ret = drain_view(c, writer, state, &view, program_gone);
 			if (ret >= 0 && read_to(state, pos)) {
 				state->pos_clean = pos;
+				state->unread = false;
 				return 0;
 			}
-			if (program_gone)
-				c->totals.lost_in_flight++;
 		}
 		/* Else an older block of this M is in the queue: next round. */
 	}
+	if (program_gone)
+		state->unread = true; /* records that were begun, or are where nobody can read them */
 	/* Later records of this M are not older than its last one. */
 	if (state->last_ticks < *watermark)
 		*watermark = state->last_ticks;
@@ -312,6 +325,12 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 					c->failed = ret;
 			}
 		}
+	}
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		const struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
+
+		if (chunk && chunk[m % GT__CHUNK_MS].unread)
+			c->totals.lost_in_flight++;
 	}
 	return c->failed;
 }

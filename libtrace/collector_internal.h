@@ -22,6 +22,7 @@ struct gt__m_state {
 	uint64_t lost_told;  /* of M.lost: already told by Lost events */
 	uint32_t tid;
 	bool partial;   /* the block was read while open: the sealed queue will bring it */
+	bool unread;    /* at the end: not all of it could be read */
 	bool ended;     /* MEnd was seen */
 	bool reclaimed; /* its last block was taken back */
 };
