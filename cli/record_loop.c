@@ -147,6 +147,7 @@ static void snapshot_path(const struct gt_recording *r, bool final, char *path, 
 
 static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 {
+	struct gt_collector_totals totals;
 	struct gt_snapshot_result result;
 	struct gt_writer *writer;
 	struct gt_error err;
@@ -180,7 +181,10 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 		return 0;
 	gt_format_duration((uint64_t)ticks_to_ns(result.kept_ticks), age);
 	fprintf(stderr, "gtrace: snapshot %s: %" PRIu64 " events, ", path, result.events);
-	if (result.whole)
+	gt_collector_totals(r->collector, &totals);
+	if (totals.lost)
+		fprintf(stderr, "%" PRIu64 " lost, ", totals.lost);
+	if (result.whole && !totals.lost)
 		fprintf(stderr, "all %s since the start", age);
 	else
 		fprintf(stderr, "the last %s of %s asked", age,
@@ -428,6 +432,8 @@ static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *
 	struct gt_error err;
 	int ret = gt_agent_launch(&launch, &r->agent, &err);
 
+	if (ret < 0 && r->agent.ended && WIFSIGNALED(r->agent.wait_status))
+		return gt_die(128 + WTERMSIG(r->agent.wait_status), &err);
 	if (ret < 0)
 		return gt_die(!r->agent.exec_failed ? GT_EXIT_RECORD
 			      : ret == -ENOENT      ? GT_EXIT_NOT_FOUND

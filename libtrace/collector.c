@@ -274,6 +274,40 @@ static uint32_t m_limit(const struct gt_collector *c)
 	return limit < c->memory->m_count ? limit : c->memory->m_count;
 }
 
+/* It said that it ends, and all that it recorded was read. */
+static bool clean_and_ended(struct gt_collector *c, uint32_t m)
+{
+	const struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
+
+	return chunk && chunk[m % GT__CHUNK_MS].ended &&
+	       chunk[m % GT__CHUNK_MS].pos_clean ==
+		       atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_acquire);
+}
+
+/* The block of an M whose thread is gone, to be used again: an M's id is never used again, and its records are read. */
+void gt__collector_reclaim(struct gt_collector *c, uint32_t m, bool flight)
+{
+	struct gt__m_state *state = gt__collector_m(c, m);
+	uint32_t block;
+
+	if (!state || !state->ended || state->reclaimed || !c->pid)
+		return;
+	if (!state->tid)
+		state->tid = atomic_load_explicit(&gt_shm_m(c->memory, m)->tid, memory_order_relaxed);
+	if (!state->tid || syscall(SYS_tgkill, c->pid, state->tid, 0) == 0 || errno != ESRCH)
+		return;
+	state->reclaimed = true;
+	block = gt_steal_gone(c->memory, m);
+	if (block == GT_NO_BLOCK)
+		return;
+	/* In flight its records stay part of the window; in a stream they were read, but for one that the thread never ended. */
+	if (flight)
+		gt_queue_put(&c->memory->exchange, &c->memory->exchange.sealed, block);
+	else
+		gt_give_back(c->memory, block);
+	state->partial = false;
+}
+
 int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t *blocks)
 {
 	uint64_t begin = gt_ticks();
@@ -287,6 +321,8 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 
 		if (ret < 0 && !c->failed)
 			c->failed = ret;
+		if (clean_and_ended(c, m))
+			gt__collector_reclaim(c, m, false);
 	}
 	gt__collector_grow(c);
 	if (watermark > c->watermark) {

@@ -71,6 +71,7 @@ struct gt__m_state *gt__collector_m(struct gt_collector *collector, uint32_t m);
 void gt__batch_add(struct gt_collector *collector, struct gt__m_state *state, const struct gt_record *record);
 void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, uint64_t ticks, uint64_t count);
 int gt__batch_write(struct gt_collector *collector, struct gt_writer *writer, uint32_t m);
+void gt__collector_reclaim(struct gt_collector *collector, uint32_t m, bool flight);
 void gt__collector_grow(struct gt_collector *collector);
 int gt__names_start(struct gt_collector *collector, size_t bytes_max);
 void gt__names_free(struct gt_collector *collector);
