@@ -215,7 +215,7 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 	if (ret >= 0)
 		ret = inject(making, &program, err);
 	if (ret < 0)
-		gt_inject_kill(&program);
+		gt_inject_kill(&program, err);
 	result->pid = program.pid;
 	result->membarrier = program.membarrier;
 	result->ended = program.ended;
