@@ -598,7 +598,9 @@ static bool was_killed(struct gt_program *program, struct gt_error *err)
 
 	for (int tries = 0; tries < 20; tries++) {
 		if (waitpid(program->pid, &status, WNOHANG | __WALL) == program->pid && !WIFSTOPPED(status)) {
-			program_ended(program, status, err);
+			/* One that was told not to begin ends by itself: the failure is what it was. */
+			program_ended(program, status, WIFSIGNALED(status) ? err : NULL);
+			program->ended = WIFSIGNALED(status);
 			return true;
 		}
 		nanosleep(&nap, NULL);
