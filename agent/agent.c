@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POPULATE_MAX (4u << 20) /* what follows is mapped page by page, as it is written */
+#define POPULATE_MAX (8u << 20) /* what follows is mapped page by page, as it is written */
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010u

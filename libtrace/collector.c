@@ -308,6 +308,66 @@ void gt__collector_reclaim(struct gt_collector *c, uint32_t m, bool flight)
 	state->partial = false;
 }
 
+/* ---- how many blocks are in turn ---- */
+
+#define TURN_BLOCKS_MIN 4096 /* 16 MiB: what two busy CPUs write in some 20 ms */
+#define CALM_ROUNDS     256
+
+static void turn_less(struct gt_collector *c)
+{
+	while (c->turn_count > TURN_BLOCKS_MIN) {
+		uint32_t block = gt_queue_take(&c->memory->exchange.free);
+
+		if (block >= c->memory->block_count)
+			return;
+		c->reserve[c->reserve_count++] = block;
+		c->turn_count--;
+	}
+}
+
+static void turn_more(struct gt_collector *c)
+{
+	for (uint32_t i = c->turn_count; i && c->reserve_count; i--) {
+		gt_give_back(c->memory, c->reserve[--c->reserve_count]);
+		c->turn_count++;
+	}
+}
+
+/* Twice as many when an eighth came at once; the least again after a long calm. */
+static void adapt_turn(struct gt_collector *c, size_t taken)
+{
+	if (!c->reserve)
+		return;
+	c->calm_rounds = taken < c->turn_count / 64 ? c->calm_rounds + 1 : 0;
+	if (taken > c->turn_count / 8)
+		turn_more(c);
+	else if (c->calm_rounds == CALM_ROUNDS)
+		turn_less(c);
+}
+
+/* Before the program runs: the first blocks of the free queue stay, their pages are populated in the program. */
+static void start_turn(struct gt_collector *c)
+{
+	uint32_t kept[TURN_BLOCKS_MIN];
+	uint32_t count = 0;
+
+	c->turn_count = c->memory->block_count;
+	if (c->turn_count <= TURN_BLOCKS_MIN || atomic_load(&c->memory->shm->mode) != GT_MODE_STREAM)
+		return;
+	c->reserve = malloc(c->memory->block_count * sizeof(*c->reserve));
+	if (!c->reserve)
+		return;
+	while (count < TURN_BLOCKS_MIN) {
+		kept[count] = gt_queue_take(&c->memory->exchange.free);
+		if (kept[count] >= c->memory->block_count)
+			break;
+		count++;
+	}
+	turn_less(c);
+	for (uint32_t i = 0; i < count; i++)
+		gt_give_back(c->memory, kept[i]);
+}
+
 int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t *blocks)
 {
 	uint64_t begin = gt_ticks();
@@ -316,6 +376,7 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 
 	atomic_store_explicit(&c->memory->shm->heartbeat, begin, memory_order_relaxed);
 	taken = drain_queue(c, writer);
+	adapt_turn(c, taken);
 	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
 		int ret = drain_open(c, writer, m, &watermark, false);
 
@@ -408,6 +469,7 @@ int gt_collector_new(const struct gt_collector_config *config, struct gt_collect
 		gt_collector_free(c);
 		return gt_fail(err, ENOMEM, "out of memory: collector");
 	}
+	start_turn(c);
 	*out = c;
 	return 0;
 }
@@ -427,6 +489,9 @@ void gt_collector_free(struct gt_collector *c)
 	free(c->chunks);
 	gt__names_free(c);
 	gt_copy_free(&c->copy);
+	while (c->reserve_count)
+		gt_give_back(c->memory, c->reserve[--c->reserve_count]);
+	free(c->reserve);
 	free(c);
 }
 

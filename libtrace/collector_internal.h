@@ -56,6 +56,11 @@ struct gt_collector {
 
 	struct gt__m_state **chunks; /* m_count / GT__CHUNK_MS pointers */
 	uint32_t ms_seen;            /* highest id seen + 1 */
+	/* Stream: blocks that nobody needs now. The fewer are in turn, the more of them are in the program's caches. */
+	uint32_t *reserve;
+	uint32_t reserve_count;
+	uint32_t turn_count; /* blocks in turn: all that are not in reserve */
+	uint32_t calm_rounds;
 	struct gt__names names;
 	struct gt_copy copy;    /* of the last snapshot; its memory is used again */
 	uint64_t follow_ticket; /* next sealed block to look at */
