@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from harness import (CACHE, MODES, ROOT, Failure, Skip, build_c, build_go, case, compiler, expect, newest, runs, versions)
+from harness import (CACHE, MODES, ROOT, Failure, Skip, build_c, build_go, case, compiler, expect, minor, newest, runs, versions)
 
 
 def same(bench, program, times, env=None, options=(), label=""):
