@@ -218,18 +218,37 @@ static bool nothing_open(const struct gt__m_state *state, const struct gt_m *sha
 	       state->seq == atomic_load_explicit(&shared->seq, memory_order_relaxed);
 }
 
+/* An M that finds no block says nothing more: its losses are told before the watermark passes them. */
+static int tell_lost(struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t lost, uint64_t ticks)
+{
+	struct gt__m_state *state;
+
+	if (!lost)
+		return 0;
+	state = gt__collector_m(c, m);
+	if (!state)
+		return -ENOMEM;
+	if (lost <= state->lost_told)
+		return 0;
+	gt__batch_lost(c, state, ticks > state->last_ticks ? ticks : state->last_ticks, lost - state->lost_told);
+	state->lost_told = lost;
+	return gt__batch_write(c, writer, m);
+}
+
 /* The block that M has open, as far as it is committed. Sets the M's part of the watermark. */
 static int drain_open(
 	struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark, bool program_gone)
 {
 	struct gt_m *shared = gt_shm_m(c->memory, m);
+	uint64_t lost =
+		gt__m_lost(shared); /* before the look whether it has a block: later losses may lie behind that */
 	uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
 	struct gt__m_state *state;
 	struct gt_view view;
 	int ret = 0;
 
-	if (!pos)
-		return 0; /* never recorded */
+	if (!pos) /* never recorded */
+		return program_gone ? 0 : tell_lost(c, writer, m, lost, gt_ticks() - SKEW_TICKS);
 	state = gt__collector_m(c, m);
 	if (!state)
 		return -ENOMEM;
@@ -240,7 +259,9 @@ static int drain_open(
 		if (state->tid)
 			gt_writer_thread(writer, m, state->tid, "");
 	}
-	if (pos == state->pos_clean || nothing_open(state, shared))
+	if (nothing_open(state, shared))
+		return program_gone ? 0 : tell_lost(c, writer, m, lost, gt_ticks() - SKEW_TICKS);
+	if (pos == state->pos_clean)
 		return 0; /* nothing new since everything was read */
 	if (gt_view_open(c->memory, m, c->cells, &view)) {
 		/* A block that the queue brought already may still be seen here, while its M looks for the next. */

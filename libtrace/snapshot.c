@@ -195,7 +195,7 @@ static int write_names(struct gt_collector *c, const struct gt_copy *copy, struc
 
 	for (uint32_t i = 0; i < copy->m_count && ret >= 0; i++) {
 		const struct gt_copy_m *m = &copy->ms[i];
-		bool from_birth = m->count && copy->views[m->first].seq == 1;
+		bool from_birth = m->count ? copy->views[m->first].seq == 1 : !m->since;
 
 		if (m->tid)
 			ret = gt_writer_thread(writer, m->m, m->tid, "");
@@ -225,19 +225,52 @@ static int by_time(const void *left, const void *right)
 	return a->t_open < b->t_open ? -1 : a->t_open > b->t_open;
 }
 
+static int write_lost(struct gt_collector *c, struct gt_writer *writer, struct gt__m_state *state, uint32_t m,
+	uint64_t ticks, uint64_t lost)
+{
+	if (lost <= state->lost_told)
+		return 0;
+	gt__batch_lost(c, state, ticks, lost - state->lost_told);
+	state->lost_told = lost;
+	return gt__batch_write(c, writer, m);
+}
+
+/* What an M lost before its first block, or all if it never had one: said first, as nobody knows how long ago that began. */
+static int write_lost_at_birth(
+	struct gt_collector *c, const struct gt_copy *copy, struct gt_writer *writer, struct gt__m_state *states)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < copy->m_count && ret >= 0; i++) {
+		const struct gt_copy_m *m = &copy->ms[i];
+		const struct gt_view *first = &copy->views[m->first];
+
+		if (!m->count)
+			ret = write_lost(c, writer, &states[m->m], m->m, copy->ticks, m->lost);
+		else if (first->seq == 1)
+			ret = write_lost(c, writer, &states[m->m], m->m, first->t_open, first->lost);
+	}
+	return ret;
+}
+
 /* In order of age, so that each block's begin is a watermark: what follows is younger. */
 static int write_views(
 	struct gt_collector *c, const struct gt_copy *copy, struct gt_writer *writer, struct gt_snapshot_result *result)
 {
 	struct gt__m_state *states = calloc(c->memory->m_count, sizeof(*states));
 	const struct gt_view **order = calloc(copy->view_count + 1, sizeof(*order));
-	int ret = states && order ? 0 : -ENOMEM;
+	const struct gt_copy_m **of = calloc(c->memory->m_count, sizeof(*of));
+	int ret = states && order && of ? 0 : -ENOMEM;
 	uint64_t newest = 0;
 
 	for (uint32_t i = 0; !ret && i < copy->view_count; i++)
 		order[i] = &copy->views[i];
 	if (!ret)
 		qsort(order, copy->view_count, sizeof(*order), by_time);
+	for (uint32_t i = 0; !ret && i < copy->m_count; i++)
+		of[copy->ms[i].m] = &copy->ms[i];
+	if (!ret)
+		ret = write_lost_at_birth(c, copy, writer, states);
 	for (uint32_t i = 0; i < copy->view_count && ret >= 0; i++) {
 		const struct gt_view *view = order[i];
 		struct gt__m_state *state = &states[view->m];
@@ -249,12 +282,19 @@ static int write_views(
 			gt__batch_lost(c, state, view->t_open, view->lost - state->lost_told);
 		state->seq = view->seq;
 		state->lost_told = view->lost;
+		state->last_ticks = copy->ticks;
 		while (gt_walk_next(&walk, view, true, &record) > 0) {
 			gt__batch_add(c, state, &record);
 			result->kept_bytes += record.words * 8;
 			if (record.ticks > newest)
 				newest = record.ticks;
+			if (record.ticks > state->last_ticks)
+				state->last_ticks = record.ticks;
 		}
+		/* Behind its last block: lost since that was opened. */
+		if (of[view->m] && view == &copy->views[of[view->m]->first + of[view->m]->count - 1] &&
+			of[view->m]->lost > state->lost_told)
+			gt__batch_lost(c, state, state->last_ticks, of[view->m]->lost - state->lost_told);
 		result->events += c->batch_count;
 		ret = gt__batch_write(c, writer, view->m);
 	}
@@ -263,6 +303,7 @@ static int write_views(
 
 		result->kept_ticks = newest > oldest ? (int64_t)(newest - oldest) : 0;
 	}
+	free(of);
 	free(order);
 	free(states);
 	return ret;

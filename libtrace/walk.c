@@ -197,7 +197,7 @@ static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
 		const struct gt_m *shared = gt_shm_m(memory, m);
 		struct gt_copy_m *out = &copy->ms[copy->m_count];
 
-		if (load(&shared->seq) == 0)
+		if (load(&shared->seq) == 0 && gt__m_lost(shared) == 0)
 			continue;
 		memset(out, 0, sizeof(*out));
 		out->m = m;
