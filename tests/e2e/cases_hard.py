@@ -2,6 +2,7 @@
 import ctypes
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -113,6 +114,23 @@ def flight(bench):
         names.append("%d events over %d ms" % (len(trace.events), span // 1000000))
     for name in names:
         yield name
+
+
+@case
+def more_threads_than_blocks(bench):
+    """Threads that never get a block: all that they lost is told in its place, and so the rest is a possible execution."""
+    program = [build_go("exits", newest()[0]), "threads", "300"]
+    for options in (["--flight", "--max-bytes", "512K"], ["--buffer", "256K"]):
+        trace = bench.path()
+        run = bench.run([bench.gtrace, "record", "-q", "-o", trace] + options + program)
+        expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr))
+        check = bench.run([bench.gtrace, "check", trace])
+        expect(check.returncode == 0, "%s: %s" % (options, check.stdout.decode()))
+        told = int(re.search(rb"(\d+) lost,", check.stdout).group(1))
+        info = bench.run([bench.gtrace, "info", trace]).stdout
+        counted = sum(int(x) for x in re.findall(rb"lost: (?:no room|in a signal) +(\d+)", info))
+        expect(told == counted > 0, "%s: %d lost in their places, %d in sum" % (options, told, counted))
+        yield "%s: %d lost, %d told" % (options[0], counted, told)
 
 
 @case

@@ -41,6 +41,18 @@ func main() {
 		time.Sleep(time.Minute) // not a select: the signal may come after the runtime has called that a deadlock
 	case "sleep":
 		time.Sleep(time.Duration(number(2)) * time.Millisecond)
+	case "threads": // so many at once
+		done := make(chan bool)
+		for i := 0; i < number(2); i++ {
+			go func() {
+				runtime.LockOSThread()
+				time.Sleep(50 * time.Millisecond)
+				done <- true
+			}()
+		}
+		for i := 0; i < number(2); i++ {
+			<-done
+		}
 	case "caught": // says which signal came
 		got := make(chan os.Signal, 1)
 		signal.Notify(got, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT)
