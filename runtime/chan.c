@@ -44,7 +44,7 @@ static bool closed(struct gt__chan *c)
 	return atomic_load_explicit(&c->closed, memory_order_acquire);
 }
 
-struct gt__chan *gt__chan_make_may_fail(size_t value_size, size_t cap)
+struct gt__chan *gt__chan_make(size_t value_size, size_t cap)
 {
 	struct gt__chan *c;
 	size_t bytes;
@@ -53,20 +53,11 @@ struct gt__chan *gt__chan_make_may_fail(size_t value_size, size_t cap)
 		gt__panic("makechan: size out of range");
 	c = malloc(sizeof *c + bytes);
 	if (!c)
-		return NULL;
+		gt__fatal("out of memory: a channel of %zu bytes", bytes);
 	memset(c, 0, sizeof *c);
 	atomic_store_explicit(&c->refs, 1, memory_order_relaxed);
 	c->cap = cap;
 	c->value_size = value_size;
-	return c;
-}
-
-struct gt__chan *gt__chan_make(size_t value_size, size_t cap)
-{
-	struct gt__chan *c = gt__chan_make_may_fail(value_size, cap);
-
-	if (!c)
-		gt__fatal("out of memory: a channel");
 	return c;
 }
 
@@ -83,6 +74,8 @@ void gt__chan_free(struct gt__chan *c)
 		return;
 	if (c->receivers.first || c->senders.first)
 		gt__fatal("free of a channel on which goroutines wait");
+	if (c->timer)
+		gt__chan_timer_free(c);
 	free(c);
 }
 
@@ -144,11 +137,14 @@ bool gt__chan_recv_locked(struct gt__chan *c, void *into, struct gt__waiter **wa
 	return true;
 }
 
-void gt__chan_drop_locked(struct gt__chan *c)
+bool gt__chan_drop_locked(struct gt__chan *c)
 {
+	bool some = count_of(c);
+
 	count_set(c, 0);
 	c->take_index = 0;
 	c->put_index = 0;
+	return some;
 }
 
 /* ---- operations ---- */
@@ -288,10 +284,10 @@ void gt__chan_close(struct gt__chan *c)
 
 size_t gt__chan_len(struct gt__chan *c)
 {
-	return c && !c->is_timer ? count_of(c) : 0;
+	return c && !c->timer ? count_of(c) : 0;
 }
 
 size_t gt__chan_cap(struct gt__chan *c)
 {
-	return c && !c->is_timer ? c->cap : 0;
+	return c && !c->timer ? c->cap : 0;
 }

@@ -19,11 +19,11 @@ struct gt__chan {
 	_Atomic uint32_t refs;
 	_Atomic size_t count; /* values in the buffer; a look without the lock is a hint */
 	_Atomic bool closed;  /* never goes back */
-	bool is_timer;        /* a timer's or a ticker's: len and cap are told as 0 */
 	size_t cap;
 	size_t value_size;
-	size_t take_index; /* where the next value is received from */
-	size_t put_index;  /* where the next value is sent to */
+	size_t take_index;            /* where the next value is received from */
+	size_t put_index;             /* where the next value is sent to */
+	struct gt__chan_timer *timer; /* NULL, or what sends here (ticker.c): len and cap are told as 0 */
 	struct gt__waitq receivers;
 	struct gt__waitq senders;
 	_Alignas(max_align_t) unsigned char buffer[];
@@ -33,9 +33,9 @@ struct gt__chan {
 bool gt__chan_send_locked(struct gt__chan *c, const void *value, struct gt__waiter **wake);
 /* The same; *@ok: what gt_recv returns. */
 bool gt__chan_recv_locked(struct gt__chan *c, void *into, struct gt__waiter **wake, bool *ok);
-/* Throws the buffer's values away. */
-void gt__chan_drop_locked(struct gt__chan *c);
-/* NULL: no memory. */
-struct gt__chan *gt__chan_make_may_fail(size_t value_size, size_t cap);
+/* Throws the buffer's values away; false: there were none. */
+bool gt__chan_drop_locked(struct gt__chan *c);
+/* Stops and frees c->timer. */
+void gt__chan_timer_free(struct gt__chan *c);
 
 #endif

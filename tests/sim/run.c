@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct scenario *const all[] = {chan_scenarios, select_scenarios, sync_scenarios};
+static const struct scenario *const all[] = {chan_scenarios, select_scenarios, sync_scenarios, time_scenarios};
 
 static bool ended_well(const struct scenario *s, const struct sim_result *r)
 {

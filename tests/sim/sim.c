@@ -87,7 +87,7 @@ _Atomic uint32_t gt__preempt_wanted = 1; /* so that every checkpoint is a step *
 /*
  * What the runtime under test allocates lies in one region, in the order of allocation: locks are taken in the order of addresses, and
  * the same seed must give the same run in every process. Nothing is used twice in a run, so that ASan sees a use
- * after free. Linked with --wrap=malloc,--wrap=free.
+ * after free. Linked with --wrap=malloc,--wrap=calloc,--wrap=free.
  */
 #define HEAP_BYTES (16 * 1024 * 1024)
 #define HEAP_GAP   32
@@ -97,6 +97,8 @@ void *__real_malloc(size_t size);
 void __real_free(void *at);
 void *__wrap_malloc(size_t size);
 void __wrap_free(void *at);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
 
 static char *heap;
 static size_t heap_used;
@@ -104,6 +106,16 @@ static size_t heap_used;
 static bool in_heap(const void *at)
 {
 	return heap && (const char *)at >= heap && (const char *)at < heap + HEAP_BYTES;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	void *at;
+
+	if (!sim.current || sim.in_model)
+		return __real_calloc(count, size);
+	at = __wrap_malloc(count * size);
+	return at ? memset(at, 0, count * size) : NULL;
 }
 
 void *__wrap_malloc(size_t size)
@@ -240,7 +252,7 @@ static void set_waiting(struct actor *a)
 	a->runnable_at = 0;
 }
 
-static void run_due_timer(void);
+static void run_due_timer(int64_t until);
 
 /* Somebody goes on; the current one too, when it can. */
 static void switch_away(void)
@@ -251,13 +263,13 @@ static void switch_away(void)
 	if (++sim.result.steps > STEPS_MAX)
 		end_with(SIM_ENDLESS, "no end after %d steps", STEPS_MAX);
 	if (sim.timer_count && !sim.settling && !(next_random() & 31))
-		run_due_timer();
+		run_due_timer(sim.now + GT_SECOND * 3600);
 	while (!sim.runnable_count) {
 		if (sim.settling) {
 			set_runnable(sim.settling);
 			sim.settling = NULL;
 		} else if (sim.timer_count) {
-			run_due_timer();
+			run_due_timer(INT64_MAX);
 		} else {
 			sim.result.main_reason = sim_reason(1);
 			end_with(SIM_DEADLOCK, "all goroutines are asleep - deadlock!");
@@ -318,7 +330,7 @@ static void entry(void);
 
 static struct actor *actor_new(void)
 {
-	struct actor *a = calloc(1, sizeof *a);
+	struct actor *a = __real_calloc(1, sizeof *a);
 
 	if (!a)
 		abort();
@@ -609,20 +621,23 @@ static void timer_call(void *arg)
 	call.timer->running--;
 }
 
-/* The clock goes to the first timer's time, and its callback may begin. */
-static void run_due_timer(void)
+/* The clock goes to the first timer's time, if that is not after @until, and its callback may begin. */
+static void run_due_timer(int64_t until)
 {
 	size_t first = 0;
 	struct gt_timer *timer;
-	struct call *call = __real_malloc(sizeof *call);
+	struct call *call;
 
-	if (!call)
-		abort();
 	for (size_t i = 1; i < sim.timer_count; i++) {
 		if (sim.timers[i]->when_ns < sim.timers[first]->when_ns)
 			first = i;
 	}
 	timer = sim.timers[first];
+	if (timer->when_ns > until)
+		return;
+	call = __real_malloc(sizeof *call);
+	if (!call)
+		abort();
 	*call = (struct call){timer, timer->fn, timer->arg};
 	timer_forget(first);
 	if (timer->when_ns > sim.now)
@@ -746,7 +761,7 @@ struct sim_result sim_run(uint64_t seed, void (*main_fn)(void *arg), void *arg)
 			stacks[stack_count++] = a->stack;
 		else
 			munmap(a->stack, STACK_BYTES);
-		free(a);
+		__real_free(a);
 	}
 	gt_model_free(sim.model);
 	free(sim.runnable);
