@@ -22,7 +22,8 @@
 #ifndef GT_RUNTIME_SCHED_H
 #define GT_RUNTIME_SCHED_H
 
-#include <gtrace/atomics.h>
+#include "base/san.h"
+
 #include <gtrace/states.h>
 
 #include <stdatomic.h>
@@ -33,7 +34,7 @@
 /* ---- locks ---- */
 
 /* Valid when zeroed. Spins a little, then sleeps in the kernel (the M does): for some tens of instructions only. Not
- * recursive; may be given back on another thread than it was taken on. While a thread holds one it is not preempted. */
+ * recursive; given back on the thread that took it (@unlock of a park runs there). While a thread holds one it is not preempted. */
 struct gt_lock {
 	_Atomic uint32_t state; /* 0 free, 1 held, 2 held and somebody sleeps */
 };
@@ -43,6 +44,12 @@ bool gt__lock_try(struct gt_lock *lock);
 void gt__unlock(struct gt_lock *lock);
 
 /* ---- goroutines ---- */
+
+/* A stack that nobody runs on just now. */
+struct gt_context {
+	void *sp;
+	struct gt_san_stack san;
+};
 
 struct gt_g {
 	/* For those who wait. Written by the goroutine before it parks or by the waker before gt__ready; nobody else's. */
@@ -55,18 +62,14 @@ struct gt_g {
 	uint64_t parent;
 	struct gt_g *next; /* in the queue of runnable ones; free to use between the park's @unlock and gt__ready */
 	/* The scheduler's. */
-	void *sp; /* saved context */
-	_Atomic uint32_t state;
+	struct gt_context context;
+	_Atomic uint32_t state; /* enum gt_state */
 	int saved_errno;
 	void (*start)(void *arg);
 	void *arg;
 	char name[24];
 	struct gt_worker *bound; /* stopped in a signal handler on this M: it can go on only there */
-	uint64_t ready_ns;
-	void *san; /* a sanitizer's handle of the stack */
-	void *san_frame;
-	uint32_t slot; /* of the stack */
-	uint32_t valgrind;
+	uint32_t slot;           /* of the stack */
 };
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */

@@ -72,6 +72,9 @@ GT_API void gt_gomaxprocs_default(void);
 GT_API int gt_num_cpu(void);
 GT_API int gt_num_goroutine(void);
 
+/* Of a goroutine's stack, a power of two from 16 KiB on; before gt_main. Default: GT_STACK_BYTES of the environment, or
+ * 65536. Only the pages that were touched take memory. */
+GT_API void gt_set_stack_bytes(size_t bytes);
 /* "guard" (MADV_GUARD_INSTALL), "mprotect" (to some 30,000 goroutines; canaries beyond) or "canary". */
 GT_API const char *gt_stack_guard(void);
 
