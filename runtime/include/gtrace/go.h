@@ -82,4 +82,9 @@ GT_API const char *gt_stack_guard(void);
 }
 #endif
 
+#include <gtrace/chan.h>
+#include <gtrace/context.h>
+#include <gtrace/sync.h>
+#include <gtrace/timer.h>
+
 #endif
