@@ -248,7 +248,7 @@ static void queue_by_cond(void *arg)
 {
 	reset();
 	items = 0;
-	cond = (struct gt_cond){&mutex};
+	cond = (struct gt_cond){.mutex = &mutex};
 	for (int i = 0; i < 20; i++)
 		gt_wg_go(&wg, take_item, NULL);
 	gt_wg_go(&wg, put_items, NULL);
@@ -272,7 +272,7 @@ static void broadcast(void *arg)
 {
 	reset();
 	go_on = false;
-	cond = (struct gt_cond){&mutex};
+	cond = (struct gt_cond){.mutex = &mutex};
 	for (int i = 0; i < 8; i++)
 		gt_wg_go(&wg, wait_for_go, NULL);
 	if (sim_below(2)) {
@@ -299,7 +299,7 @@ static void wait_in_line(void *arg)
 static void signal_order(void *arg)
 {
 	reset();
-	cond = (struct gt_cond){&mutex};
+	cond = (struct gt_cond){.mutex = &mutex};
 	gt_cond_signal(&cond);
 	gt_cond_broadcast(&cond);
 	for (intptr_t i = 1; i <= 4; i++) {
@@ -318,7 +318,7 @@ static void cond_copied(void *arg)
 	struct gt_cond copy;
 
 	reset();
-	cond = (struct gt_cond){&mutex};
+	cond = (struct gt_cond){.mutex = &mutex};
 	gt_cond_signal(&cond);
 	copy = cond;
 	gt_cond_broadcast(&copy);
@@ -463,7 +463,7 @@ static void hold_some(void *arg)
 static void weights(void *arg)
 {
 	reset();
-	sem = (struct gt_sem){4};
+	sem = (struct gt_sem){.size = 4};
 	held = 0;
 	for (int i = 0; i < 6; i++)
 		gt_wg_go(&wg, hold_some, NULL);
@@ -481,7 +481,7 @@ static void acquire_some(void *arg)
 static void in_line(void *arg)
 {
 	reset();
-	sem = (struct gt_sem){4};
+	sem = (struct gt_sem){.size = 4};
 	gt_sem_acquire(&sem, 2);
 	gt_go(acquire_some, (void *)(intptr_t)3);
 	sim_settle();
@@ -499,14 +499,14 @@ static void in_line(void *arg)
 
 static void released_too_much(void *arg)
 {
-	sem = (struct gt_sem){4};
+	sem = (struct gt_sem){.size = 4};
 	gt_sem_acquire(&sem, 1);
 	gt_sem_release(&sem, 2);
 }
 
 static void never_there(void *arg)
 {
-	sem = (struct gt_sem){4};
+	sem = (struct gt_sem){.size = 4};
 	gt_sem_acquire(&sem, 5);
 }
 

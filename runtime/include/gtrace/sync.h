@@ -65,7 +65,7 @@ GT_API void gt_rwmutex_unlock(struct gt_rwmutex *rw);
 /* ---- condition ---- */
 
 struct gt_cond {
-	struct gt_mutex *mutex; /* set before first use: struct gt_cond c = {&mutex}; */
+	struct gt_mutex *mutex; /* set before first use: struct gt_cond c = {.mutex = &mutex}; */
 	_Atomic uintptr_t self; /* to find copies */
 	_Atomic uint32_t next_ticket;
 	_Atomic uint32_t notified; /* tickets below it are served */
@@ -109,7 +109,7 @@ GT_API void gt_wg_go(struct gt_wg *wg, void (*fn)(void *arg), void *arg);
 
 /* First come, first served: a large request at the head keeps small ones waiting. */
 struct gt_sem {
-	uint64_t size; /* struct gt_sem s = {10}; */
+	uint64_t size; /* struct gt_sem s = {.size = 10}; */
 	uint64_t used;
 	uint32_t lock;
 	struct gt__waitq waiters;
