@@ -48,8 +48,11 @@ struct gt_unit {
 /* Not T * (nor NULL): a compile error. */
 #define GT__INTO(c, into) _Generic((into), GT__ELEM(c) * : (into), void * : (into))
 
-/* NULL is never returned: a size that cannot be ends the program ("makechan: size out of range"). */
-#define gt_chan_make(T, ...) ((gt_chan(T))gt__chan_make(sizeof(T), __VA_ARGS__ + 0))
+/* gt_chan_make(T) or gt_chan_make(T, cap). NULL is never returned: a size that cannot be ends the program ("makechan: size out of range"). */
+#define gt_chan_make(...)           GT__MAKE_PICK(__VA_ARGS__, GT__MAKE2, GT__MAKE1, )(__VA_ARGS__)
+#define GT__MAKE_PICK(a, b, c, ...) c
+#define GT__MAKE1(T)                GT__MAKE2(T, 0)
+#define GT__MAKE2(T, cap)           ((gt_chan(T))gt__chan_make(sizeof(T), cap))
 
 #define gt_send(c, ...)  gt__chan_send(GT__CHAN(c), (const GT__ELEM(c)[1]){__VA_ARGS__})
 #define gt_recv(c, into) gt__chan_recv(GT__CHAN(c), GT__INTO(c, into))
