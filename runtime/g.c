@@ -113,19 +113,23 @@ struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg),
 static uint64_t go(const char *name, void (*fn)(void *arg), void *arg, const void *site)
 {
 	struct gt_worker *m = gt__worker();
-	struct gt_p *p = m ? m->p : NULL;
+	struct gt_p *p;
 	struct gt_g *g;
 	uint64_t id;
 
+	if (m)
+		m->locks++; /* from here on it keeps its P */
+	p = m ? m->p : NULL;
 	if (UNLIKELY(!p)) {
 		g = gt__g_make(NULL, name, fn, arg, site);
 		id = g->id;
 		atomic_fetch_add_explicit(&gt__sched.created_outside, 1, memory_order_relaxed);
 		gt__put_global(g);
 		gt__wake_p();
+		if (m)
+			m->locks--;
 		return id;
 	}
-	m->locks++;
 	g = gt__g_make(p, name, fn, arg, site);
 	id = g->id;
 	store_relaxed(&p->created, load_relaxed(&p->created) + 1);

@@ -64,7 +64,8 @@ static void thread_main(void *arg)
 
 	gt__worker_begin(m);
 	m->spinning = m->next_spinning;
-	gt__worker_take_p(m, m->next_p);
+	if (m->next_p)
+		gt__worker_take_p(m, m->next_p);
 	gt__schedule(m);
 }
 
@@ -87,11 +88,47 @@ struct gt_p *gt__worker_drop_p(struct gt_worker *m)
 	return p;
 }
 
-void gt__worker_start(struct gt_p *p, bool spinning)
+/* One more M; the lock is held, and given back. @p may be NULL: it goes to sleep. */
+static void start_thread(struct gt_p *p, bool spinning)
 {
 	struct gt_sched *s = &gt__sched;
 	struct gt_worker *m;
 	int ret;
+
+	if (s->m_count >= GT_M_MAX) {
+		gt__unlock(&s->lock);
+		gt__fatal("program exceeds %u-thread limit", GT_M_MAX);
+	}
+	s->m_count++;
+	gt__unlock(&s->lock);
+	m = gt__worker_new();
+	m->next_p = p;
+	m->next_spinning = spinning;
+	gt__lock(&s->lock);
+	m->id = s->m_count;
+	m->next_all = s->all_m;
+	s->all_m = m;
+	gt__unlock(&s->lock);
+	ret = gt__port_thread(thread_main, m);
+	if (ret < 0)
+		gt__fatal("cannot start a thread: %s (there are %u): ulimit -u, pids.max?", strerror(-ret), s->m_count);
+}
+
+bool gt__worker_spare(void)
+{
+	gt__lock(&gt__sched.lock);
+	if (gt__sched.m_idle) {
+		gt__unlock(&gt__sched.lock);
+		return true;
+	}
+	start_thread(NULL, false);
+	return false;
+}
+
+void gt__worker_start(struct gt_p *p, bool spinning)
+{
+	struct gt_sched *s = &gt__sched;
+	struct gt_worker *m;
 
 	gt__lock(&s->lock);
 	if (!p)
@@ -113,23 +150,7 @@ void gt__worker_start(struct gt_p *p, bool spinning)
 			gt__port_wake(&m->wake, 1);
 		return;
 	}
-	if (s->m_count >= GT_M_MAX) {
-		gt__unlock(&s->lock);
-		gt__fatal("program exceeds %u-thread limit", GT_M_MAX);
-	}
-	s->m_count++;
-	gt__unlock(&s->lock);
-	m = gt__worker_new();
-	m->next_p = p;
-	m->next_spinning = spinning;
-	gt__lock(&s->lock);
-	m->id = s->m_count;
-	m->next_all = s->all_m;
-	s->all_m = m;
-	gt__unlock(&s->lock);
-	ret = gt__port_thread(thread_main, m);
-	if (ret < 0)
-		gt__fatal("cannot start a thread: %s (there are %u): ulimit -u, pids.max?", strerror(-ret), s->m_count);
+	start_thread(p, spinning);
 }
 
 void gt__worker_stop(struct gt_worker *m)

@@ -80,8 +80,11 @@ static void shrink(struct gt_p *p)
 void gt__procs_set(uint32_t count)
 {
 	struct gt_sched *s = &gt__sched;
+	struct gt_worker *m = gt__worker();
 	bool more;
 
+	if (m)
+		m->locks++;
 	gt__lock(&s->lock);
 	more = load_relaxed(&s->procs) && count > load_relaxed(&s->procs);
 	for (uint32_t i = load_relaxed(&s->p_count); i < count; i++) {
@@ -99,6 +102,8 @@ void gt__procs_set(uint32_t count)
 	gt__unlock(&s->lock);
 	if (more)
 		gt__wake_p();
+	if (m)
+		m->locks--;
 }
 
 void gt__procs_init(void)

@@ -5,6 +5,7 @@
  *   p.c      per-P ring, the global queue, stealing        timer.c   a 4-heap for each P
  *   m.c      kernel threads: started, asleep, woken        sysmon.c  the thread without a P: takes back, preempts
  *   sched.c  park, ready, yield: who is next               procs.c   how many Ps
+ *   start.c  gt_main, deadlock, panic                      preempt.c the end of a slice by a signal
  *
  * A goroutine leaves in one of two ways: straight to the next one of this P, on whose stack the rest of its leaving
  * (`after`) is done; or, when that takes more than a look into the queues, to the scheduler's stack, which is the M's own.
@@ -77,7 +78,7 @@ struct gt_p {
 	_Atomic uint64_t created, ended;
 	/* sysmon's: what it saw last, and since when. */
 	uint32_t seen_tick, seen_syscall;
-	int64_t seen_ns, seen_syscall_ns;
+	int64_t seen_ns, seen_syscall_ns, signal_ns;
 	struct gt_timers timers;
 	_Alignas(64) struct gt_g *_Atomic runnext;
 	_Atomic uint32_t tail; /* only the owner moves it */
@@ -201,6 +202,20 @@ void gt__poller_wake(void);
 
 void gt__deadlock_check(void); /* the lock is held; @returns only when there is none */
 void gt__print_goroutines(void);
+
+/* ---- slices that end from outside ---- */
+
+struct gt_preempt_counts {
+	_Atomic uint64_t requested, cooperative, async, in_runtime, no_thread, over_limit;
+	_Atomic uint32_t bound; /* threads that wait in the handler, now */
+};
+extern struct gt_preempt_counts gt__preempt_counts;
+void gt__preempt_init(void);
+void gt__preempt(struct gt_p *p);
+void gt__resume_bound(struct gt_worker *m, struct gt_g *g);
+void gt__execute(struct gt_worker *m, struct gt_g *g, bool inherit);
+/* Does an M sleep? If not, one more is started, which will. */
+bool gt__worker_spare(void);
 
 /* ---- stacks ---- */
 

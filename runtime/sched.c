@@ -82,7 +82,7 @@ static inline struct gt_g *pick(struct gt_p *p, bool *inherit)
 	return g;
 }
 
-static inline void execute(struct gt_worker *m, struct gt_g *g, bool inherit)
+static inline __attribute__((always_inline)) void execute(struct gt_worker *m, struct gt_g *g, bool inherit)
 {
 	struct gt_p *p = m->p;
 
@@ -94,6 +94,11 @@ static inline void execute(struct gt_worker *m, struct gt_g *g, bool inherit)
 	store_relaxed(&g->state, GT_STATE_RUNNING);
 	m->g = g;
 	gt_hook_run(g->id, GT_STATE_RUNNABLE, p->id);
+}
+
+void gt__execute(struct gt_worker *m, struct gt_g *g, bool inherit)
+{
+	execute(m, g, inherit);
 }
 
 /* The current goroutine has said why it leaves, and set `after`. Comes back when it runs again. */
@@ -223,6 +228,7 @@ void gt__checkpoint_slow(void)
 		return;
 	if (load_relaxed(&m->p->preempt)) {
 		store_relaxed(&m->p->preempt, false);
+		atomic_fetch_add_explicit(&gt__preempt_counts.cooperative, 1, memory_order_relaxed);
 		yield(gt__put_global, GT_REASON_PREEMPT);
 		return;
 	}
@@ -581,6 +587,10 @@ _Noreturn void gt__schedule(struct gt_worker *m)
 			m->spinning = false;
 			atomic_fetch_sub_explicit(&gt__sched.spinning, 1, memory_order_seq_cst);
 			gt__wake_p(); /* one more may find work, now that nobody looks */
+		}
+		if (UNLIKELY(g->bound)) {
+			gt__resume_bound(m, g);
+			continue;
 		}
 		execute(m, g, inherit);
 		switch_to(&m->context, &g->context, false);

@@ -55,6 +55,7 @@ int gt_main(int argc, char **argv, int (*main_fn)(int argc, char **argv))
 	g = gt__g_make(p, "main", main_goroutine, NULL, (const void *)(uintptr_t)main_fn);
 	store_relaxed(&p->created, 1);
 	gt__ring_put(p, g, true);
+	gt__preempt_init();
 	gt__sysmon_start();
 	gt__schedule(m);
 }

@@ -11,6 +11,16 @@
 #define LONGEST_NS  (2500 * GT_MICROSECOND)
 #define QUIET_LOOKS 50
 #define OVERDUE_NS  GT_MILLISECOND
+#define GRACE_NS    (100 * GT_MICROSECOND) /* for a checkpoint, which is cheaper than a signal */
+#define AGAIN_NS    GT_MILLISECOND
+
+static bool somebody_waits(struct gt_p *p)
+{
+	int64_t first = gt__timers_first();
+
+	return load_relaxed(&gt__sched.global_count) || !gt__ring_empty(p) || load_relaxed(&p->retire) ||
+	       (first != INT64_MAX && first <= gt__port_now());
+}
 
 /* Seen in the same system call twice. While others are idle and it has no work of its own, it may keep it for a slice. */
 static bool look_at_syscall(struct gt_p *p, int64_t now)
@@ -33,19 +43,33 @@ static bool look_at_syscall(struct gt_p *p, int64_t now)
 	return true;
 }
 
-static void look_at_slice(struct gt_p *p, int64_t now)
+/* True: look again soon. */
+static bool look_at_slice(struct gt_p *p, int64_t now)
 {
 	uint32_t tick = load_relaxed(&p->tick);
 
 	if (p->seen_tick != tick) {
 		p->seen_tick = tick;
 		p->seen_ns = now;
-		return;
+		return false;
 	}
 	if (now - p->seen_ns < GT_SLICE_NS)
-		return;
-	store_relaxed(&p->preempt, true);
-	store_relaxed(&gt__preempt_wanted, 1);
+		return false;
+	if (!load_relaxed(&p->preempt)) {
+		atomic_fetch_add_explicit(&gt__preempt_counts.requested, 1, memory_order_relaxed);
+		store_relaxed(&p->preempt, true);
+		store_relaxed(&gt__preempt_wanted, 1);
+		p->signal_ns = now + GRACE_NS;
+		return true;
+	}
+	if (now < p->signal_ns)
+		return true;
+	/* Alone, it may as well go on: there is nobody to run instead. */
+	if (!somebody_waits(p))
+		return false;
+	p->signal_ns = now + AGAIN_NS;
+	gt__preempt(p);
+	return false;
 }
 
 static bool look(int64_t now)
@@ -60,11 +84,10 @@ static bool look(int64_t now)
 
 		switch (load_acquire(&p->status)) {
 		case GT_P_SYSCALL:
-			look_at_slice(p, now);
 			found |= look_at_syscall(p, now);
 			break;
 		case GT_P_RUNNING:
-			look_at_slice(p, now);
+			found |= look_at_slice(p, now);
 			break;
 		case GT_P_DEAD:
 			if (i && load_relaxed(&p->timers.min_ns) != INT64_MAX)
