@@ -270,12 +270,13 @@ void gt__chan_close(struct gt__chan *c)
 	for (struct gt__waiter *w; (w = gt__waitq_take(&c->receivers));) {
 		if (w->value)
 			memset(w->value, 0, c->value_size);
-		gt__waitq_add(&woken, w);
+		gt__waitq_add_first(&woken, w);
 	}
 	/* Senders end with Go's message when they wake. */
 	for (struct gt__waiter *w; (w = gt__waitq_take(&c->senders));)
-		gt__waitq_add(&woken, w);
+		gt__waitq_add_first(&woken, w);
 	gt__unlock(&c->lock);
+	/* The last first, as in Go: each one made ready is the next to run, so the one that waited longest is. */
 	for (struct gt__waiter *w; (w = woken.first);) {
 		gt__waitq_remove(&woken, w);
 		gt__ready(w->wait->g);

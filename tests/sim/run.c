@@ -45,7 +45,7 @@ static int run(const struct scenario *s, uint64_t first, uint64_t count, uint64_
 int main(int argc, char **argv)
 {
 	const char *env = getenv("GTRACE_SIM_SEEDS");
-	uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 0) : env ? strtoull(env, NULL, 0) : 100;
+	uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 0) : env ? strtoull(env, NULL, 0) : 1000;
 	const char *only = argc > 2 ? argv[2] : NULL;
 	uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
 	uint64_t steps = 0;
