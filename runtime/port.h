@@ -32,6 +32,19 @@ void gt__port_sleep(int64_t ns);
 int gt__port_thread_id(void);
 void gt__port_signal(int thread_id, int signal);
 
+/*
+ * Descriptors: told of once, at each edge from not ready to ready. @tag comes back. 0 or -errno; -EPERM: one that is always
+ * ready. One set a process, made by the first add.
+ */
+#define GT_PORT_READ  1u
+#define GT_PORT_WRITE 2u
+int gt__port_poll_open(void);
+int gt__port_poll_add(int fd, uint64_t tag);
+void gt__port_poll_remove(int fd);
+/* What became ready until @deadline_ns (-1: none; 0: does not wait). Number of @tags and @what; returns early after wake. */
+int gt__port_poll(uint64_t *tags, uint32_t *what, int room, int64_t deadline_ns);
+void gt__port_poll_wake(void);
+
 /* CPUs of the affinity mask, now; at least 1. */
 int gt__port_cpus(void);
 /* The cgroup's limit in CPUs, 0 when there is none. */

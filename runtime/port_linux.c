@@ -12,6 +12,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -113,6 +115,99 @@ int gt__port_thread_id(void)
 void gt__port_signal(int thread_id, int signal)
 {
 	syscall(SYS_tgkill, getpid(), thread_id, signal);
+}
+
+/* ---- descriptors ---- */
+
+#define WAKE_TAG UINT64_MAX
+
+static int poll_fd = -1, wake_fd = -1;
+
+int gt__port_poll_open(void)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.u64 = WAKE_TAG}};
+
+	poll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (poll_fd < 0)
+		return -errno;
+	wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (wake_fd < 0 || epoll_ctl(poll_fd, EPOLL_CTL_ADD, wake_fd, &event) < 0) {
+		int ret = -errno;
+
+		close(poll_fd);
+		if (wake_fd >= 0)
+			close(wake_fd);
+		poll_fd = wake_fd = -1;
+		return ret;
+	}
+	return 0;
+}
+
+int gt__port_poll_add(int fd, uint64_t tag)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.u64 = tag}};
+
+	return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+void gt__port_poll_remove(int fd)
+{
+	epoll_ctl(poll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* epoll_pwait2 counts in ns; before Linux 5.11 there are ms only, and a sleep that is too long by up to one. */
+static int wait_events(struct epoll_event *events, int room, int64_t deadline_ns)
+{
+	static _Atomic bool only_ms;
+	int64_t left = deadline_ns > 0 ? deadline_ns - gt__port_now() : deadline_ns;
+	struct timespec time;
+
+	if (deadline_ns > 0 && left < 0)
+		left = 0;
+	time = (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+	if (!atomic_load_explicit(&only_ms, memory_order_relaxed)) {
+		int got = (int)syscall(SYS_epoll_pwait2, poll_fd, events, room, left < 0 ? NULL : &time, NULL, 0);
+
+		if (got >= 0 || errno != ENOSYS)
+			return got;
+		atomic_store_explicit(&only_ms, true, memory_order_relaxed);
+	}
+	if (left > 0)
+		left = left / 1000000 + 1;
+	return epoll_wait(poll_fd, events, room, left < 0 ? -1 : left > INT_MAX ? INT_MAX : (int)left);
+}
+
+int gt__port_poll(uint64_t *tags, uint32_t *what, int room, int64_t deadline_ns)
+{
+	struct epoll_event events[128];
+	int count = 0, got = wait_events(events, room < 128 ? room : 128, deadline_ns);
+
+	for (int i = 0; i < got; i++) {
+		uint32_t ready = 0;
+
+		if (events[i].data.u64 == WAKE_TAG) {
+			uint64_t value;
+
+			if (read(wake_fd, &value, sizeof(value)) < 0)
+				continue; /* another one emptied it */
+			continue;
+		}
+		if (events[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+			ready |= GT_PORT_READ;
+		if (events[i].events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+			ready |= GT_PORT_WRITE;
+		tags[count] = events[i].data.u64;
+		what[count++] = ready;
+	}
+	return count;
+}
+
+void gt__port_poll_wake(void)
+{
+	uint64_t one = 1;
+
+	if (write(wake_fd, &one, sizeof(one)) < 0)
+		return; /* full: it is awake */
 }
 
 int gt__port_cpus(void)

@@ -132,12 +132,13 @@ void gt__preempt(struct gt_p *p)
 
 void gt__preempt_init(void)
 {
-#ifndef GT_SAN_THREAD /* TSan holds signals back */
 	struct sigaction action = {.sa_sigaction = on_urg, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 	const char *text = getenv("GT_ASYNCPREEMPT");
 
 	enabled = !text || strcmp(text, "0") != 0;
+#ifdef GT_SAN_THREAD
+	enabled = false; /* TSan holds signals back */
+#endif
 	if (enabled)
 		sigaction(SIGURG, &action, &before_urg);
-#endif
 }

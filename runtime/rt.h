@@ -5,6 +5,7 @@
  *   p.c      per-P ring, the global queue, stealing        timer.c   a 4-heap for each P
  *   m.c      kernel threads: started, asleep, woken        sysmon.c  the thread without a P: takes back, preempts
  *   sched.c  park, ready, yield: who is next               procs.c   how many Ps
+ *   netpoll.c epoll, who waits for a descriptor            io.c      read, write, accept, connect
  *   start.c  gt_main, deadlock, panic                      preempt.c the end of a slice by a signal
  *
  * A goroutine leaves in one of two ways: straight to the next one of this P, on whose stack the rest of its leaving
@@ -166,6 +167,7 @@ struct gt_sched {
 	_Atomic int64_t poll_until;       /* the M that waits for the next timer waits until then; 0: there is none */
 	_Atomic uint32_t poll_word;
 	_Atomic bool poller;
+	_Atomic int64_t polled_ns; /* when somebody looked at the descriptors last */
 	_Atomic uint32_t sysmon_asleep;
 	_Atomic bool procs_fixed; /* by GOMAXPROCS or gt_gomaxprocs */
 	bool main_exited;
@@ -216,6 +218,23 @@ void gt__resume_bound(struct gt_worker *m, struct gt_g *g);
 void gt__execute(struct gt_worker *m, struct gt_g *g, bool inherit);
 /* Does an M sleep? If not, one more is started, which will. */
 bool gt__worker_spare(void);
+
+/* ---- waiting for descriptors ---- */
+
+/* True: there are goroutines that wait for one. */
+bool gt__net_waited_for(void);
+/* Looks once, without waiting, unless somebody looks or waits already; readies who can go on. True: somebody can. */
+bool gt__net_look(void);
+/* Waits until @deadline_ns (-1: none) or gt__net_wake; gives what came to gt__net_tell, to be called with or without a P. */
+struct gt_net_events {
+	int count;
+	uint64_t tags[128];
+	uint32_t what[128];
+};
+void gt__net_wait(struct gt_net_events *events, int64_t deadline_ns);
+bool gt__net_tell(const struct gt_net_events *events);
+bool gt__net_opened(void);
+void gt__net_wake(void);
 
 /* ---- stacks ---- */
 

@@ -490,30 +490,48 @@ void gt__poller_wake(void)
 {
 	atomic_fetch_add_explicit(&gt__sched.poll_word, 1, memory_order_release);
 	gt__port_wake(&gt__sched.poll_word, 1);
+	if (gt__net_opened())
+		gt__net_wake();
 }
 
-/* Without a P: one M waits for the next timer, the others until they are given a P. */
-static void rest(struct gt_worker *m)
+/* The M that waits for all: for the next timer and for descriptors. */
+static void wait_for_all(struct gt_worker *m, int64_t first)
 {
 	struct gt_sched *s = &gt__sched;
-	int64_t first = gt__timers_first();
-	uint32_t word;
+	uint32_t word = load_acquire(&s->poll_word);
+	struct gt_net_events events;
+	bool wait;
 
-	if (first == INT64_MAX || atomic_exchange_explicit(&s->poller, true, memory_order_seq_cst)) {
-		gt__worker_stop(m);
-		return;
-	}
+	events.count = 0;
 	gt_hook_thread(GT_THREAD_IDLE);
-	word = load_acquire(&s->poll_word);
 	store_relaxed(&s->poll_until, first);
 	atomic_thread_fence(memory_order_seq_cst); /* [min] */
 	first = gt__timers_first();
-	if (first != INT64_MAX && gt__port_now() < first && !(load_relaxed(&s->idle_ps) && any_work()))
-		gt__port_wait(&s->poll_word, word, first);
+	wait = !(load_relaxed(&s->idle_ps) && any_work()) && (first == INT64_MAX || gt__port_now() < first);
+	if (gt__net_opened())
+		gt__net_wait(&events, !wait ? 0 : first == INT64_MAX ? -1 : first);
+	else if (wait)
+		gt__port_wait(&s->poll_word, word, first == INT64_MAX ? -1 : first);
 	store_relaxed(&s->poll_until, 0);
 	atomic_store_explicit(&s->poller, false, memory_order_seq_cst);
-	if (!take_idle_p(m))
+	if (take_idle_p(m)) {
+		gt__net_tell(&events);
+		return;
+	}
+	gt__net_tell(&events); /* into the global queue */
+	gt__worker_stop(m);
+}
+
+/* Without a P. */
+static void rest(struct gt_worker *m)
+{
+	int64_t first = gt__timers_first();
+
+	if ((first == INT64_MAX && !gt__net_waited_for()) ||
+		atomic_exchange_explicit(&gt__sched.poller, true, memory_order_seq_cst))
 		gt__worker_stop(m);
+	else
+		wait_for_all(m, first);
 }
 
 static struct gt_g *find(struct gt_worker *m, bool *inherit)
@@ -542,7 +560,7 @@ static struct gt_g *find(struct gt_worker *m, bool *inherit)
 		g = pick(p, inherit);
 		if (g)
 			return g;
-		if (run_all_timers())
+		if (run_all_timers() || gt__net_look())
 			continue;
 		*inherit = false;
 		g = look_around(m, p);

@@ -10,7 +10,6 @@
 #define SHORTEST_NS (20 * GT_MICROSECOND)
 #define LONGEST_NS  (2500 * GT_MICROSECOND)
 #define QUIET_LOOKS 50
-#define OVERDUE_NS  GT_MILLISECOND
 #define GRACE_NS    (100 * GT_MICROSECOND) /* for a checkpoint, which is cheaper than a signal */
 #define AGAIN_NS    GT_MILLISECOND
 
@@ -76,7 +75,6 @@ static bool look(int64_t now)
 {
 	struct gt_sched *s = &gt__sched;
 	uint32_t count = load_acquire(&s->p_count);
-	int64_t first;
 	bool found = false;
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -97,11 +95,12 @@ static bool look(int64_t now)
 			break;
 		}
 	}
-	first = gt__timers_first();
-	if (first != INT64_MAX && first + OVERDUE_NS < now && load_relaxed(&s->idle_ps)) {
+	if (gt__net_waited_for() && load_relaxed(&s->polled_ns) + GT_SLICE_NS < now)
+		found |= gt__net_look();
+	/* Who goes idle waits for timers and descriptors; those that came to be after that have nobody yet. */
+	if (load_relaxed(&s->idle_ps) && !load_relaxed(&s->poller) && !load_relaxed(&s->spinning) &&
+		(gt__net_waited_for() || gt__timers_first() != INT64_MAX))
 		gt__worker_start(NULL, false);
-		found = true;
-	}
 	return found;
 }
 

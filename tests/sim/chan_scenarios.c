@@ -89,6 +89,24 @@ static void full_buffer(void *arg)
 	gt_chan_free(c);
 }
 
+/* The forms that do not wait do their work with one who waits. */
+static void try_with_waiter(void *arg)
+{
+	int v = 0;
+
+	c = gt_chan_make(int);
+	gt_go(take_number, (void *)(intptr_t)1);
+	sim_settle();
+	sim_check(gt_try_send(c, 5) && !gt_try_send(c, 6));
+	sim_settle();
+	sim_check(seen[1] == 5);
+	gt_go(send_number, (void *)(intptr_t)8);
+	sim_settle();
+	sim_check(gt_try_recv(c, &v) == GT_DONE && v == 8 && gt_try_recv(c, &v) == GT_NOT_READY);
+	sim_settle();
+	gt_chan_free(c);
+}
+
 /* ---- many to many ---- */
 
 #define PRODUCERS 4
@@ -376,6 +394,7 @@ static void sieve(void *arg)
 const struct scenario chan_scenarios[] = {
 	{"ping-pong", ping_pong, SIM_RETURNED, NULL, 0},
 	{"fifo", fifo, SIM_RETURNED, NULL, 0},
+	{"try-with-waiter", try_with_waiter, SIM_RETURNED, NULL, 0},
 	{"full-buffer", full_buffer, SIM_RETURNED, NULL, 0},
 	{"many-unbuffered", many_unbuffered, SIM_RETURNED, NULL, 0},
 	{"many-buffered", many_buffered, SIM_RETURNED, NULL, 0},

@@ -149,6 +149,7 @@ void __wrap_free(void *at)
 	if (head[0] != HEAP_LIVE)
 		sim_fail("free of what is not allocated");
 	head[0] = 0;
+	memset(head + 4, 0xdd, head[1]);
 	poison(head + 4, head[1]);
 	sim.result.allocated--;
 }
@@ -618,6 +619,9 @@ static void timer_call(void *arg)
 
 	__real_free(arg);
 	call.fn(call.arg);
+	step();
+	if (!call.timer->running || call.timer->running > 1000)
+		sim_fail("a timer's memory is gone while its callback is under way");
 	call.timer->running--;
 }
 

@@ -39,6 +39,9 @@ static void lock_often(void *arg)
 			gt_mutex_lock(&mutex);
 		}
 		sim_check(!inside++);
+		/* Now and then long enough for those who wait to starve. */
+		if (sim_below(12) == 0)
+			gt_sleep(2 * GT_MILLISECOND);
 		elsewhere();
 		inside--;
 		gt_mutex_unlock(&mutex);
