@@ -11,3 +11,5 @@ if(TARGET gtrace AND Python3_FOUND)
   gtrace_script_test(runtime-same-story-as-go COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/samestory.py $<TARGET_FILE:gtrace>
     $<TARGET_FILE:runtime-samestory>)
 endif()
+gtrace_script_test(runtime-types COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/types.sh ${CMAKE_CURRENT_SOURCE_DIR}/types.c
+  ${CMAKE_SOURCE_DIR}/runtime/include ${CMAKE_BINARY_DIR}/include-root/public)
