@@ -80,6 +80,8 @@ static void use_lock(void *arg)
 			atomic_fetch_add(&wrong, 1);
 		guarded++;
 		pthread_mutex_unlock(&mutex);
+		for (volatile int i = 0; i < 3000; i++)
+			;
 		atomic_fetch_add_explicit(mine, 1, memory_order_relaxed);
 	}
 	atomic_fetch_add(&ended, 1);
