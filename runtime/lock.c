@@ -3,7 +3,8 @@
  */
 #include "runtime/rt.h"
 
-#define SPINS 40
+#define SPINS  100
+#define PAUSES 3
 
 static __attribute__((noinline, cold)) void wait_for(struct gt_lock *lock)
 {
@@ -13,7 +14,7 @@ static __attribute__((noinline, cold)) void wait_for(struct gt_lock *lock)
 		if (load_relaxed(&lock->state) == 0 && atomic_compare_exchange_strong_explicit(&lock->state, &free, 1,
 							       memory_order_acquire, memory_order_relaxed))
 			return;
-		for (int k = 0; k < 10; k++)
+		for (int k = 0; k < PAUSES; k++)
 			gt__port_pause();
 	}
 	while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)

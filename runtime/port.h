@@ -21,6 +21,8 @@ int gt__port_thread(void (*main_fn)(void *arg), void *arg);
 
 /* Sleeps while *@word is @value, until woken or @deadline_ns (-1: none). May return for no reason. False: the time is over. */
 bool gt__port_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline_ns);
+/* The calling thread's waits with a deadline end as near to it as can be; or as is usual (what children inherit). */
+void gt__port_exact(bool exact);
 void gt__port_wake(_Atomic uint32_t *word, int count);
 
 /* For the body of a spin; and for one that has gone on too long. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -175,6 +176,12 @@ static int wait_events(struct epoll_event *events, int room, int64_t deadline_ns
 	if (left > 0)
 		left = left / 1000000 + 1;
 	return epoll_wait(poll_fd, events, room, left < 0 ? -1 : left > INT_MAX ? INT_MAX : (int)left);
+}
+
+void gt__port_exact(bool exact)
+{
+	/* 0: back to what the thread began with. The kernel gathers timers within the slack, 50 us. */
+	prctl(PR_SET_TIMERSLACK, exact ? 1ul : 0ul);
 }
 
 int gt__port_poll(uint64_t *tags, uint32_t *what, int room, int64_t deadline_ns)

@@ -49,6 +49,13 @@ void gt__put_global(void *g)
 	gt__unlock(&gt__sched.lock);
 }
 
+/* The `after` of a yield. */
+static void put_yielded(void *g)
+{
+	gt__put_global(g);
+	gt__wake_p();
+}
+
 static void put_local(void *g)
 {
 	gt__ring_put(gt__worker()->p, g, false);
@@ -67,7 +74,15 @@ static inline struct gt_g *pick(struct gt_p *p, bool *inherit)
 	struct gt_g *g = NULL;
 
 	*inherit = false;
-	if (UNLIKELY(load_relaxed(&p->tick) % GT_GLOBAL_EVERY == 0) && load_relaxed(&gt__sched.global_count)) {
+	/* A chain of goroutines that ready each other runs in one slice; when it is over, the others come first. */
+	if (UNLIKELY(load_relaxed(&p->preempt))) {
+		g = atomic_exchange_explicit(&p->runnext, NULL, memory_order_acq_rel);
+		if (g)
+			gt__ring_put(p, g, false);
+		g = NULL;
+	}
+	if (UNLIKELY(load_relaxed(&p->tick) % GT_GLOBAL_EVERY == 0 || load_relaxed(&p->preempt)) &&
+		load_relaxed(&gt__sched.global_count)) {
 		gt__lock(&gt__sched.lock);
 		g = gt__global_get(p, 1);
 		gt__unlock(&gt__sched.lock);
@@ -206,7 +221,7 @@ static void yield(void (*put)(void *g), enum gt_reason reason)
 
 void gt__yield(void)
 {
-	yield(gt__put_global, GT_REASON_GOSCHED);
+	yield(put_yielded, GT_REASON_GOSCHED);
 }
 
 void gt__yield_local(void)
@@ -216,7 +231,7 @@ void gt__yield_local(void)
 
 void gt_yield(void)
 {
-	yield(gt__put_global, GT_REASON_GOSCHED);
+	yield(put_yielded, GT_REASON_GOSCHED);
 }
 
 void gt__checkpoint_slow(void)
@@ -229,7 +244,7 @@ void gt__checkpoint_slow(void)
 	if (load_relaxed(&m->p->preempt)) {
 		store_relaxed(&m->p->preempt, false);
 		atomic_fetch_add_explicit(&gt__preempt_counts.cooperative, 1, memory_order_relaxed);
-		yield(gt__put_global, GT_REASON_PREEMPT);
+		yield(put_yielded, GT_REASON_PREEMPT);
 		return;
 	}
 	store_relaxed(&gt__preempt_wanted, 0);
@@ -508,10 +523,14 @@ static void wait_for_all(struct gt_worker *m, int64_t first)
 	atomic_thread_fence(memory_order_seq_cst); /* [min] */
 	first = gt__timers_first();
 	wait = !(load_relaxed(&s->idle_ps) && any_work()) && (first == INT64_MAX || gt__port_now() < first);
+	if (wait && first != INT64_MAX)
+		gt__port_exact(true);
 	if (gt__net_opened())
 		gt__net_wait(&events, !wait ? 0 : first == INT64_MAX ? -1 : first);
 	else if (wait)
 		gt__port_wait(&s->poll_word, word, first == INT64_MAX ? -1 : first);
+	if (wait && first != INT64_MAX)
+		gt__port_exact(false);
 	store_relaxed(&s->poll_until, 0);
 	atomic_store_explicit(&s->poller, false, memory_order_seq_cst);
 	if (take_idle_p(m)) {

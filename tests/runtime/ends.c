@@ -32,6 +32,23 @@ static void spins(void *arg)
 		gt_checkpoint();
 }
 
+static struct gt_g *links[2];
+
+static void chain(void *arg)
+{
+	long me = (intptr_t)arg;
+
+	for (;;) {
+		struct gt_g *other = links[!me];
+
+		links[!me] = NULL;
+		if (other)
+			gt__ready(other);
+		links[me] = gt__self();
+		gt__park(NULL, NULL, GT_REASON_CHAN_RECEIVE);
+	}
+}
+
 static void never(void *arg)
 {
 	gt_sleep(3600 * GT_SECOND);
@@ -68,6 +85,14 @@ static int run(int argc, char **argv)
 		gt_yield(); /* comes back only when the slice of the one that spins is over */
 		stop = true;
 		return 5;
+	} else if (strcmp(how, "chain") == 0) {
+		/* Two that ready each other for ever do not starve a third. */
+		gt_gomaxprocs(1);
+		gt_go(chain, (void *)0);
+		gt_go(chain, (void *)1);
+		gt_yield();
+		gt_yield();
+		return 6;
 	} else if (strcmp(how, "procs") == 0) {
 		printf("%d %d\n", gt_gomaxprocs(0), gt_num_cpu());
 	} else if (strcmp(how, "guard") == 0) {

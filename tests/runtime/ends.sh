@@ -28,6 +28,7 @@ for procs in 1 2 4; do
 	ends 7 status
 	ends 0 return
 	ends 5 checkpoint
+	ends 6 chain
 	ends 2 ready-twice "made ready in state"
 	ends 0 procs "$procs "
 done
