@@ -48,6 +48,7 @@ static struct {
 	struct gt_timer **timers;
 	size_t timer_count, timer_space;
 	struct gt_timers heap;
+	struct call *calls;
 	uint64_t ids;
 	size_t live;
 	int64_t now;
@@ -608,6 +609,7 @@ static void timer_add(struct gt_timer *timer)
 }
 
 struct call {
+	struct call *next, **link; /* those not begun yet, for the run's end */
 	struct gt_timer *timer;
 	void (*fn)(void *arg);
 	void *arg;
@@ -617,6 +619,9 @@ static void timer_call(void *arg)
 {
 	struct call call = *(struct call *)arg;
 
+	*call.link = call.next;
+	if (call.next)
+		call.next->link = call.link;
 	__real_free(arg);
 	call.fn(call.arg);
 	step();
@@ -642,7 +647,10 @@ static void run_due_timer(int64_t until)
 	call = __real_malloc(sizeof *call);
 	if (!call)
 		abort();
-	*call = (struct call){timer, timer->fn, timer->arg};
+	*call = (struct call){sim.calls, &sim.calls, timer, timer->fn, timer->arg};
+	if (sim.calls)
+		sim.calls->link = &call->next;
+	sim.calls = call;
 	timer_forget(first);
 	if (timer->when_ns > sim.now)
 		sim.now = timer->when_ns;
@@ -766,6 +774,10 @@ struct sim_result sim_run(uint64_t seed, void (*main_fn)(void *arg), void *arg)
 		else
 			munmap(a->stack, STACK_BYTES);
 		__real_free(a);
+	}
+	for (struct call *call; (call = sim.calls);) {
+		sim.calls = call->next;
+		__real_free(call);
 	}
 	gt_model_free(sim.model);
 	free(sim.runnable);
