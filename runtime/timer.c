@@ -65,12 +65,12 @@ static void insert(struct gt_timers *timers, struct gt_timer *timer)
 	tell_min(timers);
 }
 
-static void take_out(struct gt_timers *timers, struct gt_timer *timer)
+/* It still says that it is in this heap. */
+static void unhook(struct gt_timers *timers, struct gt_timer *timer)
 {
 	struct gt_timer *last = timers->heap[--timers->count];
 	uint32_t at = timer->index;
 
-	store_relaxed(&timer->heap, NULL);
 	if (last != timer) {
 		if (at && timers->heap[(at - 1) / 4]->when_ns > last->when_ns)
 			up(timers, last, at);
@@ -80,11 +80,18 @@ static void take_out(struct gt_timers *timers, struct gt_timer *timer)
 	tell_min(timers);
 }
 
+static void take_out(struct gt_timers *timers, struct gt_timer *timer)
+{
+	unhook(timers, timer);
+	/* Whoever sees it may start it again, in another heap: what was read of it here was read before. */
+	store_release(&timer->heap, NULL); /* [out] pairs with lock_heap_of */
+}
+
 /* Locks the heap that the timer is in; NULL: in none. */
 static struct gt_timers *lock_heap_of(struct gt_timer *timer)
 {
 	for (;;) {
-		struct gt_timers *timers = load_relaxed(&timer->heap);
+		struct gt_timers *timers = load_acquire(&timer->heap); /* [out] */
 
 		if (!timers)
 			return NULL;
@@ -181,7 +188,8 @@ void gt__timers_move(struct gt_timers *to, struct gt_timers *from)
 	while (from->count) {
 		struct gt_timer *timer = from->heap[0];
 
-		take_out(from, timer);
+		/* Never in none: a stop that saw that would believe it. */
+		unhook(from, timer);
 		insert(to, timer);
 	}
 	gt__unlock(&from->lock);

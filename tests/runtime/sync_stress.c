@@ -398,10 +398,23 @@ static void time_out_often(void *arg)
 	gt_chan_free(never);
 }
 
+/* Timers go from heap to heap when Ps come and go. */
+static void resize(void *arg)
+{
+	int procs = gt_gomaxprocs(0);
+
+	for (int i = 0; i < 20; i++) {
+		gt_gomaxprocs(1 + i % 5);
+		gt_sleep(100 * GT_MICROSECOND);
+	}
+	gt_gomaxprocs(procs);
+}
+
 static void timers(void)
 {
 	struct gt_wg wg = {0};
 
+	gt_wg_go(&wg, resize, NULL);
 	for (int i = 0; i < 8; i++)
 		gt_wg_go(&wg, time_out_often, NULL);
 	gt_wg_wait(&wg);
