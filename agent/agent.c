@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POPULATE_MAX (4u << 20) /* what follows is mapped page by page, as it is written */
+#define POPULATE_MAX (8u << 20) /* what follows is mapped page by page, as it is written */
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010u
@@ -215,7 +215,7 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 	if (ret >= 0)
 		ret = inject(making, &program, err);
 	if (ret < 0)
-		gt_inject_kill(&program);
+		gt_inject_kill(&program, err);
 	result->pid = program.pid;
 	result->membarrier = program.membarrier;
 	result->ended = program.ended;

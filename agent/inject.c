@@ -14,6 +14,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGE             4096u
@@ -254,7 +255,7 @@ int gt_inject_start(
 	close_pair(pipes.go);
 	close_pair(pipes.failed);
 	if (ret < 0)
-		gt_inject_kill(program);
+		gt_inject_kill(program, err);
 	return ret;
 }
 
@@ -589,14 +590,32 @@ int gt_inject_release(struct gt_program *program, struct gt_error *err)
 	return 0;
 }
 
-void gt_inject_kill(struct gt_program *program)
+/* Somebody killed it: then whatever failed failed because of that. SIGKILL takes its time. */
+static bool was_killed(struct gt_program *program, struct gt_error *err)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+	int status;
+
+	for (int tries = 0; tries < 20; tries++) {
+		if (waitpid(program->pid, &status, WNOHANG | __WALL) == program->pid && !WIFSTOPPED(status)) {
+			/* One that was told not to begin ends by itself: the failure is what it was. */
+			program_ended(program, status, WIFSIGNALED(status) ? err : NULL);
+			program->ended = WIFSIGNALED(status);
+			return true;
+		}
+		nanosleep(&nap, NULL);
+	}
+	return false;
+}
+
+void gt_inject_kill(struct gt_program *program, struct gt_error *err)
 {
 	int status;
 
 	if (program->memory >= 0)
 		close(program->memory);
 	program->memory = -1;
-	if (program->pid <= 0)
+	if (program->pid <= 0 || was_killed(program, err))
 		return;
 	kill(program->pid, SIGKILL);
 	while (wait_for(program->pid, &status) == 0 && WIFSTOPPED(status))

@@ -71,7 +71,8 @@ int gt_inject_patch(struct gt_program *program, const struct gt_patch *patches, 
 /* The program runs, unattached. */
 int gt_inject_release(struct gt_program *program, struct gt_error *err);
 
-/* Kills a program that has not run yet and waits for its end. Harmless when there is none. */
-void gt_inject_kill(struct gt_program *program);
+/* Kills a program that has not run yet and waits for its end. Harmless when there is none. One that was killed by somebody else sets
+ * ended, and @err (may be NULL) then says that. */
+void gt_inject_kill(struct gt_program *program, struct gt_error *err);
 
 #endif

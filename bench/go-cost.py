@@ -62,7 +62,8 @@ def measure_one(options, name, procs, folder):
         least = (min(cost[kind]) - min(plain)) / records[kind]
         print("  ns a record, %-28s from minima %.1f, median of pairs %.1f" % (kind + ":", least, statistics.median(each[kind])))
     ours, theirs = min(cost["gtrace"]) - min(plain), min(traced) - min(plain)
-    print("  Go's own tracer adds %.1f ns, gtrace %.1f: %.1f times cheaper" % (theirs, ours, theirs / ours if ours > 0 else float("inf")))
+    verdict = "%.1f times cheaper" % (theirs / ours) if ours > 0 else "too noisy to compare"
+    print("  Go's own tracer adds %.1f ns, gtrace %.1f: %s" % (theirs, ours, verdict))
 
 
 def main():

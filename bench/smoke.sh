@@ -3,6 +3,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=build/release/bin
+dir=$(mktemp -d "${TMPDIR:-/tmp}/gtrace-smoke.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+$bin/hook 5 1
+$bin/window_to_file -n 100000 -r 1 "$dir"
+$bin/convert -n 100000 -r 1 "$dir"
 if ! command -v go >/dev/null; then
 	echo "no go command"
 	exit 77

@@ -132,6 +132,8 @@ static int to_json(struct gt_trace *trace, struct output *out, const struct conv
 		return gt_fail(err, -ret, "out of memory");
 	if (o->slices_only)
 		convert.parts = GT_CONVERT_SLICES;
+	/* An object tells Catapult to keep nanoseconds, but cut off it is worth nothing; a file is never cut off, a pipe may be. */
+	convert.object = out->partial[0];
 	ret = gt_convert_chrome(trace, &sink, &convert, err);
 	closed = gt_sink_close(&sink, NULL, NULL, ret < 0 ? NULL : err);
 	return ret < 0 ? ret : closed;

@@ -127,6 +127,7 @@ static void write_losses(struct gt_recording *r, struct gt_writer *writer)
 	gt_writer_loss(writer, "large id", totals.lost_big_g);
 	gt_writer_loss(writer, "no hook stack", totals.lost_spill);
 	gt_writer_loss(writer, "in flight at the end", totals.lost_in_flight);
+	gt_writer_loss(writer, "damaged", totals.records_bad);
 	gt_writer_loss(writer, "stacks", totals.stacks_lost);
 }
 
@@ -146,6 +147,7 @@ static void snapshot_path(const struct gt_recording *r, bool final, char *path, 
 
 static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 {
+	struct gt_collector_totals totals;
 	struct gt_snapshot_result result;
 	struct gt_writer *writer;
 	struct gt_error err;
@@ -179,7 +181,10 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 		return 0;
 	gt_format_duration((uint64_t)ticks_to_ns(result.kept_ticks), age);
 	fprintf(stderr, "gtrace: snapshot %s: %" PRIu64 " events, ", path, result.events);
-	if (result.whole)
+	gt_collector_totals(r->collector, &totals);
+	if (totals.lost)
+		fprintf(stderr, "%" PRIu64 " lost, ", totals.lost);
+	if (result.whole && !totals.lost)
 		fprintf(stderr, "all %s since the start", age);
 	else
 		fprintf(stderr, "the last %s of %s asked", age,
@@ -427,6 +432,8 @@ static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *
 	struct gt_error err;
 	int ret = gt_agent_launch(&launch, &r->agent, &err);
 
+	if (ret < 0 && r->agent.ended && WIFSIGNALED(r->agent.wait_status))
+		return gt_die(128 + WTERMSIG(r->agent.wait_status), &err);
 	if (ret < 0)
 		return gt_die(!r->agent.exec_failed ? GT_EXIT_RECORD
 			      : ret == -ENOENT      ? GT_EXIT_NOT_FOUND

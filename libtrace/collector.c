@@ -175,8 +175,10 @@ static int drain_sealed(struct gt_collector *c, struct gt_writer *writer, const 
 		return -ENOMEM;
 	if (view->seq != state->seq) {
 		/* Not the one that was open at the last look: it must be the next. */
-		if (view->seq != state->seq + 1)
+		if (view->seq != state->seq + 1) {
 			c->totals.records_bad++;
+			gt__batch_lost(c, state, view->t_open, 1);
+		}
 		state->seq = view->seq;
 		state->offset = 0;
 	}
@@ -207,6 +209,15 @@ static bool read_to(const struct gt__m_state *state, uint64_t pos)
 	return (pos - 1) % GT_BLOCK_BYTES + 1 == state->offset + GT_BLOCK_HEADER_BYTES;
 }
 
+/* It has no block, and those that it had came with the queue. */
+static bool nothing_open(const struct gt__m_state *state, const struct gt_m *shared)
+{
+	unsigned int own = GT_OWN_STATE(atomic_load_explicit(&shared->own, memory_order_acquire));
+
+	return (own == GT_OWN_NONE || own == GT_OWN_STOLEN) && !state->partial &&
+	       state->seq == atomic_load_explicit(&shared->seq, memory_order_relaxed);
+}
+
 /* The block that M has open, as far as it is committed. Sets the M's part of the watermark. */
 static int drain_open(
 	struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t *watermark, bool program_gone)
@@ -229,25 +240,27 @@ static int drain_open(
 		if (state->tid)
 			gt_writer_thread(writer, m, state->tid, "");
 	}
-	if (pos == state->pos_clean)
+	if (pos == state->pos_clean || nothing_open(state, shared))
 		return 0; /* nothing new since everything was read */
 	if (gt_view_open(c->memory, m, c->cells, &view)) {
+		/* A block that the queue brought already may still be seen here, while its M looks for the next. */
 		if (view.seq == state->seq + 1 && !state->partial) {
 			state->seq = view.seq;
 			state->offset = 0;
-		}
-		if (view.seq == state->seq) {
 			state->partial = true;
+		}
+		if (view.seq == state->seq && state->partial) {
 			ret = drain_view(c, writer, state, &view, program_gone);
 			if (ret >= 0 && read_to(state, pos)) {
 				state->pos_clean = pos;
+				state->unread = false;
 				return 0;
 			}
-			if (program_gone)
-				c->totals.lost_in_flight++;
 		}
 		/* Else an older block of this M is in the queue: next round. */
 	}
+	if (program_gone)
+		state->unread = true; /* records that were begun, or are where nobody can read them */
 	/* Later records of this M are not older than its last one. */
 	if (state->last_ticks < *watermark)
 		*watermark = state->last_ticks;
@@ -261,6 +274,100 @@ static uint32_t m_limit(const struct gt_collector *c)
 	return limit < c->memory->m_count ? limit : c->memory->m_count;
 }
 
+/* It said that it ends, and all that it recorded was read. */
+static bool clean_and_ended(struct gt_collector *c, uint32_t m)
+{
+	const struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
+
+	return chunk && chunk[m % GT__CHUNK_MS].ended &&
+	       chunk[m % GT__CHUNK_MS].pos_clean ==
+		       atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_acquire);
+}
+
+/* The block of an M whose thread is gone, to be used again: an M's id is never used again, and its records are read. */
+void gt__collector_reclaim(struct gt_collector *c, uint32_t m, bool flight)
+{
+	struct gt__m_state *state = gt__collector_m(c, m);
+	uint32_t block;
+
+	if (!state || !state->ended || state->reclaimed || !c->pid)
+		return;
+	if (!state->tid)
+		state->tid = atomic_load_explicit(&gt_shm_m(c->memory, m)->tid, memory_order_relaxed);
+	if (!state->tid || syscall(SYS_tgkill, c->pid, state->tid, 0) == 0 || errno != ESRCH)
+		return;
+	state->reclaimed = true;
+	block = gt_steal_gone(c->memory, m);
+	if (block == GT_NO_BLOCK)
+		return;
+	/* In flight its records stay part of the window; in a stream they were read, but for one that the thread never ended. */
+	if (flight)
+		gt_queue_put(&c->memory->exchange, &c->memory->exchange.sealed, block);
+	else
+		gt_give_back(c->memory, block);
+	state->partial = false;
+}
+
+/* ---- how many blocks are in turn ---- */
+
+#define TURN_BLOCKS_MIN 4096 /* 16 MiB: what two busy CPUs write in some 20 ms */
+#define CALM_ROUNDS     256
+
+static void turn_less(struct gt_collector *c)
+{
+	while (c->turn_count > TURN_BLOCKS_MIN) {
+		uint32_t block = gt_queue_take(&c->memory->exchange.free);
+
+		if (block >= c->memory->block_count)
+			return;
+		c->reserve[c->reserve_count++] = block;
+		c->turn_count--;
+	}
+}
+
+static void turn_more(struct gt_collector *c)
+{
+	for (uint32_t i = c->turn_count; i && c->reserve_count; i--) {
+		gt_give_back(c->memory, c->reserve[--c->reserve_count]);
+		c->turn_count++;
+	}
+}
+
+/* Twice as many when an eighth came at once; the least again after a long calm. */
+static void adapt_turn(struct gt_collector *c, size_t taken)
+{
+	if (!c->reserve)
+		return;
+	c->calm_rounds = taken < c->turn_count / 64 ? c->calm_rounds + 1 : 0;
+	if (taken > c->turn_count / 8)
+		turn_more(c);
+	else if (c->calm_rounds == CALM_ROUNDS)
+		turn_less(c);
+}
+
+/* Before the program runs: the first blocks of the free queue stay, their pages are populated in the program. */
+static void start_turn(struct gt_collector *c)
+{
+	uint32_t kept[TURN_BLOCKS_MIN];
+	uint32_t count = 0;
+
+	c->turn_count = c->memory->block_count;
+	if (c->turn_count <= TURN_BLOCKS_MIN || atomic_load(&c->memory->shm->mode) != GT_MODE_STREAM)
+		return;
+	c->reserve = malloc(c->memory->block_count * sizeof(*c->reserve));
+	if (!c->reserve)
+		return;
+	while (count < TURN_BLOCKS_MIN) {
+		kept[count] = gt_queue_take(&c->memory->exchange.free);
+		if (kept[count] >= c->memory->block_count)
+			break;
+		count++;
+	}
+	turn_less(c);
+	for (uint32_t i = 0; i < count; i++)
+		gt_give_back(c->memory, kept[i]);
+}
+
 int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t *blocks)
 {
 	uint64_t begin = gt_ticks();
@@ -269,11 +376,14 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 
 	atomic_store_explicit(&c->memory->shm->heartbeat, begin, memory_order_relaxed);
 	taken = drain_queue(c, writer);
+	adapt_turn(c, taken);
 	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
 		int ret = drain_open(c, writer, m, &watermark, false);
 
 		if (ret < 0 && !c->failed)
 			c->failed = ret;
+		if (clean_and_ended(c, m))
+			gt__collector_reclaim(c, m, false);
 	}
 	gt__collector_grow(c);
 	if (watermark > c->watermark) {
@@ -312,6 +422,12 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 					c->failed = ret;
 			}
 		}
+	}
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		const struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
+
+		if (chunk && chunk[m % GT__CHUNK_MS].unread)
+			c->totals.lost_in_flight++;
 	}
 	return c->failed;
 }
@@ -353,6 +469,7 @@ int gt_collector_new(const struct gt_collector_config *config, struct gt_collect
 		gt_collector_free(c);
 		return gt_fail(err, ENOMEM, "out of memory: collector");
 	}
+	start_turn(c);
 	*out = c;
 	return 0;
 }
@@ -372,6 +489,9 @@ void gt_collector_free(struct gt_collector *c)
 	free(c->chunks);
 	gt__names_free(c);
 	gt_copy_free(&c->copy);
+	while (c->reserve_count)
+		gt_give_back(c->memory, c->reserve[--c->reserve_count]);
+	free(c->reserve);
 	free(c);
 }
 

@@ -22,6 +22,7 @@ struct gt__m_state {
 	uint64_t lost_told;  /* of M.lost: already told by Lost events */
 	uint32_t tid;
 	bool partial;   /* the block was read while open: the sealed queue will bring it */
+	bool unread;    /* at the end: not all of it could be read */
 	bool ended;     /* MEnd was seen */
 	bool reclaimed; /* its last block was taken back */
 };
@@ -55,6 +56,11 @@ struct gt_collector {
 
 	struct gt__m_state **chunks; /* m_count / GT__CHUNK_MS pointers */
 	uint32_t ms_seen;            /* highest id seen + 1 */
+	/* Stream: blocks that nobody needs now. The fewer are in turn, the more of them are in the program's caches. */
+	uint32_t *reserve;
+	uint32_t reserve_count;
+	uint32_t turn_count; /* blocks in turn: all that are not in reserve */
+	uint32_t calm_rounds;
 	struct gt__names names;
 	struct gt_copy copy;    /* of the last snapshot; its memory is used again */
 	uint64_t follow_ticket; /* next sealed block to look at */
@@ -70,6 +76,7 @@ struct gt__m_state *gt__collector_m(struct gt_collector *collector, uint32_t m);
 void gt__batch_add(struct gt_collector *collector, struct gt__m_state *state, const struct gt_record *record);
 void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, uint64_t ticks, uint64_t count);
 int gt__batch_write(struct gt_collector *collector, struct gt_writer *writer, uint32_t m);
+void gt__collector_reclaim(struct gt_collector *collector, uint32_t m, bool flight);
 void gt__collector_grow(struct gt_collector *collector);
 int gt__names_start(struct gt_collector *collector, size_t bytes_max);
 void gt__names_free(struct gt_collector *collector);

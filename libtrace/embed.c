@@ -201,7 +201,8 @@ static void settle(void)
 		uint32_t busy = 0;
 
 		nanosleep(&pause, NULL);
-		for (uint32_t m = 0; m < memory->m_limit; m++)
+		/* The collector's thread may make more ids usable meanwhile. */
+		for (uint32_t m = 0, limit = atomic_load(&memory->shm->m_limit); m < limit; m++)
 			busy += atomic_load(&gt_shm_m(memory, m)->pos) != atomic_load(&gt_shm_m(memory, m)->done);
 		if (!busy)
 			return;

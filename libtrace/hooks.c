@@ -179,6 +179,7 @@ static void in_child(void)
 	gt__hook_gate = &gate_shut;
 	gt__hook_m = joined = NULL;
 	thread_state = THREAD_GONE;
+	pthread_setspecific(exit_key, NULL); /* its end must not seal the parent's block */
 }
 
 struct gt_memory *gt__connected(void)
@@ -209,7 +210,7 @@ int gt__connect(const struct gt_memory *memory)
 
 __attribute__((constructor(102))) static void connect_by_environment(void)
 {
-	const char *path = getenv("GTRACE_SHM");
+	const char *path = secure_getenv("GTRACE_SHM");
 	struct gt_memory memory;
 	int fd;
 
@@ -221,6 +222,7 @@ __attribute__((constructor(102))) static void connect_by_environment(void)
 		return;
 	/* The program runs as if nothing had been asked when this is no memory of ours; gtrace tells of it. */
 	if (gt_shm_map(fd, &memory, NULL) == 0) {
+		gt_shm_touch(&memory);
 		close(memory.fd);
 		memory.fd = -1;
 		is_outside = gt__connect(&memory) == 0;

@@ -39,9 +39,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define GT_SHM_MAGIC            0x4d48534543415254ull   /* "TRACESHM" */
-#define GT_SHM_ABI              1u
-#define GT_CACHE_LINE           128
+#define GT_SHM_MAGIC  0x4d48534543415254ull /* "TRACESHM" */
+#define GT_SHM_ABI    1u
+#define GT_CACHE_LINE 128
 
 /* ---- records: 1 to 3 cells of 16 bytes; word 0 is stored last and makes the record valid ---- */
 
@@ -49,14 +49,14 @@
  *   word 0:  time:56 | kind:5 | cells:2 | commit:1
  *            time = the low 56 bits of the clock's ticks; the block's t_open gives the rest
  */
-#define GT_CELL_BYTES           16u
-#define GT_CELLS_MAX            3u
-#define GT_WORD0(ticks, kind, cells)    ((uint64_t)(ticks) << 8 | (uint64_t)(kind) << 3 | (cells) << 1 | 1u)
-#define GT_WORD0_COMMITTED(word)        ((word) & 1u)
-#define GT_WORD0_CELLS(word)            ((unsigned int)((word) >> 1 & 3u))
-#define GT_WORD0_KIND(word)             ((unsigned int)((word) >> 3 & 31u))
-#define GT_WORD0_TIME(word)             ((word) >> 8)
-#define GT_TIME_MASK                    0x00ffffffffffffffull
+#define GT_CELL_BYTES                16u
+#define GT_CELLS_MAX                 3u
+#define GT_WORD0(ticks, kind, cells) ((uint64_t)(ticks) << 8 | (uint64_t)(kind) << 3 | (cells) << 1 | 1u)
+#define GT_WORD0_COMMITTED(word)     ((word)&1u)
+#define GT_WORD0_CELLS(word)         ((unsigned int)((word) >> 1 & 3u))
+#define GT_WORD0_KIND(word)          ((unsigned int)((word) >> 3 & 31u))
+#define GT_WORD0_TIME(word)          ((word) >> 8)
+#define GT_TIME_MASK                 0x00ffffffffffffffull
 
 /*
  * Kinds of records. A goroutine id takes 40 bits; an event of a larger id is counted as lost.
@@ -75,98 +75,106 @@
  *   MARK    word 1 = what:8 | g:40 (bits 8..47); word 2 = task; word 3 = parent; word 4 = string id; word 5 = second string id
  */
 enum gt_record_kind {
-	GT_REC_STATE = 1, GT_REC_STATE2, GT_REC_CREATE, GT_REC_SLOT, GT_REC_THREAD, GT_REC_CORO, GT_REC_MARK,
+	GT_REC_STATE = 1,
+	GT_REC_STATE2,
+	GT_REC_CREATE,
+	GT_REC_SLOT,
+	GT_REC_THREAD,
+	GT_REC_CORO,
+	GT_REC_MARK,
 	/* 8..31 are free: syscalls, heap, GC, blocking objects */
 };
 enum gt_slot_op { GT_SLOT_START = 1, GT_SLOT_STOP, GT_SLOT_IDLE };
 enum gt_thread_op { GT_THREAD_START = 1, GT_THREAD_IDLE, GT_THREAD_END };
 enum gt_mark_op { GT_MARK_TASK_BEGIN = 1, GT_MARK_TASK_END, GT_MARK_REGION_BEGIN, GT_MARK_REGION_END, GT_MARK_LOG };
 
-#define GT_G_BITS               40
-#define GT_G_MASK               0xffffffffffull
+#define GT_G_BITS 40
+#define GT_G_MASK 0xffffffffffull
 #define GT_STATE_WORD(g, old, new_, arg) \
 	((uint64_t)(g) | (uint64_t)(old) << 40 | (uint64_t)(new_) << 44 | (uint64_t)(arg) << 48)
 
 /* ---- blocks ---- */
 
-#define GT_BLOCK_BYTES          4096u
-#define GT_BLOCK_HEADER_BYTES   32u
+#define GT_BLOCK_BYTES        4096u
+#define GT_BLOCK_HEADER_BYTES 32u
 
 struct gt_block {
-	_Atomic uint64_t id;            /* M:24 | seq:40; 0 = not valid. Unique for ever. seq begins at 1 */
-	_Atomic uint64_t t_open;        /* all 64 bits of the clock, a moment before it was opened; every record in it is later */
-	_Atomic uint64_t lost;          /* the M's lost + lost_nested then */
-	_Atomic uint64_t used;          /* bytes of records when it was sealed (header not counted); 0 while open */
+	_Atomic uint64_t id; /* M:24 | seq:40; 0 = not valid. Unique for ever. seq begins at 1 */
+	_Atomic uint64_t
+		t_open; /* all 64 bits of the clock, a moment before it was opened; every record in it is later */
+	_Atomic uint64_t lost; /* the M's lost + lost_nested then */
+	_Atomic uint64_t used; /* bytes of records when it was sealed (header not counted); 0 while open */
 	uint64_t cells[(GT_BLOCK_BYTES - GT_BLOCK_HEADER_BYTES) / 8];
 };
-#define GT_BLOCK_ID(m, seq)     ((uint64_t)(m) << 40 | (seq))
-#define GT_BLOCK_ID_M(id)       ((uint32_t)((id) >> 40))
-#define GT_BLOCK_ID_SEQ(id)     ((id) & 0xffffffffffull)
+#define GT_BLOCK_ID(m, seq) ((uint64_t)(m) << 40 | (seq))
+#define GT_BLOCK_ID_M(id)   ((uint32_t)((id) >> 40))
+#define GT_BLOCK_ID_SEQ(id) ((id)&0xffffffffffull)
 
 /* ---- queue of block numbers: word = next ticket:44 | length:20 ---- */
 
-#define GT_QUEUE_LENGTH_BITS    20
-#define GT_BLOCKS_MAX           1000000u        /* the rest of the length's 20 bits is room for puts that are under way */
-#define GT_SLOT_EMPTY           0xfffffu        /* block field of a slot that holds none */
+#define GT_QUEUE_LENGTH_BITS 20
+#define GT_BLOCKS_MAX        1000000u /* the rest of the length's 20 bits is room for puts that are under way */
+#define GT_SLOT_EMPTY        0xfffffu /* block field of a slot that holds none */
 
 struct gt_queue {
 	_Alignas(GT_CACHE_LINE) _Atomic uint64_t word;
-	_Alignas(64) uint64_t slots_offset; /* from the start of the memory; slot = ticket:44 | block:20. Not on the word's line */
-	uint64_t slot_mask;             /* slot_count - 1; slot_count >= 2 * block_count */
+	_Alignas(64) uint64_t
+		slots_offset; /* from the start of the memory; slot = ticket:44 | block:20. Not on the word's line */
+	uint64_t slot_mask;   /* slot_count - 1; slot_count >= 2 * block_count */
 };
 
 /* ---- an M's own line: written by its thread only (and by a thief, after membarrier) ---- */
 
 struct gt_m {
 	/* hot: every record */
-	_Atomic uint64_t pos;           /* next free byte, as an offset from blocks_offset; xadd reserves */
-	_Atomic uint64_t end;           /* first byte that may not be used; 0 = no block: take the slow path */
-	_Atomic uint64_t done;          /* bytes committed, same scale as pos; equal to pos when nothing is in flight */
+	_Atomic uint64_t pos;  /* next free byte, as an offset from blocks_offset; xadd reserves */
+	_Atomic uint64_t end;  /* first byte that may not be used; 0 = no block: take the slow path */
+	_Atomic uint64_t done; /* bytes committed, same scale as pos; equal to pos when nothing is in flight */
 	/* pending facts for the next record (injected hooks) */
-	_Atomic uint32_t why;           /* enum gt_reason + 1 for the next running -> runnable; 0 = plain yield */
-	_Atomic uint32_t tid;           /* kernel thread id, 0 = not known yet */
+	_Atomic uint32_t why; /* enum gt_reason + 1 for the next running -> runnable; 0 = plain yield */
+	_Atomic uint32_t tid; /* kernel thread id, 0 = not known yet */
 	/* cold: the slow path */
-	_Atomic uint64_t own;           /* GT_OWN(): block:20, version:40, state:4 (enum gt_own) from bit 0 up */
-	_Atomic uint64_t seq;           /* of the block that is open, or was last */
-	_Atomic uint64_t lost;          /* records dropped: no free block */
-	_Atomic uint32_t lost_nested;   /* records dropped: a signal's hook met a record in flight at a block's end */
-	_Atomic uint32_t busy;          /* inside the slow path */
-	_Atomic uint64_t t_birth;       /* clock at its first record */
+	_Atomic uint64_t own;         /* GT_OWN(): block:20, version:40, state:4 (enum gt_own) from bit 0 up */
+	_Atomic uint64_t seq;         /* of the block that is open, or was last */
+	_Atomic uint64_t lost;        /* records dropped: no free block */
+	_Atomic uint32_t lost_nested; /* records dropped: a signal's hook met a record in flight at a block's end */
+	_Atomic uint32_t busy;        /* inside the slow path */
+	_Atomic uint64_t t_birth;     /* clock at its first record */
 	uint64_t reserved[7];
 };
-#define GT_M_BYTES              128u
+#define GT_M_BYTES 128u
 #define GT_OWN(block, version, state) \
-	((uint64_t)(block) | ((uint64_t)(version) & GT_G_MASK) << 20 | (uint64_t)(state) << 60)
-#define GT_OWN_BLOCK(own)       ((uint32_t)((own) & 0xfffffu))
-#define GT_OWN_VERSION(own)     ((own) >> 20 & GT_G_MASK)
-#define GT_OWN_STATE(own)       ((unsigned int)((own) >> 60))
-#define GT_M_IDS_MAX            (1u << 20)      /* larger ids: dropped, counted in lost_no_m */
+	((uint64_t)(block) | ((uint64_t)(version)&GT_G_MASK) << 20 | (uint64_t)(state) << 60)
+#define GT_OWN_BLOCK(own)   ((uint32_t)((own)&0xfffffu))
+#define GT_OWN_VERSION(own) ((own) >> 20 & GT_G_MASK)
+#define GT_OWN_STATE(own)   ((unsigned int)((own) >> 60))
+#define GT_M_IDS_MAX        (1u << 20) /* larger ids: dropped, counted in lost_no_m */
 enum gt_own { GT_OWN_NONE = 0, GT_OWN_OWNED, GT_OWN_BUSY, GT_OWN_STOLEN };
 
 /* ---- stacks: an id is the number of its slot; the frames follow a moment later ---- */
 
 struct gt_stack_slot {
-	_Atomic uint64_t hash;          /* of the frames; 0 = free; claimed by one CAS, then for ever. Slot 0's is 1, which no
+	_Atomic uint64_t hash;  /* of the frames; 0 = free; claimed by one CAS, then for ever. Slot 0's is 1, which no
 	                                   stack has: id 0 means none */
-	_Atomic uint32_t arena;         /* [stack] index of the first word in the arena, 0 = not stored (yet) */
+	_Atomic uint32_t arena; /* [stack] index of the first word in the arena, 0 = not stored (yet) */
 	uint32_t reserved;
 };
 /* In the arena (u32 words): count, then count frames, innermost first, each pc - text_base. */
-#define GT_STACK_FRAMES_MAX     64u
-#define GT_STACK_PROBES_MAX     16u
+#define GT_STACK_FRAMES_MAX 64u
+#define GT_STACK_PROBES_MAX 16u
 
 /* ---- strings of marks: an id is the number of its slot (never 0); the bytes follow a moment later ---- */
 
 struct gt_string_slot {
-	_Atomic uint64_t hash;          /* of the bytes; 0 = free; claimed by one CAS, then for ever */
-	_Atomic uint32_t at;            /* [string] index of the first byte in the arena, 0 = not stored (yet) */
+	_Atomic uint64_t hash; /* of the bytes; 0 = free; claimed by one CAS, then for ever */
+	_Atomic uint32_t at;   /* [string] index of the first byte in the arena, 0 = not stored (yet) */
 	_Atomic uint32_t length;
 };
-#define GT_STRING_BYTES_MAX     1024u           /* longer ones are cut */
-#define GT_STRING_PROBES_MAX    16u
+#define GT_STRING_BYTES_MAX  1024u /* longer ones are cut */
+#define GT_STRING_PROBES_MAX 16u
 
 /* ---- private stacks of hooks that run C ---- */
-#define GT_SPILL_BYTES          8192u           /* first 8 bytes: taken flag; the stack grows down from its end */
+#define GT_SPILL_BYTES 8192u /* first 8 bytes: taken flag; the stack grows down from its end */
 
 /* ---- the head ---- */
 
@@ -184,38 +192,39 @@ struct gt_shm {
 	uint64_t spill_offset;
 	uint64_t blocks_offset;
 	uint32_t m_count;
-	uint32_t stack_slot_count;      /* a power of two */
+	uint32_t stack_slot_count; /* a power of two */
 	uint32_t arena_words;
 	uint32_t spill_count;
 	uint32_t block_count;
-	uint32_t stack_depth;           /* frames a hook takes at most; 0 = no stacks */
-	uint64_t text_base;             /* link-time address that frames are relative to (their load slide is off already);
+	uint32_t stack_depth; /* frames a hook takes at most; 0 = no stacks */
+	uint64_t text_base;   /* link-time address that frames are relative to (their load slide is off already);
 	                                   0 in the library form's own process is allowed */
 	uint64_t text_end;
 	uint64_t strings_offset;
-	uint32_t string_slot_count;     /* a power of two, or 0 */
-	uint32_t string_bytes;          /* of the arena behind the slots */
+	uint32_t string_slot_count; /* a power of two, or 0 */
+	uint32_t string_bytes;      /* of the arena behind the slots */
 
 	/* changed by the collector */
-	_Alignas(GT_CACHE_LINE) _Atomic uint32_t mode;  /* enum gt_shm_mode */
-	_Atomic uint32_t enabled;       /* library form: hooks record */
-	_Atomic uint32_t m_limit;       /* M ids below it have their page; grows only */
+	_Alignas(GT_CACHE_LINE) _Atomic uint32_t mode; /* enum gt_shm_mode */
+	_Atomic uint32_t enabled;                      /* library form: hooks record */
+	_Atomic uint32_t m_limit;                      /* M ids below it have their page; grows only */
 	_Atomic uint32_t reserved0;
-	_Atomic uint64_t heartbeat;     /* clock of the collector's last round */
+	_Atomic uint64_t heartbeat; /* clock of the collector's last round */
 
 	/* changed by writers, rarely */
-	_Alignas(GT_CACHE_LINE) _Atomic uint64_t lost_no_m;     /* records of Ms with an id >= m_limit */
-	_Atomic uint64_t lost_big_g;    /* records of goroutines with an id >= 2^40 */
-	_Atomic uint64_t lost_spill;    /* C hooks that found no private stack */
-	_Atomic uint64_t stacks_lost;   /* stacks that found no slot or no room: their id is 0 */
-	_Atomic uint64_t m_next;        /* library form: next M id */
-	_Atomic uint64_t strings_lost;  /* strings that found no slot or no room: their id is 0 */
-	_Atomic uint64_t blocks_leaked; /* blocks given up by a put that met too many laps: only a damaged queue does that */
-	_Alignas(GT_CACHE_LINE) _Atomic uint64_t arena_used;    /* words; next free index; begins at 1 */
-	_Atomic uint64_t strings_used;  /* bytes; next free index; begins at 1 */
+	_Alignas(GT_CACHE_LINE) _Atomic uint64_t lost_no_m; /* records of Ms with an id >= m_limit */
+	_Atomic uint64_t lost_big_g;                        /* records of goroutines with an id >= 2^40 */
+	_Atomic uint64_t lost_spill;                        /* C hooks that found no private stack */
+	_Atomic uint64_t stacks_lost;                       /* stacks that found no slot or no room: their id is 0 */
+	_Atomic uint64_t m_next;                            /* library form: next M id */
+	_Atomic uint64_t strings_lost;                      /* strings that found no slot or no room: their id is 0 */
+	_Atomic uint64_t
+		blocks_leaked; /* blocks given up by a put that met too many laps: only a damaged queue does that */
+	_Alignas(GT_CACHE_LINE) _Atomic uint64_t arena_used; /* words; next free index; begins at 1 */
+	_Atomic uint64_t strings_used;                       /* bytes; next free index; begins at 1 */
 
-	struct gt_queue sealed;         /* in order of age */
-	struct gt_queue free;           /* blank blocks */
+	struct gt_queue sealed; /* in order of age */
+	struct gt_queue free;   /* blank blocks */
 };
 
 _Static_assert(sizeof(struct gt_block) == GT_BLOCK_BYTES, "a block is a page");

@@ -375,6 +375,14 @@ fail:
 	return ret;
 }
 
+void gt_shm_touch(const struct gt_memory *memory)
+{
+	uint8_t *map = (uint8_t *)memory->shm;
+
+	madvise(map, memory->ms_offset + page_up((uint64_t)memory->m_limit * GT_M_BYTES), MADV_POPULATE_WRITE);
+	madvise(map + memory->stacks_offset, memory->total_bytes - memory->stacks_offset, MADV_POPULATE_WRITE);
+}
+
 void gt_shm_close(struct gt_memory *memory)
 {
 	if (!memory->shm)

@@ -52,6 +52,10 @@ int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, str
  * -EPROTONOSUPPORT for another ABI. */
 int gt_shm_map(int fd, struct gt_memory *out, struct gt_error *err);
 
+/* Fills this mapping's page table (a writer's: a hook meets no fault). Not for a memory whose maker is not trusted: its pages
+ * that do not exist yet would be made. */
+void gt_shm_touch(const struct gt_memory *memory);
+
 /* Makes M ids below @limit usable (at most m_count). */
 int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *err);
 

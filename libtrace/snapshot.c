@@ -180,6 +180,8 @@ void gt_collector_follow(struct gt_collector *c)
 	for (uint32_t m = c->ms_seen; m < c->memory->m_limit; m++)
 		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed))
 			c->ms_seen = m + 1;
+	for (uint32_t m = 0; m < c->ms_seen; m++)
+		gt__collector_reclaim(c, m, true);
 	gt__collector_grow(c);
 	if (oldest)
 		name_forget_ended(c, oldest);

@@ -1,11 +1,13 @@
 /* event.c - the tables behind event.h, made from the .def files. */
 #include "format/wire/event.h"
 
-#define A(name, type) { #name, GT_ARG_##type },
+#define A(name, type) {#name, GT_ARG_##type},
 #define GT_EVENT(number, name, text_, args_, meaning_) \
-	[number] = { .text = text_, .meaning = meaning_, \
-		     .arg_count = sizeof((struct gt_arg_spec[]){ args_ { NULL, GT_ARG_NONE } }) / sizeof(struct gt_arg_spec) - 1, \
-		     .args = { args_ } },
+	[number] = {.text = text_, \
+		.meaning = meaning_, \
+		.arg_count = \
+			sizeof((struct gt_arg_spec[]){args_{NULL, GT_ARG_NONE}}) / sizeof(struct gt_arg_spec) - 1, \
+		.args = {args_}},
 const struct gt_event_spec gt_event_specs[GT_EVENT_KIND_COUNT] = {
 #include "format/wire/events.def"
 };

@@ -25,7 +25,7 @@ enum gt_reason {
 #undef GT_REASON
 };
 #endif
-#define GT_STATE_COUNT 16
+#define GT_STATE_COUNT  16
 #define GT_REASON_COUNT 128
 
 enum gt_event_kind {
@@ -39,8 +39,16 @@ enum gt_event_kind {
 #define GT_EVENT_KIND_COUNT 128
 
 enum gt_arg_type {
-	GT_ARG_NONE, GT_ARG_G, GT_ARG_STATE, GT_ARG_REASON, GT_ARG_STACK,
-	GT_ARG_PC, GT_ARG_P, GT_ARG_M, GT_ARG_STR, GT_ARG_U64,
+	GT_ARG_NONE,
+	GT_ARG_G,
+	GT_ARG_STATE,
+	GT_ARG_REASON,
+	GT_ARG_STACK,
+	GT_ARG_PC,
+	GT_ARG_P,
+	GT_ARG_M,
+	GT_ARG_STR,
+	GT_ARG_U64,
 };
 
 #define GT_EVENT_ARGS_MAX 6
@@ -51,7 +59,7 @@ struct gt_arg_spec {
 };
 
 struct gt_event_spec {
-	const char *text;               /* NULL: no such kind */
+	const char *text; /* NULL: no such kind */
 	const char *meaning;
 	uint8_t arg_count;
 	struct gt_arg_spec args[GT_EVENT_ARGS_MAX];
@@ -66,13 +74,12 @@ const char *gt_reason_text(unsigned int reason);
 bool gt_state_known(unsigned int state);
 bool gt_reason_known(unsigned int reason);
 
-
 /* One event as readers see it. Writers pass kind, time and args. */
 struct gt_event {
-	uint64_t ticks;                 /* the trace's own clock, as recorded */
-	int64_t time_ns;                /* since the trace's start; after order: never less than the one before */
-	uint64_t m;                     /* the M it happened on */
-	uint8_t kind;                   /* enum gt_event_kind */
+	uint64_t ticks;                   /* the trace's own clock, as recorded */
+	int64_t time_ns;                  /* since the trace's start; after order: never less than the one before */
+	uint64_t m;                       /* the M it happened on */
+	uint8_t kind;                     /* enum gt_event_kind */
 	uint64_t args[GT_EVENT_ARGS_MAX]; /* in the order of events.def; absent ones are 0 */
 };
 

@@ -28,23 +28,23 @@
 struct gt_writer;
 
 struct gt_writer_config {
-	const char *path;               /* final name; an existing file is replaced at close only */
-	bool window;                    /* header flag: a snapshot of a window */
+	const char *path; /* final name; an existing file is replaced at close only */
+	bool window;      /* header flag: a snapshot of a window */
 	uint64_t ticks_per_second;
 	uint64_t start_ticks;
 	int64_t start_realtime_ns;
 	int64_t start_monotonic_ns;
-	int compression_level;          /* zstd; 0 = the default (1) */
-	bool no_uring;                  /* force write() */
-	bool worker;                    /* compress and write on a thread of the writer's own (all signals blocked in it) */
-	bool sync;                      /* in close: fdatasync before the rename, fsync of the directory after it */
+	int compression_level; /* zstd; 0 = the default (1) */
+	bool no_uring;         /* force write() */
+	bool worker;           /* compress and write on a thread of the writer's own (all signals blocked in it) */
+	bool sync;             /* in close: fdatasync before the rename, fsync of the directory after it */
 };
 
 /* Longer texts are cut there, at a character's end; stacks and inlined calls keep their innermost part. */
-#define GT_WRITER_FRAME_BYTES   (1 << 20)
+#define GT_WRITER_FRAME_BYTES    (1 << 20)
 #define GT_WRITER_TEXT_BYTES_MAX 65535
-#define GT_WRITER_STACK_PCS_MAX 1024
-#define GT_WRITER_PC_LINES_MAX  256
+#define GT_WRITER_STACK_PCS_MAX  1024
+#define GT_WRITER_PC_LINES_MAX   256
 
 int gt_writer_open(const struct gt_writer_config *config, struct gt_writer **out, struct gt_error *err);
 
@@ -59,7 +59,7 @@ uint64_t gt_writer_string(struct gt_writer *writer, const char *bytes, size_t si
 
 /* What stands at @pc: @count lines, innermost first. Written once per pc: gt_writer_has_pc tells. */
 struct gt_writer_line {
-	uint64_t function;              /* string ids */
+	uint64_t function; /* string ids */
 	uint64_t file;
 	uint32_t line;
 };

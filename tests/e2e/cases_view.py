@@ -1,0 +1,80 @@
+# cases_view.py - recordings of real programs in the real consumers of their JSON.
+import json
+import os
+import shutil
+import subprocess
+
+from harness import NEWEST, ROOT, Skip, build_go, case, expect
+
+TOOLS = os.path.join(os.environ.get("GTRACE_BUILD_DIR", os.path.join(ROOT, "build", "dev")), "test-tools")
+WAITS = """select t.tid as g, s.name as name, count(*) as n from slice s join thread_track k on s.track_id = k.id
+join thread t using (utid) join process p using (upid) where p.name = 'GOROUTINES' and s.name like 'waiting: %' group by 1, 2"""
+WAKES = """select t.tid as g, count(*) as n from flow f join slice s on f.slice_in = s.id join thread_track k on s.track_id = k.id
+join thread t using (utid) join process p using (upid) where p.name = 'GOROUTINES' group by 1"""
+ERRORS = "select name, value from stats where value > 0 and severity != 'info'"
+
+
+def tool(name, script):
+    """A consumer, fetched once from npm by its script."""
+    if not shutil.which("npm") or not shutil.which("node"):
+        raise Skip("there is no node or npm")
+    folder = os.path.join(TOOLS, name)
+    if not os.path.isdir(folder):
+        run = subprocess.run(["sh", os.path.join(ROOT, "tests", "tools", script), folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if run.returncode != 0:
+            raise Skip("%s: %s" % (script, run.stdout.decode(errors="replace").strip().splitlines()[-1:]))
+    return folder
+
+
+def query(folder, path, sql):
+    run = subprocess.run([os.path.join(folder, "tp.mjs"), "--json", path, sql], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    expect(run.returncode == 0, "the trace processor: " + run.stderr.decode(errors="replace")[-500:])
+    return json.loads(run.stdout)
+
+
+def rows(answer):
+    return [dict(zip(answer["cols"], row)) for row in answer["rows"]]
+
+
+def convert(bench, trace):
+    out = bench.path(".json")
+    run = bench.run([bench.gtrace, "convert", trace, "-o", out])
+    expect(run.returncode == 0 and not run.stderr, "convert: " + run.stderr.decode(errors="replace"))
+    return out
+
+
+@case
+def perfetto(bench):
+    """Perfetto's trace processor loads a recording without an error, and its SQL finds what the program says of itself."""
+    folder = tool("trace-processor", "get-trace-processor.sh")
+    trace, run = bench.record([build_go("counts", NEWEST)])
+    story = json.loads(run.stdout)
+    path = convert(bench, trace)
+    errors = rows(query(folder, path, ERRORS))
+    expect(not errors, "errors in stats: %s" % errors)
+    waits = {}
+    for row in rows(query(folder, path, WAITS)):
+        waits.setdefault(int(row["g"]), {})[row["name"][len("waiting: "):]] = int(row["n"])
+    wakes = {int(row["g"]): int(row["n"]) for row in rows(query(folder, path, WAKES))}
+    for w in story["workers"]:
+        expect(waits.get(w["g"], {}) == w["blocks"], "goroutine %d (%s): waits %s in Perfetto, %s in the program" % (w["g"], w["name"], waits.get(w["g"]), w["blocks"]))
+        # An arrow for its creation, and for each wake by another goroutine.
+        woken = 1 + sum(n for by, n in w["wakes"].items() if int(by))
+        expect(wakes.get(w["g"], 0) == woken, "goroutine %d (%s): %d arrows end there instead of %d" % (w["g"], w["name"], wakes.get(w["g"], 0), woken))
+    yield "Go %s: %d goroutines, each wait and each arrow" % (NEWEST, len(story["workers"]))
+
+
+@case
+def catapult(bench):
+    """Chrome's own viewer loads a recording without a warning."""
+    folder = tool("catapult", "get-catapult.sh")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        raise Skip("there is no Chromium")
+    trace, _ = bench.record([build_go("demo", NEWEST)])
+    path = convert(bench, trace)
+    run = subprocess.run(["node", os.path.join(ROOT, "tests", "convert", "check-catapult.mjs"), folder, chromium, path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if run.returncode == 77:
+        raise Skip(run.stdout.decode(errors="replace").strip())
+    expect(run.returncode == 0, "Catapult: " + run.stdout.decode(errors="replace")[-2000:])
+    yield "Go %s: no import warning" % NEWEST
