@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* What a goroutine may come to, in a call that means something else to it, leaves errno as it is. */
+
 int64_t gt__port_now(void)
 {
 	struct timespec now;
@@ -53,6 +55,7 @@ static void *thread_main(void *arg)
 
 int gt__port_thread(void (*main_fn)(void *arg), void *arg)
 {
+	int before = errno;
 	struct thread_start *start = malloc(sizeof(*start));
 	pthread_attr_t attributes;
 	pthread_t thread;
@@ -69,22 +72,30 @@ int gt__port_thread(void (*main_fn)(void *arg), void *arg)
 	}
 	if (ret != 0)
 		free(start);
+	errno = before;
 	return -ret;
 }
 
 bool gt__port_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline_ns)
 {
 	struct timespec deadline = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
+	int before = errno;
+	bool in_time;
 
 	/* FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC. */
-	return syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, deadline_ns < 0 ? NULL : &deadline, NULL,
-		       FUTEX_BITSET_MATCH_ANY) == 0 ||
-	       errno != ETIMEDOUT;
+	in_time = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, deadline_ns < 0 ? NULL : &deadline, NULL,
+			  FUTEX_BITSET_MATCH_ANY) == 0 ||
+		  errno != ETIMEDOUT;
+	errno = before;
+	return in_time;
 }
 
 void gt__port_wake(_Atomic uint32_t *word, int count)
 {
+	int before = errno;
+
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count);
+	errno = before;
 }
 
 void gt__port_pause(void)
@@ -212,9 +223,10 @@ int gt__port_poll(uint64_t *tags, uint32_t *what, int room, int64_t deadline_ns)
 void gt__port_poll_wake(void)
 {
 	uint64_t one = 1;
+	int before = errno;
 
 	if (write(wake_fd, &one, sizeof(one)) < 0)
-		return; /* full: it is awake */
+		errno = before; /* full: it is awake */
 }
 
 int gt__port_cpus(void)

@@ -519,10 +519,16 @@ static void wait_for_all(struct gt_worker *m, int64_t first)
 
 	events.count = 0;
 	gt_hook_thread(GT_THREAD_IDLE);
-	store_relaxed(&s->poll_until, first);
-	atomic_thread_fence(memory_order_seq_cst); /* [min] */
-	first = gt__timers_first();
-	wait = !(load_relaxed(&s->idle_ps) && any_work()) && (first == INT64_MAX || gt__port_now() < first);
+	/* Whoever starts a timer that comes before poll_until wakes us; so it must say what we really wait for. */
+	for (int64_t again = first;; first = again) {
+		store_relaxed(&s->poll_until, first);
+		atomic_thread_fence(memory_order_seq_cst); /* [min] */
+		again = gt__timers_first();
+		if (again == first)
+			break;
+	}
+	wait = !(load_relaxed(&s->idle_ps) && any_work()) &&
+	       (first == INT64_MAX ? gt__net_waited_for() : gt__port_now() < first);
 	if (wait && first != INT64_MAX)
 		gt__port_exact(true);
 	if (gt__net_opened())

@@ -140,6 +140,7 @@ static void guard(uint32_t slot)
 
 struct gt_g *gt__stack_new(void)
 {
+	int before = *gt_errno_location();
 	struct gt_g *g = NULL;
 	uint32_t slot;
 
@@ -154,6 +155,7 @@ struct gt_g *gt__stack_new(void)
 		store_release(&stacks.count, slot + 1);
 	}
 	gt__unlock(&stacks.lock);
+	*gt_errno_location() = before; /* madvise may have failed, and been done without */
 	return g;
 }
 

@@ -172,7 +172,8 @@ void gt__deadlock_check(void)
 {
 	struct gt_sched *s = &gt__sched;
 
-	if (s->m_idle < s->m_count || load_relaxed(&s->poller) || load_relaxed(&s->spinning) ||
+	/* The one that waits for timers and descriptors waits for nothing when there are none left. */
+	if (s->m_idle + load_relaxed(&s->poller) < s->m_count || load_relaxed(&s->spinning) ||
 		load_relaxed(&s->global_count) || gt__timers_first() != INT64_MAX || gt__net_waited_for())
 		return;
 	for (uint32_t i = 0; i < load_relaxed(&s->p_count); i++)
