@@ -53,5 +53,7 @@ int gt_cmd_check(int argc, char **argv)
 	}
 	print_table("explained by losses", verdict.explained_by);
 	gt_trace_close(trace);
+	if (fflush(stdout) || ferror(stdout))
+		return gt_die_text(GT_EXIT_FAILURE, "cannot write: standard output");
 	return status;
 }

@@ -67,7 +67,15 @@ struct output {
 	FILE *file; /* for the formats that print */
 };
 
-static int output_open(struct output *out, const char *name, struct gt_error *err)
+static bool same_file(const char *a, const char *b)
+{
+	struct stat left, right;
+
+	return stat(a, &left) == 0 && stat(b, &right) == 0 && S_ISREG(left.st_mode) && left.st_dev == right.st_dev &&
+	       left.st_ino == right.st_ino;
+}
+
+static int output_open(struct output *out, const char *in, const char *name, struct gt_error *err)
 {
 	struct stat st;
 
@@ -81,6 +89,9 @@ static int output_open(struct output *out, const char *name, struct gt_error *er
 	} else {
 		if (snprintf(out->partial, sizeof(out->partial), "%s.partial", name) >= (int)sizeof(out->partial))
 			return gt_fail(err, ENAMETOOLONG, "cannot write: %s: name too long", name);
+		if (same_file(in, name) || same_file(in, out->partial))
+			return gt_fail(err, EEXIST,
+				"cannot write: %s: it is what is to be read: choose another name with -o", name);
 		unlink(out->partial);
 		out->fd = open(out->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	}
@@ -236,7 +247,7 @@ static int convert(const struct convert_options *o, const struct format *format,
 	if (format->convert)
 		ret = gt_trace_open(o->in, &trace, err);
 	if (ret >= 0)
-		ret = output_open(&out, name, err);
+		ret = output_open(&out, o->in, name, err);
 	if (ret >= 0) {
 		ret = trace ? format->convert(trace, &out, o, err) : from_text(o->in, &out, err);
 		ret = output_close(&out, ret, err);

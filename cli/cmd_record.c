@@ -51,10 +51,13 @@ static void list_layouts(void)
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct gt_record_options *o = state->input;
+	unsigned long depth;
 	char *end;
 
 	switch (key) {
 	case 'o':
+		if (!*arg || strlen(arg) >= PATH_MAX)
+			argp_error(state, "-o takes the name of a file");
 		o->output = arg;
 		return 0;
 	case 'q':
@@ -65,10 +68,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 			o->stack_depth = 0;
 			return 0;
 		}
-		o->stack_depth = (unsigned int)strtoul(arg, &end, 10);
-		if (*end || end == arg || o->stack_depth > GT_STACK_FRAMES_MAX)
+		depth = strtoul(arg, &end, 10);
+		if (*end || end == arg || depth < 1 || depth > GT_STACK_FRAMES_MAX)
 			argp_error(
 				state, "--stacks takes `off' or a number from 1 to %u: %s", GT_STACK_FRAMES_MAX, arg);
+		o->stack_depth = (unsigned int)depth;
 		return 0;
 	case KEY_FLIGHT:
 		o->flight = true;

@@ -1,10 +1,12 @@
 /* main.c - the table of commands, and what they share. */
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct gt_command commands[] = {
 	{"record", gt_cmd_record, "run a program and record what its scheduler does"},
@@ -24,8 +26,24 @@ static void usage(FILE *to)
 		    "programs\nthat link libtrace; nothing has to be prepared: gtrace record ./app\n");
 }
 
+/*
+ * A closed standard descriptor would be given to the next file that is opened, the trace or its memory, and our words would be
+ * written there. What takes its place fails as a closed one does, and a recorded program finds it closed.
+ */
+static void fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/", O_PATH | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard_descriptors();
 	if (argc < 2) {
 		usage(stderr);
 		return GT_EXIT_USAGE;

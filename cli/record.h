@@ -39,6 +39,7 @@ struct gt_recording {
 	struct gt_writer *writer; /* stream; NULL in flight */
 	struct gt_agent_result agent;
 	pid_t pid;
+	pid_t waker; /* process that last waited in our place while we were stopped */
 
 	struct gt_clock_pair start;
 	int64_t start_realtime_ns;

@@ -13,11 +13,13 @@
 #include "libtrace/shm_create.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -195,18 +197,62 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 
 /* ---- following the program ---- */
 
+/* As /proc tells it: looking must not take the news away from waitpid. */
+static bool is_stopped(pid_t pid)
+{
+	char path[32], text[512];
+	const char *state;
+	ssize_t size;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	size = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[size > 0 ? size : 0] = 0;
+	state = strrchr(text, ')');
+	return state && (state[2] == 'T' || state[2] == 't');
+}
+
+/* Somebody may continue, or kill, the program alone: a stopped gtrace would not hear of it. Returns the one who listens. */
+static pid_t start_waker(const struct gt_recording *r)
+{
+	const struct timespec nap = {.tv_nsec = 20000000};
+	pid_t gtrace = getpid(), waker = fork();
+
+	if (waker)
+		return waker;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setpgid(0, 0); /* what the job is sent is not for this one */
+	while (getppid() == gtrace) {
+		if (!is_stopped(r->pid))
+			kill(gtrace, SIGCONT);
+		nanosleep(&nap, NULL);
+	}
+	_exit(0);
+}
+
 /* By the same signal, so that whoever waits for gtrace sees what he would see of the program. */
 static void stop_with_the_program(struct gt_recording *r, int stop_signal)
 {
 	sigset_t set, before;
 
+	r->waker = start_waker(r);
 	sigemptyset(&set);
 	sigaddset(&set, stop_signal);
 	sigprocmask(SIG_UNBLOCK, &set, &before);
 	raise(stop_signal);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (r->waker > 0) {
+		kill(r->waker, SIGKILL);
+		while (waitpid(r->waker, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
 	/* Continued: the shell's SIGCONT went to the whole group; one that was meant for gtrace alone has to reach the program. */
-	kill(r->pid, SIGCONT);
+	if (is_stopped(r->pid))
+		kill(r->pid, SIGCONT);
 }
 
 /* True when the program is gone; *status as of waitpid. */
@@ -240,7 +286,7 @@ static void on_signal(struct gt_recording *r, const struct signalfd_siginfo *inf
 	default:
 		break;
 	}
-	if (by_somebody && info->ssi_pid != (uint32_t)r->pid)
+	if (by_somebody && info->ssi_pid != (uint32_t)r->pid && info->ssi_pid != (uint32_t)r->waker)
 		kill(r->pid, (int)info->ssi_signo);
 }
 
@@ -360,18 +406,50 @@ static void finish_stream(struct gt_recording *r, int status, uint64_t *bytes)
 	*bytes = stat(r->output, &file) == 0 ? (uint64_t)file.st_size : 0;
 }
 
-static int set_up(struct gt_recording *r)
+/* A slot is 16 bytes, a stack of ten frames 44. */
+static void lay_out_stacks(uint64_t bytes, struct gt_shm_config *config)
+{
+	config->stack_slot_count = 256;
+	while (config->stack_slot_count * 2 * 64 <= bytes)
+		config->stack_slot_count *= 2;
+	config->arena_words = config->stack_slot_count * 12;
+}
+
+/* How the memory of a window is shared out. MaxBytes holds for both processes. */
+static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct gt_shm_config *config)
+{
+	/* An eighth is for the names of goroutines, which live in this process. */
+	config->max_bytes = bytes - bytes / 8;
+	/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
+	config->m_count = (uint32_t)(bytes / 16 / GT_M_BYTES);
+	config->m_count = config->m_count < 512 ? 512 : config->m_count > 16384 ? 16384 : config->m_count;
+	config->m_limit = config->m_count < 1024 ? config->m_count : 1024;
+	config->spill_count = 16;
+	if (r->options.stack_depth)
+		lay_out_stacks(bytes / 8, config);
+}
+
+/* The least --max-bytes: the tables grow with it, so it is the first that holds its own. */
+static uint64_t least_window(const struct gt_recording *r, const struct gt_shm_config *like)
+{
+	struct gt_shm_config config = *like;
+
+	for (uint64_t bytes = 4096; bytes < 16 << 20; bytes += 4096) {
+		lay_out_window(r, bytes, &config);
+		if (gt_shm_bytes_min(&config) <= config.max_bytes)
+			return bytes;
+	}
+	return 16 << 20;
+}
+
+static int make_memory(struct gt_recording *r, size_t *names_bytes)
 {
 	struct gt_shm_config config = {
 		.mode = r->options.flight ? GT_MODE_FLIGHT : GT_MODE_STREAM,
 		.stack_depth = r->options.stack_depth,
 		.spill_count = 64,
 	};
-	struct gt_collector_config collector = {
-		.wait_reasons = r->layout ? r->wait_reasons : NULL,
-		.resolve = gt_resolver_lines,
-		.resolve_context = &r->resolver,
-	};
+	uint64_t least;
 	struct gt_error err;
 
 	if (r->layout) {
@@ -379,31 +457,39 @@ static int set_up(struct gt_recording *r)
 		config.text_end = r->resolver.go->etext;
 	}
 	if (r->options.flight) {
-		/* MaxBytes holds for both processes: an eighth is for the names of goroutines, which live in this one. */
-		collector.names_bytes_max = r->options.window_bytes_max / 8;
-		config.max_bytes = r->options.window_bytes_max - collector.names_bytes_max;
-		/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
-		config.m_count = (uint32_t)(r->options.window_bytes_max / 16 / GT_M_BYTES);
-		config.m_count = config.m_count < 512 ? 512 : config.m_count > 16384 ? 16384 : config.m_count;
-		config.spill_count = 16;
+		lay_out_window(r, r->options.window_bytes_max, &config);
+		*names_bytes = r->options.window_bytes_max / 8;
+		least = least_window(r, &config);
+		if (r->options.window_bytes_max < least)
+			return gt_die_text(GT_EXIT_RECORD,
+				"%" PRIu64 " bytes do not hold a window with its tables: give --max-bytes at least "
+				"%" PRIu64 "K",
+				r->options.window_bytes_max, least / 1024);
 	} else {
 		config.block_count = (uint32_t)(r->options.buffer_bytes / GT_BLOCK_BYTES);
 		config.m_count = GT_M_IDS_MAX;
+		config.m_limit = 1024;
+		if (r->options.stack_depth)
+			lay_out_stacks(8 << 20, &config);
 	}
-	config.m_limit = config.m_count < 1024 ? config.m_count : 1024;
-	if (r->options.stack_depth) {
-		uint64_t bytes = r->options.flight ? r->options.window_bytes_max / 8 : 8 << 20;
+	return gt_shm_create(&config, &r->memory, &err) < 0 ? gt_die(GT_EXIT_RECORD, &err) : 0;
+}
 
-		/* A slot is 16 bytes, a stack of ten frames 44. */
-		config.stack_slot_count = 256;
-		while (config.stack_slot_count * 2 * 64 <= bytes)
-			config.stack_slot_count *= 2;
-		config.arena_words = config.stack_slot_count * 12;
-	}
+static int set_up(struct gt_recording *r)
+{
+	struct gt_collector_config collector = {
+		.wait_reasons = r->layout ? r->wait_reasons : NULL,
+		.resolve = gt_resolver_lines,
+		.resolve_context = &r->resolver,
+	};
+	struct gt_error err;
+	int ret;
+
 	gt_clock_init();
 	gt_clock_rate();
-	if (gt_shm_create(&config, &r->memory, &err) < 0)
-		return gt_die(GT_EXIT_RECORD, &err);
+	ret = make_memory(r, &collector.names_bytes_max);
+	if (ret)
+		return ret;
 	r->start = gt_clock_pair();
 	r->start_realtime_ns = realtime_ns();
 	collector.memory = &r->memory;
@@ -457,6 +543,32 @@ static void ignored_signals(sigset_t *ignored)
 			sigaddset(ignored, signal_);
 }
 
+/* The program finds our memory, and we its, by numbers of processes: those of another PID namespace are other processes. */
+static int check_proc(void)
+{
+	char link[32], own[32];
+	ssize_t size = readlink("/proc/self", link, sizeof(link) - 1);
+
+	link[size > 0 ? size : 0] = 0;
+	snprintf(own, sizeof(own), "%d", (int)getpid());
+	if (strcmp(link, own) == 0)
+		return 0;
+	return gt_die_text(GT_EXIT_RECORD, "cannot record: /proc is %s: mount -t proc proc /proc",
+		size < 0 ? "not mounted" : "that of another PID namespace");
+}
+
+/* Its trace would take the program's place. */
+static int check_output(const struct gt_recording *r)
+{
+	struct stat program, output;
+
+	if (stat(r->path, &program) < 0 || stat(r->output, &output) < 0 || program.st_dev != output.st_dev ||
+		program.st_ino != output.st_ino)
+		return 0;
+	return gt_die_text(
+		GT_EXIT_RECORD, "cannot write: %s: it is the program itself: choose another name with -o", r->output);
+}
+
 int gt_record_run(struct gt_recording *r)
 {
 	struct gt_collector_totals totals;
@@ -470,7 +582,13 @@ int gt_record_run(struct gt_recording *r)
 	/* A file at its limit, a reader that is gone: errors of write(), to be told as such. */
 	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
-	ret = set_up(r);
+	/* Where it is ignored, the kernel throws the program's status away. */
+	signal(SIGCHLD, SIG_DFL);
+	ret = check_proc();
+	if (!ret)
+		ret = check_output(r);
+	if (!ret)
+		ret = set_up(r);
 	if (ret)
 		return ret;
 	sigemptyset(&ours);

@@ -265,8 +265,10 @@ int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, str
 		return gt_fail(err, errno, "cannot make the window's memory: memfd_create: %s", strerror(errno));
 	if (ftruncate(memory.fd, (off_t)memory.total_bytes) < 0 ||
 		fcntl(memory.fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0) {
-		ret = gt_fail(err, errno, "cannot make the window's memory of %" PRIu64 " bytes: %s",
-			memory.total_bytes, strerror(errno));
+		ret = gt_fail(err, errno, "cannot make the window's memory of %" PRIu64 " bytes: %s%s",
+			memory.total_bytes, strerror(errno),
+			errno == EFBIG ? ": raise the limit on file sizes, which holds for memory too (ulimit -f)"
+				       : "");
 		goto fail_close;
 	}
 	map = mmap(NULL, memory.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd, 0);

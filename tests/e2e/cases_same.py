@@ -216,7 +216,9 @@ def terminal(bench):
         stopped = read_until(report, b"\n")
         job_pid = int(stopped.split()[1])
         states = []
-        for pid in {job_pid} | {int(x) for x in open("/proc/%d/task/%d/children" % (job_pid, job_pid)).read().split()}:
+        # gtrace's own child is no part of the job: it waits for the program to go on alone.
+        children = [int(x) for x in open("/proc/%d/task/%d/children" % (job_pid, job_pid)).read().split()]
+        for pid in [job_pid] + [x for x in children if "gtrace" not in os.path.basename(os.readlink("/proc/%d/exe" % x))]:
             end = time.time() + 5
             state = ""
             while time.time() < end and state not in ("T", "t"):
@@ -234,6 +236,28 @@ def terminal(bench):
         traced = job(bench, bench.command(program, ["-q"]), steps)
         expect(plain[0] == traced[0], "%s: %s without gtrace, %s under it" % (name, plain[0], traced[0]))
         yield name
+
+
+@case
+def stopped(bench):
+    """The program is stopped and continued, or killed, by somebody who knows it alone: gtrace does not stay behind."""
+    program = [build_go("exits", newest()[0]), "caught"]
+    for sig, wanted in ((signal.SIGTERM, 3), (signal.SIGKILL, 137)):
+        run = subprocess.Popen(bench.command(program, ["-q"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        read_until(run.stdout.fileno(), b"ready\n")
+        pid = child_of(run.pid)
+        os.kill(pid, signal.SIGSTOP)
+        _, status = os.waitpid(run.pid, os.WUNTRACED)
+        expect(os.WIFSTOPPED(status) and os.WSTOPSIG(status) == signal.SIGSTOP, "the program stopped, gtrace has status %#x" % status)
+        if sig != signal.SIGKILL:
+            os.kill(pid, signal.SIGCONT)
+        os.kill(pid, sig)
+        try:
+            out, err = run.communicate(timeout=20)
+        finally:
+            run.kill()
+        expect(run.returncode == wanted, "%s: exit %d instead of %d: %s" % (sig.name, run.returncode, wanted, err))
+        yield sig.name
 
 
 REAL = os.path.join(CACHE, "real")

@@ -54,7 +54,7 @@ func main() {
 	}
 	status, _ := os.ReadFile("/proc/self/status")
 	for _, line := range strings.Split(string(status), "\n") {
-		for _, key := range []string{"Name", "State", "Uid", "Gid", "SigQ", "SigBlk", "SigIgn", "SigCgt", "ShdPnd", "SigPnd", "Cap", "NoNewPrivs", "Seccomp:", "Cpus_allowed:", "TracerPid:"} {
+		for _, key := range []string{"Name", "Uid", "Gid", "SigQ", "SigBlk", "SigIgn", "SigCgt", "ShdPnd", "SigPnd", "Cap", "NoNewPrivs", "Seccomp:", "Cpus_allowed:", "TracerPid:"} {
 			if strings.HasPrefix(line, key) && (key != "TracerPid:" || os.Getenv("SELF_TRACER") != "") && key != "SigQ" {
 				fmt.Println(line)
 			}
