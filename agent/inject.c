@@ -468,11 +468,19 @@ static int put_stub(struct gt_program *program, uint64_t place, const struct gt_
 	return 0;
 }
 
-static int run_stub(struct gt_program *program, const struct gt_inject_maps *maps, struct gt__stub_data *data,
-	int *code_memfd, struct gt_error *err)
+static int place_code(const struct gt_program *program, const struct gt_inject_maps *maps, struct mapping *mappings,
+	uint64_t *place, struct gt_error *err)
 {
-	uint64_t code_fd_at =
-		program->stub + (uint64_t)(gt__stub_data - gt__stub) + offsetof(struct gt__stub_data, code_path);
+	size_t count;
+	int ret = read_mappings(program, mappings, &count, err);
+
+	return ret < 0 ? ret : find_code_place(maps, mappings, count, place, err);
+}
+
+static int run_stub(struct gt_program *program, const struct gt_inject_maps *maps, struct mapping *mappings,
+	struct gt__stub_data *data, int *code_memfd, struct gt_error *err)
+{
+	uint64_t data_at = program->stub + (uint64_t)(gt__stub_data - gt__stub);
 	int64_t result;
 	uint64_t rings;
 	int ret;
@@ -483,11 +491,14 @@ static int run_stub(struct gt_program *program, const struct gt_inject_maps *map
 	if (ret < 0)
 		return ret;
 	rings = (uint64_t)result;
-	ret = maps->code(maps->context, rings, data->code_address, code_memfd, err);
+	/* Not before: the kernel may have put the rings beside the program's code (a static PIE lies where mmap does). */
+	ret = place_code(program, maps, mappings, &data->code_address, err);
+	if (ret >= 0)
+		ret = maps->code(maps->context, rings, data->code_address, code_memfd, err);
 	if (ret < 0)
 		return ret;
 	name_descriptor(data->code_path, *code_memfd);
-	ret = write_memory(program, code_fd_at, data->code_path, sizeof(data->code_path));
+	ret = write_memory(program, data_at, data, sizeof(*data));
 	if (ret < 0)
 		return gt_fail(err, -ret, "cannot write into the program: %s", strerror(-ret));
 	ret = finish_call(program, SYS_close, "close gtrace's shared memory", &result, err);
@@ -528,15 +539,12 @@ int gt_inject_map(struct gt_program *program, const struct gt_inject_maps *maps,
 	ret = read_mappings(program, mappings, &count, err);
 	if (ret >= 0)
 		ret = find_stub_place(program, mappings, count, &place, err);
-	if (ret >= 0)
-		ret = find_code_place(maps, mappings, count, &data.code_address, err);
-	free(mappings);
-	if (ret < 0)
-		return ret;
 	name_descriptor(data.rings_path, maps->rings_memfd);
-	ret = put_stub(program, place, &data, err);
 	if (ret >= 0)
-		ret = run_stub(program, maps, &data, &code_memfd, err);
+		ret = put_stub(program, place, &data, err);
+	if (ret >= 0)
+		ret = run_stub(program, maps, mappings, &data, &code_memfd, err);
+	free(mappings);
 	if (code_memfd >= 0)
 		close(code_memfd);
 	return ret;

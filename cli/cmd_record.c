@@ -90,7 +90,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_BUFFER:
 		if (!gt_parse_size(arg, &o->buffer_bytes) || o->buffer_bytes < 256 * 1024 ||
 			o->buffer_bytes > (uint64_t)GT_BLOCKS_MAX * GT_BLOCK_BYTES / 2)
-			argp_error(state, "--buffer takes a size from 256K to 2G: %s", arg);
+			argp_error(state, "--buffer takes a size from 256K to 1953M: %s", arg);
 		return 0;
 	case KEY_NO_URING:
 		o->no_uring = true;

@@ -376,8 +376,11 @@ static void print_summary(const struct gt_recording *r, const struct gt_collecto
 	fprintf(stderr, "\ngtrace: lost: %" PRIu64 " events", totals->lost);
 	if (totals->lost)
 		fprintf(stderr,
-			" (no room %" PRIu64 ", in a signal %" PRIu64 ", other %" PRIu64 "): a larger --buffer helps",
-			totals->lost_full, totals->lost_nested, totals->lost - totals->lost_full - totals->lost_nested);
+			" (no room %" PRIu64 ", in a signal %" PRIu64 ", under way at the end %" PRIu64
+			", other %" PRIu64 ")%s",
+			totals->lost_full, totals->lost_nested, totals->lost_in_flight,
+			totals->lost - totals->lost_full - totals->lost_nested - totals->lost_in_flight,
+			totals->lost_full ? ": a larger --buffer helps" : "");
 	fprintf(stderr, "; cost: hooks about %s of the program's %s of CPU time (%.2f %%), gtrace itself %s\n",
 		gt_format_duration((uint64_t)hook_ns, cost), gt_format_duration((uint64_t)program_cpu_ns, text),
 		program_cpu_ns ? 100 * hook_ns / (double)program_cpu_ns : 0.0,
