@@ -55,15 +55,27 @@ def samestory(bench):
     go_program = build_go("samestory", version[0])
     env = {"GOMAXPROCS": 1, "GOGC": "off"}
     for _ in range(runs(3)):
-        read = lambda path: trace_reader.load(bench.gtrace, path)
-        of_go = stories(read(bench.record([go_program], env=env)[0]).events, lambda args: args.get("start.name", "").startswith("main."))
-        of_c = stories(read(bench.record([PROGRAM], env=env)[0]).events, lambda args: True)
-        expect(len(of_go) > 15, "only %d goroutines in Go's story" % len(of_go))
-        expect(len(of_go) == len(of_c), "%d goroutines in Go, %d in C" % (len(of_go), len(of_c)))
-        for i, (g, c) in enumerate(zip(of_go, of_c)):
-            g, c = without_timers(g), without_timers(c)
-            expect(g == c, "goroutine %d:\n  Go %s\n  C  %s" % (i, g, c))
+        # A slice that ends in the middle of a story, on a busy machine, is chance as well: then it is told again.
+        for tries in range(5):
+            of_go, of_c, apart = tell(bench, go_program, env)
+            if not apart:
+                break
+        expect(not apart, apart)
         yield "Go %s: %d goroutines, %d transitions" % (version[0], len(of_go), sum(len(g) for g in of_go))
+
+
+def tell(bench, go_program, env):
+    """Both stories, and where they part ("" when they do not)."""
+    read = lambda path: trace_reader.load(bench.gtrace, path)
+    of_go = stories(read(bench.record([go_program], env=env)[0]).events, lambda args: args.get("start.name", "").startswith("main."))
+    of_c = stories(read(bench.record([PROGRAM], env=env)[0]).events, lambda args: True)
+    expect(len(of_go) > 15, "only %d goroutines in Go's story" % len(of_go))
+    expect(len(of_go) == len(of_c), "%d goroutines in Go, %d in C" % (len(of_go), len(of_c)))
+    for i, (g, c) in enumerate(zip(of_go, of_c)):
+        g, c = without_timers(g), without_timers(c)
+        if g != c:
+            return of_go, of_c, "goroutine %d:\n  Go %s\n  C  %s" % (i, g, c)
+    return of_go, of_c, ""
 
 
 if __name__ == "__main__":

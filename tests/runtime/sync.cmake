@@ -5,7 +5,8 @@ target_link_libraries(runtime-misuse-program PRIVATE gtrace_flags gtrace_runtime
 gtrace_script_test(runtime-misuse COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/misuse.sh $<TARGET_FILE:runtime-misuse-program>
   ${CMAKE_CURRENT_SOURCE_DIR}/misuse.c)
 find_package(Python3 COMPONENTS Interpreter)
-if(TARGET gtrace AND Python3_FOUND)
+# Sanitizers make slices end where they do not end otherwise.
+if(TARGET gtrace AND Python3_FOUND AND NOT GTRACE_SANITIZE)
   add_executable(runtime-samestory samestory.c)
   target_link_libraries(runtime-samestory PRIVATE gtrace_flags gtrace_runtime)
   gtrace_script_test(runtime-same-story-as-go COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/samestory.py $<TARGET_FILE:gtrace>
