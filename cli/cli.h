@@ -33,6 +33,9 @@ int gt_cmd_check(int argc, char **argv);
 int gt_die(int status, const struct gt_error *err);
 int gt_die_text(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The FILE of a command that takes nothing else; wrong usage and --help end the program. */
+const char *gt_one_file(int argc, char **argv, const char *doc);
+
 /* 250ms, 5s, 2m, 10us, 7ns; a number alone is refused but for 0. 64K, 16M, 1G, 4096 (bytes). False when it is none. */
 bool gt_parse_duration(const char *text, uint64_t *ns);
 bool gt_parse_size(const char *text, uint64_t *bytes);

@@ -3,28 +3,8 @@
 #include "format/reading/trace.h"
 #include "format/reading/validate.h"
 
-#include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-	const char **path = state->input;
-
-	switch (key) {
-	case ARGP_KEY_ARG:
-		if (*path)
-			argp_error(state, "one FILE only");
-		*path = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (!*path)
-			argp_error(state, "FILE is missing");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
 
 static void print_table(const char *title, const uint64_t *counts)
 {
@@ -35,23 +15,17 @@ static void print_table(const char *title, const uint64_t *counts)
 
 int gt_cmd_check(int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = parse_option,
-		.args_doc = "FILE",
-		.doc = "Follows every goroutine, M and P through the trace and names the first event that cannot have "
-		       "happened.\v"
-		       "Exit status: 0 possible, 1 impossible, damaged or unreadable.",
-	};
 	struct gt_trace_damage damage;
 	struct gt_verdict verdict;
 	struct gt_trace_info info;
 	struct gt_trace *trace;
-	const char *path = NULL;
+	const char *path = gt_one_file(argc, argv,
+		"Follows every goroutine, M and P through the trace and names the first event that cannot have "
+		"happened.\v"
+		"Exit status: 0 possible, 1 impossible, damaged or unreadable.");
 	struct gt_error err;
 	int status = 0;
 
-	argp_err_exit_status = GT_EXIT_USAGE;
-	argp_parse(&argp, argc, argv, 0, NULL, &path);
 	if (gt_trace_open(path, &trace, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	if (gt_validate(trace, &verdict) < 0) {

@@ -2,29 +2,9 @@
 #include "cli/cli.h"
 #include "format/reading/trace.h"
 
-#include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-	const char **path = state->input;
-
-	switch (key) {
-	case ARGP_KEY_ARG:
-		if (*path)
-			argp_error(state, "one FILE only");
-		*path = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (!*path)
-			argp_error(state, "FILE is missing");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
 
 static void print_time(int64_t realtime_ns)
 {
@@ -40,12 +20,9 @@ static void print_time(int64_t realtime_ns)
 
 int gt_cmd_info(int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = parse_option,
-		.args_doc = "FILE",
-		.doc = "Says what a trace holds: program, host, clock, span, events, losses, damage.",
-	};
-	const char *path = NULL, *key, *value, *what;
+	const char *path = gt_one_file(
+			   argc, argv, "Says what a trace holds: program, host, clock, span, events, losses, damage."),
+		   *key, *value, *what;
 	struct gt_trace *trace;
 	struct gt_trace_info info;
 	struct gt_trace_damage damage;
@@ -54,8 +31,6 @@ int gt_cmd_info(int argc, char **argv)
 	uint64_t count;
 	size_t at;
 
-	argp_err_exit_status = GT_EXIT_USAGE;
-	argp_parse(&argp, argc, argv, 0, NULL, &path);
 	if (gt_trace_open(path, &trace, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	gt_trace_scan(trace);

@@ -37,3 +37,5 @@ install(CODE "
   string(REGEX REPLACE \"^prefix=[^\\n]*\" \"prefix=\${CMAKE_INSTALL_PREFIX}\" pc \"\${pc}\")
   file(WRITE \"${CMAKE_BINARY_DIR}/gtrace.pc\" \"\${pc}\")")
 install(FILES ${CMAKE_BINARY_DIR}/gtrace.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(GLOB GTRACE_MAN_PAGES ${CMAKE_SOURCE_DIR}/docs/man/*.1)
+install(FILES ${GTRACE_MAN_PAGES} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

@@ -38,7 +38,7 @@ func main() {
 	case "kill": // itself
 		signal.Reset()
 		syscall.Kill(syscall.Getpid(), syscall.Signal(number(2)))
-		time.Sleep(time.Minute) // not a select: the signal may come after the runtime has called that a deadlock
+		time.Sleep(time.Minute) // not select{}: that may be called a deadlock before the signal comes
 	case "sleep":
 		time.Sleep(time.Duration(number(2)) * time.Millisecond)
 	case "threads": // so many at once

@@ -1,0 +1,216 @@
+/*
+ * g.c - goroutines: made, begun, ended, counted.
+ */
+#include "runtime/rt.h"
+
+#include <string.h>
+
+/* Some ids at a time, so that Ps do not meet. */
+static uint64_t new_id(struct gt_p *p)
+{
+	if (!p)
+		return atomic_fetch_add_explicit(&gt__sched.next_id, 1, memory_order_relaxed);
+	if (UNLIKELY(p->id_next == p->id_end)) {
+		p->id_next = atomic_fetch_add_explicit(&gt__sched.next_id, GT_IDS_PER_P, memory_order_relaxed);
+		p->id_end = p->id_next + GT_IDS_PER_P;
+	}
+	return p->id_next++;
+}
+
+static struct gt_g *take_slow(struct gt_p *p)
+{
+	struct gt_g *g;
+
+	gt__lock(&gt__sched.lock);
+	g = gt__sched.free;
+	if (g)
+		gt__sched.free = g->next;
+	for (uint32_t i = 0; p && i < GT_FREE_PER_P / 2 && gt__sched.free; i++) {
+		struct gt_g *more = gt__sched.free;
+
+		gt__sched.free = more->next;
+		more->next = p->free;
+		p->free = more;
+		p->free_count++;
+	}
+	gt__unlock(&gt__sched.lock);
+	return g ? g : gt__stack_new();
+}
+
+struct gt_g *gt__g_take(struct gt_p *p)
+{
+	struct gt_g *g = p ? p->free : NULL;
+
+	if (UNLIKELY(!g))
+		return take_slow(p);
+	p->free = g->next;
+	p->free_count--;
+	return g;
+}
+
+static __attribute__((noinline)) void give_half(struct gt_p *p)
+{
+	struct gt_g *first = p->free, *last = first;
+
+	for (uint32_t i = 1; i < GT_FREE_PER_P / 2; i++)
+		last = last->next;
+	p->free = last->next;
+	p->free_count -= GT_FREE_PER_P / 2;
+	gt__lock(&gt__sched.lock);
+	last->next = gt__sched.free;
+	gt__sched.free = first;
+	gt__unlock(&gt__sched.lock);
+}
+
+/* The `after` of one that ended: its stack is left only now. */
+void gt__g_give(void *arg)
+{
+	struct gt_p *p = gt__worker()->p;
+	struct gt_g *g = arg;
+
+	gt_san_stack_dead(&g->context.san);
+	g->next = p->free;
+	p->free = g;
+	if (UNLIKELY(++p->free_count == GT_FREE_PER_P))
+		give_half(p);
+}
+
+static void set_name(struct gt_g *g, const char *name)
+{
+	size_t length = strnlen(name, sizeof(g->name) - 1);
+
+	memcpy(g->name, name, length);
+	g->name[length] = '\0';
+}
+
+struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg), void *arg, const void *site)
+{
+	struct gt_g *g = gt__g_take(p), *parent = gt__self();
+	char *low, *high;
+
+	if (UNLIKELY(!g))
+		gt__fatal("no memory for the stack of a goroutine (there are %d)", gt_num_goroutine());
+	gt__stack_bounds(g, &low, &high);
+	gt_san_stack_made(&g->context.san, low, (size_t)(high - low));
+	g->context.sp = gt__context_new(high);
+	g->param = NULL;
+	store_relaxed(&g->select_done, 0);
+	g->reason = GT_REASON_UNKNOWN;
+	g->parent = parent ? parent->id : 0;
+	g->saved_errno = 0;
+	g->start = fn;
+	g->arg = arg;
+	g->bound = NULL;
+	g->name[0] = '\0';
+	if (name)
+		set_name(g, name);
+	g->id = new_id(p);
+	store_release(&g->state, GT_STATE_RUNNABLE);
+	gt_hook_create(g->id, GT_STATE_RUNNABLE, g->parent, (const void *)(uintptr_t)fn, site);
+	return g;
+}
+
+static uint64_t go(const char *name, void (*fn)(void *arg), void *arg, const void *site)
+{
+	struct gt_worker *m = gt__worker();
+	struct gt_p *p;
+	struct gt_g *g;
+	uint64_t id;
+
+	if (m)
+		m->locks++; /* from here on it keeps its P */
+	p = m ? m->p : NULL;
+	if (UNLIKELY(!p)) {
+		g = gt__g_make(NULL, name, fn, arg, site);
+		id = g->id;
+		atomic_fetch_add_explicit(&gt__sched.created_outside, 1, memory_order_relaxed);
+		gt__put_global(g);
+		gt__wake_p();
+		if (m)
+			m->locks--;
+		return id;
+	}
+	g = gt__g_make(p, name, fn, arg, site);
+	id = g->id;
+	store_relaxed(&p->created, load_relaxed(&p->created) + 1);
+	gt__ring_put(p, g, true);
+	gt__wake_p();
+	m->locks--;
+	return id;
+}
+
+uint64_t gt_go(void (*fn)(void *arg), void *arg)
+{
+	gt__checkpoint();
+	return go(NULL, fn, arg, __builtin_return_address(0));
+}
+
+uint64_t gt_go_named(const char *name, void (*fn)(void *arg), void *arg)
+{
+	gt__checkpoint();
+	return go(name, fn, arg, __builtin_return_address(0));
+}
+
+/* A goroutine's first C function: gt__entry calls it. */
+_Noreturn void gt__g_main(void);
+_Noreturn void gt__g_main(void)
+{
+	struct gt_worker *m = gt__worker();
+	struct gt_g *g = m->g;
+
+	gt_san_switch_after(&g->context.san);
+	gt__landed(m);
+	*m->errno_at = 0;
+	m->locks--;
+	g->start(g->arg);
+	gt_exit();
+}
+
+void gt_exit(void)
+{
+	struct gt_worker *m = gt__worker();
+	struct gt_g *g = m ? m->g : NULL;
+	struct gt_p *p;
+
+	if (!g)
+		gt__fatal("gt_exit: not in a goroutine");
+	m->locks++;
+	p = m->p;
+	if (UNLIKELY(gt__stack_canaries))
+		gt__stack_check(g);
+	if (UNLIKELY(g->id == 1))
+		gt__sched.main_exited = true;
+	store_relaxed(&p->ended, load_relaxed(&p->ended) + 1);
+	store_relaxed(&g->state, GT_STATE_DEAD);
+	gt_hook_end(g->id);
+	m->after = gt__g_give;
+	m->after_arg = g;
+	gt__leave(m, g, true);
+	__builtin_unreachable();
+}
+
+uint64_t gt_id(void)
+{
+	struct gt_g *g = gt__self();
+
+	return g ? g->id : 0;
+}
+
+uint64_t gt_parent(void)
+{
+	struct gt_g *g = gt__self();
+
+	return g ? g->parent : 0;
+}
+
+int gt_num_goroutine(void)
+{
+	uint64_t created = load_relaxed(&gt__sched.created_outside), ended = 0;
+	uint32_t count = load_acquire(&gt__sched.p_count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		ended += load_relaxed(&gt__sched.ps[i]->ended);
+		created += load_relaxed(&gt__sched.ps[i]->created);
+	}
+	return (int)(created - ended);
+}

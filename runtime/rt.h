@@ -1,0 +1,256 @@
+/*
+ * rt.h - the scheduler from inside: Ps, Ms, their queues; shared by g.c, m.c, p.c, sched.c, sysmon.c, stack.c, timer.c.
+ *
+ *   g.c      goroutines: made, begun, ended, counted       stack.c   one region of slots, guards
+ *   p.c      per-P ring, the global queue, stealing        timer.c   a 4-heap for each P
+ *   m.c      kernel threads: started, asleep, woken        sysmon.c  the thread without a P: takes back, preempts
+ *   sched.c  park, ready, yield: who is next               procs.c   how many Ps
+ *   netpoll.c epoll, who waits for a descriptor            io.c      read, write, accept, connect
+ *   start.c  gt_main, deadlock, panic                      preempt.c the end of a slice by a signal
+ *
+ * A goroutine leaves in one of two ways: straight to the next one of this P, on whose stack the rest of its leaving
+ * (`after`) is done; or, when that takes more than a look into the queues, to the scheduler's stack, which is the M's own.
+ *
+ * Ordering (the tags stand at each use)
+ *   [put]    ring tail store-release, runnext exchange -> [get]   load-acquire / CAS: the goroutine's context
+ *   [work]   put, fence, nmspinning and npidle loaded  <> [idle]  nmspinning or npidle stored, fence, queues looked at again
+ *   [until]  timers.min stored, fence, poll_until loaded <> [min] poll_until stored, fence, every min looked at again
+ *   [take]   P.status CAS from syscall: one of exit, sysmon and others wins
+ *   [wake]   worker.wake exchange                      -> [woken] exchange: next_p, spinning
+ */
+#ifndef GT_RUNTIME_RT_H
+#define GT_RUNTIME_RT_H
+
+#include "runtime/port.h"
+#include "runtime/sched.h"
+
+#include <gtrace/go.h>
+#include <gtrace/hooks.h>
+
+#define GT_RING         256u
+#define GT_P_MAX        1024u
+#define GT_M_MAX        10000u
+#define GT_GLOBAL_EVERY 61u
+#define GT_SLICE_NS     (10 * GT_MILLISECOND)
+#define GT_FREE_PER_P   64u
+#define GT_IDS_PER_P    16u
+
+#define load_relaxed(at)         atomic_load_explicit(at, memory_order_relaxed)
+#define load_acquire(at)         atomic_load_explicit(at, memory_order_acquire)
+#define store_relaxed(at, value) atomic_store_explicit(at, value, memory_order_relaxed)
+#define store_release(at, value) atomic_store_explicit(at, value, memory_order_release)
+#define LIKELY(x)                __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)              __builtin_expect(!!(x), 0)
+
+#define errno_of_thread (*__errno_location())
+
+/* ---- timers of a P ---- */
+
+struct gt_timers {
+	struct gt_lock lock;
+	uint32_t count;
+	uint32_t room;
+	struct gt_timer **heap;
+	_Atomic int64_t min_ns; /* of the first; INT64_MAX: none */
+};
+
+/* Calls what is due. On the scheduler's stack, with a P. Whether anything was. */
+bool gt__timers_run(struct gt_timers *timers, int64_t now_ns);
+void gt__timers_move(struct gt_timers *to, struct gt_timers *from);
+int64_t gt__timers_first(void); /* over all Ps; INT64_MAX: none */
+
+/* ---- P ---- */
+
+enum gt_p_status { GT_P_IDLE, GT_P_RUNNING, GT_P_SYSCALL, GT_P_DEAD };
+
+struct gt_p {
+	uint32_t id;
+	_Atomic uint32_t status;
+	struct gt_worker *_Atomic m; /* who holds it, or held it last */
+	_Atomic uint32_t tick;       /* slices begun */
+	_Atomic uint32_t syscall_tick;
+	_Atomic bool preempt; /* the slice is over */
+	_Atomic bool retire;  /* to be given up: GOMAXPROCS fell */
+	struct gt_p *next_idle;
+	/* The owner's. */
+	struct gt_g *free;
+	uint32_t free_count;
+	uint64_t id_next, id_end;
+	_Atomic uint64_t created, ended;
+	/* sysmon's: what it saw last, and since when. */
+	uint32_t seen_tick, seen_syscall;
+	int64_t seen_ns, seen_syscall_ns, signal_ns;
+	struct gt_timers timers;
+	_Alignas(64) struct gt_g *_Atomic runnext;
+	_Atomic uint32_t tail; /* only the owner moves it */
+	_Alignas(64) _Atomic uint32_t head;
+	_Alignas(64) struct gt_g *_Atomic ring[GT_RING];
+};
+
+void gt__ring_put(struct gt_p *p, struct gt_g *g, bool next);
+/* From this P's own queues. @inherit: within the slice of who ran before. */
+struct gt_g *gt__ring_get(struct gt_p *p, bool *inherit);
+bool gt__ring_empty(struct gt_p *p);
+/* Half of what @from has; the last of them is returned, the others go onto @p. */
+struct gt_g *gt__ring_steal(struct gt_p *p, struct gt_p *from, bool runnext);
+void gt__ring_drain(struct gt_p *p); /* all to the global queue */
+
+/* The scheduler's lock is held. */
+void gt__global_put(struct gt_g *g);
+/* One, and some more onto @p's ring; @max 0: no limit but fairness. */
+struct gt_g *gt__global_get(struct gt_p *p, uint32_t max);
+void gt__idle_p_put(struct gt_p *p);
+struct gt_p *gt__idle_p_get(void);
+
+/* ---- M ---- */
+
+struct gt_worker {
+	struct gt_g *g; /* that runs here; NULL on the scheduler's stack */
+	struct gt_p *p;
+	int *errno_at;
+	uint32_t locks; /* > 0: not to be preempted */
+	bool spinning;
+	bool next_spinning;
+	void (*after)(void *arg); /* what is left to do of who left last */
+	void *after_arg;
+	struct gt_context context; /* the scheduler's */
+	uint64_t random;
+	uint32_t id;
+	int thread;
+	struct gt_p *next_p; /* from whoever wakes it */
+	struct gt_p *syscall_p;
+	_Atomic uint32_t wake; /* 0; 1: woken; 2: asleep */
+	struct gt_worker *next_idle, *next_all;
+	void *signal_stack;
+};
+
+extern __thread struct gt_worker *gt__worker_here __attribute__((tls_model("initial-exec")));
+
+/* Never cached by the compiler: a goroutine changes threads. */
+static inline struct gt_worker *gt__worker(void)
+{
+#if defined(__x86_64__)
+	struct gt_worker *m;
+
+	__asm__ volatile("movq gt__worker_here@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(m) : : "memory");
+	return m;
+#else
+	extern struct gt_worker *gt__worker_slow(void);
+	return gt__worker_slow();
+#endif
+}
+
+_Noreturn void gt__schedule(struct gt_worker *m); /* on the scheduler's stack, for ever */
+void gt__worker_begin(struct gt_worker *m);       /* on its thread */
+struct gt_worker *gt__worker_new(void);
+/* Lets some M run with @p (NULL: any idle one); @spinning: the caller has counted it. */
+void gt__worker_start(struct gt_p *p, bool spinning);
+/* Sleeps until somebody gives it a P. */
+void gt__worker_stop(struct gt_worker *m);
+void gt__worker_take_p(struct gt_worker *m, struct gt_p *p);
+struct gt_p *gt__worker_drop_p(struct gt_worker *m);
+/* There is new work: one more M looks for it, if there is an idle P and nobody looks. */
+void gt__wake_p(void);
+/* Of an M in a system call. */
+void gt__hand_off(struct gt_p *p);
+
+/* ---- all of it ---- */
+
+struct gt_sched {
+	_Atomic uint32_t procs;   /* GOMAXPROCS */
+	_Atomic uint32_t p_count; /* ever made; the others are dead */
+	_Atomic uint32_t idle_ps; /* npidle */
+	_Atomic uint32_t spinning;
+	_Atomic uint32_t global_count;
+	_Atomic uint64_t next_id;
+	_Atomic uint64_t created_outside; /* goroutines, by threads that have no P */
+	_Atomic int64_t poll_until;       /* the M that waits for the next timer waits until then; 0: there is none */
+	_Atomic uint32_t poll_word;
+	_Atomic bool poller;
+	_Atomic int64_t polled_ns; /* when somebody looked at the descriptors last */
+	_Atomic uint32_t sysmon_asleep;
+	_Atomic bool procs_fixed; /* by GOMAXPROCS or gt_gomaxprocs */
+	bool main_exited;
+	int cpus; /* at the start */
+	struct gt_lock lock;
+	/* Under the lock. */
+	struct gt_g *global_first, *global_last;
+	struct gt_p *idle_p;
+	struct gt_worker *idle_m;
+	struct gt_worker *all_m;
+	uint32_t m_count, m_idle;
+	struct gt_g *free;
+	struct gt_p *ps[GT_P_MAX];
+};
+extern struct gt_sched gt__sched;
+
+struct gt_g *gt__g_take(struct gt_p *p); /* @p may be NULL */
+void gt__g_give(void *g);                /* of the calling M's P */
+struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg), void *arg, const void *site);
+/* The next one of this P, without leaving the goroutine's stack; NULL: the scheduler must look. */
+void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying);
+void gt__landed(struct gt_worker *m);
+void gt__put_global(void *g);
+_Noreturn void gt__end(int code); /* from a goroutine */
+
+void gt__procs_init(void);
+void gt__procs_set(uint32_t count);
+uint32_t gt__procs_default(void);
+void gt__p_retire(struct gt_p *p); /* the lock is held; nobody holds it */
+
+void gt__sysmon_start(void);
+void gt__sysmon_wake(void);
+void gt__poller_wake(void);
+
+void gt__deadlock_check(void); /* the lock is held; @returns only when there is none */
+void gt__print_goroutines(void);
+
+/* ---- slices that end from outside ---- */
+
+struct gt_preempt_counts {
+	_Atomic uint64_t requested, cooperative, async, in_runtime, no_thread, over_limit;
+	_Atomic uint32_t bound; /* threads that wait in the handler, now */
+};
+extern struct gt_preempt_counts gt__preempt_counts;
+void gt__preempt_init(void);
+void gt__preempt(struct gt_p *p);
+void gt__resume_bound(struct gt_worker *m, struct gt_g *g);
+void gt__execute(struct gt_worker *m, struct gt_g *g, bool inherit);
+/* Does an M sleep? If not, one more is started, which will. */
+bool gt__worker_spare(void);
+
+/* ---- waiting for descriptors ---- */
+
+/* True: there are goroutines that wait for one. */
+bool gt__net_waited_for(void);
+/* Looks once, without waiting, unless somebody looks or waits already; readies who can go on. True: somebody can. */
+bool gt__net_look(void);
+/* Waits until @deadline_ns (-1: none) or gt__net_wake; gives what came to gt__net_tell, to be called with or without a P. */
+struct gt_net_events {
+	int count;
+	uint64_t tags[128];
+	uint32_t what[128];
+};
+void gt__net_wait(struct gt_net_events *events, int64_t deadline_ns);
+bool gt__net_tell(const struct gt_net_events *events);
+bool gt__net_opened(void);
+void gt__net_wake(void);
+
+/* ---- stacks ---- */
+
+int gt__stacks_init(void);
+/* A fresh slot with a zeroed goroutine at its top; NULL without memory. */
+struct gt_g *gt__stack_new(void);
+struct gt_g *gt__stack_g(uint32_t slot);
+uint32_t gt__stack_count(void);
+void gt__stack_bounds(const struct gt_g *g, char **low, char **high);
+void gt__stack_check(const struct gt_g *g); /* canaries only */
+int gt__stack_signals(void **signal_stack); /* on each thread */
+extern bool gt__stack_canaries;
+
+void gt__switch(void **save, void *load);
+void gt__entry(void);
+/* What gt__switch finds on a new stack. */
+void *gt__context_new(void *high);
+
+#endif

@@ -1,0 +1,262 @@
+/*
+ * stack.c - one reserved region, cut into slots of equal size; the goroutine itself stands at the top of its slot.
+ *
+ *   | guard page | ............ untouched ............ | stack <- | struct gt_g |
+ *
+ * So an idle goroutine costs the one page that both share. Slots are opened in chunks, in order, and used again by
+ * whoever ends (g.c), with the page they touched. Huge pages are off: one would make the whole slot real.
+ */
+#include "runtime/rt.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+#define GUARD_BYTES        4096u
+#define MPROTECT_MAX       30000u /* two VMAs each; vm.max_map_count is 65530 */
+#define CANARY             UINT64_C(0x6b6361747374676e)
+#define SIGNAL_STACK_BYTES 65536u
+
+#ifdef GT_SAN_ADDRESS
+#define CHUNK_SLOTS 16u /* leak search reads all of it */
+#else
+#define CHUNK_SLOTS 1024u
+#endif
+
+static struct {
+	char *base;
+	size_t slot_bytes;
+	uint32_t slots_max;
+	struct gt_lock lock;
+	uint32_t opened; /* slots that can be read and written */
+	_Atomic uint32_t count;
+	enum { GUARD_MADVISE, GUARD_MPROTECT, GUARD_CANARY } guard;
+} stacks;
+bool gt__stack_canaries;
+
+#define G_BYTES ((sizeof(struct gt_g) + 63) & ~(size_t)63)
+
+void gt_set_stack_bytes(size_t bytes)
+{
+	size_t size = 16384;
+
+	while (size < bytes && size < (size_t)1 << 30)
+		size *= 2;
+	if (!stacks.base)
+		stacks.slot_bytes = size;
+}
+
+const char *gt_stack_guard(void)
+{
+	static const char *const names[] = {"guard", "mprotect", "canary"};
+
+	return names[stacks.guard];
+}
+
+int gt__stacks_init(void)
+{
+	const char *text = getenv("GT_STACK_BYTES");
+	size_t slots = 1u << 22;
+
+	if (!stacks.slot_bytes)
+		gt_set_stack_bytes(text ? strtoull(text, NULL, 10) : 65536);
+#if defined(GT_SAN_THREAD) || defined(GT_SAN_ADDRESS)
+	slots = 1u << 17;
+#endif
+	/* As much as there is of addresses: RLIMIT_AS, or a small machine's. */
+	for (; slots >= 64; slots /= 2) {
+		void *base = mmap(NULL, slots * stacks.slot_bytes, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+		if (base != MAP_FAILED) {
+			stacks.base = base;
+			break;
+		}
+	}
+	if (!stacks.base)
+		return -ENOMEM;
+	stacks.slots_max = (uint32_t)slots;
+	madvise(stacks.base, slots * stacks.slot_bytes, MADV_NOHUGEPAGE);
+#ifdef GT_SAN_ADDRESS
+	stacks.guard = GUARD_MPROTECT; /* leak search must see from the maps what it cannot read */
+#endif
+	return 0;
+}
+
+static char *slot_low(uint32_t slot)
+{
+	return stacks.base + (size_t)slot * stacks.slot_bytes;
+}
+
+struct gt_g *gt__stack_g(uint32_t slot)
+{
+	return (struct gt_g *)(void *)(slot_low(slot) + stacks.slot_bytes - G_BYTES);
+}
+
+uint32_t gt__stack_count(void)
+{
+	return load_acquire(&stacks.count);
+}
+
+void gt__stack_bounds(const struct gt_g *g, char **low, char **high)
+{
+	*low = slot_low(g->slot) + GUARD_BYTES;
+	*high = (char *)(uintptr_t)g;
+}
+
+/* Under the lock. */
+static bool open_chunk(void)
+{
+	char *from = slot_low(stacks.opened);
+	size_t bytes = CHUNK_SLOTS * stacks.slot_bytes;
+
+	if (stacks.opened + CHUNK_SLOTS > stacks.slots_max || mprotect(from, bytes, PROT_READ | PROT_WRITE) != 0)
+		return false;
+	stacks.opened += CHUNK_SLOTS;
+	gt_san_stack_memory(from, bytes);
+	return true;
+}
+
+static void guard(uint32_t slot)
+{
+	char *low = slot_low(slot);
+
+	if (stacks.guard == GUARD_MADVISE && madvise(low, GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
+		return;
+	if (stacks.guard == GUARD_MADVISE)
+		stacks.guard = GUARD_MPROTECT;
+	if (stacks.guard == GUARD_MPROTECT && slot < MPROTECT_MAX && mprotect(low, GUARD_BYTES, PROT_NONE) == 0)
+		return;
+	stacks.guard = GUARD_CANARY;
+	gt__stack_canaries = true;
+}
+
+struct gt_g *gt__stack_new(void)
+{
+	int before = *gt_errno_location();
+	struct gt_g *g = NULL;
+	uint32_t slot;
+
+	gt__lock(&stacks.lock);
+	slot = load_relaxed(&stacks.count);
+	if (slot < stacks.opened || open_chunk()) {
+		guard(slot);
+		g = gt__stack_g(slot);
+		g->slot = slot;
+		if (stacks.guard == GUARD_CANARY)
+			*(uint64_t *)(void *)(slot_low(slot) + GUARD_BYTES) = CANARY;
+		store_release(&stacks.count, slot + 1);
+	}
+	gt__unlock(&stacks.lock);
+	*gt_errno_location() = before; /* madvise may have failed, and been done without */
+	return g;
+}
+
+void gt__stack_check(const struct gt_g *g)
+{
+	const uint64_t *at = (const uint64_t *)(const void *)(slot_low(g->slot) + GUARD_BYTES);
+
+	/* A slot that was made before canaries has a guard, and a zero here. */
+	if (*at != CANARY && *at != 0)
+		gt__fatal("stack overflow: goroutine %llu%s%s wrote below its %zu bytes (GT_STACK_BYTES sets more)",
+			(unsigned long long)g->id, g->name[0] ? " " : "", g->name, stacks.slot_bytes);
+}
+
+/* ---- a write into a guard ---- */
+
+static struct sigaction before_segv;
+
+static void say(const char *text)
+{
+	if (write(STDERR_FILENO, text, strlen(text)) < 0)
+		return;
+}
+
+static void say_number(uint64_t number)
+{
+	char text[24], *at = text + sizeof(text) - 1;
+
+	*at = '\0';
+	do
+		*--at = (char)('0' + number % 10);
+	while (number /= 10);
+	say(at);
+}
+
+static void on_segv(int signal, siginfo_t *info, void *context)
+{
+	uintptr_t at = (uintptr_t)info->si_addr, base = (uintptr_t)stacks.base;
+	struct gt_worker *m = gt__worker();
+
+	if (at - base < (uintptr_t)load_relaxed(&stacks.count) * stacks.slot_bytes &&
+		(at - base) % stacks.slot_bytes < GUARD_BYTES) {
+		const struct gt_g *g = gt__stack_g((uint32_t)((at - base) / stacks.slot_bytes));
+
+		say("fatal error: stack overflow\ngoroutine ");
+		say_number(g->id);
+		if (g->name[0]) {
+			say(" ");
+			say(g->name);
+		}
+		say(m && m->g == g ? " [running]" : " [another one wrote into its stack's guard]");
+		say(": its stack of ");
+		say_number(stacks.slot_bytes);
+		say(" bytes is full: set GT_STACK_BYTES or gt_set_stack_bytes to more\n");
+		_exit(2);
+	}
+	/* Not ours: as if this handler were not there, once the instruction runs again. */
+	sigaction(SIGSEGV, &before_segv, NULL);
+}
+
+int gt__stack_signals(void **signal_stack)
+{
+	struct sigaction action = {.sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	static _Atomic bool installed;
+	stack_t stack = {.ss_size = SIGNAL_STACK_BYTES};
+
+	stack.ss_sp = mmap(
+		NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (stack.ss_sp == MAP_FAILED)
+		return -ENOMEM;
+	*signal_stack = stack.ss_sp;
+	sigaltstack(&stack, NULL);
+	if (!atomic_exchange(&installed, true))
+		sigaction(SIGSEGV, &action, &before_segv);
+	return 0;
+}
+
+/* ---- contexts ---- */
+
+void *gt__context_new(void *high)
+{
+	uint64_t *sp = (uint64_t *)((uintptr_t)high & ~(uintptr_t)63);
+
+#if defined(__x86_64__)
+	uint32_t mxcsr;
+	uint16_t cw;
+
+	__asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(cw));
+	*--sp = 0; /* after the entry's address is popped, sp is a multiple of 16 */
+	*--sp = 0;
+	*--sp = (uint64_t)(uintptr_t)gt__entry;
+	for (int i = 0; i < 6; i++)
+		*--sp = 0;
+	*--sp = (uint64_t)cw << 32 | mxcsr;
+#elif defined(__aarch64__)
+	uint64_t fpcr;
+
+	__asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+	sp -= 22;
+	memset(sp, 0, 22 * sizeof(*sp));
+	sp[19] = (uint64_t)(uintptr_t)gt__entry;
+	sp[20] = fpcr;
+#endif
+	return sp;
+}

@@ -1,0 +1,3 @@
+module gtrace.example/samestory
+
+go 1.19
