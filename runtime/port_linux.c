@@ -133,7 +133,8 @@ void gt__port_signal(int thread_id, int signal)
 
 #define WAKE_TAG UINT64_MAX
 
-static int poll_fd = -1, wake_fd = -1;
+/* Made by the first that needs them, read by every M and by sysmon. */
+static _Atomic int poll_fd = -1, wake_fd = -1;
 
 int gt__port_poll_open(void)
 {
@@ -149,7 +150,8 @@ int gt__port_poll_open(void)
 		close(poll_fd);
 		if (wake_fd >= 0)
 			close(wake_fd);
-		poll_fd = wake_fd = -1;
+		poll_fd = -1;
+		wake_fd = -1;
 		return ret;
 	}
 	return 0;
