@@ -38,6 +38,9 @@ tests() {
 	need npm has npm
 	need chromium has_chromium
 	need man-db has man
+	need mandoc has mandoc
+	need gdb has gdb
+	need valgrind has valgrind
 	go
 }
 go() {
