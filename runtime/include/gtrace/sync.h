@@ -26,6 +26,7 @@ extern "C" {
 #define GT__ATOMIC(T) _Atomic T
 #endif
 
+struct gt_ctx;
 struct gt__waiter;
 struct gt__waitq {
 	struct gt__waiter *first;
@@ -132,6 +133,9 @@ struct gt_sem {
 
 /* More than the size waits for ever. */
 GT_API void gt_sem_acquire(struct gt_sem *sem, uint64_t weight);
+/* Waits no longer than until the context ends. 0: the weight is held; -ECANCELED or -ETIMEDOUT: it is not, and the context has
+ * ended. One that had ended before gives nothing; of both at once the first counts. */
+GT_API int gt_sem_acquire_ctx(struct gt_sem *sem, uint64_t weight, struct gt_ctx *ctx);
 GT_API bool gt_sem_tryacquire(struct gt_sem *sem, uint64_t weight);
 GT_API void gt_sem_release(struct gt_sem *sem, uint64_t weight);
 
