@@ -155,6 +155,7 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 	if (UNLIKELY(gt__stack_canaries))
 		gt__stack_check(g);
 	g->reason = reason;
+	g->waits_since = load_relaxed(&gt__sched.coarse_ns);
 	store_relaxed(&g->state, GT_STATE_WAITING);
 	gt_hook_block(g->id, reason);
 	m->after = unlock;
@@ -241,6 +242,8 @@ void gt__checkpoint_slow(void)
 	struct gt_worker *m = gt__worker();
 	uint32_t count = load_acquire(&gt__sched.p_count);
 
+	if (UNLIKELY(load_relaxed(&gt__sched.forked)))
+		gt__forked_fatal();
 	if (!m || !m->g || !m->p || m->locks)
 		return;
 	if (load_relaxed(&m->p->preempt)) {
@@ -320,6 +323,8 @@ void gt_syscall_enter(void)
 	m->locks++;
 	p = m->p;
 	gt_hook_syscall(g->id);
+	g->syscall_pc = (uintptr_t)__builtin_return_address(0);
+	g->syscall_frame = *(uintptr_t *)__builtin_frame_address(0);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
 	m->syscall_p = p;
 	m->p = NULL;
@@ -572,6 +577,8 @@ static struct gt_g *find(struct gt_worker *m, bool *inherit)
 			continue;
 		}
 		if (UNLIKELY(load_relaxed(&p->retire))) {
+			if (UNLIKELY(load_relaxed(&gt__sched.forked)))
+				gt__forked_fatal();
 			if (m->spinning) {
 				m->spinning = false;
 				atomic_fetch_sub_explicit(&gt__sched.spinning, 1, memory_order_seq_cst);

@@ -68,8 +68,10 @@ struct gt_g {
 	void (*start)(void *arg);
 	void *arg;
 	char name[24];
-	struct gt_worker *bound; /* stopped in a signal handler on this M: it can go on only there */
-	uint32_t slot;           /* of the stack */
+	struct gt_worker *bound;             /* stopped in a signal handler on this M: it can go on only there */
+	uint32_t slot;                       /* of the stack */
+	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
+	int64_t waits_since;                 /* of the coarse clock; for people */
 };
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */
