@@ -144,6 +144,18 @@ void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying)
 
 /* ---- park, ready, yield ---- */
 
+/* From the caller of the function that calls this on. */
+#define STACK_HERE(g) \
+	(gt_hooks_on() ? stack_id(g, __builtin_return_address(0), *(void **)__builtin_frame_address(0)) : 0)
+
+static __attribute__((noinline)) uint32_t stack_id(const struct gt_g *g, const void *pc, const void *frame)
+{
+	char *low, *high;
+
+	gt__stack_bounds(g, &low, &high);
+	return gt_hook_stack(pc, frame, low, high);
+}
+
 void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 {
 	struct gt_worker *m = gt__worker();
@@ -157,7 +169,8 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 	g->reason = reason;
 	g->waits_since = load_relaxed(&gt__sched.coarse_ns);
 	store_relaxed(&g->state, GT_STATE_WAITING);
-	gt_hook_block(g->id, reason);
+	gt_hook_block_on(g->id, reason, g->on, g->on_holder, STACK_HERE(g));
+	g->on = 0;
 	m->after = unlock;
 	m->after_arg = arg;
 	gt__leave(m, g, false);
@@ -183,7 +196,8 @@ void gt__ready(struct gt_g *g)
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
 		m->locks++;
-	gt_hook_ready(g->id, GT_STATE_WAITING, m && m->g ? m->g->id : 0);
+	gt_hook_wake(g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
+	g->cause = GT_CAUSE_NONE;
 	if (LIKELY(m && m->p))
 		gt__ring_put(m->p, g, true);
 	else
@@ -322,7 +336,7 @@ void gt_syscall_enter(void)
 		return;
 	m->locks++;
 	p = m->p;
-	gt_hook_syscall(g->id);
+	gt_hook_syscall_stack(g->id, STACK_HERE(g));
 	g->syscall_pc = (uintptr_t)__builtin_return_address(0);
 	g->syscall_frame = *(uintptr_t *)__builtin_frame_address(0);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
