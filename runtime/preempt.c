@@ -66,6 +66,7 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p)
 	count(&gt__preempt_counts.async);
 	store_relaxed(&p->preempt, false);
 	g->bound = m;
+	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt_hook_yield(g->id, GT_REASON_PREEMPT);
 	gt__worker_drop_p(m);
