@@ -119,7 +119,8 @@ struct gt_worker {
 	int thread;
 	struct gt_p *next_p; /* from whoever wakes it */
 	struct gt_p *syscall_p;
-	_Atomic uint32_t wake; /* 0; 1: woken; 2: asleep */
+	void *_Atomic stopped_at; /* while it waits in the signal handler: ucontext_t of what it stopped */
+	_Atomic uint32_t wake;    /* 0; 1: woken; 2: asleep */
 	struct gt_worker *next_idle, *next_all;
 	void *signal_stack;
 };
@@ -167,11 +168,14 @@ struct gt_sched {
 	_Atomic int64_t poll_until;       /* the M that waits for the next timer waits until then; 0: there is none */
 	_Atomic uint32_t poll_word;
 	_Atomic bool poller;
+	_Atomic int64_t
+		coarse_ns; /* the time, as sysmon saw it last: not older than its longest look while anybody runs */
 	_Atomic int64_t polled_ns; /* when somebody looked at the descriptors last */
 	_Atomic uint32_t sysmon_asleep;
 	_Atomic bool procs_fixed; /* by GOMAXPROCS or gt_gomaxprocs */
 	bool main_exited;
-	int cpus; /* at the start */
+	_Atomic bool forked; /* a child of fork: nothing goes on here */
+	int cpus;            /* at the start */
 	struct gt_lock lock;
 	/* Under the lock. */
 	struct gt_g *global_first, *global_last;
@@ -179,6 +183,7 @@ struct gt_sched {
 	struct gt_worker *idle_m;
 	struct gt_worker *all_m;
 	uint32_t m_count, m_idle;
+	uint32_t m_max;
 	struct gt_g *free;
 	struct gt_p *ps[GT_P_MAX];
 };
@@ -203,7 +208,7 @@ void gt__sysmon_wake(void);
 void gt__poller_wake(void);
 
 void gt__deadlock_check(void); /* the lock is held; @returns only when there is none */
-void gt__print_goroutines(void);
+_Noreturn void gt__forked_fatal(void) __attribute__((cold));
 
 /* ---- slices that end from outside ---- */
 
@@ -235,6 +240,10 @@ void gt__net_wait(struct gt_net_events *events, int64_t deadline_ns);
 bool gt__net_tell(const struct gt_net_events *events);
 bool gt__net_opened(void);
 void gt__net_wake(void);
+
+/* Of enum gt_state and enum gt_reason; NULL where there is none. */
+extern const char *const gt__state_texts[], *const gt__reason_texts[];
+extern const uint32_t gt__state_text_count, gt__reason_text_count;
 
 /* ---- stacks ---- */
 

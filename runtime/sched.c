@@ -144,6 +144,18 @@ void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying)
 
 /* ---- park, ready, yield ---- */
 
+/* From the caller of the function that calls this on. */
+#define STACK_HERE(g) \
+	(gt_hooks_on() ? stack_id(g, __builtin_return_address(0), *(void **)__builtin_frame_address(0)) : 0)
+
+static __attribute__((noinline)) uint32_t stack_id(const struct gt_g *g, const void *pc, const void *frame)
+{
+	char *low, *high;
+
+	gt__stack_bounds(g, &low, &high);
+	return gt_hook_stack(pc, frame, low, high);
+}
+
 void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 {
 	struct gt_worker *m = gt__worker();
@@ -155,8 +167,10 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 	if (UNLIKELY(gt__stack_canaries))
 		gt__stack_check(g);
 	g->reason = reason;
+	g->waits_since = load_relaxed(&gt__sched.coarse_ns);
 	store_relaxed(&g->state, GT_STATE_WAITING);
-	gt_hook_block(g->id, reason);
+	gt_hook_block_on(g->id, reason, g->on, g->on_holder, STACK_HERE(g));
+	g->on = 0;
 	m->after = unlock;
 	m->after_arg = arg;
 	gt__leave(m, g, false);
@@ -182,7 +196,8 @@ void gt__ready(struct gt_g *g)
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
 		m->locks++;
-	gt_hook_ready(g->id, GT_STATE_WAITING, m && m->g ? m->g->id : 0);
+	gt_hook_wake(g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
+	g->cause = GT_CAUSE_NONE;
 	if (LIKELY(m && m->p))
 		gt__ring_put(m->p, g, true);
 	else
@@ -241,6 +256,8 @@ void gt__checkpoint_slow(void)
 	struct gt_worker *m = gt__worker();
 	uint32_t count = load_acquire(&gt__sched.p_count);
 
+	if (UNLIKELY(load_relaxed(&gt__sched.forked)))
+		gt__forked_fatal();
 	if (!m || !m->g || !m->p || m->locks)
 		return;
 	if (load_relaxed(&m->p->preempt)) {
@@ -319,7 +336,9 @@ void gt_syscall_enter(void)
 		return;
 	m->locks++;
 	p = m->p;
-	gt_hook_syscall(g->id);
+	gt_hook_syscall_stack(g->id, STACK_HERE(g));
+	g->syscall_pc = (uintptr_t)__builtin_return_address(0);
+	g->syscall_frame = *(uintptr_t *)__builtin_frame_address(0);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
 	m->syscall_p = p;
 	m->p = NULL;
@@ -572,6 +591,8 @@ static struct gt_g *find(struct gt_worker *m, bool *inherit)
 			continue;
 		}
 		if (UNLIKELY(load_relaxed(&p->retire))) {
+			if (UNLIKELY(load_relaxed(&gt__sched.forked)))
+				gt__forked_fatal();
 			if (m->spinning) {
 				m->spinning = false;
 				atomic_fetch_sub_explicit(&gt__sched.spinning, 1, memory_order_seq_cst);

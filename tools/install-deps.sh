@@ -40,6 +40,9 @@ tests() {
 	need man-db has man
 	need wrk has wrk
 	need zstd has zstd
+	need mandoc has mandoc
+	need gdb has gdb
+	need valgrind has valgrind
 	go
 }
 go() {
