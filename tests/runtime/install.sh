@@ -53,6 +53,15 @@ grep -q '^gt_go@@' "$work/symbols"
 grep -q '^gt__chan_send@@' "$work/symbols"
 ! grep -qE '^gt__(worker|sched|lock|park)' "$work/symbols" || fail "the library shows its inside"
 
+# gdb finds its commands beside the library.
+if command -v gdb >/dev/null && gdb -q -batch -nx -ex 'python print(1)' 2>/dev/null | grep -qx 1; then
+	gdb -q -batch -nx -iex 'set debuginfod enabled off' -iex "add-auto-load-safe-path $libdir" -ex 'break gt_wg_wait' -ex run -ex 'info goroutines' \
+		"$work/c-shared" >"$work/log" 2>&1 || true
+	if ! grep -qE 'ptrace|personality|Could not trace' "$work/log"; then
+		grep -q '\[running\].* main: ' "$work/log" || { cat "$work/log"; fail "gdb does not list the goroutines"; }
+	fi
+fi
+
 # gtrace records what links the installed library.
 gtrace=$GTRACE_BUILD_DIR/bin/gtrace
 if [ -x "$gtrace" ]; then
