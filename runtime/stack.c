@@ -64,7 +64,7 @@ const char *gt_stack_guard(void)
 
 int gt__stacks_init(void)
 {
-	const char *text = getenv("GT_STACK_BYTES");
+	const char *text = getenv("GT_STACK_BYTES"), *mode = getenv("GT_STACK_GUARD");
 	size_t slots = 1u << 22;
 
 	if (!stacks.slot_bytes)
@@ -87,6 +87,14 @@ int gt__stacks_init(void)
 	__asm__ volatile("" : : "r"(&gt__inspect)); /* --gc-sections keeps what is used */
 	stacks.slots_max = (uint32_t)slots;
 	madvise(stacks.base, slots * stacks.slot_bytes, MADV_NOHUGEPAGE);
+	/* What writes a core from outside would copy all that is reserved. */
+	madvise(stacks.base, slots * stacks.slot_bytes, MADV_DONTDUMP);
+	if (mode && strcmp(mode, "mprotect") == 0)
+		stacks.guard = GUARD_MPROTECT;
+	if (mode && strcmp(mode, "canary") == 0) {
+		stacks.guard = GUARD_CANARY;
+		gt__stack_canaries = true;
+	}
 #ifdef GT_SAN_ADDRESS
 	stacks.guard = GUARD_MPROTECT; /* leak search must see from the maps what it cannot read */
 #endif
@@ -134,6 +142,7 @@ static bool open_chunk(void)
 	if (!slots || mprotect(from, bytes, PROT_READ | PROT_WRITE) != 0)
 		return false;
 	stacks.opened += slots;
+	madvise(from, bytes, MADV_DODUMP);
 	gt_san_stack_memory(from, bytes);
 	return true;
 }
