@@ -51,7 +51,7 @@ static bool more_room(void)
 
 	if (chunk_count == CHUNKS_MAX)
 		return false;
-	chunk = calloc(CHUNK, sizeof(*chunk));
+	chunk = gt__port_memory(NULL, 0, CHUNK * sizeof(*chunk));
 	if (!chunk)
 		return false;
 	for (uint32_t i = CHUNK; i-- > 0;) {

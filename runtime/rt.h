@@ -71,9 +71,10 @@ struct gt_p {
 	struct gt_worker *_Atomic m; /* who holds it, or held it last */
 	_Atomic uint32_t tick;       /* slices begun */
 	_Atomic uint32_t syscall_tick;
-	_Atomic bool preempt; /* the slice is over */
-	_Atomic bool retire;  /* to be given up: GOMAXPROCS fell */
-	struct gt_p *next_idle;
+	_Atomic bool preempt;   /* the slice is over */
+	_Atomic bool retire;    /* to be given up: GOMAXPROCS fell */
+	struct gt_p *next_idle; /* or the next that waits for a thread */
+	bool make_spinning;
 	/* The owner's. */
 	struct gt_g *free;
 	uint32_t free_count;
@@ -103,6 +104,8 @@ void gt__ring_drain(struct gt_p *p); /* all to the global queue */
 void gt__global_put(struct gt_g *g);
 /* One, and some more onto @p's ring; @max 0: no limit but fairness. */
 struct gt_g *gt__global_get(struct gt_p *p, uint32_t max);
+/* The first of those that are stopped on an M (preempt.c); NULL: there is none. */
+struct gt_g *gt__global_get_bound(void);
 void gt__idle_p_put(struct gt_p *p);
 struct gt_p *gt__idle_p_get(void);
 
@@ -162,6 +165,10 @@ void gt__hand_off(struct gt_p *p);
 
 /* ---- all of it ---- */
 
+struct gt_g_list {
+	struct gt_g *first, *last;
+};
+
 struct gt_sched {
 	_Atomic uint32_t procs;   /* GOMAXPROCS */
 	_Atomic uint32_t p_count; /* ever made; the others are dead */
@@ -183,7 +190,13 @@ struct gt_sched {
 	int cpus;            /* at the start */
 	struct gt_lock lock;
 	/* Under the lock. */
-	struct gt_g *global_first, *global_last;
+	struct gt_g_list global,
+		global_bound; /* one queue, in two lists: those that are stopped on an M, and the others */
+	uint64_t global_ticket;
+	struct gt_p *making;  /* Ps that wait for a thread to be made */
+	bool making_spare;    /* a thread without a P is wanted, */
+	uint32_t spares_born; /* or made and not yet asleep */
+	_Atomic uint32_t maker_word;
 	struct gt_p *idle_p;
 	struct gt_worker *idle_m;
 	struct gt_worker *all_m;
@@ -227,9 +240,12 @@ extern struct gt_preempt_counts gt__preempt_counts;
 void gt__preempt_init(void);
 void gt__preempt(struct gt_p *p);
 void gt__resume_bound(struct gt_worker *m, struct gt_g *g);
+/* Lets @g, which was taken off the global queue, go on with @p on the M that it is stopped on. */
+void gt__give_bound(struct gt_g *g, struct gt_p *p);
 void gt__execute(struct gt_worker *m, struct gt_g *g, bool inherit);
-/* Does an M sleep? If not, one more is started, which will. */
+/* Can somebody take the P of a goroutine that is stopped? If not, one more thread is asked for, which will. */
 bool gt__worker_spare(void);
+void gt__maker_start(void);
 
 /* ---- waiting for descriptors ---- */
 

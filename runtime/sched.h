@@ -77,6 +77,7 @@ struct gt_g {
 	void (*start)(void *arg);
 	void *arg;
 	char name[24];
+	uint64_t ticket;                     /* its turn in the global queue */
 	struct gt_worker *bound;             /* stopped in a signal handler on this M: it can go on only there */
 	uint32_t slot;                       /* of the stack */
 	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */

@@ -79,6 +79,7 @@ int gt_main(int argc, char **argv, int (*main_fn)(int argc, char **argv))
 	gt__ring_put(p, g, true);
 	gt__preempt_init();
 	pthread_atfork(NULL, NULL, forked);
+	gt__maker_start();
 	gt__sysmon_start();
 	gt__schedule(m);
 }

@@ -52,8 +52,9 @@ static void tell_min(struct gt_timers *timers)
 static void insert(struct gt_timers *timers, struct gt_timer *timer)
 {
 	if (timers->count == timers->room) {
-		uint32_t room = timers->room ? timers->room * 2 : 64;
-		struct gt_timer **heap = realloc(timers->heap, room * sizeof(struct gt_timer *));
+		uint32_t room = timers->room ? timers->room * 2 : 512;
+		struct gt_timer **heap = gt__port_memory(
+			timers->heap, timers->room * sizeof(struct gt_timer *), room * sizeof(struct gt_timer *));
 
 		if (!heap)
 			gt__fatal("no memory for %u timers", room);

@@ -88,9 +88,10 @@ static void check_lists(void)
 	if (s->lock.state)
 		sim_fail("every thread sleeps, and the scheduler's lock is held");
 	count = 0;
-	for (const struct gt_g *g = s->global_first; g; g = g->next)
-		if (++count > 100000)
-			sim_fail("the global queue has a ring in it");
+	for (int i = 0; i < 2; i++)
+		for (const struct gt_g *g = i ? s->global_bound.first : s->global.first; g; g = g->next)
+			if (++count > 100000)
+				sim_fail("the global queue has a ring in it");
 	if (count != s->global_count)
 		sim_fail("the global queue has %u, and the count says %u", count, s->global_count);
 }
@@ -136,8 +137,9 @@ static uint32_t places_of(const struct gt_g *g)
 	const struct gt_sched *s = &gt__sched;
 	uint32_t places = 0;
 
-	for (const struct gt_g *at = s->global_first; at; at = at->next)
-		places += at == g;
+	for (int i = 0; i < 2; i++)
+		for (const struct gt_g *at = i ? s->global_bound.first : s->global.first; at; at = at->next)
+			places += at == g;
 	for (uint32_t i = 0; i < s->p_count; i++) {
 		const struct gt_p *p = s->ps[i];
 
