@@ -10,6 +10,7 @@
  *
  * The price: a kernel thread for each goroutine that is stopped so, and EINTR where SA_RESTART does not reach.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <signal.h>
@@ -79,6 +80,7 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p)
 			gt__port_wait(&m->wake, 2, -1);
 	atomic_exchange_explicit(&m->wake, 0, memory_order_acq_rel); /* [woken] */
 	atomic_fetch_sub_explicit(&gt__preempt_counts.bound, 1, memory_order_relaxed);
+	gt__prof_runs(g);
 	g->bound = NULL;
 	gt__worker_take_p(m, m->next_p);
 	gt__execute(m, g, false);
@@ -92,6 +94,7 @@ static void on_urg(int signal, siginfo_t *info, void *context)
 	/* A stale request, a moment inside the runtime, no goroutine: the flag stays, and sysmon comes again. */
 	if (m && m->locks == 0 && m->g && m->p) {
 		m->locks++;
+		gt__prof_interrupted(context, &m->stopped_pc, &m->stopped_frame, &m->stopped_sp);
 		if (load_relaxed(&m->p->preempt) && load_relaxed(&m->p->status) == GT_P_RUNNING)
 			stop_here(m, m->g, m->p);
 		m->locks--;

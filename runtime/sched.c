@@ -1,6 +1,7 @@
 /*
  * sched.c - who runs next: park, ready, yield, system calls, and the scheduler's loop of each M.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <stdlib.h>
@@ -135,6 +136,7 @@ void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying)
 		m->g = NULL;
 		switch_to(&g->context, &m->context, dying);
 	}
+	gt__prof_runs(g);
 	m = gt__worker();
 	gt__landed(m);
 	*m->errno_at = g->saved_errno;
@@ -157,6 +159,10 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 	gt_hook_block(g->id, reason);
 	m->after = unlock;
 	m->after_arg = arg;
+	if (UNLIKELY(load_relaxed(&gt__prof.block_rate) > 0)) {
+		gt__prof_park(m, g, reason);
+		return;
+	}
 	gt__leave(m, g, false);
 	gt__worker()->locks--;
 }
@@ -177,6 +183,8 @@ void gt__ready(struct gt_g *g)
 
 	if (UNLIKELY(load_relaxed(&g->state) != GT_STATE_WAITING))
 		gt__fatal("goroutine %llu made ready in state %u", (unsigned long long)g->id, load_relaxed(&g->state));
+	if (UNLIKELY(load_relaxed(&gt__prof.block_rate) > 0))
+		store_relaxed(&g->woken_ns, gt__port_now());
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
 		m->locks++;
@@ -318,6 +326,8 @@ void gt_syscall_enter(void)
 	m->locks++;
 	p = m->p;
 	gt_hook_syscall(g->id);
+	g->syscall_pc = (uintptr_t)__builtin_return_address(0);
+	g->syscall_frame = *(uintptr_t *)__builtin_frame_address(0);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
 	m->syscall_p = p;
 	m->p = NULL;
@@ -336,6 +346,7 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 	gt__unlock(&gt__sched.lock);
 	if (p) {
 		gt__worker_take_p(m, p);
+		gt__prof_runs(g);
 		store_relaxed(&g->state, GT_STATE_RUNNING);
 		gt_hook_sysexit(g->id, GT_STATE_RUNNING);
 		m->locks--;
@@ -371,6 +382,7 @@ void gt_syscall_exit(void)
 	}
 	m->p = p;
 	store_relaxed(&p->syscall_tick, load_relaxed(&p->syscall_tick) + 1);
+	gt__prof_runs(g);
 	store_relaxed(&g->state, GT_STATE_RUNNING);
 	gt_hook_sysexit(g->id, GT_STATE_RUNNING);
 	m->locks--;

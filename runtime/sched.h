@@ -70,6 +70,10 @@ struct gt_g {
 	char name[24];
 	struct gt_worker *bound; /* stopped in a signal handler on this M: it can go on only there */
 	uint32_t slot;           /* of the stack */
+	/* For profiles (prof.h). */
+	_Atomic uint32_t runs;    /* times it began to run: others that read its stack look at it before and after */
+	_Atomic int64_t woken_ns; /* while block profiles are on: when its last wait was ended */
+	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
 };
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */

@@ -98,9 +98,12 @@ static GT_SAN_NO_TSAN void print_stack(const struct gt_g *g)
 {
 #if defined(__x86_64__)
 	const uintptr_t *sp = g->context.sp;
-	uintptr_t frame = sp[6], low, high;
+	uintptr_t frame, low, high;
 	char *from, *to;
 
+	if (!sp)
+		return; /* stopped by a signal: not one of gt__switch's */
+	frame = sp[6];
 	gt__stack_bounds(g, &from, &to);
 	low = (uintptr_t)from;
 	high = (uintptr_t)to;
