@@ -3,15 +3,24 @@
  */
 #include "runtime/prof.h"
 
+#include "runtime/malloc/api.h"
 #include "runtime/rt.h"
 
+#include <dlfcn.h>
+#include <sys/uio.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #if defined(__aarch64__)
 #define SAVED_BYTES 160u
 #else
 #define SAVED_BYTES 64u
 #endif
+
+/* Of an M's own stack: what the scheduler uses at most. */
+#define OWN_STACK_BYTES 65536u
+/* A frame of a stack that nobody knows is not farther away than that from sp. */
+#define ANY_STACK_BYTES (UINT64_C(64) << 20)
 
 #ifdef GT_SAN_ADDRESS
 #define READS_STACKS __attribute__((no_sanitize("address", "undefined"))) GT_SAN_NO_TSAN
@@ -49,9 +58,8 @@ static void bounds(uintptr_t sp, uintptr_t *low, uintptr_t *high)
 		if (sp < (uintptr_t)from)
 			return; /* in the guard */
 		*high = (uintptr_t)to;
-	} else if (m && sp < m->stack_high &&
-		   (!m->signal_stack || sp - (uintptr_t)m->signal_stack >= GT_SIGNAL_STACK_BYTES)) {
-		*high = m->stack_high;
+	} else if (m && sp < m->stack_high && m->stack_high - sp < OWN_STACK_BYTES) {
+		*high = m->stack_high; /* the scheduler needs less; farther away it is another stack */
 	}
 }
 
@@ -100,6 +108,27 @@ static READS_STACKS uintptr_t caller_without_frame(uintptr_t pc, uintptr_t sp, u
 	return 0;
 }
 
+/* Of a thread that is not ours: the kernel reads for us, and says no where a read would fault. */
+static size_t walk_unknown(uintptr_t frame, uintptr_t sp, uintptr_t *pcs, size_t max)
+{
+	uintptr_t high = sp + ANY_STACK_BYTES, low = sp, at[2];
+	int error = errno_of_thread;
+	size_t depth = 0;
+	pid_t self = getpid();
+
+	while (depth < max && frame >= low && frame < high && frame % sizeof(frame) == 0) {
+		struct iovec to = {at, sizeof(at)}, from = {(void *)frame, sizeof(at)};
+
+		if (process_vm_readv(self, &to, 1, &from, 1, 0) != (ssize_t)sizeof(at) || at[1] < 4096)
+			break;
+		pcs[depth++] = at[1] - 1;
+		low = frame + 1;
+		frame = at[0];
+	}
+	errno_of_thread = error;
+	return depth;
+}
+
 READS_STACKS size_t gt__walk_interrupted(uintptr_t pc, uintptr_t frame, uintptr_t sp, uintptr_t *pcs, size_t max)
 {
 	uintptr_t low, high, caller;
@@ -111,6 +140,8 @@ READS_STACKS size_t gt__walk_interrupted(uintptr_t pc, uintptr_t frame, uintptr_
 	caller = low < high ? caller_without_frame(pc, sp, high) : 0;
 	if (caller >= 4096 && depth < max)
 		pcs[depth++] = caller - 1;
+	if (low == high)
+		return depth + walk_unknown(frame, sp, pcs + depth, max - depth);
 	return depth + gt__walk(frame, low, high, pcs + depth, max - depth);
 }
 
@@ -153,6 +184,25 @@ READS_STACKS bool gt__walk_g(const struct gt_g *g, uintptr_t *pcs, size_t max, s
 	atomic_thread_fence(memory_order_acquire);
 	return load_relaxed(&g->runs) == runs && load_relaxed(&g->state) == state && g->id == id;
 }
+
+/* ---- for libgtrace_malloc ---- */
+
+static bool stack_bounds(uintptr_t sp, uintptr_t *low, uintptr_t *high)
+{
+	bounds(sp, low, high);
+	return gt__stack_find(sp) != NULL;
+}
+
+void gt__prof_init(void)
+{
+	static const struct gt_malloc_hooks hooks = {.bounds = stack_bounds};
+	const struct gt_malloc_api *api = dlsym(RTLD_DEFAULT, GT_MALLOC_API_NAME);
+
+	if (api && api->version == GT_MALLOC_API_VERSION)
+		api->hooks(&hooks);
+}
+
+/* ---- waits ---- */
 
 static bool is_blocking(enum gt_reason reason)
 {

@@ -58,6 +58,9 @@ static inline void gt__prof_runs(struct gt_g *g)
 	atomic_thread_fence(memory_order_release);
 }
 
+/* Once, at the start: tells libgtrace_malloc, when it is there, of our stacks. */
+void gt__prof_init(void);
+
 /* The rest of gt__park, with the time taken. */
 void gt__prof_park(struct gt_worker *m, struct gt_g *g, enum gt_reason reason);
 

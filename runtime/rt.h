@@ -211,6 +211,8 @@ void gt__poller_wake(void);
 
 void gt__deadlock_check(void); /* the lock is held; @returns only when there is none */
 void gt__print_goroutines(void);
+/* What a goroutine does: "running", "chan receive"... */
+const char *gt__state_text(uint32_t state, uint32_t reason);
 
 /* ---- slices that end from outside ---- */
 

@@ -1,6 +1,7 @@
 /*
  * start.c - the program's begin and its bad ends: gt_main, deadlock, panic, the list of goroutines.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <dlfcn.h>
@@ -56,13 +57,14 @@ int gt_main(int argc, char **argv, int (*main_fn)(int argc, char **argv))
 	store_relaxed(&p->created, 1);
 	gt__ring_put(p, g, true);
 	gt__preempt_init();
+	gt__prof_init();
 	gt__sysmon_start();
 	gt__schedule(m);
 }
 
 /* ---- who is there ---- */
 
-static const char *state_text(const struct gt_g *g)
+const char *gt__state_text(uint32_t state, uint32_t reason)
 {
 	static const char *const states[] = {
 #define GT_STATE(number, name, text, meaning) [number] = text,
@@ -74,10 +76,9 @@ static const char *state_text(const struct gt_g *g)
 #include <gtrace/reasons.def>
 #undef GT_REASON
 	};
-	uint32_t state = load_acquire(&g->state);
 
-	if (state == GT_STATE_WAITING && (size_t)g->reason < sizeof(reasons) / sizeof(*reasons) && reasons[g->reason])
-		return reasons[g->reason];
+	if (state == GT_STATE_WAITING && reason < sizeof(reasons) / sizeof(*reasons) && reasons[reason])
+		return reasons[reason];
 	return state < sizeof(states) / sizeof(*states) && states[state] ? states[state] : "?";
 }
 
@@ -131,8 +132,8 @@ void gt__print_goroutines(void)
 
 		if (state == GT_STATE_NONE || state == GT_STATE_DEAD)
 			continue;
-		fprintf(stderr, "\ngoroutine %llu [%s]:%s%s\n", (unsigned long long)g->id, state_text(g),
-			g->name[0] ? " " : "", g->name);
+		fprintf(stderr, "\ngoroutine %llu [%s]:%s%s\n", (unsigned long long)g->id,
+			gt__state_text(state, g->reason), g->name[0] ? " " : "", g->name);
 		if (state == GT_STATE_WAITING || state == GT_STATE_RUNNABLE)
 			print_stack(g);
 		if (g->parent)
