@@ -63,7 +63,6 @@ static uint64_t location(struct encoder *e, uintptr_t pc)
 static void put_sample(struct encoder *e, const struct gt_bucket *bucket)
 {
 	uint64_t locations[256];
-	const uintptr_t *pcs = bucket->pcs;
 	struct gt_pprof_label labels[2];
 	size_t depth = bucket->depth, label_count = 0;
 	char name[25] = "";
@@ -75,9 +74,8 @@ static void put_sample(struct encoder *e, const struct gt_bucket *bucket)
 		return;
 	if (depth > 256)
 		depth = 256;
-	gt__symbolizer_trim(e->symbolizer, e->kind->trim, &pcs, &depth);
 	for (size_t i = 0; i < depth; i++)
-		locations[i] = location(e, pcs[i]);
+		locations[i] = location(e, bucket->pcs[i]);
 	if (e->kind->number && bucket->tags[0])
 		labels[label_count++] = (struct gt_pprof_label){
 			.key = e->kind->number, .number = (int64_t)bucket->tags[0], .unit = e->kind->number_unit};
@@ -87,14 +85,14 @@ static void put_sample(struct encoder *e, const struct gt_bucket *bucket)
 	gt_pprof_sample(e->out, locations, depth, bucket->values, labels, label_count);
 }
 
-int gt__profile_encode(const struct gt_profile_kind *kind, const struct gt_profile_data *data, int64_t time_ns,
-	int64_t duration_ns, void **bytes, size_t *size)
+int gt__profile_encode(const struct gt_profile_kind *kind, struct gt_symbolizer *symbolizer,
+	const struct gt_profile_data *data, int64_t time_ns, int64_t duration_ns, void **bytes, size_t *size)
 {
-	struct encoder e = {kind, gt__symbolizer_new(), gt_pprof_new(), {0}, 0};
+	struct encoder e = {kind, symbolizer, gt_pprof_new(), {0}, 0};
 	int ret = -ENOMEM;
 	char text[96];
 
-	if (e.symbolizer && e.out) {
+	if (e.out) {
 		for (; e.types < 4 && kind->types[e.types][0]; e.types++)
 			gt_pprof_sample_type(e.out, kind->types[e.types][0], kind->types[e.types][1]);
 		gt_pprof_period(e.out, kind->period_type[0], kind->period_type[1], data->period);
@@ -112,6 +110,5 @@ int gt__profile_encode(const struct gt_profile_kind *kind, const struct gt_profi
 	}
 	gt_map_free(&e.locations);
 	gt_pprof_free(e.out);
-	gt__symbolizer_free(e.symbolizer);
 	return ret;
 }

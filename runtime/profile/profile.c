@@ -312,14 +312,42 @@ struct output {
 	int ret;
 };
 
+/* Stacks that differ only inside the runtime are one. */
+static int trim(const struct gt_profile_kind *kind, struct gt_symbolizer *symbolizer, struct gt_profile_data *data)
+{
+	struct gt_buckets trimmed = {.bytes_max = SIZE_MAX};
+
+	for (const struct gt_bucket *from = data->buckets.first; from; from = from->next) {
+		const uintptr_t *pcs = from->pcs;
+		size_t depth = from->depth;
+		struct gt_bucket *to;
+
+		gt__symbolizer_trim(symbolizer, kind->trim, &pcs, &depth);
+		to = gt_buckets_get(&trimmed, from->tags, pcs, depth);
+		if (!to) {
+			gt_buckets_free(&trimmed);
+			return -ENOMEM;
+		}
+		for (unsigned int i = 0; i < GT_BUCKET_VALUES; i++)
+			to->values[i] += from->values[i];
+	}
+	gt_buckets_free(&data->buckets);
+	data->buckets = trimmed;
+	return 0;
+}
+
 static void make(void *arg)
 {
+	struct gt_symbolizer *symbolizer = gt__symbolizer_new();
 	struct output *o = arg;
 
-	if (o->debug)
-		o->ret = gt__profile_text(o->kind, o->data, o->debug, &o->bytes, &o->size);
-	else
-		o->ret = gt__profile_encode(o->kind, o->data, o->time_ns, o->duration_ns, &o->bytes, &o->size);
+	o->ret = symbolizer ? trim(o->kind, symbolizer, o->data) : -ENOMEM;
+	if (o->ret == 0 && o->debug)
+		o->ret = gt__profile_text(o->kind, symbolizer, o->data, o->debug, &o->bytes, &o->size);
+	else if (o->ret == 0)
+		o->ret = gt__profile_encode(
+			o->kind, symbolizer, o->data, o->time_ns, o->duration_ns, &o->bytes, &o->size);
+	gt__symbolizer_free(symbolizer);
 }
 
 /* Frees the data. */

@@ -90,9 +90,9 @@ void gt__symbolizer_trim(struct gt_symbolizer *symbolizer, bool inner, const uin
 
 /* ---- out: bytes that the caller frees ---- */
 
-int gt__profile_encode(const struct gt_profile_kind *kind, const struct gt_profile_data *data, int64_t time_ns,
-	int64_t duration_ns, void **bytes, size_t *size);
-int gt__profile_text(
-	const struct gt_profile_kind *kind, const struct gt_profile_data *data, int debug, void **bytes, size_t *size);
+int gt__profile_encode(const struct gt_profile_kind *kind, struct gt_symbolizer *symbolizer,
+	const struct gt_profile_data *data, int64_t time_ns, int64_t duration_ns, void **bytes, size_t *size);
+int gt__profile_text(const struct gt_profile_kind *kind, struct gt_symbolizer *symbolizer,
+	const struct gt_profile_data *data, int debug, void **bytes, size_t *size);
 
 #endif

@@ -30,22 +30,18 @@ static void put_stack(FILE *to, struct gt_symbolizer *s, const uintptr_t *pcs, s
 	fputc('\n', to);
 }
 
-static void put_bucket(FILE *to, struct gt_symbolizer *s, const struct gt_profile_kind *kind,
-	const struct gt_bucket *bucket, const char *numbers)
+static void put_bucket(FILE *to, struct gt_symbolizer *s, const struct gt_bucket *bucket, const char *numbers)
 {
-	const uintptr_t *pcs = bucket->pcs;
-	size_t depth = bucket->depth;
 	char name[25] = "";
 
-	gt__symbolizer_trim(s, kind->trim, &pcs, &depth);
 	fprintf(to, "%s @", numbers);
-	for (size_t i = 0; i < depth; i++)
-		fprintf(to, " 0x%zx", pcs[i]);
+	for (size_t i = 0; i < bucket->depth; i++)
+		fprintf(to, " 0x%zx", bucket->pcs[i]);
 	fputc('\n', to);
 	memcpy(name, &bucket->tags[1], 24);
 	if (name[0])
 		fprintf(to, "# labels: {\"name\":\"%s\"}\n", name);
-	put_stack(to, s, pcs, depth);
+	put_stack(to, s, bucket->pcs, bucket->depth);
 }
 
 static int by_first(const void *a, const void *b)
@@ -106,19 +102,16 @@ static void put_heap_end(FILE *to)
 static void put_goroutine(FILE *to, struct gt_symbolizer *s, const struct gt_bucket *bucket)
 {
 	struct gt_symbols_line lines[GT_PROFILE_LINES];
-	const uintptr_t *pcs = bucket->pcs;
-	size_t depth = bucket->depth;
 	char name[25] = "";
 
-	gt__symbolizer_trim(s, true, &pcs, &depth);
 	memcpy(name, &bucket->tags[1], 24);
 	fprintf(to, "goroutine " COUNT " [%s]:%s%s\n", ll(bucket->tags[0]),
 		gt__state_text((uint32_t)bucket->values[2], (uint32_t)bucket->values[3]), name[0] ? " " : "", name);
-	for (size_t i = 0; i < depth; i++) {
-		size_t count = gt__symbolizer_lines(s, pcs[i], lines, GT_PROFILE_LINES);
+	for (size_t i = 0; i < bucket->depth; i++) {
+		size_t count = gt__symbolizer_lines(s, bucket->pcs[i], lines, GT_PROFILE_LINES);
 
 		if (!count)
-			fprintf(to, "0x%zx\n", pcs[i]);
+			fprintf(to, "0x%zx\n", bucket->pcs[i]);
 		for (size_t k = 0; k < count; k++)
 			fprintf(to, "%s(...)\n\t%s:%u\n", lines[k].function[0] ? lines[k].function : "?",
 				lines[k].file[0] ? lines[k].file : "?", lines[k].line);
@@ -156,7 +149,7 @@ static void put_all(FILE *to, struct gt_symbolizer *s, const struct gt_profile_k
 			snprintf(numbers, sizeof(numbers), COUNT " " COUNT, ll(v[1]), ll(v[0]));
 		else
 			snprintf(numbers, sizeof(numbers), COUNT, ll(v[0]));
-		put_bucket(to, s, kind, sorted[i], numbers);
+		put_bucket(to, s, sorted[i], numbers);
 	}
 	if (heap)
 		put_heap_end(to);
@@ -164,13 +157,12 @@ static void put_all(FILE *to, struct gt_symbolizer *s, const struct gt_profile_k
 		fprintf(to, "# " COUNT " samples were lost: no room\n", ll(data->lost));
 }
 
-int gt__profile_text(
-	const struct gt_profile_kind *kind, const struct gt_profile_data *data, int debug, void **bytes, size_t *size)
+int gt__profile_text(const struct gt_profile_kind *kind, struct gt_symbolizer *s, const struct gt_profile_data *data,
+	int debug, void **bytes, size_t *size)
 {
 	const struct gt_bucket **sorted = calloc(data->buckets.count + 1, sizeof(*sorted));
-	struct gt_symbolizer *s = gt__symbolizer_new();
 	char *text = NULL;
-	FILE *to = sorted && s ? open_memstream(&text, size) : NULL;
+	FILE *to = sorted ? open_memstream(&text, size) : NULL;
 	bool bad = !to;
 
 	if (to) {
@@ -178,7 +170,6 @@ int gt__profile_text(
 		bad = ferror(to);
 		bad |= fclose(to) != 0;
 	}
-	gt__symbolizer_free(s);
 	free((void *)sorted);
 	if (bad) {
 		free(text);
