@@ -45,6 +45,16 @@ READS_STACKS size_t gt__walk(uintptr_t frame, uintptr_t low, uintptr_t high, uin
 	return depth;
 }
 
+GT_SAN_NO_TSAN const struct gt_g *gt__prof_g(uintptr_t sp)
+{
+	const struct gt_g *g = gt__stack_find(sp);
+	const struct gt_worker *m = gt__worker();
+
+	if (!g && m && m->signal_stack && sp - (uintptr_t)m->signal_stack < GT_SIGNAL_STACK_BYTES)
+		g = m->g;
+	return g;
+}
+
 /* Where frames may lie when the thread's sp is @sp: all of it is mapped, from there to the stack's end. */
 static void bounds(uintptr_t sp, uintptr_t *low, uintptr_t *high)
 {

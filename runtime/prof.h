@@ -47,6 +47,9 @@ size_t gt__walk_here(uintptr_t *pcs, size_t max) __attribute__((noinline));
 void gt__prof_interrupted(const void *ucontext, uintptr_t *pc, uintptr_t *frame, uintptr_t *sp);
 size_t gt__walk_interrupted(uintptr_t pc, uintptr_t frame, uintptr_t sp, uintptr_t *pcs, size_t max);
 
+/* Who runs on the stack that @sp lies in, or is stopped by the signal whose handler runs there; NULL: nobody. */
+const struct gt_g *gt__prof_g(uintptr_t sp);
+
 /* The stack of another goroutine, or the own one; false: it runs elsewhere just now, or ran meanwhile. */
 bool gt__walk_g(const struct gt_g *g, uintptr_t *pcs, size_t max, size_t *depth);
 

@@ -73,7 +73,7 @@ static struct {
 /* Words in a ring, each written once between two zeros. */
 static GT_SAN_NO_TSAN void put_sample(uintptr_t pc, uintptr_t frame, uintptr_t sp, uint64_t weight)
 {
-	const struct gt_g *g = gt__stack_find(sp);
+	const struct gt_g *g = gt__prof_g(sp);
 	uintptr_t pcs[GT_WALK_MAX];
 	size_t depth = gt__walk_interrupted(pc, frame, sp, pcs, GT_WALK_MAX);
 	uint64_t words = HEAD_WORDS + depth, at = atomic_load(&cpu.head), name[3] = {0, 0, 0};

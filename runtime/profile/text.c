@@ -37,6 +37,8 @@ static void put_bucket(FILE *to, struct gt_symbolizer *s, const struct gt_bucket
 	fprintf(to, "%s @", numbers);
 	for (size_t i = 0; i < bucket->depth; i++)
 		fprintf(to, " 0x%zx", bucket->pcs[i]);
+	if (!bucket->depth)
+		fprintf(to, " 0x0"); /* readers want one */
 	fputc('\n', to);
 	memcpy(name, &bucket->tags[1], 24);
 	if (name[0])

@@ -2,12 +2,15 @@
  * profiles.c CASE FOLDER - makes profiles of things that are known, and checks what it can itself; profiles.sh looks into the
  * files, and compares them with the numbers printed here.
  */
+#include "runtime/malloc/api.h"
 #include "runtime/rt.h"
 
 #include <gtrace/go.h>
 #include <gtrace/pprof.h>
 
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -496,6 +499,92 @@ static void storm(void)
 	check(bytes > 0);
 }
 
+/* ---- heap: GT_HEAP_RATE=1 and what is known exactly; another rate, and what chance allows ---- */
+
+static NOINLINE void *keep(size_t size)
+{
+	void *at = malloc(size);
+
+	sink++;
+	return at;
+}
+
+static NOINLINE void *drop(size_t size)
+{
+	void *at = malloc(size);
+
+	sink++;
+	return at;
+}
+
+static NOINLINE void *grown(size_t size)
+{
+	void *at = realloc(malloc(16), size);
+
+	sink++;
+	return at;
+}
+
+static void allocate_many(void *arg)
+{
+	int64_t *bytes = arg;
+
+	for (int i = 0; i < 500; i++) {
+		void *kept = keep(1000), *dropped = drop(3000);
+
+		*bytes += (int64_t)malloc_usable_size(kept);
+		free(dropped);
+		if (i % 100 == 0)
+			gt_yield();
+	}
+	gt_wg_done(&wg);
+}
+
+static void heap(void)
+{
+	const struct gt_malloc_api *api = dlsym(RTLD_DEFAULT, GT_MALLOC_API_NAME);
+	struct gt_profile_snapshot *snapshot;
+	struct gt_malloc_totals before, after;
+	int64_t bytes[4] = {0}, grown_bytes = 0, exact;
+	static void *kept[1000];
+	FILE *file;
+
+	check(api && gt_profile_heap_rate(-1) == 1);
+	api->totals(&before);
+	free(drop(100));
+	api->totals(&after);
+	exact = (int64_t)(after.alloc_bytes - before.alloc_bytes);
+	check(after.allocs == before.allocs + 1 && after.frees == before.frees + 1);
+	check(after.free_bytes - before.free_bytes == (uint64_t)exact && exact >= 100);
+	gt_wg_add(&wg, 4);
+	for (int i = 0; i < 4; i++)
+		gt_go_named("allocates", allocate_many, &bytes[i]);
+	gt_wg_wait(&wg);
+	for (int i = 0; i < 10; i++)
+		grown_bytes += (int64_t)malloc_usable_size(kept[i] = grown(5000));
+	printf("keep 2000 %lld\ngrown 10 %lld\n", (long long)(bytes[0] + bytes[1] + bytes[2] + bytes[3]),
+		(long long)grown_bytes);
+	save("heap", 0, "heap.pb.gz");
+	save("allocs", 0, "allocs.pb.gz");
+	save("heap", 1, "heap.txt");
+	check(gt_profile_snapshot("heap", &snapshot) == 0);
+	for (int i = 0; i < 10; i++)
+		free(kept[i]);
+	file = new_file("heap-since.pb.gz");
+	check(gt_profile_write_since(snapshot, to_file, file) == 0);
+	check(fclose(file) == 0);
+	gt_profile_snapshot_free(snapshot);
+	/* By chance: 64 MiB of a few sizes, one sample in 32 KiB, so some 2000 of them. */
+	check(gt_profile_heap_rate(32768) == 1);
+	for (int i = 0; i < 1000; i++)
+		kept[i] = drop(i % 2 ? 65536 : 66000);
+	save("heap", 0, "heap-sampled.pb.gz");
+	for (int i = 0; i < 1000; i++)
+		free(kept[i]);
+	check(gt_profile_heap_rate(0) == 32768);
+	save("heap", 0, "heap-freed.pb.gz");
+}
+
 static int go_main(int argc, char **argv)
 {
 	check(argc == 3);
@@ -506,6 +595,8 @@ static int go_main(int argc, char **argv)
 		waits();
 	else if (strcmp(argv[1], "goroutines") == 0)
 		goroutines();
+	else if (strcmp(argv[1], "heap") == 0)
+		heap();
 	else if (strcmp(argv[1], "storm") == 0)
 		storm();
 	else
