@@ -11,7 +11,8 @@
 
 #include <string.h>
 
-#define TRIES 4
+/* So long for one that is on its way between states. */
+#define PATIENCE_NS (20 * GT_MILLISECOND)
 
 /* The kernel's id of the thread that runs @g; 0: none that is known. */
 static int thread_of(const struct gt_g *g)
@@ -29,18 +30,22 @@ static int thread_of(const struct gt_g *g)
 
 static GT_SAN_NO_TSAN void stack_of(const struct gt_g *g, uintptr_t *pcs, size_t *depth)
 {
-	for (int i = 0; i < TRIES; i++) {
+	int64_t until = gt__port_now() + PATIENCE_NS;
+
+	do {
 		uint32_t state = load_acquire(&g->state);
-		int thread;
+		int thread = 0;
 
 		if (gt__walk_g(g, pcs, GT_WALK_MAX, depth))
 			return;
-		if (state != GT_STATE_RUNNING)
-			continue; /* on its way */
-		thread = thread_of(g);
+		if (state == GT_STATE_DEAD)
+			break;
+		if (state == GT_STATE_RUNNING)
+			thread = thread_of(g);
 		if (thread && gt__profile_ask(g, thread, pcs, GT_WALK_MAX, depth))
 			return;
-	}
+		gt__port_give_cpu();
+	} while (gt__port_now() < until);
 	*depth = 0;
 }
 

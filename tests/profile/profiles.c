@@ -359,6 +359,24 @@ static void start(int count, const char *name, void (*fn)(void *arg), void *arg)
 		gt_go_named(name, fn, arg);
 }
 
+/* Until so many are where they wait, and so many in a system call. */
+static GT_SAN_NO_TSAN void settle(int waiting, int in_syscall)
+{
+	int waits = 0, calls = 0;
+
+	while (waits != waiting || calls != in_syscall) {
+		gt_yield();
+		waits = calls = 0;
+		for (uint32_t i = 0; i < gt__stack_count(); i++) {
+			const struct gt_g *g = gt__stack_g(i);
+			uint32_t state = atomic_load(&g->state);
+
+			waits += state == GT_STATE_WAITING && *(void *const volatile *)&g->context.sp;
+			calls += state == GT_STATE_SYSCALL;
+		}
+	}
+}
+
 /* Twice, with fewer of them the second time: what is left is the difference. */
 static void goroutines(void)
 {
@@ -376,14 +394,7 @@ static void goroutines(void)
 	start(1, "reader", reader, NULL);
 	while (begun < 139)
 		gt_sleep(GT_MILLISECOND);
-	for (bool waiting = false; !waiting; gt_yield()) { /* until all are where they wait */
-		waiting = true;
-		for (uint32_t i = 0; i < gt__stack_count(); i++) {
-			uint32_t state = atomic_load(&gt__stack_g(i)->state);
-
-			waiting &= state != GT_STATE_RUNNABLE;
-		}
-	}
+	settle(137, 1);
 	check(gt_profiles(info, 8) == 6);
 	for (int i = 0; i < 6; i++)
 		if (strcmp(info[i].name, "goroutine") == 0)
@@ -403,8 +414,7 @@ static void goroutines(void)
 	while (gt_num_goroutine() > 8)
 		gt_yield();
 	start(5, "sleeper", sleeper, NULL);
-	while (begun < 144)
-		gt_sleep(GT_MILLISECOND);
+	settle(12, 0);
 	file = new_file("since.pb.gz");
 	check(gt_profile_write_since(snapshot, to_file, file) == 0);
 	check(fclose(file) == 0);

@@ -216,7 +216,11 @@ def run(program, case, at, malloc):
 
 def pprof(program, malloc):
     go = shutil.which('go')
-    if not go or subprocess.run([go, 'tool', 'pprof', '-h'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode not in (0, 2):
+    # Built, perhaps, by the first call; found once, for each call looks whether it must be built.
+    if go:
+        subprocess.run([go, 'tool', 'pprof', '-h'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    tool = subprocess.run([go, 'tool', '-n', 'pprof'], stdout=subprocess.PIPE).stdout.decode().strip() if go else ''
+    if not os.path.exists(tool):
         print('no go tool pprof here')
         return 77
     with tempfile.TemporaryDirectory() as at:
@@ -231,18 +235,18 @@ def pprof(program, malloc):
             if not name.endswith('.gz'):
                 continue
             for how in '-top', '-traces', '-raw':
-                done = subprocess.run([go, 'tool', 'pprof', how, f'{at}/{name}'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                done = subprocess.run([tool, how, f'{at}/{name}'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 text = done.stdout.decode()
                 if done.returncode != 0 or want.get(name, '') not in text or 'no space left' in text:
                     print(f'go tool pprof {how} {name}: status {done.returncode}\n{text}')
                     return 1
-        top = subprocess.run([go, 'tool', 'pprof', '-top', f'{at}/goroutine.pb.gz'], stdout=subprocess.PIPE).stdout.decode()
+        top = subprocess.run([tool, '-top', f'{at}/goroutine.pb.gz'], stdout=subprocess.PIPE).stdout.decode()
         assert 'of 140 total' in top, top
         # Go's own reader of text takes ours.
         for name in 'goroutine1.txt', 'block.txt', 'mutex.txt', 'threadcreate.txt', 'heap.txt':
             if not os.path.exists(f'{at}/{name}'):
                 continue
-            done = subprocess.run([go, 'tool', 'pprof', '-raw', program, f'{at}/{name}'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            done = subprocess.run([tool, '-raw', program, f'{at}/{name}'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if done.returncode != 0:
                 print(f'{name}: {done.stdout.decode()}')
                 return 1
