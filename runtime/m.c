@@ -4,7 +4,6 @@
 #include "runtime/prof.h"
 #include "runtime/rt.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +19,9 @@ __attribute__((noinline)) struct gt_worker *gt__worker_slow(void)
 #endif
 
 /* Before it sleeps, in pauses: a wake across CPUs costs some 50 us, and most Ms are wanted again sooner. */
+#ifndef SPINS_BEFORE_SLEEP
 #define SPINS_BEFORE_SLEEP 200
+#endif
 
 static void own_stack(struct gt_worker *m)
 {
@@ -28,12 +29,7 @@ static void own_stack(struct gt_worker *m)
 	size_t bytes = 0;
 
 #if defined(GT_SAN_ADDRESS)
-	pthread_attr_t attributes;
-
-	if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-		pthread_attr_getstack(&attributes, &low, &bytes);
-		pthread_attr_destroy(&attributes);
-	}
+	gt__port_stack(&low, &bytes);
 #endif
 	gt_san_stack_of_thread(&m->context.san, low, bytes);
 }
@@ -91,6 +87,22 @@ struct gt_p *gt__worker_drop_p(struct gt_worker *m)
 	return p;
 }
 
+int gt_set_max_threads(int n)
+{
+	struct gt_sched *s = &gt__sched;
+	uint32_t before, count;
+
+	gt__lock(&s->lock);
+	before = s->m_max;
+	count = s->m_count;
+	if (n > 0)
+		s->m_max = (uint32_t)n;
+	gt__unlock(&s->lock);
+	if (n > 0 && count > (uint32_t)n)
+		gt__fatal("program exceeds %d-thread limit", n);
+	return (int)before;
+}
+
 /* One more M; the lock is held, and given back. @p may be NULL: it goes to sleep. */
 static void start_thread(struct gt_p *p, bool spinning)
 {
@@ -98,9 +110,9 @@ static void start_thread(struct gt_p *p, bool spinning)
 	struct gt_worker *m;
 	int ret;
 
-	if (s->m_count >= GT_M_MAX) {
+	if (s->m_count >= s->m_max) {
 		gt__unlock(&s->lock);
-		gt__fatal("program exceeds %u-thread limit", GT_M_MAX);
+		gt__fatal("program exceeds %u-thread limit", s->m_max);
 	}
 	s->m_count++;
 	gt__unlock(&s->lock);

@@ -52,7 +52,7 @@ static void give(struct gt_worker *to, struct gt_p *p)
 }
 
 /* m->locks > 0 from here on: another signal does nothing. */
-static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p)
+static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p, void *context)
 {
 	struct gt_worker *other;
 	uint32_t none = 0;
@@ -66,7 +66,9 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p)
 	}
 	count(&gt__preempt_counts.async);
 	store_relaxed(&p->preempt, false);
+	store_release(&m->stopped_at, context);
 	g->bound = m;
+	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt_hook_yield(g->id, GT_REASON_PREEMPT);
 	gt__worker_drop_p(m);
@@ -82,6 +84,7 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p)
 	atomic_fetch_sub_explicit(&gt__preempt_counts.bound, 1, memory_order_relaxed);
 	gt__prof_runs(g);
 	g->bound = NULL;
+	store_relaxed(&m->stopped_at, NULL);
 	gt__worker_take_p(m, m->next_p);
 	gt__execute(m, g, false);
 }
@@ -94,9 +97,8 @@ static void on_urg(int signal, siginfo_t *info, void *context)
 	/* A stale request, a moment inside the runtime, no goroutine: the flag stays, and sysmon comes again. */
 	if (m && m->locks == 0 && m->g && m->p) {
 		m->locks++;
-		gt__prof_interrupted(context, &m->stopped_pc, &m->stopped_frame, &m->stopped_sp);
 		if (load_relaxed(&m->p->preempt) && load_relaxed(&m->p->status) == GT_P_RUNNING)
-			stop_here(m, m->g, m->p);
+			stop_here(m, m->g, m->p, context);
 		m->locks--;
 	} else if (m && m->locks) {
 		count(&gt__preempt_counts.in_runtime);

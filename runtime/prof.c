@@ -170,8 +170,13 @@ READS_STACKS bool gt__walk_g(const struct gt_g *g, uintptr_t *pcs, size_t max, s
 		pc = g->syscall_pc;
 		frame = g->syscall_frame;
 	} else if ((state == GT_STATE_WAITING || state == GT_STATE_RUNNABLE) && bound) {
-		pc = bound->stopped_pc + 1;
-		frame = bound->stopped_frame;
+		const void *stopped = load_acquire(&bound->stopped_at);
+		uintptr_t unused;
+
+		if (!stopped)
+			return false;
+		gt__prof_interrupted(stopped, &pc, &frame, &unused);
+		pc++;
 	} else if (state == GT_STATE_WAITING || state == GT_STATE_RUNNABLE) {
 		const uintptr_t *sp = *(void *const volatile *)&g->context.sp; /* [saved] */
 

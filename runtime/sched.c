@@ -9,9 +9,11 @@
 _Atomic uint32_t gt__preempt_wanted;
 
 /* A spinning M looks around so many times before it gives its P up; each look ends in some pauses. */
+#ifndef LOOKS
 #define LOOKS         60
 #define PAUSES_A_LOOK 8
-#define STEAL_TRIES   4
+#endif
+#define STEAL_TRIES 4
 
 /* ---- switching ---- */
 
@@ -109,6 +111,7 @@ static inline __attribute__((always_inline)) void execute(struct gt_worker *m, s
 	}
 	store_relaxed(&g->state, GT_STATE_RUNNING);
 	m->g = g;
+	gt__track_run(g, p);
 	gt_hook_run(g->id, GT_STATE_RUNNABLE, p->id);
 }
 
@@ -144,6 +147,18 @@ void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying)
 
 /* ---- park, ready, yield ---- */
 
+/* From the caller of the function that calls this on. */
+#define STACK_HERE(g) \
+	(gt_hooks_on() ? stack_id(g, __builtin_return_address(0), *(void **)__builtin_frame_address(0)) : 0)
+
+static __attribute__((noinline)) uint32_t stack_id(const struct gt_g *g, const void *pc, const void *frame)
+{
+	char *low, *high;
+
+	gt__stack_bounds(g, &low, &high);
+	return gt_hook_stack(pc, frame, low, high);
+}
+
 void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 {
 	struct gt_worker *m = gt__worker();
@@ -155,8 +170,11 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 	if (UNLIKELY(gt__stack_canaries))
 		gt__stack_check(g);
 	g->reason = reason;
+	g->waits_since = load_relaxed(&gt__sched.coarse_ns);
+	gt__track_wait(g, reason);
 	store_relaxed(&g->state, GT_STATE_WAITING);
-	gt_hook_block(g->id, reason);
+	gt_hook_block_on(g->id, reason, g->on, g->on_holder, STACK_HERE(g));
+	g->on = 0;
 	m->after = unlock;
 	m->after_arg = arg;
 	if (UNLIKELY(load_relaxed(&gt__prof.block_rate) > 0)) {
@@ -185,10 +203,12 @@ void gt__ready(struct gt_g *g)
 		gt__fatal("goroutine %llu made ready in state %u", (unsigned long long)g->id, load_relaxed(&g->state));
 	if (UNLIKELY(load_relaxed(&gt__prof.block_rate) > 0))
 		store_relaxed(&g->woken_ns, gt__port_now());
+	gt__track_ready(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
 		m->locks++;
-	gt_hook_ready(g->id, GT_STATE_WAITING, m && m->g ? m->g->id : 0);
+	gt_hook_wake(g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
+	g->cause = GT_CAUSE_NONE;
 	if (LIKELY(m && m->p))
 		gt__ring_put(m->p, g, true);
 	else
@@ -216,10 +236,12 @@ static void yield(void (*put)(void *g), enum gt_reason reason)
 		gt__stack_check(g);
 	gt_hook_yield(g->id, reason);
 	if (nobody_else(m->p)) {
+		gt__track_alone(g, m->p);
 		execute(m, g, false);
 		m->locks--;
 		return;
 	}
+	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	m->after = put;
 	m->after_arg = g;
@@ -247,6 +269,8 @@ void gt__checkpoint_slow(void)
 	struct gt_worker *m = gt__worker();
 	uint32_t count = load_acquire(&gt__sched.p_count);
 
+	if (UNLIKELY(load_relaxed(&gt__sched.forked)))
+		gt__forked_fatal();
 	if (!m || !m->g || !m->p || m->locks)
 		return;
 	if (load_relaxed(&m->p->preempt)) {
@@ -325,9 +349,10 @@ void gt_syscall_enter(void)
 		return;
 	m->locks++;
 	p = m->p;
-	gt_hook_syscall(g->id);
+	gt_hook_syscall_stack(g->id, STACK_HERE(g));
 	g->syscall_pc = (uintptr_t)__builtin_return_address(0);
 	g->syscall_frame = *(uintptr_t *)__builtin_frame_address(0);
+	gt__count_own(&m->syscall_edges, 1);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
 	m->syscall_p = p;
 	m->p = NULL;
@@ -352,6 +377,7 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 		m->locks--;
 		return;
 	}
+	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt_hook_sysexit(g->id, GT_STATE_RUNNABLE);
 	m->after = gt__put_global;
@@ -369,6 +395,7 @@ void gt_syscall_exit(void)
 
 	if (UNLIKELY(!g))
 		return;
+	gt__count_own(&m->syscall_edges, 1);
 	p = m->syscall_p;
 	/* Another M may have had the P and be in a system call itself: then we take it from that one. */
 	if (UNLIKELY(!atomic_compare_exchange_strong_explicit(
@@ -582,6 +609,8 @@ static struct gt_g *find(struct gt_worker *m, bool *inherit)
 			continue;
 		}
 		if (UNLIKELY(load_relaxed(&p->retire))) {
+			if (UNLIKELY(load_relaxed(&gt__sched.forked)))
+				gt__forked_fatal();
 			if (m->spinning) {
 				m->spinning = false;
 				atomic_fetch_sub_explicit(&gt__sched.spinning, 1, memory_order_seq_cst);
@@ -613,7 +642,7 @@ static struct gt_g *find(struct gt_worker *m, bool *inherit)
 static void end_now(void *code)
 {
 	gt__worker()->p = NULL; /* what exit calls finds no scheduler here */
-	exit((int)(intptr_t)code);
+	gt__port_exit((int)(intptr_t)code, false);
 }
 
 /* On the thread's own stack: what exit calls may need more than a goroutine's. */

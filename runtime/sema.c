@@ -47,7 +47,7 @@ static int64_t charge(struct gt__waitq *q, const struct gt__waiter *w)
 	return waited > 0 ? waited : 0;
 }
 
-void gt__sema_acquire(struct gt__sema *sema, bool first, enum gt_reason reason)
+void gt__sema_acquire(struct gt__sema *sema, bool first, enum gt_reason reason, struct gt__object on)
 {
 	struct gt_lock *lock = gt__lock_of(&sema->lock);
 	struct gt__wait wait;
@@ -65,6 +65,7 @@ void gt__sema_acquire(struct gt__sema *sema, bool first, enum gt_reason reason)
 	if (atomic_load_explicit(&gt__prof.mutex_rate, memory_order_relaxed) > 0 && for_a_mutex(reason))
 		w.since = gt__now();
 	stand(&sema->waiters, &w, first);
+	gt__waits_on(wait.g, on.what, (uintptr_t)on.address, on.holder);
 	gt__park_unlock(lock, reason);
 }
 

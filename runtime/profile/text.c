@@ -5,6 +5,7 @@
 
 #include "runtime/malloc/api.h"
 #include "runtime/rt.h"
+#include "runtime/traceback.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -101,6 +102,13 @@ static void put_heap_end(FILE *to)
 		ll(t.alloc_bytes - t.free_bytes), ll(t.alloc_bytes), ll(t.allocs), ll(t.frees));
 }
 
+static const char *what_it_does(uint32_t state, uint32_t reason)
+{
+	if (state == GT_STATE_WAITING && reason < gt__reason_text_count && gt__reason_texts[reason])
+		return gt__reason_texts[reason];
+	return state < gt__state_text_count && gt__state_texts[state] ? gt__state_texts[state] : "?";
+}
+
 static void put_goroutine(FILE *to, struct gt_symbolizer *s, const struct gt_bucket *bucket)
 {
 	struct gt_symbols_line lines[GT_PROFILE_LINES];
@@ -108,7 +116,7 @@ static void put_goroutine(FILE *to, struct gt_symbolizer *s, const struct gt_buc
 
 	memcpy(name, &bucket->tags[1], 24);
 	fprintf(to, "goroutine " COUNT " [%s]:%s%s\n", ll(bucket->tags[0]),
-		gt__state_text((uint32_t)bucket->values[2], (uint32_t)bucket->values[3]), name[0] ? " " : "", name);
+		what_it_does((uint32_t)bucket->values[2], (uint32_t)bucket->values[3]), name[0] ? " " : "", name);
 	for (size_t i = 0; i < bucket->depth; i++) {
 		size_t count = gt__symbolizer_lines(s, bucket->pcs[i], lines, GT_PROFILE_LINES);
 

@@ -50,7 +50,7 @@ GT_API uint64_t gt_go(void (*fn)(void *arg), void *arg);
 GT_API uint64_t gt_go_named(const char *name, void (*fn)(void *arg), void *arg);
 GT_API void gt_yield(void);
 /* Ends the calling goroutine. From the main goroutine: the program goes on without it. */
-GT_API _Noreturn void gt_exit(void);
+GT_API void gt_exit(void) __attribute__((noreturn));
 GT_API uint64_t gt_id(void);     /* 0 outside goroutines */
 GT_API uint64_t gt_parent(void); /* of the calling one */
 GT_API void gt_sleep(int64_t ns);
@@ -71,6 +71,10 @@ GT_API int gt_gomaxprocs(int n);
 GT_API void gt_gomaxprocs_default(void);
 GT_API int gt_num_cpu(void);
 GT_API int gt_num_goroutine(void);
+
+/* Kernel threads for goroutines, at most; the one beyond ends the program ("program exceeds N-thread limit"). 10000 at the start.
+ * @n <= 0 changes nothing. Returns the former. */
+GT_API int gt_set_max_threads(int n);
 
 /* Of a goroutine's stack, a power of two from 16 KiB on; before gt_main. Default: GT_STACK_BYTES of the environment, or
  * 65536. Only the pages that were touched take memory. */
