@@ -208,9 +208,36 @@ static bool stack_bounds(uintptr_t sp, uintptr_t *low, uintptr_t *high)
 	return gt__stack_find(sp) != NULL;
 }
 
+/* The program's stack, where it is a goroutine's; elsewhere its end is not known. */
+static void tell_heap(const struct gt_malloc_event *event)
+{
+	struct gt_worker *m = gt__worker();
+	uint64_t id = m && m->g ? m->g->id : 0;
+	uint32_t stack = 0;
+	uintptr_t low, high;
+
+	if (!gt_hooks_on_for((enum gt_set)(GT_SET_HEAP | GT_SET_ALLOC)))
+		return;
+	if (m)
+		m->locks++;
+	if (event->tell && event->freed) {
+		gt_hook_free(id, event->at, event->size);
+	} else if (event->tell) {
+		if (stack_bounds((uintptr_t)__builtin_frame_address(0), &low, &high))
+			stack = gt_hook_stack((const void *)event->pc, (const void *)event->frame, (const void *)low,
+				(const void *)high);
+		gt_hook_alloc(id, event->at, event->size, event->weight, stack);
+	}
+	if (event->sampled)
+		gt_hook_heap(event->live_bytes, event->live_objects);
+	if (m)
+		m->locks--;
+}
+
 void gt__prof_init(void)
 {
-	static const struct gt_malloc_hooks hooks = {.bounds = stack_bounds};
+	static const struct gt_malloc_hooks hooks = {
+		.bounds = stack_bounds, .event = tell_heap, .gate = &gt__hook_gate, .every = GT_SET_ALLOC};
 	const struct gt_malloc_api *api = dlsym(RTLD_DEFAULT, GT_MALLOC_API_NAME);
 
 	if (api && api->version == GT_MALLOC_API_VERSION)

@@ -6,6 +6,7 @@
 
 #include "base/buckets.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,13 +19,25 @@ struct gt_malloc_totals {
 	uint64_t alloc_bytes, free_bytes; /* usable sizes */
 };
 
-/* What a runtime gives: all may be NULL. @sampled and @freed are called with no lock held, on the thread that does it; they must
- * not allocate. */
+/* What is told to a trace: one allocation or one free. */
+struct gt_malloc_event {
+	const void *at;
+	uint64_t size;
+	uint64_t weight; /* of an allocation: the bytes that it stands for */
+	bool freed;
+	bool tell;    /* it itself; false: it was told already, as one of all */
+	bool sampled; /* the numbers below are there */
+	uint64_t live_bytes, live_objects;
+	uintptr_t pc, frame; /* of who allocates: the return address, the frame pointer */
+};
+
+/* What a runtime gives; all may be NULL. @event is called with no lock held, on the thread that does it; it must not allocate. */
 struct gt_malloc_hooks {
 	/* Where frames of a stack with @sp may lie; false: the thread's own stack. */
 	bool (*bounds)(uintptr_t sp, uintptr_t *low, uintptr_t *high);
-	void (*sampled)(const void *at, uint64_t size, uint64_t live_bytes);
-	void (*freed)(const void *at, uint64_t size, uint64_t live_bytes); /* one of those that were sampled */
+	void (*event)(const struct gt_malloc_event *event); /* of what was sampled; of all while **@gate has @every */
+	const _Atomic uint32_t *const *gate;
+	uint32_t every;
 };
 
 struct gt_malloc_api {

@@ -440,20 +440,58 @@ static void sum(struct gt_malloc_totals *totals)
 	}
 }
 
-/* The one place where a sample is told to a trace. */
-static void gt__malloc_sampled(const void *at, uint64_t size, bool freed)
-{
-	void (*tell)(const void *where, uint64_t bytes, uint64_t live);
-	struct gt_malloc_totals totals;
+/* ---- to a trace ---- */
 
-	if (!atomic_load_explicit(&hooks_set, memory_order_acquire))
-		return;
-	tell = freed ? hooks_now.freed : hooks_now.sampled;
-	if (!tell)
-		return;
-	sum(&totals);
-	tell(at, size, totals.alloc_bytes > totals.free_bytes ? totals.alloc_bytes - totals.free_bytes : 0);
+static const _Atomic uint32_t no_gate;
+static const _Atomic uint32_t *const no_gate_at = &no_gate;
+static const _Atomic uint32_t *const *_Atomic gate = &no_gate_at;
+static uint32_t every_bit;
+
+static inline bool every(void)
+{
+	return get(*get(&gate)) & every_bit;
 }
+
+static bool is_told(void)
+{
+	return atomic_load_explicit(&hooks_set, memory_order_acquire) && hooks_now.event;
+}
+
+/* One of those that were sampled. */
+static void gt__malloc_sampled(const void *at, uint64_t size, bool freed, uintptr_t pc, uintptr_t frame)
+{
+	struct gt_malloc_event event = {
+		.at = at, .size = size, .freed = freed, .sampled = true, .pc = pc, .frame = frame};
+	double rate = (double)get(&rate_now);
+	struct gt_malloc_totals t;
+
+	if (!is_told())
+		return;
+	sum(&t);
+	event.tell = !every();
+	event.weight = rate > 1 ? (uint64_t)(-(double)size / expm1(-(double)size / rate)) : size;
+	event.live_bytes = t.alloc_bytes > t.free_bytes ? t.alloc_bytes - t.free_bytes : 0;
+	event.live_objects = t.allocs > t.frees ? t.allocs - t.frees : 0;
+	hooks_now.event(&event);
+}
+
+/* One of all. */
+static __attribute__((noinline, cold)) void tell(
+	const void *at, uint64_t size, bool freed, uintptr_t pc, uintptr_t frame)
+{
+	struct gt_malloc_event event = {
+		.at = at, .size = size, .weight = size, .freed = freed, .tell = true, .pc = pc, .frame = frame};
+	int error = errno;
+
+	if (!is_told() || inside)
+		return;
+	inside = true;
+	hooks_now.event(&event);
+	inside = false;
+	errno = error;
+}
+
+/* ---- which are taken ---- */
 
 static void next_sample(struct thread *t)
 {
@@ -500,7 +538,7 @@ static __attribute__((noinline, cold)) void maybe_sample(
 		samples.lost++;
 	}
 	unlock(&before);
-	gt__malloc_sampled(at, size, false);
+	gt__malloc_sampled(at, size, false, caller, frame);
 	inside = false;
 	errno = error;
 }
@@ -520,7 +558,7 @@ static __attribute__((noinline, cold)) bool forget(void *at, struct live *entry)
 	}
 	unlock(&before);
 	if (found)
-		gt__malloc_sampled(at, entry->size, true);
+		gt__malloc_sampled(at, entry->size, true, 0, 0);
 	errno = error;
 	return found;
 }
@@ -553,6 +591,8 @@ static inline __attribute__((always_inline)) void *made(void *at, uintptr_t call
 	t->left -= (int64_t)size;
 	if (UNLIKELY(t->left < 0 || t->epoch != get(&epoch)))
 		maybe_sample(t, at, size, caller, frame);
+	if (UNLIKELY(every()))
+		tell(at, size, false, caller, frame);
 	return at;
 }
 
@@ -579,10 +619,14 @@ API void *malloc(size_t size)
 API void free(void *at)
 {
 	struct live entry;
+	uint64_t size;
 
 	if (!at || UNLIKELY(is_early(at)) || UNLIKELY(!ready()))
 		return;
-	count_free(next.usable(at));
+	size = next.usable(at);
+	count_free(size);
+	if (UNLIKELY(every()))
+		tell(at, size, true, 0, 0);
 	if (UNLIKELY(get(filter_of((uintptr_t)at)) != 0))
 		forget(at, &entry);
 	next.free(at);
@@ -640,6 +684,8 @@ API void *realloc(void *at, size_t size)
 		return NULL;
 	}
 	count_free(old);
+	if (UNLIKELY(every()))
+		tell(at, old, true, 0, 0);
 	return made(fresh, CALLER, CALLER_FRAME);
 }
 
@@ -745,6 +791,10 @@ static void set_hooks(const struct gt_malloc_hooks *hooks)
 		return;
 	hooks_now = *hooks;
 	atomic_store_explicit(&hooks_set, true, memory_order_release);
+	if (hooks->gate && hooks->event) {
+		every_bit = hooks->every;
+		atomic_store(&gate, hooks->gate);
+	}
 }
 
 extern const struct gt_malloc_api gt__malloc_api;
