@@ -1,6 +1,7 @@
 /*
  * m.c - kernel threads: started when a P has work and no thread, put to sleep when there is none, never ended.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <stdlib.h>
@@ -49,9 +50,11 @@ void gt__worker_begin(struct gt_worker *m)
 	gt__worker_here = m;
 	m->errno_at = &errno_of_thread;
 	m->thread = gt__port_thread_id();
+	m->stack_high = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(uintptr_t);
 	own_stack(m);
 	gt__stack_signals(&m->signal_stack);
 	gt_hook_thread(GT_THREAD_START);
+	gt__prof_thread();
 }
 
 static void thread_main(void *arg)
@@ -127,6 +130,7 @@ static void make_thread(struct gt_p *p, bool spinning)
 
 	m->next_p = p;
 	m->next_spinning = spinning;
+	m->created_depth = (uint32_t)gt__walk_here(m->created, GT_CREATED_DEPTH);
 	gt__lock(&s->lock);
 	m->id = s->m_count;
 	m->next_all = s->all_m;

@@ -14,6 +14,7 @@
  *
  * The price: a kernel thread for each goroutine that is stopped so, and EINTR where SA_RESTART does not reach.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <signal.h>
@@ -96,6 +97,7 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p, void 
 			gt__port_wait(&m->wake, 2, -1);
 	atomic_exchange_explicit(&m->wake, 0, memory_order_acq_rel); /* [woken] */
 	atomic_fetch_sub_explicit(&gt__preempt_counts.bound, 1, memory_order_relaxed);
+	gt__prof_runs(g);
 	g->bound = NULL;
 	store_relaxed(&m->stopped_at, NULL);
 	gt__worker_take_p(m, m->next_p);

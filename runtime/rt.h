@@ -29,13 +29,15 @@
 #include <gtrace/go.h>
 #include <gtrace/hooks.h>
 
-#define GT_RING         256u
-#define GT_P_MAX        1024u
-#define GT_M_MAX        10000u
-#define GT_GLOBAL_EVERY 61u
-#define GT_SLICE_NS     (10 * GT_MILLISECOND)
-#define GT_FREE_PER_P   64u
-#define GT_IDS_PER_P    16u
+#define GT_RING               256u
+#define GT_P_MAX              1024u
+#define GT_M_MAX              10000u
+#define GT_GLOBAL_EVERY       61u
+#define GT_SLICE_NS           (10 * GT_MILLISECOND)
+#define GT_FREE_PER_P         64u
+#define GT_IDS_PER_P          16u
+#define GT_CREATED_DEPTH      8u
+#define GT_SIGNAL_STACK_BYTES 65536u
 
 #define load_relaxed(at)         atomic_load_explicit(at, memory_order_relaxed)
 #define load_acquire(at)         atomic_load_explicit(at, memory_order_acquire)
@@ -131,6 +133,10 @@ struct gt_worker {
 	_Atomic uint64_t syscall_edges; /* odd: in a system call */
 	struct gt_worker *next_idle, *next_all;
 	void *signal_stack;
+	/* For profiles (prof.h). */
+	uintptr_t stack_high; /* nothing of interest is above on the thread's own stack */
+	uint32_t created_depth;
+	uintptr_t created[GT_CREATED_DEPTH]; /* the stack that started this thread */
 };
 
 extern __thread struct gt_worker *gt__worker_here __attribute__((tls_model("initial-exec")));
@@ -279,6 +285,8 @@ uint32_t gt__stack_count(void);
 uint32_t gt__stack_unguarded(void);
 size_t gt__stack_bytes(void);
 void gt__stack_bounds(const struct gt_g *g, char **low, char **high);
+/* Whose stack @at lies in; NULL: nobody's. Async-signal-safe. */
+struct gt_g *gt__stack_find(uintptr_t at);
 void gt__stack_check(const struct gt_g *g); /* canaries only */
 int gt__stack_signals(void **signal_stack); /* on each thread */
 extern bool gt__stack_canaries;

@@ -1,6 +1,7 @@
 /*
  * sched.c - who runs next: park, ready, yield, system calls, and the scheduler's loop of each M.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <stdlib.h>
@@ -138,6 +139,7 @@ void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying)
 		m->g = NULL;
 		switch_to(&g->context, &m->context, dying);
 	}
+	gt__prof_runs(g);
 	m = gt__worker();
 	gt__landed(m);
 	*m->errno_at = g->saved_errno;
@@ -175,6 +177,10 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 	g->on = 0;
 	m->after = unlock;
 	m->after_arg = arg;
+	if (UNLIKELY(load_relaxed(&gt__prof.block_rate) > 0)) {
+		gt__prof_park(m, g, reason);
+		return;
+	}
 	gt__leave(m, g, false);
 	gt__worker()->locks--;
 }
@@ -195,6 +201,8 @@ void gt__ready(struct gt_g *g)
 
 	if (UNLIKELY(load_relaxed(&g->state) != GT_STATE_WAITING))
 		gt__fatal("goroutine %llu made ready in state %u", (unsigned long long)g->id, load_relaxed(&g->state));
+	if (UNLIKELY(load_relaxed(&gt__prof.block_rate) > 0))
+		store_relaxed(&g->woken_ns, gt__port_now());
 	gt__track_ready(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
@@ -363,6 +371,7 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 	gt__unlock(&gt__sched.lock);
 	if (p) {
 		gt__worker_take_p(m, p);
+		gt__prof_runs(g);
 		store_relaxed(&g->state, GT_STATE_RUNNING);
 		gt_hook_sysexit(g->id, GT_STATE_RUNNING);
 		m->locks--;
@@ -400,6 +409,7 @@ void gt_syscall_exit(void)
 	}
 	m->p = p;
 	store_relaxed(&p->syscall_tick, load_relaxed(&p->syscall_tick) + 1);
+	gt__prof_runs(g);
 	store_relaxed(&g->state, GT_STATE_RUNNING);
 	gt_hook_sysexit(g->id, GT_STATE_RUNNING);
 	m->locks--;

@@ -83,6 +83,9 @@ struct gt_g {
 	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
 	int64_t waits_since;                 /* of the coarse clock; for people */
 	int64_t track_since_ns, track_mutex_ns, track_last_ns;
+	/* For profiles (prof.h). */
+	_Atomic uint32_t runs;    /* times it began to run: others that read its stack look at it before and after */
+	_Atomic int64_t woken_ns; /* while block profiles are on: when its last wait was ended */
 };
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */

@@ -22,6 +22,7 @@ build() {
 	need pkg-config has pkg-config
 	need libzstd-dev lib libzstd
 	need liburing-dev lib liburing
+	need zlib1g-dev lib zlib
 	need libelf-dev lib libelf
 	need libdw-dev lib libdw
 	need libzydis-dev header Zydis/Zydis.h
