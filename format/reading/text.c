@@ -50,6 +50,10 @@ static void add_arg(struct line *line, const struct gt_trace *trace, enum gt_arg
 	case GT_ARG_ADDR:
 		add(line, "0x%" PRIx64, value);
 		break;
+	case GT_ARG_SYSCALL:
+		name = gt_trace_syscall(trace, value);
+		add(line, name ? "%" PRIu64 " (%s)" : "%" PRIu64, value, name);
+		break;
 	case GT_ARG_PC:
 		name = gt_trace_function(trace, value);
 		add(line, name ? "0x%" PRIx64 " (%s)" : "0x%" PRIx64, value, name);
@@ -92,6 +96,15 @@ void gt_text_event(const struct gt_trace *trace, const struct gt_event *event, c
 	add(&line, "%s", spec->text);
 	for (unsigned int i = 0; i < spec->arg_count; i++) {
 		add(&line, " %s=", spec->args[i].name);
+		if (i && spec->args[i - 1].type == GT_ARG_OBJECT) {
+			char name[GT_TRACE_OBJECT_BYTES];
+			unsigned int what = (unsigned int)event->args[i - 1];
+
+			add(&line, "%s", gt_trace_object(trace, what, event->args[i], name));
+			if (!gt_object_is_address(what))
+				continue;
+			add(&line, "@");
+		}
 		add_arg(&line, trace, spec->args[i].type, event->args[i]);
 	}
 }
