@@ -70,12 +70,18 @@ struct gt_g {
 	/* The scheduler's. */
 	struct gt_context context;
 	_Atomic uint32_t state; /* enum gt_state */
+	/* For metrics: this time is taken; transitions until the next that is, of how many. */
+	bool tracked;
+	uint8_t track_left, track_period;
 	int saved_errno;
 	void (*start)(void *arg);
 	void *arg;
 	char name[24];
-	struct gt_worker *bound; /* stopped in a signal handler on this M: it can go on only there */
-	uint32_t slot;           /* of the stack */
+	struct gt_worker *bound;             /* stopped in a signal handler on this M: it can go on only there */
+	uint32_t slot;                       /* of the stack */
+	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
+	int64_t waits_since;                 /* of the coarse clock; for people */
+	int64_t track_since_ns, track_mutex_ns, track_last_ns;
 };
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */

@@ -37,9 +37,11 @@ static struct {
 	struct gt_lock lock;
 	uint32_t opened; /* slots that can be read and written */
 	_Atomic uint32_t count;
+	_Atomic uint32_t unguarded;
 	enum { GUARD_MADVISE, GUARD_MPROTECT, GUARD_CANARY } guard;
 } stacks;
 bool gt__stack_canaries;
+GT_API extern const struct gt_inspect gt__inspect; /* below */
 
 #define G_BYTES ((sizeof(struct gt_g) + 63) & ~(size_t)63)
 
@@ -62,7 +64,7 @@ const char *gt_stack_guard(void)
 
 int gt__stacks_init(void)
 {
-	const char *text = getenv("GT_STACK_BYTES");
+	const char *text = getenv("GT_STACK_BYTES"), *mode = getenv("GT_STACK_GUARD");
 	size_t slots = 1u << 22;
 
 	if (!stacks.slot_bytes)
@@ -82,8 +84,17 @@ int gt__stacks_init(void)
 	}
 	if (!stacks.base)
 		return -ENOMEM;
+	__asm__ volatile("" : : "r"(&gt__inspect)); /* --gc-sections keeps what is used */
 	stacks.slots_max = (uint32_t)slots;
 	madvise(stacks.base, slots * stacks.slot_bytes, MADV_NOHUGEPAGE);
+	/* What writes a core from outside would copy all that is reserved. */
+	madvise(stacks.base, slots * stacks.slot_bytes, MADV_DONTDUMP);
+	if (mode && strcmp(mode, "mprotect") == 0)
+		stacks.guard = GUARD_MPROTECT;
+	if (mode && strcmp(mode, "canary") == 0) {
+		stacks.guard = GUARD_CANARY;
+		gt__stack_canaries = true;
+	}
 #ifdef GT_SAN_ADDRESS
 	stacks.guard = GUARD_MPROTECT; /* leak search must see from the maps what it cannot read */
 #endif
@@ -105,6 +116,16 @@ uint32_t gt__stack_count(void)
 	return load_acquire(&stacks.count);
 }
 
+uint32_t gt__stack_unguarded(void)
+{
+	return load_relaxed(&stacks.unguarded);
+}
+
+size_t gt__stack_bytes(void)
+{
+	return stacks.slot_bytes;
+}
+
 void gt__stack_bounds(const struct gt_g *g, char **low, char **high)
 {
 	*low = slot_low(g->slot) + GUARD_BYTES;
@@ -115,11 +136,13 @@ void gt__stack_bounds(const struct gt_g *g, char **low, char **high)
 static bool open_chunk(void)
 {
 	char *from = slot_low(stacks.opened);
-	size_t bytes = CHUNK_SLOTS * stacks.slot_bytes;
+	uint32_t left = stacks.slots_max - stacks.opened, slots = left < CHUNK_SLOTS ? left : CHUNK_SLOTS;
+	size_t bytes = slots * stacks.slot_bytes;
 
-	if (stacks.opened + CHUNK_SLOTS > stacks.slots_max || mprotect(from, bytes, PROT_READ | PROT_WRITE) != 0)
+	if (!slots || mprotect(from, bytes, PROT_READ | PROT_WRITE) != 0)
 		return false;
-	stacks.opened += CHUNK_SLOTS;
+	stacks.opened += slots;
+	madvise(from, bytes, MADV_DODUMP);
 	gt_san_stack_memory(from, bytes);
 	return true;
 }
@@ -135,6 +158,7 @@ static void guard(uint32_t slot)
 	if (stacks.guard == GUARD_MPROTECT && slot < MPROTECT_MAX && mprotect(low, GUARD_BYTES, PROT_NONE) == 0)
 		return;
 	stacks.guard = GUARD_CANARY;
+	store_relaxed(&stacks.unguarded, load_relaxed(&stacks.unguarded) + 1);
 	gt__stack_canaries = true;
 }
 
@@ -150,6 +174,7 @@ struct gt_g *gt__stack_new(void)
 		guard(slot);
 		g = gt__stack_g(slot);
 		g->slot = slot;
+		gt__track_first(g, slot);
 		if (stacks.guard == GUARD_CANARY)
 			*(uint64_t *)(void *)(slot_low(slot) + GUARD_BYTES) = CANARY;
 		store_release(&stacks.count, slot + 1);
@@ -168,6 +193,57 @@ void gt__stack_check(const struct gt_g *g)
 		gt__fatal("stack overflow: goroutine %llu%s%s wrote below its %zu bytes (GT_STACK_BYTES sets more)",
 			(unsigned long long)g->id, g->name[0] ? " " : "", g->name, stacks.slot_bytes);
 }
+
+/* ---- for debuggers ---- */
+
+/*
+ * Where goroutines are and how to read them, without debug information: tools/gdb/gtrace-gdb.py finds it by its name, in a
+ * process or a core. New fields are added at the end; what changes otherwise takes a new version.
+ */
+struct gt_inspect {
+	char magic[8];
+	uint32_t version, g_bytes;
+	char *const *base; /* of the first slot; a struct gt_g stands at the end of each, in its last g_bytes bytes */
+	const size_t *slot_bytes;
+	const _Atomic uint32_t *count;
+	struct gt_worker *const *workers;
+	const char *const *states, *const *reasons;
+	const uint32_t *state_count, *reason_count;
+	const _Atomic int64_t *now;
+	uint32_t id, parent, state, reason, name, name_bytes, start, sp, bound, since; /* offsets in struct gt_g */
+	uint32_t worker_g, worker_thread, worker_next;                                 /* in struct gt_worker */
+};
+
+#define IN_G(field)      ((uint32_t)offsetof(struct gt_g, field))
+#define IN_WORKER(field) ((uint32_t)offsetof(struct gt_worker, field))
+
+const struct gt_inspect gt__inspect = {
+	.magic = "gtinsp1",
+	.version = 1,
+	.g_bytes = G_BYTES,
+	.base = &stacks.base,
+	.slot_bytes = &stacks.slot_bytes,
+	.count = &stacks.count,
+	.workers = &gt__sched.all_m,
+	.states = gt__state_texts,
+	.reasons = gt__reason_texts,
+	.state_count = &gt__state_text_count,
+	.reason_count = &gt__reason_text_count,
+	.now = &gt__sched.coarse_ns,
+	.id = IN_G(id),
+	.parent = IN_G(parent),
+	.state = IN_G(state),
+	.reason = IN_G(reason),
+	.name = IN_G(name),
+	.name_bytes = sizeof(((struct gt_g *)NULL)->name),
+	.start = IN_G(start),
+	.sp = IN_G(context.sp),
+	.bound = IN_G(bound),
+	.since = IN_G(waits_since),
+	.worker_g = IN_WORKER(g),
+	.worker_thread = IN_WORKER(thread),
+	.worker_next = IN_WORKER(next_all),
+};
 
 /* ---- a write into a guard ---- */
 

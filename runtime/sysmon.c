@@ -38,6 +38,7 @@ static bool look_at_syscall(struct gt_p *p, int64_t now)
 	if (!atomic_compare_exchange_strong_explicit(
 		    &p->status, &status, GT_P_IDLE, memory_order_acq_rel, memory_order_relaxed)) /* [take] */
 		return false;
+	gt__count(&gt__counts.hand_offs, 1);
 	gt__hand_off(p);
 	return true;
 }
@@ -106,6 +107,7 @@ static bool look(int64_t now)
 
 void gt__sysmon_wake(void)
 {
+	store_relaxed(&gt__sched.coarse_ns, gt__port_now());
 	if (atomic_exchange_explicit(&gt__sched.sysmon_asleep, 0, memory_order_seq_cst))
 		gt__port_wake(&gt__sched.sysmon_asleep, 1);
 }
@@ -140,6 +142,7 @@ static void sysmon(void *arg)
 		if (quiet > QUIET_LOOKS && sleep_while_idle())
 			quiet = 0;
 		now = gt__port_now();
+		store_relaxed(&gt__sched.coarse_ns, now);
 		quiet = look(now) ? 0 : quiet + 1;
 		if (quiet == 0)
 			delay = SHORTEST_NS;
