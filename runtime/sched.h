@@ -73,12 +73,17 @@ struct gt_g {
 	int saved_errno;
 	void (*start)(void *arg);
 	void *arg;
+	void (*then)(void *arg); /* NULL, or what it does at its end */
+	void *then_arg;
 	char name[24];
 	struct gt_worker *bound;             /* stopped in a signal handler on this M: it can go on only there */
 	uint32_t slot;                       /* of the stack */
 	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
 	int64_t waits_since;                 /* of the coarse clock; for people */
 };
+
+/* As gt_go; and when it ends, by return or by gt_exit, it calls @then(@then_arg). @site: for the trace, where it was started. */
+uint64_t gt__go_then(void (*fn)(void *arg), void *arg, void (*then)(void *then_arg), void *then_arg, const void *site);
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */
 struct gt_g *gt__self(void);
