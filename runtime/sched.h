@@ -70,6 +70,9 @@ struct gt_g {
 	/* The scheduler's. */
 	struct gt_context context;
 	_Atomic uint32_t state; /* enum gt_state */
+	/* For metrics: this time is taken; transitions until the next that is, of how many. */
+	bool tracked;
+	uint8_t track_left, track_period;
 	int saved_errno;
 	void (*start)(void *arg);
 	void *arg;
@@ -80,6 +83,7 @@ struct gt_g {
 	uint32_t slot;                       /* of the stack */
 	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
 	int64_t waits_since;                 /* of the coarse clock; for people */
+	int64_t track_since_ns, track_mutex_ns, track_last_ns;
 };
 
 /* As gt_go; and when it ends, by return or by gt_exit, it calls @then(@then_arg). @site: for the trace, where it was started. */
