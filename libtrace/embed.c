@@ -25,6 +25,8 @@
 #define MEMORY_BYTES      (16u << 20)
 #define STRING_SLOTS      4096
 #define STRING_BYTES      (256u << 10)
+#define STACK_DEPTH       16
+#define STACK_SLOTS       8192
 #define ROUND_NS          5000000
 #define SETTLE_ROUNDS     20 /* of a millisecond, for records in flight when hooks go off */
 #define BLOCKS_IN_A_HURRY 64
@@ -65,6 +67,9 @@ static int make_collector(void)
 		.mode = GT_MODE_STREAM,
 		.string_slot_count = STRING_SLOTS,
 		.string_bytes = STRING_BYTES,
+		.stack_depth = STACK_DEPTH,
+		.stack_slot_count = STACK_SLOTS,
+		.arena_words = STACK_SLOTS * 12,
 	};
 	struct gt_collector_config collect = {.resolve = resolve, .resolve_context = &slide};
 	struct gt_memory memory;
@@ -89,7 +94,7 @@ static int make_collector(void)
 
 static void write_metas(void)
 {
-	char path[4096], number[32];
+	char path[4096], number[32], sets[128];
 	ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
 	if (size > 0) {
@@ -100,8 +105,9 @@ static void write_metas(void)
 	gt_writer_meta(writer, "pid", number);
 	gt_writer_meta(writer, "runtime", "gtrace");
 	gt_writer_meta(writer, "clock", gt_clock_text());
-	gt_writer_meta(writer, "events", "goroutines,ms,ps,marks");
-	gt_writer_meta(writer, "stacks", "off");
+	gt_writer_meta(writer, "events", gt_sets_text(gt_sets_default(), sets));
+	snprintf(number, sizeof(number), "%u", gt__connected()->stack_depth);
+	gt_writer_meta(writer, "stacks", gt__connected()->stack_depth ? number : "off");
 	gt_writer_meta(writer, "gtrace", GTRACE_VERSION);
 }
 
@@ -187,7 +193,7 @@ static int start(const char *path)
 	if (!at_exit)
 		at_exit = atexit(stop_at_exit) == 0;
 	starter = getpid();
-	atomic_store(&gt__connected()->shm->enabled, 1);
+	atomic_store(&gt__connected()->shm->enabled, gt_sets_default());
 	return 0;
 }
 

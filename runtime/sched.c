@@ -110,6 +110,7 @@ static inline __attribute__((always_inline)) void execute(struct gt_worker *m, s
 	}
 	store_relaxed(&g->state, GT_STATE_RUNNING);
 	m->g = g;
+	gt__track_run(g, p);
 	gt_hook_run(g->id, GT_STATE_RUNNABLE, p->id);
 }
 
@@ -144,6 +145,18 @@ void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying)
 
 /* ---- park, ready, yield ---- */
 
+/* From the caller of the function that calls this on. */
+#define STACK_HERE(g) \
+	(gt_hooks_on() ? stack_id(g, __builtin_return_address(0), *(void **)__builtin_frame_address(0)) : 0)
+
+static __attribute__((noinline)) uint32_t stack_id(const struct gt_g *g, const void *pc, const void *frame)
+{
+	char *low, *high;
+
+	gt__stack_bounds(g, &low, &high);
+	return gt_hook_stack(pc, frame, low, high);
+}
+
 void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 {
 	struct gt_worker *m = gt__worker();
@@ -156,8 +169,10 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 		gt__stack_check(g);
 	g->reason = reason;
 	g->waits_since = load_relaxed(&gt__sched.coarse_ns);
+	gt__track_wait(g, reason);
 	store_relaxed(&g->state, GT_STATE_WAITING);
-	gt_hook_block(g->id, reason);
+	gt_hook_block_on(g->id, reason, g->on, g->on_holder, STACK_HERE(g));
+	g->on = 0;
 	m->after = unlock;
 	m->after_arg = arg;
 	gt__leave(m, g, false);
@@ -180,10 +195,12 @@ void gt__ready(struct gt_g *g)
 
 	if (UNLIKELY(load_relaxed(&g->state) != GT_STATE_WAITING))
 		gt__fatal("goroutine %llu made ready in state %u", (unsigned long long)g->id, load_relaxed(&g->state));
+	gt__track_ready(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
 		m->locks++;
-	gt_hook_ready(g->id, GT_STATE_WAITING, m && m->g ? m->g->id : 0);
+	gt_hook_wake(g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
+	g->cause = GT_CAUSE_NONE;
 	if (LIKELY(m && m->p))
 		gt__ring_put(m->p, g, true);
 	else
@@ -211,10 +228,12 @@ static void yield(void (*put)(void *g), enum gt_reason reason)
 		gt__stack_check(g);
 	gt_hook_yield(g->id, reason);
 	if (nobody_else(m->p)) {
+		gt__track_alone(g, m->p);
 		execute(m, g, false);
 		m->locks--;
 		return;
 	}
+	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	m->after = put;
 	m->after_arg = g;
@@ -322,9 +341,10 @@ void gt_syscall_enter(void)
 		return;
 	m->locks++;
 	p = m->p;
-	gt_hook_syscall(g->id);
+	gt_hook_syscall_stack(g->id, STACK_HERE(g));
 	g->syscall_pc = (uintptr_t)__builtin_return_address(0);
 	g->syscall_frame = *(uintptr_t *)__builtin_frame_address(0);
+	gt__count_own(&m->syscall_edges, 1);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
 	m->syscall_p = p;
 	m->p = NULL;
@@ -348,6 +368,7 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 		m->locks--;
 		return;
 	}
+	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt_hook_sysexit(g->id, GT_STATE_RUNNABLE);
 	m->after = gt__put_global;
@@ -365,6 +386,7 @@ void gt_syscall_exit(void)
 
 	if (UNLIKELY(!g))
 		return;
+	gt__count_own(&m->syscall_edges, 1);
 	p = m->syscall_p;
 	/* Another M may have had the P and be in a system call itself: then we take it from that one. */
 	if (UNLIKELY(!atomic_compare_exchange_strong_explicit(

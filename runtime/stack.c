@@ -37,6 +37,7 @@ static struct {
 	struct gt_lock lock;
 	uint32_t opened; /* slots that can be read and written */
 	_Atomic uint32_t count;
+	_Atomic uint32_t unguarded;
 	enum { GUARD_MADVISE, GUARD_MPROTECT, GUARD_CANARY } guard;
 } stacks;
 bool gt__stack_canaries;
@@ -115,6 +116,16 @@ uint32_t gt__stack_count(void)
 	return load_acquire(&stacks.count);
 }
 
+uint32_t gt__stack_unguarded(void)
+{
+	return load_relaxed(&stacks.unguarded);
+}
+
+size_t gt__stack_bytes(void)
+{
+	return stacks.slot_bytes;
+}
+
 void gt__stack_bounds(const struct gt_g *g, char **low, char **high)
 {
 	*low = slot_low(g->slot) + GUARD_BYTES;
@@ -147,6 +158,7 @@ static void guard(uint32_t slot)
 	if (stacks.guard == GUARD_MPROTECT && slot < MPROTECT_MAX && mprotect(low, GUARD_BYTES, PROT_NONE) == 0)
 		return;
 	stacks.guard = GUARD_CANARY;
+	store_relaxed(&stacks.unguarded, load_relaxed(&stacks.unguarded) + 1);
 	gt__stack_canaries = true;
 }
 
@@ -162,6 +174,7 @@ struct gt_g *gt__stack_new(void)
 		guard(slot);
 		g = gt__stack_g(slot);
 		g->slot = slot;
+		gt__track_first(g, slot);
 		if (stacks.guard == GUARD_CANARY)
 			*(uint64_t *)(void *)(slot_low(slot) + GUARD_BYTES) = CANARY;
 		store_release(&stacks.count, slot + 1);

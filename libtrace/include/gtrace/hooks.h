@@ -123,6 +123,17 @@ static inline bool gt_hooks_on(void)
 	return GT__UNLIKELY(atomic_load_explicit(gt__hook_gate, memory_order_relaxed) != 0);
 }
 
+/* Which sets of events are (enum gt_set)? 0 when hooks are off: still one load, and one branch on what is asked. */
+static inline uint32_t gt_hook_sets(void)
+{
+	return atomic_load_explicit(gt__hook_gate, memory_order_relaxed);
+}
+
+static inline bool gt_hooks_on_for(enum gt_set set)
+{
+	return GT__UNLIKELY(gt_hook_sets() & (uint32_t)set);
+}
+
 /* Any change of state. @arg: P id + 1 when @new_ is running, else enum gt_reason. */
 static inline void gt_hook_state(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
 {
@@ -171,6 +182,38 @@ static inline void gt_hook_block(uint64_t g, enum gt_reason reason)
 	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason);
 }
 
+/*
+ * The same, and for what: @object of GT_OBJECT_WORD (0: not told), @holder: the goroutine that had last locked it (0: not
+ * known), @stack: of gt_hook_stack.
+ */
+static inline void gt_hook_block_on(uint64_t g, enum gt_reason reason, uint64_t object, uint64_t holder, uint32_t stack)
+{
+	uint32_t sets = gt_hook_sets();
+
+	if (!GT__UNLIKELY(sets))
+		return;
+	if (GT__UNLIKELY(g > GT_G_MASK)) {
+		gt__hook_big_g();
+		return;
+	}
+	if (!(sets & GT_SET_OBJECTS) || holder > GT_G_MASK)
+		holder = 0;
+	if (!(sets & GT_SET_OBJECTS))
+		object = 0;
+	if (!object && !stack)
+		gt__hook_record1(GT_REC_STATE, GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason));
+	else
+		gt__hook_record2(GT_REC_STATE2, GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason),
+			stack | holder << 32, object | holder >> 32 << 56);
+}
+
+/* One more that @g is about to wait for: before gt_hook_block_on, on the same thread, for a wait on many. */
+static inline void gt_hook_object(uint64_t g, uint64_t object, uint64_t holder)
+{
+	if (gt_hooks_on_for(GT_SET_OBJECTS) && g <= GT_G_MASK)
+		gt__hook_record2(GT_REC_OBJECT, g, holder & GT_G_MASK, object);
+}
+
 static inline void gt_hook_yield(uint64_t g, enum gt_reason reason)
 {
 	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_RUNNABLE, reason);
@@ -181,6 +224,23 @@ static inline void gt_hook_ready(uint64_t g, enum gt_state old, uint64_t by)
 	gt_hook_state_by(g, old, GT_STATE_RUNNABLE, 0, by);
 }
 
+/* The same, of one that waited: @cause when no goroutine did it (@by = 0), @detail as causes.def says. */
+static inline void gt_hook_wake(uint64_t g, uint64_t by, enum gt_cause cause, uint32_t detail)
+{
+	uint32_t sets = gt_hook_sets();
+
+	if (!GT__UNLIKELY(sets))
+		return;
+	if (GT__UNLIKELY(g > GT_G_MASK || by > GT_G_MASK)) {
+		gt__hook_big_g();
+		return;
+	}
+	if (!(sets & GT_SET_OBJECTS))
+		cause = GT_CAUSE_NONE;
+	gt__hook_record2(GT_REC_STATE2, GT_STATE_WORD(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, cause),
+		cause ? (uint64_t)detail << 32 : 0, by);
+}
+
 static inline void gt_hook_end(uint64_t g)
 {
 	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_DEAD, 0);
@@ -189,6 +249,16 @@ static inline void gt_hook_end(uint64_t g)
 static inline void gt_hook_syscall(uint64_t g)
 {
 	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
+}
+
+static inline void gt_hook_syscall_stack(uint64_t g, uint32_t stack)
+{
+	if (!gt_hooks_on())
+		return;
+	if (!stack || GT__UNLIKELY(g > GT_G_MASK))
+		gt_hook_syscall(g);
+	else
+		gt__hook_record2(GT_REC_STATE2, GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0), stack, 0);
 }
 
 /* @new_: running, or runnable when there was no P for it. */
@@ -211,6 +281,67 @@ static inline void gt_hook_thread(enum gt_thread_op op)
 	if (gt_hooks_on())
 		gt__hook_thread(op);
 }
+
+/* ---- stacks ---- */
+
+/*
+ * The id of the stack whose innermost return address is @pc and whose frame pointer is @frame, as deep as was asked for; 0: stacks
+ * are off, or there is no room. Frame pointers must lie between @low and @high (of the goroutine's stack) and grow; frames
+ * outside of the program's own file are left out. About 2 ns a frame once the stack has been seen.
+ */
+GT_API uint32_t gt_hook_stack(const void *pc, const void *frame, const void *low, const void *high);
+
+/* ---- system calls, the heap, timers; @g: the goroutine, 0 for none ---- */
+
+/* Around the call itself, on one thread; between gt_hook_syscall and gt_hook_sysexit when the P is given up meanwhile. */
+static inline void gt_hook_syscall_enter(uint64_t g, unsigned int number, uint64_t arg0, uint64_t arg2)
+{
+	if (gt_hooks_on_for(GT_SET_SYSCALLS))
+		gt__hook_record2(
+			GT_REC_SYSCALL, GT_SYSCALL_ENTER | (g & GT_G_MASK) << 8 | (uint64_t)number << 48, arg0, arg2);
+}
+
+/* @result as the kernel gives it: -errno when it failed. */
+static inline void gt_hook_syscall_exit(uint64_t g, unsigned int number, int64_t result)
+{
+	if (gt_hooks_on_for(GT_SET_SYSCALLS))
+		gt__hook_record2(GT_REC_SYSCALL, GT_SYSCALL_EXIT | (g & GT_G_MASK) << 8 | (uint64_t)number << 48,
+			(uint64_t)result, 0);
+}
+
+/*
+ * For a malloc interposer. It decides what is told: every allocation with the set alloc, a sample of them with heap alone. @weight:
+ * the bytes for which this one stands (@bytes when every one is told). @stack: of gt_hook_stack, or 0.
+ */
+static inline void gt_hook_alloc(uint64_t g, const void *address, uint64_t bytes, uint64_t weight, uint32_t stack)
+{
+	if (gt_hooks_on_for((enum gt_set)(GT_SET_HEAP | GT_SET_ALLOC)))
+		gt__hook_record3(GT_REC_HEAP, (const uint64_t[5]){GT_HEAP_ALLOC | (g & GT_G_MASK) << 8,
+						      (uint64_t)(uintptr_t)address, bytes, weight, stack});
+}
+
+static inline void gt_hook_free(uint64_t g, const void *address, uint64_t bytes)
+{
+	if (gt_hooks_on_for((enum gt_set)(GT_SET_HEAP | GT_SET_ALLOC)))
+		gt__hook_record2(GT_REC_HEAP, GT_HEAP_FREE | (g & GT_G_MASK) << 8, (uint64_t)(uintptr_t)address, bytes);
+}
+
+/* All of the heap now: bytes and pieces that are allocated. */
+static inline void gt_hook_heap(uint64_t live_bytes, uint64_t pieces)
+{
+	if (gt_hooks_on_for((enum gt_set)(GT_SET_HEAP | GT_SET_ALLOC)))
+		gt__hook_record2(GT_REC_HEAP, GT_HEAP_LIVE, live_bytes, pieces);
+}
+
+/* @ns: set: until it fires; fire: since its time; stop: 0. */
+static inline void gt_hook_timer(enum gt_timer_op op, uint64_t g, const void *timer, uint64_t ns)
+{
+	if (gt_hooks_on_for(GT_SET_TIMERS))
+		gt__hook_record2(GT_REC_TIMER, (uint64_t)op | (g & GT_G_MASK) << 8, (uint64_t)(uintptr_t)timer, ns);
+}
+
+/* Which goroutine runs on the calling thread, as gt_hook_current's function tells; 0 for none. */
+GT_API uint64_t gt_hook_g(void);
 
 /* Tells the marks of gtrace.h which goroutine runs on the calling thread (0: none). Once, at the runtime's start. */
 GT_API void gt_hook_current(uint64_t (*current)(void));
