@@ -71,7 +71,7 @@ struct gt_g {
 	struct gt_context context;
 	_Atomic uint32_t state; /* enum gt_state */
 	/* For metrics: this time is taken; transitions until the next that is, of how many. */
-	bool tracked;
+	bool tracked, track_more;
 	uint8_t track_left, track_period;
 	int saved_errno;
 	void (*start)(void *arg);
@@ -81,7 +81,7 @@ struct gt_g {
 	uint32_t slot;                       /* of the stack */
 	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
 	int64_t waits_since;                 /* of the coarse clock; for people */
-	int64_t track_since_ns, track_mutex_ns, track_last_ns;
+	int64_t track_since_ns, track_mutex_ns;
 };
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */
