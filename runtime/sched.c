@@ -51,7 +51,7 @@ void gt__put_global(void *g)
 	gt__unlock(&gt__sched.lock);
 }
 
-/* The `after` of a yield. */
+/* The `after` of a yield, and of a system call that came back to no P: one may have become idle since it looked. */
 static void put_yielded(void *g)
 {
 	gt__put_global(g);
@@ -345,7 +345,7 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 	}
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt_hook_sysexit(g->id, GT_STATE_RUNNABLE);
-	m->after = gt__put_global;
+	m->after = put_yielded;
 	m->after_arg = g;
 	gt__leave(m, g, false);
 	gt__worker()->locks--;

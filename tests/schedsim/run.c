@@ -70,6 +70,7 @@ void sim_report(const struct sim_scenario *scenario, uint64_t steps)
 		first = sim.logged - SIM_LOG;
 	for (uint64_t i = first; i < sim.logged; i++)
 		print_step(&sim.log[i % SIM_LOG]);
+	sim.in_world = true;
 	sim_print_state();
 	printf("FAIL %s, seed %llu (%s", scenario->name, (unsigned long long)c->seed, strategies[c->strategy]);
 	if (c->strategy == SIM_PCT)

@@ -241,7 +241,7 @@ static int preempt_spinner(int argc, char **argv)
 	for (int i = 0; !atomic_load_explicit(&flag, memory_order_acquire); i++) {
 		sim_work(1);
 		sim.now += 20 * GT_MICROSECOND;
-		if (i > 20000)
+		if (i > 200000)
 			sim_fail("a spinning goroutine was not stopped");
 	}
 	return 0;
@@ -253,7 +253,7 @@ static int preempt_caller(int argc, char **argv)
 	for (int i = 0; !atomic_load_explicit(&flag, memory_order_acquire); i++) {
 		gt_checkpoint();
 		sim.now += 20 * GT_MICROSECOND;
-		if (i > 20000)
+		if (i > 200000)
 			sim_fail("a goroutine that makes calls was not stopped");
 	}
 	return 0;
