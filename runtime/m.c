@@ -177,8 +177,8 @@ void gt__wake_p(void)
 	struct gt_worker *m = gt__worker();
 	uint32_t none = 0;
 
-	/* There is one P, and we hold it. */
-	if (load_relaxed(&s->procs) == 1 && m && m->p)
+	/* There is one P, and we hold it; not another one that is still to be given up. */
+	if (load_relaxed(&s->procs) == 1 && m && m->p && m->p->id == 0)
 		return;
 	atomic_thread_fence(memory_order_seq_cst); /* [work] */
 	if (load_relaxed(&s->idle_ps) == 0 || load_relaxed(&s->spinning) != 0 ||

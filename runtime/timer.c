@@ -188,7 +188,9 @@ void gt__timers_move(struct gt_timers *to, struct gt_timers *from)
 	while (from->count) {
 		struct gt_timer *timer = from->heap[0];
 
-		/* Never in none: a stop that saw that would believe it. */
+		/* Never in none, nor told of by none: a stop, or a look for a deadlock, that saw that would believe it. */
+		if (timer->when_ns < load_relaxed(&to->min_ns))
+			store_relaxed(&to->min_ns, timer->when_ns);
 		unhook(from, timer);
 		insert(to, timer);
 	}
