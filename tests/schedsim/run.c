@@ -55,7 +55,8 @@ static void print_step(const struct sim_step *step)
 		else if (arg->type == GT_ARG_REASON)
 			printf(" %s=%s", arg->name, gt_reason_text((unsigned int)value));
 		else
-			printf(" %s=%llu", arg->name, (unsigned long long)(arg->type == GT_ARG_P && value ? value - 1 : value));
+			printf(" %s=%llu", arg->name,
+				(unsigned long long)(arg->type == GT_ARG_P && value ? value - 1 : value));
 	}
 	printf("\n");
 }
@@ -161,21 +162,22 @@ static int run_all(uint64_t count, const char *only, uint64_t first)
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		for (const struct sim_scenario *scenario = all[i]; scenario->name; scenario++) {
-			uint64_t points = totals.points, seeds = totals.seeds, switches = totals.switches, events = totals.events;
+			uint64_t points = totals.points, seeds = totals.seeds, switches = totals.switches,
+				 events = totals.events;
 
 			if (only && strcmp(only, scenario->name) != 0)
 				continue;
 			run_scenario(scenario, first, count, &totals);
 			if (tell && totals.seeds > seeds)
-				printf("%-24s %6llu seeds, each: %8llu points, %6llu switches, %6llu events\n", scenario->name,
-					(unsigned long long)(totals.seeds - seeds),
+				printf("%-24s %6llu seeds, each: %8llu points, %6llu switches, %6llu events\n",
+					scenario->name, (unsigned long long)(totals.seeds - seeds),
 					(unsigned long long)((totals.points - points) / (totals.seeds - seeds)),
 					(unsigned long long)((totals.switches - switches) / (totals.seeds - seeds)),
 					(unsigned long long)((totals.events - events) / (totals.seeds - seeds)));
 		}
 	printf("%d scenarios, %llu runs, %llu points, %llu switches, %llu events judged, %d failed\n", totals.scenarios,
-		(unsigned long long)totals.seeds, (unsigned long long)totals.points, (unsigned long long)totals.switches,
-		(unsigned long long)totals.events, totals.failed);
+		(unsigned long long)totals.seeds, (unsigned long long)totals.points,
+		(unsigned long long)totals.switches, (unsigned long long)totals.events, totals.failed);
 	return totals.failed || !totals.scenarios;
 }
 
@@ -194,8 +196,8 @@ static bool find_mutant(uint64_t count, struct totals *totals)
 				result = run_one(scenario, seed);
 				totals->seeds++;
 				if (!ended_well(scenario, &result)) {
-					printf("  found by %s, seed %llu, run %llu: %s\n", scenario->name, (unsigned long long)seed,
-						(unsigned long long)totals->seeds,
+					printf("  found by %s, seed %llu, run %llu: %s\n", scenario->name,
+						(unsigned long long)seed, (unsigned long long)totals->seeds,
 						result.text[0] ? result.text : "it exited with another status");
 					return true;
 				}

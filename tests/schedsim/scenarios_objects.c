@@ -143,8 +143,8 @@ static void storm_receiver(void *arg)
 	int value = 0;
 
 	for (int i = 0; i < 12; i++) {
-		size_t which = gt_select(gt_case_recv(storm[2], &value), gt_case_recv(storm[1], &value),
-			gt_case_recv(storm[0], &value));
+		size_t which = gt_select(
+			gt_case_recv(storm[2], &value), gt_case_recv(storm[1], &value), gt_case_recv(storm[0], &value));
 
 		sim_check(value == 3 - (int)which);
 		__atomic_fetch_add(&received, value, __ATOMIC_RELAXED);

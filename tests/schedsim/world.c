@@ -189,9 +189,9 @@ static void jump(struct sim_fiber *from, struct sim_fiber *to, bool dead)
 	const void *bottom;
 	size_t bytes;
 
-	__sanitizer_start_switch_fiber(dead         ? NULL
-				       : from       ? &from->fake_stack
-						    : &sim.outside_fake,
+	__sanitizer_start_switch_fiber(dead   ? NULL
+				       : from ? &from->fake_stack
+					      : &sim.outside_fake,
 		to ? to->bottom : sim.outside_bottom, to ? to->bytes : sim.outside_bytes);
 #endif
 	if (from) {
@@ -472,7 +472,8 @@ int sim_start(void (*main_fn)(void *arg), void *arg)
 	fiber = &sim.fiber[sim.fibers];
 	stack = fiber->stack;
 	if (!stack)
-		stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		stack = mmap(
+			NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (stack == MAP_FAILED)
 		return -EAGAIN;
 #if defined(__SANITIZE_ADDRESS__)
@@ -633,7 +634,8 @@ char *sim_getenv(const char *name)
 static void memory_reset(void)
 {
 	if (!heap)
-		heap = mmap(NULL, HEAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		heap = mmap(
+			NULL, HEAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (heap == MAP_FAILED)
 		abort();
 #if defined(__SANITIZE_ADDRESS__)
