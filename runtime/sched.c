@@ -311,10 +311,13 @@ uint32_t gt__random(void)
 
 void gt_syscall_enter(void)
 {
-	struct gt_worker *m = gt__worker();
-	struct gt_g *g = m ? m->g : NULL;
+	struct gt_worker *m;
+	struct gt_g *g;
 	struct gt_p *p;
 
+	gt__checkpoint(); /* a loop of short system calls has no other place to give way */
+	m = gt__worker();
+	g = m ? m->g : NULL;
 	if (UNLIKELY(!g))
 		return;
 	m->locks++;

@@ -105,8 +105,11 @@ static void again(const char *program)
 
 static const char *program_name SIM_KEPT = "sim-sched";
 
+/* A crash ends the run like any other failure. */
 static void on_crash(int signal)
 {
+	if (sim.current)
+		sim_fail("signal %d", signal);
 	printf("FAIL %s, seed %llu: signal %d\n", now_scenario ? now_scenario->name : "?", (unsigned long long)now_seed,
 		signal);
 	if (now_scenario)
@@ -234,7 +237,7 @@ __attribute__((visibility("default"))) int sim_main(int argc, char **argv)
 	const char *only = argc > 2 ? argv[2] : NULL;
 	uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
 	stack_t stack = {.ss_sp = alternate, .ss_size = sizeof(alternate)};
-	struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
+	struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_NODEFER};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	program_name = argv[0];
