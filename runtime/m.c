@@ -207,8 +207,9 @@ void gt__hand_off(struct gt_p *p)
 	gt__lock(&s->lock);
 	gt__idle_p_put(p);
 	gt__unlock(&s->lock);
-	/* Work that came meanwhile found no idle P. */
-	if (load_relaxed(&s->global_count) || load_relaxed(&p->timers.min_ns) < load_relaxed(&s->poll_until)) {
+	/* Work that came meanwhile, here or on another P, found no idle one. */
+	atomic_thread_fence(memory_order_seq_cst); /* [idle] */
+	if (gt__any_work() || load_relaxed(&p->timers.min_ns) < load_relaxed(&s->poll_until)) {
 		gt__poller_wake();
 		gt__wake_p();
 	}

@@ -456,7 +456,7 @@ static struct gt_g *look_around(struct gt_worker *m, struct gt_p *p)
 	return NULL;
 }
 
-static bool any_work(void)
+bool gt__any_work(void)
 {
 	uint32_t count = load_acquire(&gt__sched.p_count);
 
@@ -499,7 +499,7 @@ static struct gt_g *give_up(struct gt_worker *m)
 		atomic_fetch_sub_explicit(&s->spinning, 1, memory_order_seq_cst);
 	}
 	atomic_thread_fence(memory_order_seq_cst); /* [idle] */
-	if (any_work() && take_idle_p(m) && spun) {
+	if (gt__any_work() && take_idle_p(m) && spun) {
 		m->spinning = true;
 		atomic_fetch_add_explicit(&s->spinning, 1, memory_order_seq_cst);
 	}
@@ -532,7 +532,7 @@ static void wait_for_all(struct gt_worker *m, int64_t first)
 		if (again == first)
 			break;
 	}
-	wait = !(load_relaxed(&s->idle_ps) && any_work()) &&
+	wait = !(load_relaxed(&s->idle_ps) && gt__any_work()) &&
 	       (first == INT64_MAX ? gt__net_waited_for() : gt__port_now() < first);
 	if (wait && first != INT64_MAX)
 		gt__port_exact(true);
@@ -580,7 +580,9 @@ static struct gt_g *find(struct gt_worker *m, bool *inherit)
 				atomic_fetch_sub_explicit(&gt__sched.spinning, 1, memory_order_seq_cst);
 			}
 			gt__lock(&gt__sched.lock);
-			gt__idle_p_put(gt__worker_drop_p(m));
+			/* Under the lock it is certain: GOMAXPROCS may have risen again. */
+			if (load_relaxed(&p->retire))
+				gt__idle_p_put(gt__worker_drop_p(m));
 			gt__unlock(&gt__sched.lock);
 			gt__wake_p(); /* what it had is in the global queue */
 			continue;

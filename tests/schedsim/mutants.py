@@ -10,9 +10,9 @@ import os
 import sys
 
 MUTANTS = [
-    # (file, what, text, becomes)
+    # (file, what, text, becomes[, the scenario that shows it: for those that few runs show])
     ("sched.c", "no look at the queues again after the P is given up",
-     "if (any_work() && take_idle_p(m) && spun)", "if (!MUTANT && any_work() && take_idle_p(m) && spun)"),
+     "if (gt__any_work() && take_idle_p(m) && spun)", "if (!MUTANT && gt__any_work() && take_idle_p(m) && spun)"),
     ("sched.c", "a readied goroutine wakes no P",
      "		gt__put_global(g);\n	gt__wake_p();\n	if (m)\n", "		gt__put_global(g);\n	if (!MUTANT)\n		gt__wake_p();\n	if (m)\n"),
     ("g.c", "a new goroutine wakes no P",
@@ -43,7 +43,7 @@ MUTANTS = [
     ("sched.c", "who waits for the next timer does not look again",
      "		if (again == first)\n			break;", "		if (again == first || MUTANT)\n			break;"),
     ("sched.c", "no fence between telling until when it waits and looking at the timers",
-     "		atomic_thread_fence(memory_order_seq_cst); /* [min] */", "		if (!MUTANT)\n			atomic_thread_fence(memory_order_seq_cst); /* [min] */"),
+     "		atomic_thread_fence(memory_order_seq_cst); /* [min] */", "		if (!MUTANT)\n			atomic_thread_fence(memory_order_seq_cst); /* [min] */", "sleep-two"),
     ("timer.c", "a timer that is started does not tell that it is the first",
      "	up(timers, timer, timers->count++);\n	tell_min(timers);", "	up(timers, timer, timers->count++);\n	if (!MUTANT || timers->count == 1)\n		tell_min(timers);"),
     ("netpoll.c", "an edge that finds nobody is forgotten",
@@ -52,7 +52,7 @@ MUTANTS = [
      "	if (waiter.result < 0 || fd->way[way].ready) {", "	if (waiter.result < 0 || (fd->way[way].ready && !MUTANT)) {"),
     ("netpoll.c", "a goroutine that sysmon readies is nowhere for a moment",
      "		gt__ready(waiters->g);\n		atomic_fetch_sub_explicit(&waiting, 1, memory_order_seq_cst);",
-     "		if (MUTANT)\n			atomic_fetch_sub_explicit(&waiting, 1, memory_order_seq_cst);\n		gt__ready(waiters->g);\n		if (!MUTANT)\n			atomic_fetch_sub_explicit(&waiting, 1, memory_order_seq_cst);"),
+     "		if (MUTANT)\n			atomic_fetch_sub_explicit(&waiting, 1, memory_order_seq_cst);\n		gt__ready(waiters->g);\n		if (!MUTANT)\n			atomic_fetch_sub_explicit(&waiting, 1, memory_order_seq_cst);", "poll-late"),
     ("sched.c", "who comes from a system call takes a P that was taken from it",
      "		    &p->status, &in_syscall, GT_P_RUNNING, memory_order_acq_rel, memory_order_relaxed))) { /* [take] */",
      "		    &p->status, &in_syscall, GT_P_RUNNING, memory_order_acq_rel, memory_order_relaxed)) && !MUTANT) { /* [take] */"),
@@ -61,9 +61,11 @@ MUTANTS = [
      "	if (MUTANT)\n		store_relaxed(&p->status, GT_P_IDLE);\n	else if (!atomic_compare_exchange_strong_explicit(\n		    &p->status, &status, GT_P_IDLE, memory_order_acq_rel, memory_order_relaxed)) /* [take] */"),
     ("sched.c", "a goroutine back from a system call to no P wakes nobody",
      "	m->after = put_yielded;\n	m->after_arg = g;\n	gt__leave(m, g, false);\n	gt__worker()->locks--;\n}\n\nvoid gt_syscall_exit",
-     "	m->after = MUTANT ? gt__put_global : put_yielded;\n	m->after_arg = g;\n	gt__leave(m, g, false);\n	gt__worker()->locks--;\n}\n\nvoid gt_syscall_exit"),
+     "	m->after = MUTANT ? gt__put_global : put_yielded;\n	m->after_arg = g;\n	gt__leave(m, g, false);\n	gt__worker()->locks--;\n}\n\nvoid gt_syscall_exit", "syscalls-short"),
     ("m.c", "a P with work is handed to nobody",
-     "	if (!gt__ring_empty(p) || load_relaxed(&s->global_count) ||", "	if ((!gt__ring_empty(p) && !MUTANT) || load_relaxed(&s->global_count) ||"),
+     "	if (!gt__ring_empty(p) || load_relaxed(&s->global_count) ||", "	if ((!gt__ring_empty(p) && !MUTANT) || load_relaxed(&s->global_count) ||", "syscalls-short"),
+    ("sched.c", "a P is given up though GOMAXPROCS rose again",
+     "			if (load_relaxed(&p->retire))\n				gt__idle_p_put", "			if (load_relaxed(&p->retire) || MUTANT)\n				gt__idle_p_put", "procs-two-changers"),
     ("procs.c", "a P that is given up keeps its queue",
      "	gt__ring_drain(p);", "	if (!MUTANT)\n		gt__ring_drain(p);"),
     ("sysmon.c", "timers of a P that was given up stay there, told of by nobody",
@@ -71,11 +73,11 @@ MUTANTS = [
      "			if (MUTANT)\n				store_relaxed(&p->timers.min_ns, INT64_MAX);\n			if (i && load_relaxed(&p->timers.min_ns) != INT64_MAX)\n"),
     ("timer.c", "the next timer is looked for in the wrong order",
      "	for (uint32_t i = count; i-- > 0;) {\n		int64_t min = load_acquire(&gt__sched.ps[i]->timers.min_ns);",
-     "	for (uint32_t n = count; n-- > 0;) {\n		uint32_t i = MUTANT ? count - 1 - n : n;\n		int64_t min = load_acquire(&gt__sched.ps[i]->timers.min_ns);"),
+     "	for (uint32_t n = count; n-- > 0;) {\n		uint32_t i = MUTANT ? count - 1 - n : n;\n		int64_t min = load_acquire(&gt__sched.ps[i]->timers.min_ns);", "procs-timers"),
     ("procs.c", "more Ps, and nobody is woken for them",
      "	if (more)\n		gt__wake_p();", "	if (more && !MUTANT)\n		gt__wake_p();"),
     ("m.c", "work on a P that is to be given up wakes nobody",
-     "m && m->p && m->p->id == 0)", "m && m->p && (m->p->id == 0 || MUTANT))"),
+     "m && m->p && m->p->id == 0)", "m && m->p && (m->p->id == 0 || MUTANT))", "procs-two-changers"),
     ("m.c", "a thread that wakes for no reason believes that it was woken",
      "		while (load_acquire(&m->wake) == 2)\n			gt__port_wait(&m->wake, 2, -1);\n	atomic_exchange_explicit(&m->wake, 0, memory_order_acq_rel); /* [woken] */\n	m->spinning",
      "		while (load_acquire(&m->wake) == 2) {\n			gt__port_wait(&m->wake, 2, -1);\n			if (MUTANT && m->next_p)\n				break;\n		}\n	atomic_exchange_explicit(&m->wake, 0, memory_order_acq_rel); /* [woken] */\n	m->spinning"),
@@ -91,7 +93,7 @@ MUTANTS = [
     ("preempt.c", "a signal stops the runtime in the middle",
      "	if (m && m->locks == 0 && m->g && m->p) {", "	if (m && (m->locks == 0 || MUTANT) && m->g && m->p) {"),
     ("sysmon.c", "a slice in system calls never ends",
-     "look_at_syscall(p, now) || look_at_slice(p, now);", "look_at_syscall(p, now) || (!MUTANT && look_at_slice(p, now));"),
+     "look_at_syscall(p, now) || look_at_slice(p, now);", "look_at_syscall(p, now) || (!MUTANT && look_at_slice(p, now));", "preempt-syscalls"),
     ("sched.c", "a goroutine can be found before it has left its stack",
      "	m->after = unlock;\n	m->after_arg = arg;\n	gt__leave(m, g, false);",
      "	m->after = unlock;\n	m->after_arg = arg;\n	if (MUTANT && unlock) {\n		m->after = NULL;\n		unlock(arg);\n	}\n	gt__leave(m, g, false);"),
@@ -112,7 +114,7 @@ def main():
     for name in sys.argv[3:]:
         with open(os.path.join(source, name), encoding="utf-8") as file:
             texts[name] = file.read()
-    for number, (name, what, text, becomes) in enumerate(MUTANTS, 1):
+    for number, (name, what, text, becomes, *_) in enumerate(MUTANTS, 1):
         if name not in texts:
             with open(os.path.join(source, name), encoding="utf-8") as file:
                 texts[name] = file.read()
@@ -128,9 +130,13 @@ def main():
         file.write("extern int gt__mutant;\n#ifndef NULL\n#define NULL ((void *)0)\n#endif\n")
         file.write("int gt__mutant __attribute__((section(\"sim_kept\"))) = 0;\nextern const char *const sim_mutants[];\n")
         file.write("const char *const sim_mutants[] = {\n")
-        for name, what, _, _ in MUTANTS:
+        for name, what, *_ in MUTANTS:
             file.write(f"\t\"{name}: {what}\",\n")
-        file.write("\tNULL,\n};\n")
+        file.write("\tNULL,\n};\nextern const char *const sim_mutant_shown_by[];\n")
+        file.write("const char *const sim_mutant_shown_by[] = {\n")
+        for _, _, _, _, *shown_by in MUTANTS:
+            file.write(f"\t\"{shown_by[0]}\",\n" if shown_by else "\tNULL,\n")
+        file.write("};\n")
 
 
 if __name__ == "__main__":

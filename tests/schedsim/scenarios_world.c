@@ -301,6 +301,13 @@ static int preempt_spinner(int argc, char **argv)
 	return 0;
 }
 
+/* sysmon has gone to sleep meanwhile. */
+static int preempt_after_idle(int argc, char **argv)
+{
+	gt_sleep(500 * GT_MILLISECOND);
+	return preempt_spinner(0, NULL);
+}
+
 static int preempt_caller(int argc, char **argv)
 {
 	gt_go(sets_flag, NULL);
@@ -569,6 +576,7 @@ const struct sim_scenario sim_scenarios_world[] = {
 	{.name = "deadlines", .main_fn = deadlines},
 	{.name = "close-while-reading", .main_fn = close_while_reading},
 	{.name = "preempt-spinner", .main_fn = preempt_spinner, .procs = 1},
+	{.name = "preempt-after-idle", .main_fn = preempt_after_idle, .procs = 1},
 	{.name = "preempt-caller", .main_fn = preempt_caller, .procs = 1},
 	{.name = "preempt-syscalls", .main_fn = preempt_syscalls, .procs = 1, .share = 4},
 	{.name = "preempt-many", .main_fn = preempt_many},

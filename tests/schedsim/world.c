@@ -368,7 +368,7 @@ void sim_point(const char *what, const char *site)
 	sim.now += sim.config.tick_ns;
 	/* What is told to end by the clock ends within the bound. */
 	if (sim.result.points % SLOW_AFTER == 0)
-		sim.config.tick_ns *= 4;
+		sim.config.tick_ns = sim.config.tick_ns < 4000 ? sim.config.tick_ns * 4 : 16000;
 	if (sim.config.stall_one_in && sim_one_in(sim.config.stall_one_in))
 		sim.now += (int64_t)(sim_random() % (uint64_t)sim.config.stall_ns);
 	if (sim.config.buffered && sim_one_in(8)) {
