@@ -9,9 +9,13 @@
 
 void sim_check_always(void)
 {
+	uint32_t count = 0;
+
 	/* Nobody takes from an idle P: what is in its queue is lost. */
 	for (const struct gt_p *p = gt__sched.lock.state ? NULL : gt__sched.idle_p; p; p = p->next_idle)
-		if (p->runnext || p->head != p->tail)
+		if (++count > gt__sched.p_count)
+			sim_fail("the list of idle Ps has a ring in it");
+		else if (p->runnext || p->head != p->tail)
 			sim_fail("P%u is idle, with goroutines in its queue", p->id);
 	for (const struct gt_worker *m = gt__sched.all_m; m; m = m->next_all) {
 		for (const struct gt_worker *other = m->next_all; other; other = other->next_all) {

@@ -17,6 +17,11 @@ extern const char *const sim_mutant_shown_by[] __attribute__((weak));
 extern int gt__mutant __attribute__((weak));
 
 #define SHOWN_SEEDS 100000
+#if defined(__SANITIZE_ADDRESS__)
+#define DEFAULT_SEEDS 60
+#else
+#define DEFAULT_SEEDS 500
+#endif
 
 static const struct sim_scenario *const all[] = {sim_scenarios_core, sim_scenarios_objects, sim_scenarios_world};
 /* What is run now: for a crash. */
@@ -258,5 +263,5 @@ __attribute__((visibility("default"))) int sim_main(int argc, char **argv)
 	(void)action;
 	if (sim_mutants && &gt__mutant)
 		return run_mutants(count ? count : 1000, only, argc > 3 ? argv[3] : NULL);
-	return run_all(count ? count : 300, only, first);
+	return run_all(count ? count : DEFAULT_SEEDS, only, first);
 }
