@@ -236,9 +236,10 @@ void gt__worker_start(struct gt_p *p, bool spinning)
 	}
 	bound = gt__global_get_bound();
 	if (bound) {
-		gt__unlock(&s->lock);
+		/* It does not spin: it has its work. */
 		if (spinning)
 			atomic_fetch_sub_explicit(&s->spinning, 1, memory_order_seq_cst);
+		gt__unlock(&s->lock);
 		gt__give_bound(bound, p);
 		return;
 	}
