@@ -222,11 +222,12 @@ static void fairness(void)
 
 static void answer_all(void *arg)
 {
-	gt_chan(int) *c = arg;
+	/* The array is gone when the channel is closed. */
+	gt_chan(int) *c = arg, in = c[0], out = c[1];
 	int v;
 
-	while (gt_recv(c[0], &v))
-		gt_send(c[1], v);
+	while (gt_recv(in, &v))
+		gt_send(out, v);
 }
 
 static void no_leak(void)
