@@ -1,6 +1,7 @@
 /*
  * g.c - goroutines: made, begun, ended, counted.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <string.h>
@@ -182,6 +183,7 @@ _Noreturn void gt__g_main(void)
 	struct gt_worker *m = gt__worker();
 	struct gt_g *g = m->g;
 
+	gt__prof_runs(g);
 	gt_san_switch_after(&g->context.san);
 	gt__landed(m);
 	*m->errno_at = 0;
