@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # metrics_text.py - a strict reader of Prometheus's text format (0.0.4) finds nothing to say about what PROGRAM prints.
+import os
 import re
 import subprocess
 import sys
@@ -70,4 +71,11 @@ value = {name: samples.get(("", None, None)) for name, (_, _, samples) in famili
 assert value["go_goroutines"] == value["go_sched_goroutines_goroutines"] == 1
 assert value["go_threads"] == value["go_sched_threads_total_threads"] >= 2
 assert value["go_sync_mutex_wait_total_seconds_total"] > 0
+
+# The man page has each of them.
+source = os.environ.get("GTRACE_SOURCE_DIR")
+if source:
+    defined = re.findall(r'^METRIC\(\w+, "([^"]+)"', open(f"{source}/runtime/metrics.def").read(), flags=re.M)
+    page = re.findall(r"^\.BR (/\S+) ", open(f"{source}/docs/man/gt_metrics.3").read().replace("\\-", "-"), flags=re.M)
+    assert len(defined) + 2 == len(families) and page == defined, set(page) ^ set(defined)
 print(f"{len(families)} families")
