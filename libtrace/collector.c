@@ -101,7 +101,7 @@ void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const stru
 
 	if (count < 0)
 		c->totals.records_bad++;
-	else
+	else if (count && !gt__found_created(c, out))
 		c->batch_count += (size_t)count;
 	if (record->kind == GT_REC_THREAD && (record->word[1] & 255) == GT_THREAD_END)
 		state->ended = true;
@@ -396,6 +396,7 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 	size_t taken;
 
 	atomic_store_explicit(&c->memory->shm->heartbeat, begin, memory_order_relaxed);
+	gt__learn_slide(c);
 	taken = drain_queue(c, writer);
 	adapt_turn(c, taken);
 	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
@@ -420,6 +421,7 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 {
 	uint64_t watermark = UINT64_MAX;
 
+	gt__learn_slide(c);
 	/* Twice: nothing is sealed any more, but the first pass may have met a queue longer than the blocks of one pass. */
 	for (int pass = 0; pass < 2; pass++) {
 		drain_queue(c, writer);
@@ -458,10 +460,15 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 /* New Ms find their line populated: ids far ahead of the highest seen are let in. */
 void gt__collector_grow(struct gt_collector *c)
 {
+	uint64_t lost = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
 	uint32_t limit = m_limit(c);
 
 	if (c->ms_seen + GT__MS_AHEAD > limit && limit < c->memory->m_count)
 		gt_shm_grow_ms(c->memory, c->ms_seen + 2 * GT__MS_AHEAD, NULL);
+	/* A program that was attached to may have Ms of any id. */
+	if (lost > c->lost_no_m_seen && limit < c->memory->m_count)
+		gt_shm_grow_ms(c->memory, limit < c->memory->m_count / 2 ? limit * 2 : c->memory->m_count, NULL);
+	c->lost_no_m_seen = lost;
 }
 
 int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
@@ -543,6 +550,7 @@ void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out
 	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
 	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);
 	out->lost_spill = atomic_load_explicit(&c->memory->shm->lost_spill, memory_order_relaxed);
+	out->strings_lost = atomic_load_explicit(&c->memory->shm->strings_lost, memory_order_relaxed);
 	out->stacks_lost = atomic_load_explicit(&c->memory->shm->stacks_lost, memory_order_relaxed);
 	out->lost = out->lost_full + out->lost_nested + out->lost_no_m + out->lost_big_g + out->lost_spill +
 		    out->lost_in_flight;

@@ -82,12 +82,21 @@ struct gt_g {
 	uint64_t parent;
 	void (*start)(void *arg);
 	void *arg;
+	void (*then)(void *arg); /* NULL, or what it does at its end */
+	void *then_arg;
 	char name[24];
+	uint64_t ticket;                     /* its turn in the global queue */
 	uint32_t slot;                       /* of the stack */
 	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
 	int64_t track_since_ns, track_mutex_ns;
+	/* For profiles (prof.h). */
+	_Atomic uint32_t runs;    /* times it began to run: others that read its stack look at it before and after */
+	_Atomic int64_t woken_ns; /* while block profiles are on: when its last wait was ended */
 };
 _Static_assert(offsetof(struct gt_g, context.sp) == 56, "one line of a cache");
+
+/* As gt_go; and when it ends, by return or by gt_exit, it calls @then(@then_arg). @site: for the trace, where it was started. */
+uint64_t gt__go_then(void (*fn)(void *arg), void *arg, void (*then)(void *then_arg), void *then_arg, const void *site);
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */
 struct gt_g *gt__self(void);
