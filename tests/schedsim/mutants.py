@@ -97,8 +97,8 @@ MUTANTS = [
     ("sysmon.c", "a slice in system calls never ends",
      "look_at_syscall(p, now) || look_at_slice(p, now);", "look_at_syscall(p, now) || (!MUTANT && look_at_slice(p, now));", "preempt-syscalls"),
     ("sched.c", "a goroutine can be found before it has left its stack",
-     "	m->after = unlock;\n	m->after_arg = arg;\n	gt__leave(m, g, false);",
-     "	m->after = unlock;\n	m->after_arg = arg;\n	if (MUTANT && unlock) {\n		m->after = NULL;\n		unlock(arg);\n	}\n	gt__leave(m, g, false);"),
+     "	m->after = unlock;\n	m->after_arg = arg;\n	if (UNLIKELY",
+     "	m->after = unlock;\n	m->after_arg = arg;\n	if (MUTANT && unlock) {\n		m->after = NULL;\n		unlock(arg);\n	}\n	if (UNLIKELY"),
     ("lock.c", "a lock is given back, and who sleeps for it is not woken",
      "		gt__port_wake(&lock->state, 1);", "		gt__port_wake(&lock->state, MUTANT ? 0 : 1);"),
     ("m.c", "sysmon is not woken when a P becomes busy",
@@ -106,7 +106,7 @@ MUTANTS = [
     ("mutex.c", "an unlock believes that a waiter is on its way",
      "!(state & (LOCKED | WOKEN | STARVING))) {", "!(state & (LOCKED | WOKEN | STARVING)) && !MUTANT) {"),
     ("waitq.h", "a select is won twice",
-     "			continue;\n		w->wait->fired = w;", "			if (!MUTANT)\n				continue;\n		w->wait->fired = w;"),
+     "		return false;\n	w->wait->fired = w;", "		if (!MUTANT)\n			return false;\n	w->wait->fired = w;"),
 ]
 
 
