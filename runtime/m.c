@@ -236,9 +236,10 @@ void gt__worker_start(struct gt_p *p, bool spinning)
 	}
 	bound = gt__global_get_bound();
 	if (bound) {
-		gt__unlock(&s->lock);
+		/* It does not spin: it has its work. */
 		if (spinning)
 			atomic_fetch_sub_explicit(&s->spinning, 1, memory_order_seq_cst);
+		gt__unlock(&s->lock);
 		gt__give_bound(bound, p);
 		return;
 	}
@@ -273,8 +274,8 @@ void gt__wake_p(void)
 	struct gt_worker *m = gt__worker();
 	uint32_t none = 0;
 
-	/* There is one P, and we hold it. */
-	if (load_relaxed(&s->procs) == 1 && m && m->p)
+	/* There is one P, and we hold it; not another one that is still to be given up. */
+	if (load_relaxed(&s->procs) == 1 && m && m->p && m->p->id == 0)
 		return;
 	atomic_thread_fence(memory_order_seq_cst); /* [work] */
 	if (load_relaxed(&s->idle_ps) == 0 || load_relaxed(&s->spinning) != 0 ||
@@ -303,8 +304,9 @@ void gt__hand_off(struct gt_p *p)
 	gt__lock(&s->lock);
 	gt__idle_p_put(p);
 	gt__unlock(&s->lock);
-	/* Work that came meanwhile found no idle P. */
-	if (load_relaxed(&s->global_count) || load_relaxed(&p->timers.min_ns) < load_relaxed(&s->poll_until)) {
+	/* Work that came meanwhile, here or on another P, found no idle one. */
+	atomic_thread_fence(memory_order_seq_cst); /* [idle] */
+	if (gt__any_work() || load_relaxed(&p->timers.min_ns) < load_relaxed(&s->poll_until)) {
 		gt__poller_wake();
 		gt__wake_p();
 	}

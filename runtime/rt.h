@@ -168,6 +168,8 @@ struct gt_p *gt__worker_drop_p(struct gt_worker *m);
 void gt__wake_p(void);
 /* Of an M in a system call. */
 void gt__hand_off(struct gt_p *p);
+/* Is anything in a queue? */
+bool gt__any_work(void);
 
 /* ---- all of it ---- */
 

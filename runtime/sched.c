@@ -52,7 +52,7 @@ void gt__put_global(void *g)
 	gt__unlock(&gt__sched.lock);
 }
 
-/* The `after` of a yield. */
+/* The `after` of a yield, and of a system call that came back to no P: one may have become idle since it looked. */
 static void put_yielded(void *g)
 {
 	gt__put_global(g);
@@ -341,10 +341,13 @@ uint32_t gt__random(void)
 
 void gt_syscall_enter(void)
 {
-	struct gt_worker *m = gt__worker();
-	struct gt_g *g = m ? m->g : NULL;
+	struct gt_worker *m;
+	struct gt_g *g;
 	struct gt_p *p;
 
+	gt__checkpoint(); /* a loop of short system calls has no other place to give way */
+	m = gt__worker();
+	g = m ? m->g : NULL;
 	if (UNLIKELY(!g))
 		return;
 	m->locks++;
@@ -380,7 +383,7 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt_hook_sysexit(g->id, GT_STATE_RUNNABLE);
-	m->after = gt__put_global;
+	m->after = put_yielded;
 	m->after_arg = g;
 	gt__leave(m, g, false);
 	gt__worker()->locks--;
@@ -490,7 +493,7 @@ static struct gt_g *look_around(struct gt_worker *m, struct gt_p *p)
 	return NULL;
 }
 
-static bool any_work(void)
+bool gt__any_work(void)
 {
 	uint32_t count = load_acquire(&gt__sched.p_count);
 
@@ -533,7 +536,7 @@ static struct gt_g *give_up(struct gt_worker *m)
 		atomic_fetch_sub_explicit(&s->spinning, 1, memory_order_seq_cst);
 	}
 	atomic_thread_fence(memory_order_seq_cst); /* [idle] */
-	if (any_work() && take_idle_p(m) && spun) {
+	if (gt__any_work() && take_idle_p(m) && spun) {
 		m->spinning = true;
 		atomic_fetch_add_explicit(&s->spinning, 1, memory_order_seq_cst);
 	}
@@ -566,7 +569,7 @@ static void wait_for_all(struct gt_worker *m, int64_t first)
 		if (again == first)
 			break;
 	}
-	wait = !(load_relaxed(&s->idle_ps) && any_work()) &&
+	wait = !(load_relaxed(&s->idle_ps) && gt__any_work()) &&
 	       (first == INT64_MAX ? gt__net_waited_for() : gt__port_now() < first);
 	if (wait && first != INT64_MAX)
 		gt__port_exact(true);
@@ -616,7 +619,9 @@ static struct gt_g *find(struct gt_worker *m, bool *inherit)
 				atomic_fetch_sub_explicit(&gt__sched.spinning, 1, memory_order_seq_cst);
 			}
 			gt__lock(&gt__sched.lock);
-			gt__idle_p_put(gt__worker_drop_p(m));
+			/* Under the lock it is certain: GOMAXPROCS may have risen again. */
+			if (load_relaxed(&p->retire))
+				gt__idle_p_put(gt__worker_drop_p(m));
 			gt__unlock(&gt__sched.lock);
 			gt__wake_p(); /* what it had is in the global queue */
 			continue;
