@@ -142,6 +142,21 @@ static int decode_create(const struct gt_record *record, struct gt_event *out)
 	return gt_state_known((unsigned int)event->args[1]) ? count : -EBADMSG;
 }
 
+static int decode_alive(const struct gt_record *record, struct gt_event *out)
+{
+	unsigned int state = record->word[1] >> 44 & 15, reason = record->word[1] >> 48;
+	int count = 0;
+	struct gt_event *event;
+
+	if (record->words < 6 || !gt_state_known(state) || state == GT_STATE_NONE)
+		return -EBADMSG;
+	event = add(out, &count, record, GT_EV_GO_STATE);
+	event->args[0] = record->word[1] & GT_G_MASK;
+	event->args[2] = state;
+	event->args[3] = gt_reason_known(reason) ? reason : GT_REASON_UNKNOWN;
+	return count;
+}
+
 static int decode_op(const struct gt_record *record, struct gt_event *out)
 {
 	static const enum gt_event_kind slots[] = {
@@ -221,6 +236,8 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 	};
 	int count;
 
+	if (record->kind == GT_REC_ALIVE)
+		return decode_alive(record, out);
 	if (record->kind < GT_REC_STATE || record->kind > GT_REC_MARK || record->words < words_min[record->kind])
 		return -EBADMSG;
 	if (record->kind == GT_REC_CORO)

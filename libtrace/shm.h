@@ -73,8 +73,10 @@
  *   CORO    word 1 = from:40 | exits:1 (bit 40); word 2 = stack id:32 | p + 1:32; word 3 = to:40
  *           a coroutine switch: from waits (or ends, a STATE record follows), to runs
  *   MARK    word 1 = what:8 | g:40 (bits 8..47); word 2 = task; word 3 = parent; word 4 = string id; word 5 = second string id
+ *   ALIVE   as CREATE, of one that was there before the trace: word 1 = its state, arg: the reason when waiting; no site
  */
 enum gt_record_kind {
+	GT_REC_VOID = 0, /* its trace had ended before it was written */
 	GT_REC_STATE = 1,
 	GT_REC_STATE2,
 	GT_REC_CREATE,
@@ -82,7 +84,8 @@ enum gt_record_kind {
 	GT_REC_THREAD,
 	GT_REC_CORO,
 	GT_REC_MARK,
-	/* 8..31 are free: syscalls, heap, GC, blocking objects */
+	GT_REC_ALIVE = 31,
+	/* 8..30 are free: syscalls, heap, GC, blocking objects */
 };
 enum gt_slot_op { GT_SLOT_START = 1, GT_SLOT_STOP, GT_SLOT_IDLE };
 enum gt_thread_op { GT_THREAD_START = 1, GT_THREAD_IDLE, GT_THREAD_END };

@@ -55,6 +55,7 @@ void gt__worker_begin(struct gt_worker *m)
 	m->thread = gt__port_thread_id();
 	own_stack(m);
 	gt__stack_signals(&m->signal_stack);
+	gt_hook_m_at(&m->trace_id);
 	gt_hook_thread(GT_THREAD_START);
 }
 

@@ -67,7 +67,7 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p)
 	store_relaxed(&p->preempt, false);
 	g->bound = m;
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
-	gt_hook_yield(g->id, GT_REASON_PREEMPT);
+	gt__tell(g, GT_STATE_RUNNING, GT_STATE_RUNNABLE, GT_REASON_PREEMPT);
 	gt__worker_drop_p(m);
 	m->g = NULL;
 	gt__global_put(g);

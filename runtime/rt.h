@@ -6,6 +6,7 @@
  *   m.c      kernel threads: started, asleep, woken        sysmon.c  the thread without a P: takes back, preempts
  *   sched.c  park, ready, yield: who is next               procs.c   how many Ps
  *   netpoll.c epoll, who waits for a descriptor            io.c      read, write, accept, connect
+ *   alive.c  who is there when a trace begins
  *   start.c  gt_main, deadlock, panic                      preempt.c the end of a slice by a signal
  *
  * A goroutine leaves in one of two ways: straight to the next one of this P, on whose stack the rest of its leaving
@@ -117,7 +118,9 @@ struct gt_worker {
 	uint64_t random;
 	uint32_t id;
 	int thread;
-	struct gt_p *next_p; /* from whoever wakes it */
+	_Atomic uint32_t trace_id; /* in the trace, + 1 */
+	struct gt_g *landing;      /* g, while that is hidden from `after` */
+	struct gt_p *next_p;       /* from whoever wakes it */
 	struct gt_p *syscall_p;
 	_Atomic uint32_t wake; /* 0; 1: woken; 2: asleep */
 	struct gt_worker *next_idle, *next_all;
@@ -153,6 +156,54 @@ struct gt_p *gt__worker_drop_p(struct gt_worker *m);
 void gt__wake_p(void);
 /* Of an M in a system call. */
 void gt__hand_off(struct gt_p *p);
+
+/* ---- the trace ---- */
+
+/* The goroutine's transitions are told by these: after its state is stored, before anybody else can make its next one. */
+#define GT_TOLD(turn, how) ((turn) << 4 | (uint32_t)(how))
+#define GT_TOLD_SELF       15u
+/* Its first word in this trace. False: the transition is told already. */
+bool gt__tell_first(struct gt_g *g, uint32_t turn, enum gt_state old, enum gt_state new_)
+	__attribute__((noinline, cold));
+size_t gt__alive(uint32_t turn, uint64_t at[2], struct gt_hook_alive *out, size_t room);
+
+/* The number of the trace to which the transition is to be told; 0: none. */
+static inline uint32_t gt__tell_turn(struct gt_g *g, enum gt_state old, enum gt_state new_)
+{
+	uint32_t turn;
+
+	atomic_signal_fence(memory_order_seq_cst); /* the state is stored; the rest is membarrier's */
+	turn = gt_hook_turn();
+	if (LIKELY(!turn))
+		return 0;
+	if (UNLIKELY(load_relaxed(&g->told) != GT_TOLD(turn, GT_TOLD_SELF)) && !gt__tell_first(g, turn, old, new_))
+		return 0;
+	return turn;
+}
+
+static inline void gt__tell(struct gt_g *g, enum gt_state old, enum gt_state new_, unsigned int arg)
+{
+	uint32_t turn = gt__tell_turn(g, old, new_);
+
+	if (UNLIKELY(turn))
+		gt_hook_state_in(turn, g->id, old, new_, arg);
+}
+
+static inline void gt__tell_ready(struct gt_g *g, uint64_t by)
+{
+	uint32_t turn = gt__tell_turn(g, GT_STATE_WAITING, GT_STATE_RUNNABLE);
+
+	if (UNLIKELY(turn))
+		gt_hook_state_by_in(turn, g->id, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0, by);
+}
+
+static inline void gt__tell_create(struct gt_g *g, const void *site)
+{
+	uint32_t turn = gt__tell_turn(g, GT_STATE_NONE, GT_STATE_RUNNABLE);
+
+	if (UNLIKELY(turn))
+		gt_hook_create_in(turn, g->id, GT_STATE_RUNNABLE, g->parent, (const void *)(uintptr_t)g->start, site);
+}
 
 /* ---- all of it ---- */
 

@@ -37,9 +37,13 @@ inline void gt__landed(struct gt_worker *m)
 	if (!after)
 		return;
 	m->after = NULL;
+	m->landing = g;
+	atomic_signal_fence(memory_order_seq_cst);
 	m->g = NULL;
 	after(m->after_arg);
 	m->g = g;
+	atomic_signal_fence(memory_order_seq_cst);
+	m->landing = NULL;
 }
 
 void gt__put_global(void *g)
@@ -108,7 +112,7 @@ static inline __attribute__((always_inline)) void execute(struct gt_worker *m, s
 	}
 	store_relaxed(&g->state, GT_STATE_RUNNING);
 	m->g = g;
-	gt_hook_run(g->id, GT_STATE_RUNNABLE, p->id);
+	gt__tell(g, GT_STATE_RUNNABLE, GT_STATE_RUNNING, p->id + 1);
 }
 
 void gt__execute(struct gt_worker *m, struct gt_g *g, bool inherit)
@@ -154,7 +158,7 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 		gt__stack_check(g);
 	g->reason = reason;
 	store_relaxed(&g->state, GT_STATE_WAITING);
-	gt_hook_block(g->id, reason);
+	gt__tell(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason);
 	m->after = unlock;
 	m->after_arg = arg;
 	gt__leave(m, g, false);
@@ -180,7 +184,7 @@ void gt__ready(struct gt_g *g)
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
 		m->locks++;
-	gt_hook_ready(g->id, GT_STATE_WAITING, m && m->g ? m->g->id : 0);
+	gt__tell_ready(g, m && m->g ? m->g->id : 0);
 	if (LIKELY(m && m->p))
 		gt__ring_put(m->p, g, true);
 	else
@@ -206,13 +210,13 @@ static void yield(void (*put)(void *g), enum gt_reason reason)
 	m->locks++;
 	if (UNLIKELY(gt__stack_canaries))
 		gt__stack_check(g);
-	gt_hook_yield(g->id, reason);
+	store_relaxed(&g->state, GT_STATE_RUNNABLE);
+	gt__tell(g, GT_STATE_RUNNING, GT_STATE_RUNNABLE, reason);
 	if (nobody_else(m->p)) {
 		execute(m, g, false);
 		m->locks--;
 		return;
 	}
-	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	m->after = put;
 	m->after_arg = g;
 	gt__leave(m, g, false);
@@ -317,8 +321,8 @@ void gt_syscall_enter(void)
 		return;
 	m->locks++;
 	p = m->p;
-	gt_hook_syscall(g->id);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
+	gt__tell(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
 	m->syscall_p = p;
 	m->p = NULL;
 	store_relaxed(&p->syscall_tick, load_relaxed(&p->syscall_tick) + 1);
@@ -337,12 +341,12 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 	if (p) {
 		gt__worker_take_p(m, p);
 		store_relaxed(&g->state, GT_STATE_RUNNING);
-		gt_hook_sysexit(g->id, GT_STATE_RUNNING);
+		gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
 		m->locks--;
 		return;
 	}
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
-	gt_hook_sysexit(g->id, GT_STATE_RUNNABLE);
+	gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNABLE, GT_REASON_SYSCALL_NO_P);
 	m->after = gt__put_global;
 	m->after_arg = g;
 	gt__leave(m, g, false);
@@ -372,7 +376,7 @@ void gt_syscall_exit(void)
 	m->p = p;
 	store_relaxed(&p->syscall_tick, load_relaxed(&p->syscall_tick) + 1);
 	store_relaxed(&g->state, GT_STATE_RUNNING);
-	gt_hook_sysexit(g->id, GT_STATE_RUNNING);
+	gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
 	m->locks--;
 }
 

@@ -70,6 +70,7 @@ struct gt_g {
 	char name[24];
 	struct gt_worker *bound; /* stopped in a signal handler on this M: it can go on only there */
 	uint32_t slot;           /* of the stack */
+	_Atomic uint32_t told;   /* the last trace to which it told something, and how: alive.c */
 };
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */

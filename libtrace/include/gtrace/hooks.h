@@ -48,6 +48,21 @@ GT_API void gt__hook_big_g(void) GT__SLOW;
 
 #define GT__UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/*
+ * A trace that begins in the midst of a program's life must not get what a thread decided to tell in an earlier one. Each trace
+ * has its number, which is the gate's value; a record that is meant for one trace carries it above its kind (0: for any), and
+ * is made void when the gate has another value by the time the record is reserved. [turn] the record is
+ * reserved, then the gate is loaded <> the gate is stored, membarrier, then the reservations are waited for.
+ */
+#define GT__KIND_IN(turn, kind) ((uint64_t)(turn) << 32 | (uint64_t)(kind))
+
+static inline uint64_t gt__hook_kind(uint64_t kind)
+{
+	if (kind >> 32 && GT__UNLIKELY(atomic_load_explicit(gt__hook_gate, memory_order_relaxed) != kind >> 32))
+		return GT_REC_VOID; /* [turn] */
+	return kind & 31;
+}
+
 static inline void gt__hook_store(uint64_t *cells, unsigned int word, uint64_t value)
 {
 	atomic_store_explicit((_Atomic uint64_t *)&cells[word], value, memory_order_relaxed);
@@ -72,7 +87,7 @@ static inline bool gt__hook_record1(uint64_t kind, uint64_t word1)
 		return gt__hook_record1_slow(at, kind, word1);
 	cells = (uint64_t *)(void *)(gt__hook_blocks + at);
 	gt__hook_store(cells, 1, word1);
-	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), kind, 1), GT_CELL_BYTES);
+	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), gt__hook_kind(kind), 1), GT_CELL_BYTES);
 	return true;
 }
 
@@ -92,7 +107,7 @@ static inline bool gt__hook_record2(uint64_t kind, uint64_t word1, uint64_t word
 	gt__hook_store(cells, 1, word1);
 	gt__hook_store(cells, 2, word2);
 	gt__hook_store(cells, 3, word3);
-	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), kind, 2), 2 * GT_CELL_BYTES);
+	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), gt__hook_kind(kind), 2), 2 * GT_CELL_BYTES);
 	return true;
 }
 
@@ -111,7 +126,7 @@ static inline bool gt__hook_record3(uint64_t kind, const uint64_t words[5])
 	gt__hook_store(cells, 0, 3 << 1);
 	for (unsigned int i = 0; i < 5; i++)
 		gt__hook_store(cells, i + 1, words[i]);
-	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), kind, 3), 3 * GT_CELL_BYTES);
+	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), gt__hook_kind(kind), 3), 3 * GT_CELL_BYTES);
 	return true;
 }
 
@@ -123,41 +138,62 @@ static inline bool gt_hooks_on(void)
 	return GT__UNLIKELY(atomic_load_explicit(gt__hook_gate, memory_order_relaxed) != 0);
 }
 
-/* Any change of state. @arg: P id + 1 when @new_ is running, else enum gt_reason. */
-static inline void gt_hook_state(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
+/* The number of the trace that is written now; 0: hooks are off. */
+static inline uint32_t gt_hook_turn(void)
 {
-	if (!gt_hooks_on())
-		return;
+	return atomic_load_explicit(gt__hook_gate, memory_order_relaxed);
+}
+
+/* Any change of state. @arg: P id + 1 when @new_ is running, else enum gt_reason. */
+static inline void gt_hook_state_in(uint32_t turn, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
+{
 	if (GT__UNLIKELY(g > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	gt__hook_record1(GT_REC_STATE, GT_STATE_WORD(g, old, new_, arg));
+	gt__hook_record1(GT__KIND_IN(turn, GT_REC_STATE), GT_STATE_WORD(g, old, new_, arg));
+}
+
+static inline void gt_hook_state(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
+{
+	if (gt_hooks_on())
+		gt_hook_state_in(0, g, old, new_, arg);
 }
 
 /* The same, and who made it happen: @by, the goroutine that acted (0: the scheduler). Twice the size. */
-static inline void gt_hook_state_by(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
+static inline void gt_hook_state_by_in(
+	uint32_t turn, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
 {
-	if (!gt_hooks_on())
-		return;
 	if (GT__UNLIKELY(g > GT_G_MASK || by > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	gt__hook_record2(GT_REC_STATE2, GT_STATE_WORD(g, old, new_, arg), 0, by);
+	gt__hook_record2(GT__KIND_IN(turn, GT_REC_STATE2), GT_STATE_WORD(g, old, new_, arg), 0, by);
+}
+
+static inline void gt_hook_state_by(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
+{
+	if (gt_hooks_on())
+		gt_hook_state_by_in(0, g, old, new_, arg, by);
 }
 
 /* @g was created in state @new_ by @parent (0: none); it will run @start; the statement stands at @site (a return address). */
-static inline void gt_hook_create(uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
+static inline void gt_hook_create_in(
+	uint32_t turn, uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
 {
-	if (!gt_hooks_on())
-		return;
 	if (GT__UNLIKELY(g > GT_G_MASK || parent > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	gt__hook_record3(GT_REC_CREATE, (const uint64_t[5]){GT_STATE_WORD(g, GT_STATE_NONE, new_, 0),
-						(uint64_t)(uintptr_t)start, (uint64_t)(uintptr_t)site, parent, 0});
+	gt__hook_record3(GT__KIND_IN(turn, GT_REC_CREATE),
+		(const uint64_t[5]){GT_STATE_WORD(g, GT_STATE_NONE, new_, 0), (uint64_t)(uintptr_t)start,
+			(uint64_t)(uintptr_t)site, parent, 0});
+}
+
+static inline void gt_hook_create(uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
+{
+	if (gt_hooks_on())
+		gt_hook_create_in(0, g, new_, parent, start, site);
 }
 
 /* The transitions by name. */
@@ -210,6 +246,46 @@ static inline void gt_hook_thread(enum gt_thread_op op)
 {
 	if (gt_hooks_on())
 		gt__hook_thread(op);
+}
+
+/*
+ * Traces that begin while goroutines live (gt_start in a running program). For a scheduler that can tell what there is; others
+ * are traced from what happens next.
+ */
+struct gt_hook_alive {
+	uint64_t g, parent;
+	const void *start;
+	uint32_t m; /* running or in a system call: its M's id + 1, from gt_hook_m */
+	uint32_t p; /* running: P id + 1 */
+	uint8_t state, reason;
+};
+struct gt_hook_world {
+	/*
+	 * Goroutines that have told nothing in trace @turn, and now never tell what they are told to be here: those with an M first.
+	 * Called by the collecting thread, while all run on, with the same @at (zeroed at first) until it gives 0.
+	 */
+	size_t (*alive)(uint32_t turn, uint64_t at[2], struct gt_hook_alive *out, size_t room);
+	/* Around what blocks the calling thread for some ms. */
+	void (*block_begin)(void);
+	void (*block_end)(void);
+};
+GT_API void gt_hook_world(const struct gt_hook_world *world);
+
+/* Where the calling thread's M id + 1 is to be kept, from its first record on (0: it has none yet); and that id, made when there is
+ * none, for the thread @tid whose place @at is. 0: there are too many Ms. */
+GT_API void gt_hook_m_at(_Atomic uint32_t *at);
+GT_API uint32_t gt_hook_m(_Atomic uint32_t *at, uint32_t tid);
+
+/* A goroutine that was there before trace @turn, and says only now, in @state, what it is. */
+static inline void gt_hook_alive(uint32_t turn, const struct gt_hook_alive *who)
+{
+	if (GT__UNLIKELY(who->g > GT_G_MASK || who->parent > GT_G_MASK)) {
+		gt__hook_big_g();
+		return;
+	}
+	gt__hook_record3(GT__KIND_IN(turn, GT_REC_ALIVE),
+		(const uint64_t[5]){GT_STATE_WORD(who->g, GT_STATE_NONE, who->state, who->reason),
+			(uint64_t)(uintptr_t)who->start, 0, who->parent, 0});
 }
 
 /* Tells the marks of gtrace.h which goroutine runs on the calling thread (0: none). Once, at the runtime's start. */
