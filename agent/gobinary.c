@@ -322,7 +322,7 @@ static bool needs_libtrace(const struct gt_elf_image *image)
 	for (uint32_t i = 0; strings && gt_elf_dynamic(image, i, &entry); i++) {
 		const char *name = entry.d_tag == DT_NEEDED ? gt_elf_string(image, strings + entry.d_un.d_val) : NULL;
 
-		if (name && strncmp(name, "libgtrace.so", 12) == 0)
+		if (name && (strncmp(name, "libgtrace.so", 12) == 0 || strncmp(name, "libgtrace_runtime.so", 20) == 0))
 			return true;
 	}
 	return false;

@@ -3,8 +3,10 @@
  */
 #include "runtime/rt.h"
 
+#ifndef SPINS
 #define SPINS  100
 #define PAUSES 3
+#endif
 
 static __attribute__((noinline, cold)) void wait_for(struct gt_lock *lock)
 {

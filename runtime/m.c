@@ -3,7 +3,6 @@
  */
 #include "runtime/rt.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +18,9 @@ __attribute__((noinline)) struct gt_worker *gt__worker_slow(void)
 #endif
 
 /* Before it sleeps, in pauses: a wake across CPUs costs some 50 us, and most Ms are wanted again sooner. */
+#ifndef SPINS_BEFORE_SLEEP
 #define SPINS_BEFORE_SLEEP 200
+#endif
 
 static void own_stack(struct gt_worker *m)
 {
@@ -27,12 +28,7 @@ static void own_stack(struct gt_worker *m)
 	size_t bytes = 0;
 
 #if defined(GT_SAN_ADDRESS)
-	pthread_attr_t attributes;
-
-	if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-		pthread_attr_getstack(&attributes, &low, &bytes);
-		pthread_attr_destroy(&attributes);
-	}
+	gt__port_stack(&low, &bytes);
 #endif
 	gt_san_stack_of_thread(&m->context.san, low, bytes);
 }

@@ -6,6 +6,7 @@
 #ifndef GT_RUNTIME_PORT_H
 #define GT_RUNTIME_PORT_H
 
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +47,14 @@ void gt__port_poll_remove(int fd);
 /* What became ready until @deadline_ns (-1: none; 0: does not wait). Number of @tags and @what; returns early after wake. */
 int gt__port_poll(uint64_t *tags, uint32_t *what, int room, int64_t deadline_ns);
 void gt__port_poll_wake(void);
+
+/* The calling thread's own stack; only asked for under ASan. */
+void gt__port_stack(void **low, size_t *bytes);
+
+/* The last words: "WHAT: TEXT" for the user. It returns; the list of goroutines and gt__port_exit come after it. */
+void gt__port_say(const char *what, const char *format, va_list args);
+/* Ends the process: @at_once without exit handlers. */
+_Noreturn void gt__port_exit(int code, bool at_once);
 
 /* CPUs of the affinity mask, now; at least 1. */
 int gt__port_cpus(void);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -229,6 +230,31 @@ void gt__port_poll_wake(void)
 
 	if (write(wake_fd, &one, sizeof(one)) < 0)
 		errno = before; /* full: it is awake */
+}
+
+void gt__port_stack(void **low, size_t *bytes)
+{
+	pthread_attr_t attributes;
+
+	if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+		return;
+	pthread_attr_getstack(&attributes, low, bytes);
+	pthread_attr_destroy(&attributes);
+}
+
+void gt__port_say(const char *what, const char *format, va_list args)
+{
+	fflush(stdout);
+	fprintf(stderr, "%s: ", what);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+}
+
+void gt__port_exit(int code, bool at_once)
+{
+	if (at_once)
+		_exit(code);
+	exit(code);
 }
 
 int gt__port_cpus(void)

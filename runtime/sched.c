@@ -8,9 +8,11 @@
 _Atomic uint32_t gt__preempt_wanted;
 
 /* A spinning M looks around so many times before it gives its P up; each look ends in some pauses. */
+#ifndef LOOKS
 #define LOOKS         60
 #define PAUSES_A_LOOK 8
-#define STEAL_TRIES   4
+#endif
+#define STEAL_TRIES 4
 
 /* ---- switching ---- */
 
@@ -605,7 +607,7 @@ static struct gt_g *find(struct gt_worker *m, bool *inherit)
 static void end_now(void *code)
 {
 	gt__worker()->p = NULL; /* what exit calls finds no scheduler here */
-	exit((int)(intptr_t)code);
+	gt__port_exit((int)(intptr_t)code, false);
 }
 
 /* On the thread's own stack: what exit calls may need more than a goroutine's. */

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct {
 	int argc;
@@ -146,12 +145,9 @@ static _Noreturn void die(const char *what, const char *format, va_list args)
 	if (atomic_exchange(&dying, true))
 		for (;;)
 			gt__port_sleep(GT_SECOND);
-	fflush(stdout);
-	fprintf(stderr, "%s: ", what);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	gt__port_say(what, format, args);
 	gt__print_goroutines();
-	_exit(2);
+	gt__port_exit(2, true);
 }
 
 void gt__panic(const char *format, ...)

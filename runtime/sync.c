@@ -1,6 +1,7 @@
 /*
  * sync.c - condition, once, wait group, weighted semaphore.
  */
+#include "runtime/chan.h"
 #include "runtime/sema.h"
 
 #include <gtrace/go.h>
@@ -191,6 +192,35 @@ void gt_wg_go(struct gt_wg *wg, void (*fn)(void *arg), void *arg)
 
 /* ---- weighted semaphore ---- */
 
+/* With the lock held. */
+static bool sem_take(struct gt_sem *sem, uint64_t weight)
+{
+	if (sem->waiters.first || sem->size - sem->used < weight)
+		return false;
+	sem->used += weight;
+	return true;
+}
+
+/* With the lock held: those who can go, in their order, are moved to @woken. */
+static void sem_grant(struct gt_sem *sem, struct gt__waitq *woken)
+{
+	for (struct gt__waiter *w; (w = sem->waiters.first) && sem->size - sem->used >= w->ticket;) {
+		gt__waitq_remove(&sem->waiters, w);
+		if (!gt__waiter_win(w))
+			continue;
+		sem->used += w->ticket;
+		gt__waitq_add(woken, w);
+	}
+}
+
+static void sem_wake(struct gt__waitq *woken)
+{
+	for (struct gt__waiter *w; (w = woken->first);) {
+		gt__waitq_remove(woken, w);
+		gt__ready(w->wait->g);
+	}
+}
+
 void gt_sem_acquire(struct gt_sem *sem, uint64_t weight)
 {
 	struct gt_lock *lock = gt__lock_of(&sem->lock);
@@ -202,13 +232,87 @@ void gt_sem_acquire(struct gt_sem *sem, uint64_t weight)
 	if (weight > sem->size)
 		gt__park(NULL, NULL, GT_REASON_SEMACQUIRE);
 	gt__lock(lock);
-	if (!sem->waiters.first && sem->size - sem->used >= weight) {
-		sem->used += weight;
+	if (sem_take(sem, weight)) {
 		gt__unlock(lock);
 		return;
 	}
 	gt__waitq_add(&sem->waiters, &w);
 	gt__park_unlock(lock, GT_REASON_SEMACQUIRE);
+}
+
+/* Where one waits for the semaphore and for the end of a context: as a select does, it stands in both queues. */
+struct sem_or_done {
+	struct gt_sem *sem;
+	struct gt__chan *done;
+	struct gt__wait wait;
+	struct gt__waiter for_sem, for_done;
+};
+
+/* The semaphore's lock is taken first. N.B. its goroutine goes on only after the last unlock here. */
+static void unlock_both(void *arg)
+{
+	struct sem_or_done *both = arg;
+
+	gt__unlock(&both->done->lock);
+	gt__unlock(gt__lock_of(&both->sem->lock));
+}
+
+/* With both locks held; gives them back. True: the weight is ours. */
+static bool sem_or_done_wait(struct sem_or_done *both, uint64_t weight)
+{
+	struct gt_sem *sem = both->sem;
+	struct gt__waitq woken = {NULL, NULL};
+	bool was_first;
+
+	both->wait = (struct gt__wait){.g = gt__self()};
+	both->for_sem = (struct gt__waiter){.wait = &both->wait, .ticket = weight, .in_select = true};
+	both->for_done = (struct gt__waiter){.wait = &both->wait, .in_select = true};
+	gt__waitq_add(&sem->waiters, &both->for_sem);
+	gt__waitq_add(&both->done->receivers, &both->for_done);
+	gt__park(unlock_both, both, GT_REASON_SEMACQUIRE);
+
+	gt__lock(gt__lock_of(&sem->lock));
+	gt__lock(&both->done->lock);
+	gt__waitq_remove(&both->done->receivers, &both->for_done);
+	was_first = sem->waiters.first == &both->for_sem;
+	gt__waitq_remove(&sem->waiters, &both->for_sem);
+	/* A large request that gives up lets the small ones behind it go. */
+	if (was_first)
+		sem_grant(sem, &woken);
+	unlock_both(both);
+	sem_wake(&woken);
+	return both->wait.fired == &both->for_sem;
+}
+
+int gt_sem_acquire_ctx(struct gt_sem *sem, uint64_t weight, struct gt_ctx *ctx)
+{
+	struct gt_lock *lock = gt__lock_of(&sem->lock);
+	struct sem_or_done both = {.sem = sem, .done = (struct gt__chan *)gt_ctx_done(ctx)};
+	int err;
+
+	gt__checkpoint();
+	if (!both.done) {
+		gt_sem_acquire(sem, weight);
+		return 0;
+	}
+	err = gt_ctx_err(ctx);
+	if (err)
+		return -err;
+	if (weight > sem->size) {
+		gt_recv(gt_ctx_done(ctx), NULL);
+		return -gt_ctx_err(ctx);
+	}
+	gt__lock(lock);
+	if (sem_take(sem, weight)) {
+		gt__unlock(lock);
+		return 0;
+	}
+	gt__lock(&both.done->lock);
+	if (atomic_load_explicit(&both.done->closed, memory_order_relaxed)) {
+		unlock_both(&both);
+		return -gt_ctx_err(ctx);
+	}
+	return sem_or_done_wait(&both, weight) ? 0 : -gt_ctx_err(ctx);
 }
 
 bool gt_sem_tryacquire(struct gt_sem *sem, uint64_t weight)
@@ -218,9 +322,7 @@ bool gt_sem_tryacquire(struct gt_sem *sem, uint64_t weight)
 
 	gt__checkpoint();
 	gt__lock(lock);
-	got = !sem->waiters.first && sem->size - sem->used >= weight;
-	if (got)
-		sem->used += weight;
+	got = sem_take(sem, weight);
 	gt__unlock(lock);
 	return got;
 }
@@ -237,14 +339,7 @@ void gt_sem_release(struct gt_sem *sem, uint64_t weight)
 		gt__panic("semaphore: released more than held");
 	}
 	sem->used -= weight;
-	for (struct gt__waiter *w; (w = sem->waiters.first) && sem->size - sem->used >= w->ticket;) {
-		sem->used += w->ticket;
-		gt__waitq_remove(&sem->waiters, w);
-		gt__waitq_add(&woken, w);
-	}
+	sem_grant(sem, &woken);
 	gt__unlock(lock);
-	for (struct gt__waiter *w; (w = woken.first);) {
-		gt__waitq_remove(&woken, w);
-		gt__ready(w->wait->g);
-	}
+	sem_wake(&woken);
 }

@@ -91,18 +91,25 @@ static inline void gt__waitq_remove(struct gt__waitq *q, struct gt__waiter *w)
 	w->prev = NULL;
 }
 
+/* False: another queue has woken it. Out of the queue first. */
+static inline bool gt__waiter_win(struct gt__waiter *w)
+{
+	uint32_t expected = 0;
+
+	if (w->in_select && !atomic_compare_exchange_strong_explicit(
+				    &w->wait->won, &expected, 1, memory_order_acq_rel, memory_order_relaxed))
+		return false;
+	w->wait->fired = w;
+	return true;
+}
+
 /* The first that no other queue has woken. NULL: none. */
 static inline struct gt__waiter *gt__waitq_take(struct gt__waitq *q)
 {
 	for (struct gt__waiter *w; (w = q->first);) {
-		uint32_t expected = 0;
-
 		gt__waitq_remove(q, w);
-		if (w->in_select && !atomic_compare_exchange_strong_explicit(
-					    &w->wait->won, &expected, 1, memory_order_acq_rel, memory_order_relaxed))
-			continue;
-		w->wait->fired = w;
-		return w;
+		if (gt__waiter_win(w))
+			return w;
 	}
 	return NULL;
 }

@@ -310,7 +310,17 @@ static void hold(void *arg)
 	for (int i = 0; i < 200; i++) {
 		uint64_t weight = 1 + (uint64_t)i % 3;
 
-		gt_sem_acquire(&s.sem, weight);
+		if (i % 4 == 3) {
+			struct gt_ctx *ctx = gt_ctx_with_timeout(gt_ctx_background(), i % 8 * 20 * GT_MICROSECOND);
+			int ret = gt_sem_acquire_ctx(&s.sem, weight, ctx);
+
+			CHECK(!ret || ret == -ETIMEDOUT);
+			gt_ctx_free(ctx);
+			if (ret)
+				continue;
+		} else {
+			gt_sem_acquire(&s.sem, weight);
+		}
 		CHECK(atomic_fetch_add(&s.held, (long)weight) + (long)weight <= 5);
 		if (i % 10 == 0)
 			gt_yield();

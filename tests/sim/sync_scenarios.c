@@ -513,6 +513,103 @@ static void never_there(void *arg)
 	gt_sem_acquire(&sem, 5);
 }
 
+/* Somebody waits for the weight until @ctx ends: when it gets it, it gives it back after a step. */
+struct impatient {
+	struct gt_ctx *ctx;
+	uint64_t weight;
+};
+
+static int got, gave_up;
+
+static void hold_or_give_up(void *arg)
+{
+	struct impatient *me = arg;
+	int ret = gt_sem_acquire_ctx(&sem, me->weight, me->ctx);
+
+	if (ret) {
+		sim_check(ret == -gt_ctx_err(me->ctx));
+		gave_up++;
+		return;
+	}
+	held += me->weight;
+	sim_check(held <= 4);
+	elsewhere();
+	held -= me->weight;
+	got++;
+	gt_sem_release(&sem, me->weight);
+}
+
+/* Ends of contexts, grants and patient ones race: nothing is lost, nothing is held twice. */
+static void until_the_end_of(void *arg)
+{
+	struct gt_ctx *soon = gt_ctx_with_timeout(gt_ctx_background(), (int64_t)sim_below(3) * GT_MILLISECOND);
+	struct gt_ctx *never = gt_ctx_with_cancel(gt_ctx_background());
+	struct impatient all[10];
+
+	reset();
+	sem = (struct gt_sem){.size = 4};
+	held = 0;
+	got = gave_up = 0;
+	for (int i = 0; i < 10; i++) {
+		all[i] = (struct impatient){i % 2 ? soon : never, 1 + sim_below(4)};
+		gt_wg_go(&wg, hold_or_give_up, &all[i]);
+	}
+	gt_wg_go(&wg, hold_some, NULL);
+	if (sim_below(2))
+		gt_ctx_cancel(soon);
+	gt_wg_wait(&wg);
+	sim_check(got + gave_up == 10 && got >= 5);
+	sim_check(!sem.used && !sem.waiters.first);
+	gt_ctx_free(soon);
+	gt_ctx_free(never);
+	sim_settle();
+}
+
+static void acquire_too_long(void *arg)
+{
+	sim_check(gt_sem_acquire_ctx(&sem, 3, arg) == -ECANCELED);
+	counted = counted * 10 + 9;
+}
+
+/* A large request at the head gives up: those behind it go on. */
+static void head_gives_up(void *arg)
+{
+	struct gt_ctx *ctx = gt_ctx_with_cancel(gt_ctx_background());
+
+	reset();
+	sem = (struct gt_sem){.size = 4};
+	gt_sem_acquire(&sem, 2);
+	gt_go(acquire_too_long, ctx);
+	sim_settle();
+	sim_check(sim_reason(2) == GT_REASON_SEMACQUIRE);
+	gt_go(acquire_some, (void *)(intptr_t)1);
+	gt_go(acquire_some, (void *)(intptr_t)1);
+	sim_settle();
+	sim_check(!counted);
+	gt_ctx_cancel(ctx);
+	sim_settle();
+	sim_check((counted == 911 || counted == 191 || counted == 119) && sem.used == 4);
+	/* Ended before: nothing, though there is room. */
+	gt_sem_release(&sem, 4);
+	sim_check(gt_sem_acquire_ctx(&sem, 1, ctx) == -ECANCELED && !sem.used);
+	sim_check(gt_sem_acquire_ctx(&sem, 1, gt_ctx_background()) == 0 && sem.used == 1);
+	gt_ctx_free(ctx);
+}
+
+static void never_there_ctx(void *arg)
+{
+	struct gt_ctx *ctx = gt_ctx_with_timeout(gt_ctx_background(), GT_MILLISECOND);
+
+	sem = (struct gt_sem){.size = 4};
+	sim_check(gt_sem_acquire_ctx(&sem, 5, ctx) == -ETIMEDOUT && !sem.used);
+	gt_sem_acquire(&sem, 4);
+	gt_ctx_free(ctx);
+	ctx = gt_ctx_with_timeout(gt_ctx_background(), GT_MILLISECOND);
+	sim_check(gt_sem_acquire_ctx(&sem, 1, ctx) == -ETIMEDOUT && !sem.waiters.first);
+	gt_ctx_free(ctx);
+	sim_settle();
+}
+
 const struct scenario sync_scenarios[] = {
 	{"mutex", mutual_exclusion, SIM_RETURNED, NULL, 0},
 	{"mutex-starving", starving, SIM_RETURNED, NULL, 0},
@@ -539,6 +636,9 @@ const struct scenario sync_scenarios[] = {
 	{"sem", weights, SIM_RETURNED, NULL, 0},
 	{"sem-in-line", in_line, SIM_RETURNED, NULL, 0},
 	{"sem-released-too-much", released_too_much, SIM_PANIC, "panic: semaphore: released more than held", 0},
+	{"sem-until-the-end-of", until_the_end_of, SIM_RETURNED, NULL, 0},
+	{"sem-head-gives-up", head_gives_up, SIM_RETURNED, NULL, 0},
+	{"sem-never-there-ctx", never_there_ctx, SIM_RETURNED, NULL, 0},
 	{"sem-never-there", never_there, SIM_DEADLOCK, NULL, GT_REASON_SEMACQUIRE},
 	{NULL, NULL, SIM_RETURNED, NULL, 0},
 };

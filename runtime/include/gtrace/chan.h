@@ -21,7 +21,7 @@
  *   - Everything but gt_chan_make, gt_close, gt_chan_len, gt_chan_cap, gt_chan_ref, gt_chan_free and the try_ forms is for goroutines.
  *   - Memory: a channel has one reference from gt_chan_make. gt_chan_free gives one back; the last frees it. Whoever is
  *     inside an operation on a channel needs a reference.
- *   - C11 with GNU extensions (gcc, clang). Arguments are evaluated once.
+ *   - C11 with GNU extensions (gcc, clang), or C++11 (chan_cxx.h tells what differs). Arguments are evaluated once.
  */
 #ifndef GTRACE_CHAN_H
 #define GTRACE_CHAN_H
@@ -33,18 +33,24 @@
 #define GT_API __attribute__((visibility("default")))
 #endif
 
-struct gt__chan;
-
 /* A value of no size, for channels that only signal. */
 struct gt_unit {
 };
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct gt__chan;
 
 /* Never called: a pointer to a function that returns T * is a type that says T, fits itself wherever it is
  * written again, and fits nothing else. */
 #define gt_chan(T) __typeof__(__typeof__(T) *(*)(struct gt__chan *))
 
-#define GT__ELEM(c) __typeof__(*(c)((struct gt__chan *)0))
 #define GT__CHAN(c) ((struct gt__chan *)(c))
+
+#ifndef __cplusplus
+#define GT__ELEM(c) __typeof__(*(c)((struct gt__chan *)0))
 /* Not T * (nor NULL): a compile error. */
 #define GT__INTO(c, into) _Generic((into), GT__ELEM(c) * : (into), void * : (into))
 
@@ -58,6 +64,7 @@ struct gt_unit {
 #define gt_recv(c, into) gt__chan_recv(GT__CHAN(c), GT__INTO(c, into))
 /* The value itself; zero when the channel is closed and drained. */
 #define gt_recv_value(c) (*(GT__ELEM(c) *)gt__chan_recv_value(GT__CHAN(c), (GT__ELEM(c)[1]){}))
+#endif
 
 enum gt_try {
 	GT_NOT_READY = 0,
@@ -66,8 +73,10 @@ enum gt_try {
 };
 
 /* They never wait. */
+#ifndef __cplusplus
 #define gt_try_send(c, ...)  gt__chan_try_send(GT__CHAN(c), (const GT__ELEM(c)[1]){__VA_ARGS__})
 #define gt_try_recv(c, into) gt__chan_try_recv(GT__CHAN(c), GT__INTO(c, into))
+#endif
 
 #define gt_close(c) gt__chan_close(GT__CHAN(c))
 /* Values in the buffer, and how many it can hold; 0 for NULL. */
@@ -86,6 +95,7 @@ struct gt_case {
 	enum gt__case_kind kind;
 };
 
+#ifndef __cplusplus
 /* Values to send are made where the case is written, and live as long as the block around it. */
 #define gt_case_send(c, ...) \
 	((struct gt_case){GT__CHAN(c), (void *)(GT__ELEM(c)[1]){__VA_ARGS__}, (bool *)0, GT__CASE_SEND})
@@ -99,6 +109,7 @@ struct gt_case {
 /* Waits until one of the cases can go, does it, and returns its index. No case at all: waits for ever. */
 #define gt_select(...) \
 	gt_select_n((struct gt_case[]){__VA_ARGS__}, sizeof((struct gt_case[]){__VA_ARGS__}) / sizeof(struct gt_case))
+#endif
 /* The same for an array; at most 65536 cases, one default among them. */
 GT_API size_t gt_select_n(struct gt_case *cases, size_t count);
 
@@ -113,5 +124,10 @@ GT_API size_t gt__chan_len(struct gt__chan *c);
 GT_API size_t gt__chan_cap(struct gt__chan *c);
 GT_API struct gt__chan *gt__chan_ref(struct gt__chan *c);
 GT_API void gt__chan_free(struct gt__chan *c);
+
+#ifdef __cplusplus
+}
+#include <gtrace/chan_cxx.h>
+#endif
 
 #endif

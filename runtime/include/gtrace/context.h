@@ -19,6 +19,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct gt_ctx;
 
 /* Never ends; the root of all others. Needs no ref and unref, which do nothing. */
@@ -48,5 +52,9 @@ GT_API const char *gt_ctx_err_text(int err);
 GT_API bool gt_ctx_deadline(struct gt_ctx *ctx, int64_t *when_ns);
 /* Its own or its nearest ancestor's; NULL when there is none. */
 GT_API void *gt_ctx_value(struct gt_ctx *ctx, const void *key);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

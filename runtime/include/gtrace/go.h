@@ -50,7 +50,7 @@ GT_API uint64_t gt_go(void (*fn)(void *arg), void *arg);
 GT_API uint64_t gt_go_named(const char *name, void (*fn)(void *arg), void *arg);
 GT_API void gt_yield(void);
 /* Ends the calling goroutine. From the main goroutine: the program goes on without it. */
-GT_API _Noreturn void gt_exit(void);
+GT_API void gt_exit(void) __attribute__((noreturn));
 GT_API uint64_t gt_id(void);     /* 0 outside goroutines */
 GT_API uint64_t gt_parent(void); /* of the calling one */
 GT_API void gt_sleep(int64_t ns);

@@ -18,6 +18,15 @@
 #define GT_API __attribute__((visibility("default")))
 #endif
 
+/* In C++ the same bytes, which only the library touches. */
+#ifdef __cplusplus
+#define GT__ATOMIC(T) T
+extern "C" {
+#else
+#define GT__ATOMIC(T) _Atomic T
+#endif
+
+struct gt_ctx;
 struct gt__waiter;
 struct gt__waitq {
 	struct gt__waiter *first;
@@ -36,7 +45,7 @@ struct gt__sema {
  * is starving: it goes from hand to hand in order, until the last waiter, or one that waited less, has it.
  */
 struct gt_mutex {
-	_Atomic uint32_t state;
+	GT__ATOMIC(uint32_t) state;
 	struct gt__sema sema;
 };
 
@@ -51,8 +60,8 @@ struct gt_rwmutex {
 	struct gt_mutex writers;
 	struct gt__sema writer_sema;
 	struct gt__sema reader_sema;
-	_Atomic int32_t readers;      /* less 2^30 while a writer is there */
-	_Atomic int32_t readers_left; /* whom the writer waits for */
+	GT__ATOMIC(int32_t) readers;      /* less 2^30 while a writer is there */
+	GT__ATOMIC(int32_t) readers_left; /* whom the writer waits for */
 };
 
 GT_API void gt_rwmutex_rlock(struct gt_rwmutex *rw);
@@ -65,10 +74,10 @@ GT_API void gt_rwmutex_unlock(struct gt_rwmutex *rw);
 /* ---- condition ---- */
 
 struct gt_cond {
-	struct gt_mutex *mutex; /* set before first use: struct gt_cond c = {.mutex = &mutex}; */
-	_Atomic uintptr_t self; /* to find copies */
-	_Atomic uint32_t next_ticket;
-	_Atomic uint32_t notified; /* tickets below it are served */
+	struct gt_mutex *mutex;     /* set before first use: struct gt_cond c = {.mutex = &mutex}; */
+	GT__ATOMIC(uintptr_t) self; /* to find copies */
+	GT__ATOMIC(uint32_t) next_ticket;
+	GT__ATOMIC(uint32_t) notified; /* tickets below it are served */
 	uint32_t lock;
 	struct gt__waitq waiters;
 };
@@ -83,18 +92,25 @@ GT_API void gt_cond_broadcast(struct gt_cond *cond);
 /* ---- once ---- */
 
 struct gt_once {
-	_Atomic uint32_t done;
+	GT__ATOMIC(uint32_t) done;
 	struct gt_mutex mutex;
 };
 
 /* The first call runs @fn(@arg); every call returns after it is through. @fn must not call it again on @once (that
  * waits for itself), nor end the goroutine. */
+#ifdef __cplusplus
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* a function and a struct of one name are two things, in C++ too */
+#endif
 GT_API void gt_once(struct gt_once *once, void (*fn)(void *arg), void *arg);
+#ifdef __cplusplus
+#pragma GCC diagnostic pop
+#endif
 
 /* ---- wait group ---- */
 
 struct gt_wg {
-	_Atomic uint64_t state; /* counter << 32 | waiters */
+	GT__ATOMIC(uint64_t) state; /* counter << 32 | waiters */
 	struct gt__sema sema;
 };
 
@@ -117,7 +133,14 @@ struct gt_sem {
 
 /* More than the size waits for ever. */
 GT_API void gt_sem_acquire(struct gt_sem *sem, uint64_t weight);
+/* Waits no longer than until the context ends. 0: the weight is held; -ECANCELED or -ETIMEDOUT: it is not, and the context has
+ * ended. One that had ended before gives nothing; of both at once the first counts. */
+GT_API int gt_sem_acquire_ctx(struct gt_sem *sem, uint64_t weight, struct gt_ctx *ctx);
 GT_API bool gt_sem_tryacquire(struct gt_sem *sem, uint64_t weight);
 GT_API void gt_sem_release(struct gt_sem *sem, uint64_t weight);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

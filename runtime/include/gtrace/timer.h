@@ -16,6 +16,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef gt_chan(int64_t) gt_timer;
 
 /* CLOCK_MONOTONIC in ns. */
@@ -34,5 +38,9 @@ GT_API gt_timer gt_after_func(int64_t ns, void (*fn)(void *arg), void *arg);
 GT_API bool gt_timer_stop(gt_timer timer);
 /* As new, from now on with @ns: a ticker with a new period. Returns what stop does. */
 GT_API bool gt_timer_reset(gt_timer timer, int64_t ns);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,0 +1,36 @@
+# The runtime for programs outside: libgtrace_runtime (shared and static), <gtrace/go.h> and the others, gtrace-runtime.pc, gdb's commands.
+# It stands on libgtrace, which is a library of its own: a program may use marks without goroutines.
+add_library(gtrace_runtime_static STATIC $<TARGET_OBJECTS:gtrace_runtime>)
+add_library(gtrace_runtime_shared SHARED $<TARGET_OBJECTS:gtrace_runtime>)
+foreach(library gtrace_runtime_static gtrace_runtime_shared)
+  set_target_properties(${library} PROPERTIES OUTPUT_NAME gtrace_runtime LINKER_LANGUAGE C)
+  target_link_libraries(${library} PRIVATE gtrace_flags)
+endforeach()
+target_link_libraries(gtrace_runtime_shared PRIVATE gtrace_shared $<LINK_ONLY:gtrace_base> ${CMAKE_DL_LIBS})
+# Before 1.0 each minor version may change the interface: the soname and the symbols' version say which it is.
+set(GTRACE_ABI ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+# It finds the libgtrace that stands beside it, in whatever prefix.
+set_target_properties(gtrace_runtime_shared PROPERTIES
+  VERSION ${PROJECT_VERSION} SOVERSION ${GTRACE_ABI} INSTALL_RPATH "$ORIGIN")
+set(map ${CMAKE_BINARY_DIR}/gtrace_runtime.map)
+file(WRITE ${map}.new "GTRACE_RUNTIME_${GTRACE_ABI} {\n\tglobal: gt_*;\n\tlocal: *;\n};\n")
+configure_file(${map}.new ${map} COPYONLY)
+target_link_options(gtrace_runtime_shared PRIVATE -Wl,--version-script=${map})
+set_target_properties(gtrace_runtime_shared PROPERTIES LINK_DEPENDS ${map})
+if(NOT GTRACE_SANITIZE)
+  target_link_options(gtrace_runtime_shared PRIVATE -Wl,--no-undefined)
+endif()
+
+configure_file(${CMAKE_CURRENT_LIST_DIR}/gtrace-runtime.pc.in ${CMAKE_BINARY_DIR}/gtrace-runtime.pc.stage @ONLY)
+install(TARGETS gtrace_runtime_static gtrace_runtime_shared)
+file(GLOB headers ${CMAKE_SOURCE_DIR}/runtime/include/gtrace/*.h)
+install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gtrace)
+install(CODE "
+  file(READ \"${CMAKE_BINARY_DIR}/gtrace-runtime.pc.stage\" pc)
+  string(REGEX REPLACE \"^prefix=[^\\n]*\" \"prefix=\${CMAKE_INSTALL_PREFIX}\" pc \"\${pc}\")
+  file(WRITE \"${CMAKE_BINARY_DIR}/gtrace-runtime.pc\" \"\${pc}\")")
+install(FILES ${CMAKE_BINARY_DIR}/gtrace-runtime.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(section 3 7)
+  file(GLOB pages ${CMAKE_SOURCE_DIR}/docs/man/*.${section})
+  install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
