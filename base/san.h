@@ -132,5 +132,11 @@ static inline void gt_san_stack_memory(const void *at, size_t bytes)
 #else
 #define GT_SAN_NO_TSAN
 #endif
+/* For code that walks a stack: what it reads may lie in a frame's red zone. */
+#ifdef GT_SAN_ADDRESS
+#define GT_SAN_NO_ADDRESS __attribute__((no_sanitize("address")))
+#else
+#define GT_SAN_NO_ADDRESS
+#endif
 
 #endif

@@ -20,4 +20,7 @@ extern struct gt_hook_world gt__world;
 /* The id of the text, 0 when there is no room or it is empty. Callable in a signal handler. */
 uint32_t gt__intern(struct gt_shm *shm, const char *text);
 
+/* stacks.c: what gt_hook_stack needs; before hooks are on. */
+void gt__stacks_connect(struct gt_shm *shm);
+
 #endif

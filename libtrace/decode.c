@@ -25,6 +25,38 @@ static void add_run(
 	event->args[2] = p;
 }
 
+static void add_object(
+	struct gt_event *out, int *count, const struct gt_record *record, uint64_t g, uint64_t word, uint64_t holder)
+{
+	struct gt_event *event;
+
+	if (!GT_OBJECT_WORD_WHAT(word))
+		return;
+	event = add(out, count, record, GT_EV_WAITS_ON);
+	event->args[0] = g;
+	event->args[1] = gt_object_known(GT_OBJECT_WORD_WHAT(word)) ? GT_OBJECT_WORD_WHAT(word) : GT_OBJECT_NONE;
+	event->args[2] = word & GT_OBJECT_MASK;
+	event->args[3] = holder;
+}
+
+/* What stands in words 2 and 3 of a STATE2 that blocks or wakes. */
+static void add_why(
+	struct gt_event *out, int *count, const struct gt_record *record, uint64_t g, bool blocks, unsigned int cause)
+{
+	struct gt_event *event;
+
+	if (record->words < 4)
+		return;
+	if (blocks) {
+		add_object(out, count, record, g, record->word[3], record->word[2] >> 32 | record->word[3] >> 56 << 32);
+	} else if (cause && !(record->word[3] & GT_G_MASK)) {
+		event = add(out, count, record, GT_EV_WAKE_CAUSE);
+		event->args[0] = g;
+		event->args[1] = gt_cause_known(cause) ? cause : GT_CAUSE_NONE;
+		event->args[2] = record->word[2] >> 32;
+	}
+}
+
 /* True when the record repeats what a coroutine switch told. */
 static bool said_by_coro(struct gt_decoder *decoder, uint64_t g, unsigned int old, unsigned int new_)
 {
@@ -55,6 +87,9 @@ static int decode_state(
 		return -EBADMSG;
 	if (said_by_coro(decoder, g, old, new_))
 		return 0;
+	if ((old == GT_STATE_RUNNING && new_ == GT_STATE_WAITING) ||
+		(old == GT_STATE_WAITING && new_ == GT_STATE_RUNNABLE))
+		add_why(out, &count, record, g, new_ == GT_STATE_WAITING, arg);
 	if (new_ == GT_STATE_WAITING && wait_reasons)
 		arg = arg < 256 ? wait_reasons[arg] : GT_REASON_UNKNOWN;
 	if (new_ != GT_STATE_RUNNING && !gt_reason_known(arg))
@@ -148,7 +183,7 @@ static int decode_alive(const struct gt_record *record, struct gt_event *out)
 	int count = 0;
 	struct gt_event *event;
 
-	if (record->words < 6 || !gt_state_known(state) || state == GT_STATE_NONE)
+	if (!gt_state_known(state) || state == GT_STATE_NONE)
 		return -EBADMSG;
 	event = add(out, &count, record, GT_EV_GO_STATE);
 	event->args[0] = record->word[1] & GT_G_MASK;
@@ -192,12 +227,13 @@ static int decode_mark(const struct gt_record *record, struct gt_event *out)
 		[GT_MARK_REGION_BEGIN] = GT_EV_REGION_BEGIN,
 		[GT_MARK_REGION_END] = GT_EV_REGION_END,
 		[GT_MARK_LOG] = GT_EV_LOG,
+		[GT_MARK_NAME] = GT_EV_OBJECT_NAME,
 	};
 	unsigned int op = record->word[1] & 255;
 	struct gt_event *event;
 	int count = 0;
 
-	if (op < GT_MARK_TASK_BEGIN || op > GT_MARK_LOG)
+	if (op < GT_MARK_TASK_BEGIN || op > GT_MARK_NAME)
 		return -EBADMSG;
 	event = add(out, &count, record, kinds[op]);
 	event->args[0] = record->word[1] >> 8 & GT_G_MASK;
@@ -211,6 +247,10 @@ static int decode_mark(const struct gt_record *record, struct gt_event *out)
 	case GT_MARK_REGION_END:
 		event->args[2] = record->word[4];
 		break;
+	case GT_MARK_NAME:
+		event->args[0] = record->word[2] & GT_OBJECT_MASK;
+		event->args[1] = record->word[4];
+		break;
 	case GT_MARK_LOG:
 		event->args[2] = record->word[4];
 		event->args[3] = record->word[5];
@@ -218,6 +258,99 @@ static int decode_mark(const struct gt_record *record, struct gt_event *out)
 	default:
 		break;
 	}
+	return count;
+}
+
+static int decode_syscall(const struct gt_record *record, struct gt_event *out)
+{
+	unsigned int op = record->word[1] & 255;
+	int64_t result = (int64_t)record->word[2];
+	struct gt_event *event;
+	int count = 0;
+
+	if (op != GT_SYSCALL_ENTER && op != GT_SYSCALL_EXIT)
+		return -EBADMSG;
+	event = add(out, &count, record, op == GT_SYSCALL_ENTER ? GT_EV_SYSCALL_INFO : GT_EV_SYSCALL_RESULT);
+	event->args[0] = record->word[1] >> 8 & GT_G_MASK;
+	event->args[1] = record->word[1] >> 48;
+	if (op == GT_SYSCALL_ENTER) {
+		event->args[2] = record->word[2];
+		event->args[3] = record->word[3];
+	} else if (result < 0 && result >= -4095) {
+		event->args[3] = (uint64_t)-result;
+	} else {
+		event->args[2] = (uint64_t)result;
+	}
+	return count;
+}
+
+static int decode_heap(const struct gt_record *record, struct gt_event *out)
+{
+	static const enum gt_event_kind kinds[] = {
+		[GT_HEAP_ALLOC] = GT_EV_ALLOC,
+		[GT_HEAP_FREE] = GT_EV_FREE,
+		[GT_HEAP_LIVE] = GT_EV_HEAP,
+	};
+	unsigned int op = record->word[1] & 255;
+	struct gt_event *event;
+	int count = 0;
+
+	if (op < GT_HEAP_ALLOC || op > GT_HEAP_LIVE || (op == GT_HEAP_ALLOC && record->words < 6))
+		return -EBADMSG;
+	event = add(out, &count, record, kinds[op]);
+	if (op == GT_HEAP_LIVE) {
+		event->args[0] = record->word[2];
+		event->args[1] = record->word[3];
+		return count;
+	}
+	event->args[0] = record->word[1] >> 8 & GT_G_MASK;
+	event->args[1] = record->word[2] & GT_OBJECT_MASK;
+	event->args[2] = record->word[3];
+	if (op == GT_HEAP_ALLOC) {
+		event->args[3] = record->word[4];
+		event->args[4] = record->word[5] & 0xffffffffu;
+	}
+	return count;
+}
+
+static int decode_timer(const struct gt_record *record, struct gt_event *out)
+{
+	unsigned int op = record->word[1] & 255;
+	uint64_t g = record->word[1] >> 8 & GT_G_MASK, timer = record->word[2] & GT_OBJECT_MASK;
+	struct gt_event *event;
+	int count = 0;
+
+	switch (op) {
+	case GT_TIMER_SET:
+		event = add(out, &count, record, GT_EV_TIMER_SET);
+		event->args[0] = g;
+		event->args[1] = timer;
+		event->args[2] = record->word[3];
+		break;
+	case GT_TIMER_FIRE:
+		event = add(out, &count, record, GT_EV_TIMER_FIRE);
+		event->args[0] = timer;
+		event->args[1] = record->word[3];
+		break;
+	case GT_TIMER_STOP:
+		event = add(out, &count, record, GT_EV_TIMER_STOP);
+		event->args[0] = g;
+		event->args[1] = timer;
+		break;
+	default:
+		return -EBADMSG;
+	}
+	return count;
+}
+
+static int decode_object(const struct gt_record *record, struct gt_event *out)
+{
+	uint64_t g = record->word[1] & GT_G_MASK;
+	int count = 0;
+
+	if (!g || !GT_OBJECT_WORD_WHAT(record->word[3]))
+		return -EBADMSG;
+	add_object(out, &count, record, g, record->word[3], record->word[2] & GT_G_MASK);
 	return count;
 }
 
@@ -233,12 +366,15 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		[GT_REC_THREAD] = 2,
 		[GT_REC_CORO] = 4,
 		[GT_REC_MARK] = 6,
+		[GT_REC_ALIVE] = 6,
+		[GT_REC_OBJECT] = 4,
+		[GT_REC_SYSCALL] = 4,
+		[GT_REC_HEAP] = 4,
+		[GT_REC_TIMER] = 4,
 	};
 	int count;
 
-	if (record->kind == GT_REC_ALIVE)
-		return decode_alive(record, out);
-	if (record->kind < GT_REC_STATE || record->kind > GT_REC_MARK || record->words < words_min[record->kind])
+	if (record->kind < GT_REC_STATE || record->kind >= GT_REC_END || record->words < words_min[record->kind])
 		return -EBADMSG;
 	if (record->kind == GT_REC_CORO)
 		return decode_coro(decoder, record, out);
@@ -252,10 +388,20 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		return count;
 	}
 	switch (record->kind) {
+	case GT_REC_ALIVE:
+		return decode_alive(record, out);
 	case GT_REC_CREATE:
 		return decode_create(record, out);
 	case GT_REC_MARK:
 		return decode_mark(record, out);
+	case GT_REC_OBJECT:
+		return decode_object(record, out);
+	case GT_REC_SYSCALL:
+		return decode_syscall(record, out);
+	case GT_REC_HEAP:
+		return decode_heap(record, out);
+	case GT_REC_TIMER:
+		return decode_timer(record, out);
 	default:
 		return decode_op(record, out);
 	}

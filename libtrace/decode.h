@@ -28,7 +28,7 @@ struct gt_decoder {
 	bool coro_exits; /* to runs only after from's end */
 };
 
-/* A record gives at most so many events. */
+/* A record gives at most so many events. Before a GoBlock stands what g waits for, before a GoReady the cause. */
 #define GT_DECODE_EVENTS_MAX 2
 
 /*

@@ -32,11 +32,13 @@
 #define MEMORY_BYTES      (32u << 20)
 #define STRING_SLOTS      4096
 #define STRING_BYTES      (256u << 10)
+#define STACK_DEPTH       16
+#define STACK_SLOTS       8192
 #define ROUND_NS          5000000
 #define SETTLE_ROUNDS     2000 /* of a millisecond, for records in flight when hooks go off */
 #define BLOCKS_IN_A_HURRY 64
 #define ALIVE_AT_ONCE     256
-#define TURN_MAX          0x0fffffffu /* above it a scheduler may keep bits of its own */
+#define TURN_MAX          ((1u << (32 - GT_GATE_SETS)) - 1)
 
 /* Under the lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -46,7 +48,8 @@ static pthread_t thread;
 static pid_t starter; /* the process in which the thread runs; 0: none runs */
 static struct gt_error error;
 static _Atomic bool stopping;
-static uint32_t turn = 1; /* of the trace; 1 is gtrace's own */
+static uint32_t turn; /* of the trace; 0 is gtrace's own */
+static uint32_t gate;
 static uint64_t since;
 static struct gt_collector_totals before; /* of the earlier files */
 static sem_t ready;
@@ -80,6 +83,9 @@ static int make_collector(void)
 		.mode = GT_MODE_STREAM,
 		.string_slot_count = STRING_SLOTS,
 		.string_bytes = STRING_BYTES,
+		.stack_depth = STACK_DEPTH,
+		.stack_slot_count = STACK_SLOTS,
+		.arena_words = STACK_SLOTS * 12,
 	};
 	struct gt_collector_config collect = {.resolve = resolve, .resolve_context = &slide};
 	struct gt_memory memory;
@@ -104,7 +110,7 @@ static int make_collector(void)
 
 static void write_metas(void)
 {
-	char path[4096], number[32];
+	char path[4096], number[32], sets[128];
 	ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
 	if (size > 0) {
@@ -115,8 +121,9 @@ static void write_metas(void)
 	gt_writer_meta(writer, "pid", number);
 	gt_writer_meta(writer, "runtime", "gtrace");
 	gt_writer_meta(writer, "clock", gt_clock_text());
-	gt_writer_meta(writer, "events", "goroutines,ms,ps,marks");
-	gt_writer_meta(writer, "stacks", "off");
+	gt_writer_meta(writer, "events", gt_sets_text(gt_sets_default(), sets));
+	snprintf(number, sizeof(number), "%u", gt__connected()->stack_depth);
+	gt_writer_meta(writer, "stacks", gt__connected()->stack_depth ? number : "off");
 	gt_writer_meta(writer, "gtrace", GTRACE_VERSION);
 }
 
@@ -150,7 +157,7 @@ static void tell_alive(void)
 	uint32_t m = gt_hook_m(&m_of_none, (uint32_t)gettid());
 	size_t count;
 
-	while (gt__world.alive && m && (count = gt__world.alive(turn, at, list, ALIVE_AT_ONCE)) > 0) {
+	while (gt__world.alive && m && (count = gt__world.alive(gate, at, list, ALIVE_AT_ONCE)) > 0) {
 		gt_collector_alive(collector, writer, list, count, m - 1);
 		/* An M's stream begins with what it had; after that it may be read. */
 		with_m = with_m && list[count - 1].m;
@@ -166,7 +173,7 @@ static void *collect(void *arg)
 
 	(void)arg;
 	gt_collector_again(collector, since);
-	atomic_store(&gt__connected()->shm->enabled, turn);
+	atomic_store(&gt__connected()->shm->enabled, gate);
 	barrier();
 	tell_alive();
 	sem_post(&ready);
@@ -233,7 +240,8 @@ static int start(const char *path, int (*sink)(void *context, const void *bytes,
 		return ret;
 	write_metas();
 	since = now.ticks;
-	turn = turn < TURN_MAX ? turn + 1 : 2;
+	turn = turn < TURN_MAX ? turn + 1 : 1;
+	gate = turn << GT_GATE_SETS | gt_sets_default();
 	ret = start_thread();
 	if (ret < 0) {
 		gt_writer_abandon(writer);

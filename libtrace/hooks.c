@@ -22,7 +22,7 @@
 /* gtrace knows a program that links this library by the note: owner "gtrace", type 1, the memory's ABI. */
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
-#define NOTE_ABI 1
+#define NOTE_ABI 2
 _Static_assert(GT_SHM_ABI == NOTE_ABI, "the note tells the memory's version");
 __asm__(".pushsection .note.gtrace, \"a\", %note\n"
 	".balign 4\n"
@@ -260,6 +260,7 @@ int gt__connect(const struct gt_memory *memory)
 	connected = *memory;
 	is_connected = true;
 	gt__hook_blocks = (uint8_t *)memory->shm + memory->blocks_offset;
+	gt__stacks_connect(memory->shm);
 	__atomic_store_n(&gt__hook_gate, &memory->shm->enabled, __ATOMIC_RELEASE);
 	return 0;
 }

@@ -40,7 +40,7 @@
 #include <stdint.h>
 
 #define GT_SHM_MAGIC  0x4d48534543415254ull /* "TRACESHM" */
-#define GT_SHM_ABI    1u
+#define GT_SHM_ABI    2u
 #define GT_CACHE_LINE 128
 
 /* ---- records: 1 to 3 cells of 16 bytes; word 0 is stored last and makes the record valid ---- */
@@ -65,7 +65,10 @@
  *           arg: new running: P id + 1, 0 when there is none. New waiting: why; injected hooks store the Go version's own
  *           number of a wait reason (the collector maps it), a library enum gt_reason. Running -> runnable: enum gt_reason
  *           from both. Else 0
- *   STATE2  word 1 as STATE; word 2 = stack id:32 | unused:32; word 3 = by:40 (goroutine that acted, 0 none)
+ *   STATE2  word 1 as STATE, but waiting -> runnable: arg = enum gt_cause
+ *           running -> waiting: word 2 = stack id:32 | holder's low 32 bits; word 3 = GT_OBJECT_WORD, holder's high 8 bits on top
+ *           waiting -> runnable: word 2 = stack id:32 | the cause's detail:32; word 3 = by:40 (goroutine that acted, 0 none)
+ *           else: word 2 = stack id:32; word 3 = 0
  *   CREATE  word 1 as STATE (old = none, arg unused); word 2 = start pc; word 3 = site pc;
  *           word 4 = parent:40; word 5 unused
  *   SLOT    word 1 = what:8 | p + 1:32                (enum gt_slot_op: events of Ps)
@@ -74,6 +77,15 @@
  *           a coroutine switch: from waits (or ends, a STATE record follows), to runs
  *   MARK    word 1 = what:8 | g:40 (bits 8..47); word 2 = task; word 3 = parent; word 4 = string id; word 5 = second string id
  *   ALIVE   as CREATE, of one that was there before the trace: word 1 = its state, arg: the reason when waiting; no site
+ *           GT_MARK_NAME: word 2 = the object's address; word 4 = its name
+ *   OBJECT  word 1 = g:40; word 2 = holder:40; word 3 = GT_OBJECT_WORD: one more that g is about to wait for (select)
+ *   SYSCALL word 1 = what:8 | g:40 (bits 8..47) | number:16; enter: word 2 = first argument, word 3 = third;
+ *           exit: word 2 = what the kernel returned (-4095..-1: -errno), word 3 unused
+ *   HEAP    word 1 = what:8 | g:40 (bits 8..47); alloc (3 cells): word 2 = address, 3 = bytes, 4 = weight, 5 = stack id:32;
+ *           free: word 2 = address, 3 = bytes; live: word 2 = bytes, 3 = pieces
+ *   TIMER   word 1 = what:8 | g:40 (bits 8..47); word 2 = the timer's address; word 3 = ns: set, until then; fire, since then
+ *
+ * Hooks of Go fill the parts of STATE2 that they know; 0 is not known in each of them.
  */
 enum gt_record_kind {
 	GT_REC_VOID = 0, /* its trace had ended before it was written */
@@ -84,17 +96,36 @@ enum gt_record_kind {
 	GT_REC_THREAD,
 	GT_REC_CORO,
 	GT_REC_MARK,
-	GT_REC_ALIVE = 31,
-	/* 8..30 are free: syscalls, heap, GC, blocking objects */
+	GT_REC_OBJECT,
+	GT_REC_SYSCALL,
+	GT_REC_HEAP,
+	GT_REC_TIMER,
+	GT_REC_ALIVE,
+	GT_REC_END, /* to 31 are free */
 };
 enum gt_slot_op { GT_SLOT_START = 1, GT_SLOT_STOP, GT_SLOT_IDLE };
 enum gt_thread_op { GT_THREAD_START = 1, GT_THREAD_IDLE, GT_THREAD_END };
-enum gt_mark_op { GT_MARK_TASK_BEGIN = 1, GT_MARK_TASK_END, GT_MARK_REGION_BEGIN, GT_MARK_REGION_END, GT_MARK_LOG };
+enum gt_mark_op {
+	GT_MARK_TASK_BEGIN = 1,
+	GT_MARK_TASK_END,
+	GT_MARK_REGION_BEGIN,
+	GT_MARK_REGION_END,
+	GT_MARK_LOG,
+	GT_MARK_NAME
+};
+enum gt_syscall_op { GT_SYSCALL_ENTER = 1, GT_SYSCALL_EXIT };
+enum gt_heap_op { GT_HEAP_ALLOC = 1, GT_HEAP_FREE, GT_HEAP_LIVE };
+enum gt_timer_op { GT_TIMER_SET = 1, GT_TIMER_FIRE, GT_TIMER_STOP };
 
 #define GT_G_BITS 40
 #define GT_G_MASK 0xffffffffffull
 #define GT_STATE_WORD(g, old, new_, arg) \
 	((uint64_t)(g) | (uint64_t)(old) << 40 | (uint64_t)(new_) << 44 | (uint64_t)(arg) << 48)
+
+/* An object: what:8 (enum gt_object) above 48 bits of address, or of what objects.def says. */
+#define GT_OBJECT_MASK              0xffffffffffffull
+#define GT_OBJECT_WORD(what, value) (((uint64_t)(value)&GT_OBJECT_MASK) | (uint64_t)(what) << 48)
+#define GT_OBJECT_WORD_WHAT(word)   ((unsigned int)((word) >> 48 & 255u))
 
 /* ---- blocks ---- */
 
@@ -201,7 +232,7 @@ struct gt_shm {
 	uint32_t block_count;
 	uint32_t stack_depth; /* frames a hook takes at most; 0 = no stacks */
 	uint64_t text_base;   /* link-time address that frames are relative to (their load slide is off already);
-	                                   0 in the library form's own process is allowed */
+	                                   library form: 0 */
 	uint64_t text_end;
 	uint64_t strings_offset;
 	uint32_t string_slot_count; /* a power of two, or 0 */
@@ -209,8 +240,8 @@ struct gt_shm {
 
 	/* changed by the collector */
 	_Alignas(GT_CACHE_LINE) _Atomic uint32_t mode; /* enum gt_shm_mode */
-	_Atomic uint32_t enabled;                      /* library form: hooks record */
-	_Atomic uint32_t m_limit;                      /* M ids below it have their page; grows only */
+	_Atomic uint32_t enabled; /* library form: the sets of events (enum gt_set) that hooks record; 0: none */
+	_Atomic uint32_t m_limit; /* M ids below it have their page; grows only */
 	_Atomic uint32_t reserved0;
 	_Atomic uint64_t heartbeat; /* clock of the collector's last round */
 

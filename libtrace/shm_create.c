@@ -1,6 +1,8 @@
 /* shm_create.c - layout, creation and checking of the shared memory. */
 #include "libtrace/shm_create.h"
 
+#include "format/wire/event.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -199,7 +201,7 @@ static void write_head(
 	shm->text_base = memory->text_base;
 	shm->text_end = memory->text_end;
 	atomic_store(&shm->mode, config->mode);
-	atomic_store(&shm->enabled, 1);
+	atomic_store(&shm->enabled, config->sets ? config->sets : gt_sets_default());
 	atomic_store(&shm->arena_used, 1);
 	atomic_store(&shm->strings_used, 1);
 	make_queue(memory, &shm->sealed, slots_offset, slot_count, 0);

@@ -28,6 +28,7 @@ struct gt_shm_config {
 	uint32_t string_slot_count; /* a power of two, 0: no strings */
 	uint32_t string_bytes;
 	uint32_t spill_count;
+	uint32_t sets; /* library form: enum gt_set; 0: the default */
 	uint64_t text_base, text_end;
 };
 

@@ -23,6 +23,11 @@ void gt_hook_current(uint64_t (*current)(void))
 	current_goroutine = current;
 }
 
+uint64_t gt_hook_g(void)
+{
+	return current_goroutine ? current_goroutine() : 0;
+}
+
 static uint64_t hash_text(const char *text, size_t size)
 {
 	uint64_t hash = 0xcbf29ce484222325ull;
@@ -86,7 +91,7 @@ uint32_t gt__intern(struct gt_shm *shm, const char *text)
 static void mark(enum gt_mark_op op, uint64_t task, uint64_t parent, const char *first, const char *second)
 {
 	struct gt_shm *shm = gt__connected()->shm;
-	uint64_t g = current_goroutine ? current_goroutine() : 0;
+	uint64_t g = gt_hook_g();
 	const uint64_t words[5] = {
 		(uint64_t)op | (g & GT_G_MASK) << 8, task, parent, gt__intern(shm, first), gt__intern(shm, second)};
 
@@ -97,7 +102,7 @@ GT_API uint64_t gt_task_begin(const char *name, uint64_t parent)
 {
 	uint64_t task;
 
-	if (!gt_hooks_on())
+	if (!gt_hooks_on_for(GT_SET_MARKS))
 		return 0;
 	task = atomic_fetch_add_explicit(&task_next, 1, memory_order_relaxed);
 	mark(GT_MARK_TASK_BEGIN, task, parent, name, NULL);
@@ -106,24 +111,30 @@ GT_API uint64_t gt_task_begin(const char *name, uint64_t parent)
 
 GT_API void gt_task_end(uint64_t task)
 {
-	if (gt_hooks_on())
+	if (gt_hooks_on_for(GT_SET_MARKS))
 		mark(GT_MARK_TASK_END, task, 0, NULL, NULL);
 }
 
 GT_API void gt_region_begin(uint64_t task, const char *name)
 {
-	if (gt_hooks_on())
+	if (gt_hooks_on_for(GT_SET_MARKS))
 		mark(GT_MARK_REGION_BEGIN, task, 0, name, NULL);
 }
 
 GT_API void gt_region_end(uint64_t task, const char *name)
 {
-	if (gt_hooks_on())
+	if (gt_hooks_on_for(GT_SET_MARKS))
 		mark(GT_MARK_REGION_END, task, 0, name, NULL);
 }
 
 GT_API void gt_log(uint64_t task, const char *key, const char *value)
 {
-	if (gt_hooks_on())
+	if (gt_hooks_on_for(GT_SET_MARKS))
 		mark(GT_MARK_LOG, task, 0, key, value);
+}
+
+GT_API void gt_name(const void *object, const char *name)
+{
+	if (gt_hooks_on_for(GT_SET_MARKS))
+		mark(GT_MARK_NAME, (uint64_t)(uintptr_t)object, 0, name, NULL);
 }

@@ -14,26 +14,26 @@
  */
 #include "runtime/rt.h"
 
-bool gt__tell_first(struct gt_g *g, uint32_t turn, enum gt_state old, enum gt_state new_)
+bool gt__tell_first(struct gt_g *g, uint32_t gate, enum gt_state old, enum gt_state new_)
 {
 	uint32_t told = load_acquire(&g->told);
 
 	for (;;) {
-		if (told >> 4 == turn) {
+		if (told >> 4 == gate >> GT_GATE_SETS) {
 			enum gt_state claim = (enum gt_state)(told & 15);
 
-			store_relaxed(&g->told, GT_TOLD(turn, GT_TOLD_SELF));
+			store_relaxed(&g->told, GT_TOLD(gate, GT_TOLD_SELF));
 			return claim == old;
 		}
 		/* Our trace is over, and another's list was here. */
-		if (turn != gt_hook_turn())
+		if (gate != gt_hook_sets())
 			return false;
 		if (atomic_compare_exchange_weak_explicit(
-			    &g->told, &told, GT_TOLD(turn, GT_TOLD_SELF), memory_order_acq_rel, memory_order_acquire))
+			    &g->told, &told, GT_TOLD(gate, GT_TOLD_SELF), memory_order_acq_rel, memory_order_acquire))
 			break;
 	}
 	if (old != GT_STATE_NONE)
-		gt_hook_alive(turn, &(struct gt_hook_alive){
+		gt_hook_alive(gate, &(struct gt_hook_alive){
 					    .g = g->id,
 					    .parent = g->parent,
 					    .start = (const void *)(uintptr_t)g->start,
@@ -46,12 +46,12 @@ bool gt__tell_first(struct gt_g *g, uint32_t turn, enum gt_state old, enum gt_st
 /* ---- the list ---- */
 
 /* What it reads may change under it; then the swap fails. */
-static GT_SAN_NO_TSAN bool claim(struct gt_g *g, uint32_t turn, bool on_m, struct gt_hook_alive *out)
+static GT_SAN_NO_TSAN bool claim(struct gt_g *g, uint32_t gate, bool on_m, struct gt_hook_alive *out)
 {
 	uint32_t told = load_acquire(&g->told);
 	uint32_t state = load_acquire(&g->state);
 
-	if (told >> 4 == turn || state == GT_STATE_NONE || state == GT_STATE_DEAD ||
+	if (told >> 4 == gate >> GT_GATE_SETS || state == GT_STATE_NONE || state == GT_STATE_DEAD ||
 		on_m != (state == GT_STATE_RUNNING || state == GT_STATE_SYSCALL))
 		return false;
 	out->g = g->id;
@@ -60,10 +60,10 @@ static GT_SAN_NO_TSAN bool claim(struct gt_g *g, uint32_t turn, bool on_m, struc
 	out->state = (uint8_t)state;
 	out->reason = state == GT_STATE_WAITING ? (uint8_t)g->reason : 0;
 	return atomic_compare_exchange_strong_explicit(
-		&g->told, &told, GT_TOLD(turn, state), memory_order_acq_rel, memory_order_relaxed);
+		&g->told, &told, GT_TOLD(gate, state), memory_order_acq_rel, memory_order_relaxed);
 }
 
-static GT_SAN_NO_TSAN bool claim_of(struct gt_worker *m, uint32_t turn, struct gt_hook_alive *out)
+static GT_SAN_NO_TSAN bool claim_of(struct gt_worker *m, uint32_t gate, struct gt_hook_alive *out)
 {
 	struct gt_g *g = *(struct gt_g *volatile *)&m->g;
 	struct gt_p *p;
@@ -76,7 +76,7 @@ static GT_SAN_NO_TSAN bool claim_of(struct gt_worker *m, uint32_t turn, struct g
 	/* While a goroutine runs its M has the same P: what is read before the swap still holds when that succeeds. */
 	p = *(struct gt_p *volatile *)&m->p;
 	id = gt_hook_m(&m->trace_id, (uint32_t)m->thread);
-	if (!id || !m->thread || !claim(g, turn, true, out))
+	if (!id || !m->thread || !claim(g, gate, true, out))
 		return false;
 	out->m = id;
 	out->p = out->state == GT_STATE_RUNNING && p ? p->id + 1 : 0;
@@ -84,7 +84,7 @@ static GT_SAN_NO_TSAN bool claim_of(struct gt_worker *m, uint32_t turn, struct g
 }
 
 /* @at: 0: at the first M; else [0] is the M to be looked at next, or 1, and [1] the slot. */
-size_t gt__alive(uint32_t turn, uint64_t at[2], struct gt_hook_alive *out, size_t room)
+size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_t room)
 {
 	struct gt_worker *m = (struct gt_worker *)(uintptr_t)at[0];
 	uint32_t slots = gt__stack_count(), slot = (uint32_t)at[1];
@@ -98,7 +98,7 @@ size_t gt__alive(uint32_t turn, uint64_t at[2], struct gt_hook_alive *out, size_
 	if (at[0] != 1) {
 		for (; m && count < room; m = m->next_all) {
 			out[count] = (struct gt_hook_alive){0};
-			count += claim_of(m, turn, &out[count]);
+			count += claim_of(m, gate, &out[count]);
 		}
 		at[0] = m ? (uint64_t)(uintptr_t)m : 1;
 		if (count)
@@ -106,7 +106,7 @@ size_t gt__alive(uint32_t turn, uint64_t at[2], struct gt_hook_alive *out, size_
 	}
 	for (; slot < slots && count < room; slot++) {
 		out[count] = (struct gt_hook_alive){0};
-		count += claim(gt__stack_g(slot), turn, false, &out[count]);
+		count += claim(gt__stack_g(slot), gate, false, &out[count]);
 	}
 	at[1] = slot;
 	return count;

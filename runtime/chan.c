@@ -162,6 +162,8 @@ static bool wait_in(struct gt__chan *c, struct gt__waitq *q, void *value, enum g
 	struct gt__waiter w = {.wait = &wait, .value = value};
 
 	gt__waitq_add(q, &w);
+	wait.g->on = gt__chan_object(c);
+	wait.g->on_holder = 0;
 	gt__park_unlock(&c->lock, reason);
 	return w.success;
 }

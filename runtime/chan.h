@@ -23,11 +23,20 @@ struct gt__chan {
 	size_t value_size;
 	size_t take_index;            /* where the next value is received from */
 	size_t put_index;             /* where the next value is sent to */
+	const void *of;               /* a context's: the context; else NULL */
 	struct gt__chan_timer *timer; /* NULL, or what sends here (ticker.c): len and cap are told as 0 */
 	struct gt__waitq receivers;
 	struct gt__waitq senders;
 	_Alignas(max_align_t) unsigned char buffer[];
 };
+
+/* What one who waits on it says that it waits for. */
+static inline uint64_t gt__chan_object(const struct gt__chan *c)
+{
+	if (c->of)
+		return GT_OBJECT_WORD(GT_OBJECT_CONTEXT, (uintptr_t)c->of);
+	return GT_OBJECT_WORD(c->timer ? GT_OBJECT_TIMER : GT_OBJECT_CHAN, (uintptr_t)c);
+}
 
 /* With the lock held. True: it was done. *@wake: a waiter to make ready when the lock is given back, or NULL. */
 bool gt__chan_send_locked(struct gt__chan *c, const void *value, struct gt__waiter **wake);

@@ -7,7 +7,7 @@
  *
  * Locks: one at a time.
  */
-#include "runtime/sched.h"
+#include "runtime/chan.h"
 
 #include <gtrace/context.h>
 #include <gtrace/go.h>
@@ -202,6 +202,8 @@ static struct gt_ctx *new_that_ends(struct gt_ctx *parent)
 	struct gt_ctx *ctx = new_below(parent);
 
 	ctx->done = gt_chan_make(struct gt_unit);
+	((struct gt__chan *)ctx->done)->of = ctx;
+	ctx->timer.of = ctx;
 	ctx->ends = ctx;
 	return ctx;
 }

@@ -85,6 +85,22 @@ struct gt_p *gt__worker_drop_p(struct gt_worker *m)
 	return p;
 }
 
+int gt_set_max_threads(int n)
+{
+	struct gt_sched *s = &gt__sched;
+	uint32_t before, count;
+
+	gt__lock(&s->lock);
+	before = s->m_max;
+	count = s->m_count;
+	if (n > 0)
+		s->m_max = (uint32_t)n;
+	gt__unlock(&s->lock);
+	if (n > 0 && count > (uint32_t)n)
+		gt__fatal("program exceeds %d-thread limit", n);
+	return (int)before;
+}
+
 /* One more M; the lock is held, and given back. @p may be NULL: it goes to sleep. */
 static void start_thread(struct gt_p *p, bool spinning)
 {
@@ -92,9 +108,9 @@ static void start_thread(struct gt_p *p, bool spinning)
 	struct gt_worker *m;
 	int ret;
 
-	if (s->m_count >= GT_M_MAX) {
+	if (s->m_count >= s->m_max) {
 		gt__unlock(&s->lock);
-		gt__fatal("program exceeds %u-thread limit", GT_M_MAX);
+		gt__fatal("program exceeds %u-thread limit", s->m_max);
 	}
 	s->m_count++;
 	gt__unlock(&s->lock);

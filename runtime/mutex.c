@@ -55,7 +55,21 @@ static void take_over(struct gt_mutex *mutex, uint32_t state, bool starving)
 	atomic_fetch_add_explicit(&mutex->state, delta, memory_order_acquire);
 }
 
-static void lock_slow(struct gt_mutex *mutex)
+/* Who has it. Between the lock and this, and after the unlock, it is nobody: not known. */
+static void hold(struct gt_mutex *mutex)
+{
+	struct gt_g *g = gt__self();
+
+	atomic_store_explicit(&mutex->holder, g ? g->id : 0, memory_order_relaxed);
+}
+
+static struct gt__object object_of(enum gt_object what, const void *address, struct gt_mutex *holds)
+{
+	return (struct gt__object){what, address, atomic_load_explicit(&holds->holder, memory_order_relaxed)};
+}
+
+/* @what, @of: what the mutex is a part of, as those who wait tell it. */
+static void lock_slow(struct gt_mutex *mutex, enum gt_object what, const void *of)
 {
 	uint32_t state = state_of(mutex);
 	bool starving = false;
@@ -84,9 +98,9 @@ static void lock_slow(struct gt_mutex *mutex)
 			return;
 		if (!since) {
 			since = gt__now();
-			gt__sema_acquire(&mutex->sema, false, GT_REASON_SYNC_MUTEX_LOCK);
+			gt__sema_acquire(&mutex->sema, false, GT_REASON_SYNC_MUTEX_LOCK, object_of(what, of, mutex));
 		} else {
-			gt__sema_acquire(&mutex->sema, true, GT_REASON_SYNC_MUTEX_LOCK);
+			gt__sema_acquire(&mutex->sema, true, GT_REASON_SYNC_MUTEX_LOCK, object_of(what, of, mutex));
 		}
 		starving = starving || gt__now() - since > STARVING_NS;
 		state = state_of(mutex);
@@ -98,13 +112,24 @@ static void lock_slow(struct gt_mutex *mutex)
 	}
 }
 
+void gt__mutex_lock_of(struct gt_mutex *mutex, enum gt_object what, const void *of)
+{
+	uint32_t old = 0;
+
+	gt__checkpoint();
+	if (!change(mutex, &old, LOCKED))
+		lock_slow(mutex, what, of);
+	hold(mutex);
+}
+
 void gt_mutex_lock(struct gt_mutex *mutex)
 {
 	uint32_t old = 0;
 
 	gt__checkpoint();
 	if (!change(mutex, &old, LOCKED))
-		lock_slow(mutex);
+		lock_slow(mutex, GT_OBJECT_MUTEX, mutex);
+	hold(mutex);
 }
 
 bool gt_mutex_trylock(struct gt_mutex *mutex)
@@ -112,7 +137,10 @@ bool gt_mutex_trylock(struct gt_mutex *mutex)
 	uint32_t old = state_of(mutex);
 
 	gt__checkpoint();
-	return !(old & (LOCKED | STARVING)) && change(mutex, &old, old | LOCKED);
+	if (old & (LOCKED | STARVING) || !change(mutex, &old, old | LOCKED))
+		return false;
+	hold(mutex);
+	return true;
 }
 
 static void unlock_slow(struct gt_mutex *mutex, uint32_t state)
@@ -134,8 +162,10 @@ static void unlock_slow(struct gt_mutex *mutex, uint32_t state)
 
 void gt_mutex_unlock(struct gt_mutex *mutex)
 {
-	uint32_t state = atomic_fetch_sub_explicit(&mutex->state, LOCKED, memory_order_release) - LOCKED;
+	uint32_t state;
 
+	atomic_store_explicit(&mutex->holder, 0, memory_order_relaxed);
+	state = atomic_fetch_sub_explicit(&mutex->state, LOCKED, memory_order_release) - LOCKED;
 	if (state)
 		unlock_slow(mutex, state);
 }
@@ -151,7 +181,8 @@ void gt_rwmutex_rlock(struct gt_rwmutex *rw)
 {
 	gt__checkpoint();
 	if (add(&rw->readers, 1) < 0)
-		gt__sema_acquire(&rw->reader_sema, false, GT_REASON_SYNC_RWMUTEX_RLOCK);
+		gt__sema_acquire(&rw->reader_sema, false, GT_REASON_SYNC_RWMUTEX_RLOCK,
+			object_of(GT_OBJECT_RWMUTEX, rw, &rw->writers));
 }
 
 bool gt_rwmutex_tryrlock(struct gt_rwmutex *rw)
@@ -184,11 +215,13 @@ void gt_rwmutex_lock(struct gt_rwmutex *rw)
 {
 	int32_t readers;
 
-	gt_mutex_lock(&rw->writers);
+	gt__mutex_lock_of(&rw->writers, GT_OBJECT_RWMUTEX, rw);
 	readers = add(&rw->readers, -READERS_MAX) + READERS_MAX;
 	/* Readers that left since then have counted it below 0 already. */
 	if (readers && add(&rw->readers_left, readers))
-		gt__sema_acquire(&rw->writer_sema, false, GT_REASON_SYNC_RWMUTEX_LOCK);
+		/* Readers have it: who they are, nobody keeps. */
+		gt__sema_acquire(&rw->writer_sema, false, GT_REASON_SYNC_RWMUTEX_LOCK,
+			(struct gt__object){GT_OBJECT_RWMUTEX, rw, 0});
 }
 
 bool gt_rwmutex_trylock(struct gt_rwmutex *rw)

@@ -89,6 +89,7 @@ int gt__net_new(int number, struct gt_fd **out)
 	fd->number = number;
 	fd->users = 1;
 	fd->closing = false;
+	fd->no_socket = false;
 	for (int i = 0; i < 2; i++) {
 		fd->way[i].ready = false;
 		fd->way[i].deadline_ns = 0;
@@ -114,7 +115,7 @@ void gt__net_free(struct gt_fd *fd)
 		gt__timer_stop(&fd->way[i].timer);
 	if (fd->pollable)
 		gt__port_poll_remove(fd->number);
-	close(fd->number);
+	SYSCALL_AROUND(SYS_close, fd->number, 0, close(fd->number));
 	for (int i = 0; i < 2; i++)
 		gt__timer_join(&fd->way[i].timer);
 	gt__lock(&lock);
@@ -145,7 +146,7 @@ int gt__net_may(struct gt_fd *fd, enum gt_net_way way)
 	return ret;
 }
 
-int gt__net_park(struct gt_fd *fd, enum gt_net_way way)
+int gt__net_park(struct gt_fd *fd, enum gt_net_way way, enum gt_object what)
 {
 	struct gt_net_waiter waiter = {.g = gt__self()};
 
@@ -159,6 +160,7 @@ int gt__net_park(struct gt_fd *fd, enum gt_net_way way)
 	waiter.next = fd->way[way].waiters;
 	fd->way[way].waiters = &waiter;
 	atomic_fetch_add_explicit(&waiting, 1, memory_order_relaxed);
+	gt__waits_on(waiter.g, what, (uint64_t)(uint32_t)fd->number, 0);
 	gt__park_unlock(&fd->lock, GT_REASON_IO_WAIT);
 	return waiter.result;
 }
@@ -173,7 +175,7 @@ struct gt_net_waiter *gt__net_take_all(struct gt_fd *fd, enum gt_net_way way, in
 	return all;
 }
 
-bool gt__net_go(struct gt_net_waiter *waiters)
+bool gt__net_go(struct gt_net_waiter *waiters, enum gt_cause cause, int number)
 {
 	bool any = waiters;
 
@@ -181,6 +183,7 @@ bool gt__net_go(struct gt_net_waiter *waiters)
 		struct gt_net_waiter *next = waiters->next; /* its stack is gone after ready */
 
 		atomic_fetch_sub_explicit(&waiting, 1, memory_order_relaxed);
+		gt__woken_by(waiters->g, cause, (uint32_t)number);
 		gt__ready(waiters->g);
 		waiters = next;
 	}
@@ -190,12 +193,13 @@ bool gt__net_go(struct gt_net_waiter *waiters)
 static bool edge(struct gt_fd *fd, enum gt_net_way way)
 {
 	struct gt_net_waiter *waiters;
+	int number = fd->number;
 
 	/* The lock is held, and given back for the readies. */
 	waiters = gt__net_take_all(fd, way, 0);
 	fd->way[way].ready = !waiters;
 	gt__unlock(&fd->lock);
-	gt__net_go(waiters);
+	gt__net_go(waiters, GT_CAUSE_NETPOLL, number);
 	gt__lock(&fd->lock);
 	return waiters;
 }
@@ -243,13 +247,15 @@ bool gt__net_look(void)
 static void time_is_over(struct gt_fd *fd, enum gt_net_way way)
 {
 	struct gt_net_waiter *waiters = NULL;
+	int number;
 
 	gt__lock(&fd->lock);
+	number = fd->number;
 	/* It may have been moved meanwhile. */
 	if (may(fd, way) == -ETIMEDOUT)
 		waiters = gt__net_take_all(fd, way, -ETIMEDOUT);
 	gt__unlock(&fd->lock);
-	gt__net_go(waiters);
+	gt__net_go(waiters, GT_CAUSE_DEADLINE, number);
 }
 
 static void read_over(void *fd)

@@ -3,7 +3,7 @@
  */
 #include "runtime/rt.h"
 
-struct gt_sched gt__sched;
+struct gt_sched gt__sched = {.m_max = GT_M_MAX};
 
 /* ---- the global queue; the lock is held ---- */
 

@@ -51,7 +51,7 @@ static void give(struct gt_worker *to, struct gt_p *p)
 }
 
 /* m->locks > 0 from here on: another signal does nothing. */
-static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p)
+static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p, void *context)
 {
 	struct gt_worker *other;
 	uint32_t none = 0;
@@ -65,6 +65,7 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p)
 	}
 	count(&gt__preempt_counts.async);
 	store_relaxed(&p->preempt, false);
+	store_release(&m->stopped_at, context);
 	g->bound = m;
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt__tell(g, GT_STATE_RUNNING, GT_STATE_RUNNABLE, GT_REASON_PREEMPT);
@@ -80,6 +81,7 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p)
 	atomic_exchange_explicit(&m->wake, 0, memory_order_acq_rel); /* [woken] */
 	atomic_fetch_sub_explicit(&gt__preempt_counts.bound, 1, memory_order_relaxed);
 	g->bound = NULL;
+	store_relaxed(&m->stopped_at, NULL);
 	gt__worker_take_p(m, m->next_p);
 	gt__execute(m, g, false);
 }
@@ -93,7 +95,7 @@ static void on_urg(int signal, siginfo_t *info, void *context)
 	if (m && m->locks == 0 && m->g && m->p) {
 		m->locks++;
 		if (load_relaxed(&m->p->preempt) && load_relaxed(&m->p->status) == GT_P_RUNNING)
-			stop_here(m, m->g, m->p);
+			stop_here(m, m->g, m->p, context);
 		m->locks--;
 	} else if (m && m->locks) {
 		count(&gt__preempt_counts.in_runtime);

@@ -122,7 +122,8 @@ struct gt_worker {
 	struct gt_g *landing;      /* g, while that is hidden from `after` */
 	struct gt_p *next_p;       /* from whoever wakes it */
 	struct gt_p *syscall_p;
-	_Atomic uint32_t wake; /* 0; 1: woken; 2: asleep */
+	void *_Atomic stopped_at; /* while it waits in the signal handler: ucontext_t of what it stopped */
+	_Atomic uint32_t wake;    /* 0; 1: woken; 2: asleep */
 	struct gt_worker *next_idle, *next_all;
 	void *signal_stack;
 };
@@ -160,49 +161,68 @@ void gt__hand_off(struct gt_p *p);
 /* ---- the trace ---- */
 
 /* The goroutine's transitions are told by these: after its state is stored, before anybody else can make its next one. */
-#define GT_TOLD(turn, how) ((turn) << 4 | (uint32_t)(how))
+#define GT_TOLD(gate, how) ((gate) >> GT_GATE_SETS << 4 | (uint32_t)(how))
 #define GT_TOLD_SELF       15u
 /* Its first word in this trace. False: the transition is told already. */
-bool gt__tell_first(struct gt_g *g, uint32_t turn, enum gt_state old, enum gt_state new_)
+bool gt__tell_first(struct gt_g *g, uint32_t gate, enum gt_state old, enum gt_state new_)
 	__attribute__((noinline, cold));
-size_t gt__alive(uint32_t turn, uint64_t at[2], struct gt_hook_alive *out, size_t room);
+size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_t room);
 
-/* The number of the trace to which the transition is to be told; 0: none. */
-static inline uint32_t gt__tell_turn(struct gt_g *g, enum gt_state old, enum gt_state new_)
+/* The gate of the trace to which the transition is to be told; 0: none. */
+static inline uint32_t gt__tell_gate(struct gt_g *g, enum gt_state old, enum gt_state new_)
 {
-	uint32_t turn;
+	uint32_t gate;
 
 	atomic_signal_fence(memory_order_seq_cst); /* the state is stored; the rest is membarrier's */
-	turn = gt_hook_turn();
-	if (LIKELY(!turn))
+	gate = gt_hook_sets();
+	if (LIKELY(!gate))
 		return 0;
-	if (UNLIKELY(load_relaxed(&g->told) != GT_TOLD(turn, GT_TOLD_SELF)) && !gt__tell_first(g, turn, old, new_))
+	if (UNLIKELY(load_relaxed(&g->told) != GT_TOLD(gate, GT_TOLD_SELF)) && !gt__tell_first(g, gate, old, new_))
 		return 0;
-	return turn;
+	return gate;
 }
 
 static inline void gt__tell(struct gt_g *g, enum gt_state old, enum gt_state new_, unsigned int arg)
 {
-	uint32_t turn = gt__tell_turn(g, old, new_);
+	uint32_t gate = gt__tell_gate(g, old, new_);
 
-	if (UNLIKELY(turn))
-		gt_hook_state_in(turn, g->id, old, new_, arg);
+	if (UNLIKELY(gate))
+		gt_hook_state_in(gate, g->id, old, new_, arg);
 }
 
-static inline void gt__tell_ready(struct gt_g *g, uint64_t by)
+static inline void gt__tell_block(struct gt_g *g, uint32_t stack)
 {
-	uint32_t turn = gt__tell_turn(g, GT_STATE_WAITING, GT_STATE_RUNNABLE);
+	uint32_t gate = gt__tell_gate(g, GT_STATE_RUNNING, GT_STATE_WAITING);
 
-	if (UNLIKELY(turn))
-		gt_hook_state_by_in(turn, g->id, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0, by);
+	if (UNLIKELY(gate))
+		gt_hook_block_on_in(gate, g->id, g->reason, g->on, g->on_holder, stack);
+	g->on = 0;
+}
+
+static inline void gt__tell_ready(struct gt_g *g, const struct gt_worker *m)
+{
+	uint32_t gate = gt__tell_gate(g, GT_STATE_WAITING, GT_STATE_RUNNABLE);
+
+	if (UNLIKELY(gate))
+		gt_hook_wake_in(
+			gate, g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
+	g->cause = GT_CAUSE_NONE;
+}
+
+static inline void gt__tell_syscall(struct gt_g *g, uint32_t stack)
+{
+	uint32_t gate = gt__tell_gate(g, GT_STATE_RUNNING, GT_STATE_SYSCALL);
+
+	if (UNLIKELY(gate))
+		gt_hook_syscall_stack_in(gate, g->id, stack);
 }
 
 static inline void gt__tell_create(struct gt_g *g, const void *site)
 {
-	uint32_t turn = gt__tell_turn(g, GT_STATE_NONE, GT_STATE_RUNNABLE);
+	uint32_t gate = gt__tell_gate(g, GT_STATE_NONE, GT_STATE_RUNNABLE);
 
-	if (UNLIKELY(turn))
-		gt_hook_create_in(turn, g->id, GT_STATE_RUNNABLE, g->parent, (const void *)(uintptr_t)g->start, site);
+	if (UNLIKELY(gate))
+		gt_hook_create_in(gate, g->id, GT_STATE_RUNNABLE, g->parent, (const void *)(uintptr_t)g->start, site);
 }
 
 /* ---- all of it ---- */
@@ -218,11 +238,14 @@ struct gt_sched {
 	_Atomic int64_t poll_until;       /* the M that waits for the next timer waits until then; 0: there is none */
 	_Atomic uint32_t poll_word;
 	_Atomic bool poller;
+	_Atomic int64_t
+		coarse_ns; /* the time, as sysmon saw it last: not older than its longest look while anybody runs */
 	_Atomic int64_t polled_ns; /* when somebody looked at the descriptors last */
 	_Atomic uint32_t sysmon_asleep;
 	_Atomic bool procs_fixed; /* by GOMAXPROCS or gt_gomaxprocs */
 	bool main_exited;
-	int cpus; /* at the start */
+	_Atomic bool forked; /* a child of fork: nothing goes on here */
+	int cpus;            /* at the start */
 	struct gt_lock lock;
 	/* Under the lock. */
 	struct gt_g *global_first, *global_last;
@@ -230,6 +253,7 @@ struct gt_sched {
 	struct gt_worker *idle_m;
 	struct gt_worker *all_m;
 	uint32_t m_count, m_idle;
+	uint32_t m_max;
 	struct gt_g *free;
 	struct gt_p *ps[GT_P_MAX];
 };
@@ -254,7 +278,7 @@ void gt__sysmon_wake(void);
 void gt__poller_wake(void);
 
 void gt__deadlock_check(void); /* the lock is held; @returns only when there is none */
-void gt__print_goroutines(void);
+_Noreturn void gt__forked_fatal(void) __attribute__((cold));
 
 /* ---- slices that end from outside ---- */
 
@@ -286,6 +310,10 @@ void gt__net_wait(struct gt_net_events *events, int64_t deadline_ns);
 bool gt__net_tell(const struct gt_net_events *events);
 bool gt__net_opened(void);
 void gt__net_wake(void);
+
+/* Of enum gt_state and enum gt_reason; NULL where there is none. */
+extern const char *const gt__state_texts[], *const gt__reason_texts[];
+extern const uint32_t gt__state_text_count, gt__reason_text_count;
 
 /* ---- stacks ---- */
 

@@ -148,6 +148,18 @@ void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying)
 
 /* ---- park, ready, yield ---- */
 
+/* From the caller of the function that calls this on. */
+#define STACK_HERE(g) \
+	(gt_hooks_on() ? stack_id(g, __builtin_return_address(0), *(void **)__builtin_frame_address(0)) : 0)
+
+static __attribute__((noinline)) uint32_t stack_id(const struct gt_g *g, const void *pc, const void *frame)
+{
+	char *low, *high;
+
+	gt__stack_bounds(g, &low, &high);
+	return gt_hook_stack(pc, frame, low, high);
+}
+
 void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 {
 	struct gt_worker *m = gt__worker();
@@ -159,8 +171,9 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 	if (UNLIKELY(gt__stack_canaries))
 		gt__stack_check(g);
 	g->reason = reason;
+	g->waits_since = load_relaxed(&gt__sched.coarse_ns);
 	store_relaxed(&g->state, GT_STATE_WAITING);
-	gt__tell(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason);
+	gt__tell_block(g, STACK_HERE(g));
 	m->after = unlock;
 	m->after_arg = arg;
 	gt__leave(m, g, false);
@@ -186,7 +199,7 @@ void gt__ready(struct gt_g *g)
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
 		m->locks++;
-	gt__tell_ready(g, m && m->g ? m->g->id : 0);
+	gt__tell_ready(g, m);
 	if (LIKELY(m && m->p))
 		gt__ring_put(m->p, g, true);
 	else
@@ -245,6 +258,8 @@ void gt__checkpoint_slow(void)
 	struct gt_worker *m = gt__worker();
 	uint32_t count = load_acquire(&gt__sched.p_count);
 
+	if (UNLIKELY(load_relaxed(&gt__sched.forked)))
+		gt__forked_fatal();
 	if (!m || !m->g || !m->p || m->locks)
 		return;
 	if (load_relaxed(&m->p->preempt)) {
@@ -323,8 +338,10 @@ void gt_syscall_enter(void)
 		return;
 	m->locks++;
 	p = m->p;
+	g->syscall_pc = (uintptr_t)__builtin_return_address(0);
+	g->syscall_frame = *(uintptr_t *)__builtin_frame_address(0);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
-	gt__tell(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
+	gt__tell_syscall(g, STACK_HERE(g));
 	m->syscall_p = p;
 	m->p = NULL;
 	store_relaxed(&p->syscall_tick, load_relaxed(&p->syscall_tick) + 1);
@@ -576,6 +593,8 @@ static struct gt_g *find(struct gt_worker *m, bool *inherit)
 			continue;
 		}
 		if (UNLIKELY(load_relaxed(&p->retire))) {
+			if (UNLIKELY(load_relaxed(&gt__sched.forked)))
+				gt__forked_fatal();
 			if (m->spinning) {
 				m->spinning = false;
 				atomic_fetch_sub_explicit(&gt__sched.spinning, 1, memory_order_seq_cst);

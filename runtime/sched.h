@@ -24,6 +24,7 @@
 
 #include "base/san.h"
 
+#include <gtrace/shm.h>
 #include <gtrace/states.h>
 
 #include <stdatomic.h>
@@ -56,6 +57,11 @@ struct gt_g {
 	void *param;                  /* from waker to waiter, as both agree; NULL after creation */
 	_Atomic uint32_t select_done; /* for select: 0 -> 1 by the one waker that wins */
 	bool woken_ok;                /* for channels: woken by a transfer, not by close */
+	/* What the next park waits for, as the trace tells it: gt__waits_on. The goroutine's own. */
+	uint64_t on;
+	uint64_t on_holder;
+	/* Why the next gt__ready comes, when it is no goroutine that calls it: gt__woken_by. The waker's. */
+	uint32_t cause, cause_detail;
 	/* Read only for all but the scheduler. */
 	enum gt_reason reason; /* of the last park */
 	uint64_t id;           /* 1 is the main goroutine */
@@ -68,13 +74,29 @@ struct gt_g {
 	void (*start)(void *arg);
 	void *arg;
 	char name[24];
-	struct gt_worker *bound; /* stopped in a signal handler on this M: it can go on only there */
-	uint32_t slot;           /* of the stack */
-	_Atomic uint32_t told;   /* the last trace to which it told something, and how: alive.c */
+	struct gt_worker *bound;             /* stopped in a signal handler on this M: it can go on only there */
+	uint32_t slot;                       /* of the stack */
+	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
+	_Atomic uint32_t told;               /* the last trace to which it told something, and how: alive.c */
+	int64_t waits_since;                 /* of the coarse clock; for people */
 };
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */
 struct gt_g *gt__self(void);
+
+/* Before gt__park: the object of @what at @address (or the number that objects.def says), which @holder locked (0: not known). */
+static inline void gt__waits_on(struct gt_g *g, enum gt_object what, uint64_t address, uint64_t holder)
+{
+	g->on = GT_OBJECT_WORD(what, address);
+	g->on_holder = holder;
+}
+
+/* Before gt__ready from a timer or the poller. */
+static inline void gt__woken_by(struct gt_g *g, enum gt_cause cause, uint32_t detail)
+{
+	g->cause = cause;
+	g->cause_detail = detail;
+}
 
 /*
  * Makes the current goroutine wait until gt__ready. When its context is saved, its state is waiting and the trace knows,
@@ -134,6 +156,7 @@ static inline uint32_t gt__random_below(uint32_t n)
  */
 struct gt_timer {
 	int64_t when_ns;
+	const void *of; /* what it is for, as the trace tells it; NULL: itself */
 	int64_t period_ns; /* > 0: again, every so often; missed turns are dropped, not bunched. Set before gt__timer_start */
 	void (*fn)(void *arg);
 	void *arg;

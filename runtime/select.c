@@ -11,10 +11,14 @@
  */
 #include "runtime/chan.h"
 
+#include <gtrace/hooks.h>
+
 #include <stdlib.h>
 
 #define CASES_MAX   65536
 #define CASES_SMALL 8
+/* Channels that one wait tells the trace of: docs/format.md. */
+#define OBJECTS_TOLD 8
 
 /* One for each case that has a channel. */
 struct place {
@@ -155,6 +159,24 @@ static size_t poll_all(struct selection *s)
 	return SIZE_MAX;
 }
 
+/* With all locked. A channel in several cases stands once. */
+static void tell_objects(struct selection *s, struct gt_g *g)
+{
+	size_t count = 0;
+
+	if (!gt_hooks_on_for(GT_SET_OBJECTS))
+		return;
+	for (size_t i = 0; i < s->count; i++) {
+		struct gt__chan *c = locked_chan(s, i);
+
+		if (i && locked_chan(s, i - 1) == c)
+			continue;
+		if (count++ < OBJECTS_TOLD)
+			gt_hook_object(g->id, gt__chan_object(c), 0);
+	}
+	gt__waits_on(g, GT_OBJECT_SELECT, count, 0);
+}
+
 static size_t sleep_and_leave(struct selection *s)
 {
 	struct gt__wait wait = {.g = gt__self()};
@@ -168,6 +190,7 @@ static size_t sleep_and_leave(struct selection *s)
 		*w = (struct gt__waiter){.wait = &wait, .value = one->value, .in_select = true};
 		gt__waitq_add(one->kind == GT__CASE_SEND ? &one->chan->senders : &one->chan->receivers, w);
 	}
+	tell_objects(s, wait.g);
 	gt__park(unlock_parked, s, GT_REASON_SELECT);
 	lock_all(s);
 	for (size_t i = 0; i < s->count; i++) {

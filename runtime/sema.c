@@ -3,7 +3,7 @@
  */
 #include "runtime/sema.h"
 
-void gt__sema_acquire(struct gt__sema *sema, bool first, enum gt_reason reason)
+void gt__sema_acquire(struct gt__sema *sema, bool first, enum gt_reason reason, struct gt__object on)
 {
 	struct gt_lock *lock = gt__lock_of(&sema->lock);
 	struct gt__wait wait;
@@ -22,6 +22,7 @@ void gt__sema_acquire(struct gt__sema *sema, bool first, enum gt_reason reason)
 		gt__waitq_add_first(&sema->waiters, &w);
 	else
 		gt__waitq_add(&sema->waiters, &w);
+	gt__waits_on(wait.g, on.what, (uintptr_t)on.address, on.holder);
 	gt__park_unlock(lock, reason);
 }
 

@@ -12,10 +12,20 @@
 #include "runtime/sched.h"
 #include "runtime/waitq.h"
 
+/* What the waiter says that it waits for: the object whose semaphore it is. */
+struct gt__object {
+	enum gt_object what;
+	const void *address;
+	uint64_t holder; /* 0: not known */
+};
+
 /* @first: stands before all others, for one that had waited before. */
-void gt__sema_acquire(struct gt__sema *sema, bool first, enum gt_reason reason);
+void gt__sema_acquire(struct gt__sema *sema, bool first, enum gt_reason reason, struct gt__object on);
 /* @hand_off: the one that is let through runs now, in the rest of the caller's slice. */
 void gt__sema_release(struct gt__sema *sema, bool hand_off);
+
+/* gt_mutex_lock of one that is a part of something else, which is told in its place. */
+void gt__mutex_lock_of(struct gt_mutex *mutex, enum gt_object what, const void *of);
 
 /* The public headers know a lock as a word. */
 _Static_assert(sizeof(struct gt_lock) == sizeof(uint32_t), "sync.h keeps locks in a uint32_t");

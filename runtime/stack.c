@@ -40,6 +40,7 @@ static struct {
 	enum { GUARD_MADVISE, GUARD_MPROTECT, GUARD_CANARY } guard;
 } stacks;
 bool gt__stack_canaries;
+GT_API extern const struct gt_inspect gt__inspect; /* below */
 
 #define G_BYTES ((sizeof(struct gt_g) + 63) & ~(size_t)63)
 
@@ -82,6 +83,7 @@ int gt__stacks_init(void)
 	}
 	if (!stacks.base)
 		return -ENOMEM;
+	__asm__ volatile("" : : "r"(&gt__inspect)); /* --gc-sections keeps what is used */
 	stacks.slots_max = (uint32_t)slots;
 	madvise(stacks.base, slots * stacks.slot_bytes, MADV_NOHUGEPAGE);
 #ifdef GT_SAN_ADDRESS
@@ -115,11 +117,12 @@ void gt__stack_bounds(const struct gt_g *g, char **low, char **high)
 static bool open_chunk(void)
 {
 	char *from = slot_low(stacks.opened);
-	size_t bytes = CHUNK_SLOTS * stacks.slot_bytes;
+	uint32_t left = stacks.slots_max - stacks.opened, slots = left < CHUNK_SLOTS ? left : CHUNK_SLOTS;
+	size_t bytes = slots * stacks.slot_bytes;
 
-	if (stacks.opened + CHUNK_SLOTS > stacks.slots_max || mprotect(from, bytes, PROT_READ | PROT_WRITE) != 0)
+	if (!slots || mprotect(from, bytes, PROT_READ | PROT_WRITE) != 0)
 		return false;
-	stacks.opened += CHUNK_SLOTS;
+	stacks.opened += slots;
 	gt_san_stack_memory(from, bytes);
 	return true;
 }
@@ -168,6 +171,57 @@ void gt__stack_check(const struct gt_g *g)
 		gt__fatal("stack overflow: goroutine %llu%s%s wrote below its %zu bytes (GT_STACK_BYTES sets more)",
 			(unsigned long long)g->id, g->name[0] ? " " : "", g->name, stacks.slot_bytes);
 }
+
+/* ---- for debuggers ---- */
+
+/*
+ * Where goroutines are and how to read them, without debug information: tools/gdb/gtrace-gdb.py finds it by its name, in a
+ * process or a core. New fields are added at the end; what changes otherwise takes a new version.
+ */
+struct gt_inspect {
+	char magic[8];
+	uint32_t version, g_bytes;
+	char *const *base; /* of the first slot; a struct gt_g stands at the end of each, in its last g_bytes bytes */
+	const size_t *slot_bytes;
+	const _Atomic uint32_t *count;
+	struct gt_worker *const *workers;
+	const char *const *states, *const *reasons;
+	const uint32_t *state_count, *reason_count;
+	const _Atomic int64_t *now;
+	uint32_t id, parent, state, reason, name, name_bytes, start, sp, bound, since; /* offsets in struct gt_g */
+	uint32_t worker_g, worker_thread, worker_next;                                 /* in struct gt_worker */
+};
+
+#define IN_G(field)      ((uint32_t)offsetof(struct gt_g, field))
+#define IN_WORKER(field) ((uint32_t)offsetof(struct gt_worker, field))
+
+const struct gt_inspect gt__inspect = {
+	.magic = "gtinsp1",
+	.version = 1,
+	.g_bytes = G_BYTES,
+	.base = &stacks.base,
+	.slot_bytes = &stacks.slot_bytes,
+	.count = &stacks.count,
+	.workers = &gt__sched.all_m,
+	.states = gt__state_texts,
+	.reasons = gt__reason_texts,
+	.state_count = &gt__state_text_count,
+	.reason_count = &gt__reason_text_count,
+	.now = &gt__sched.coarse_ns,
+	.id = IN_G(id),
+	.parent = IN_G(parent),
+	.state = IN_G(state),
+	.reason = IN_G(reason),
+	.name = IN_G(name),
+	.name_bytes = sizeof(((struct gt_g *)NULL)->name),
+	.start = IN_G(start),
+	.sp = IN_G(context.sp),
+	.bound = IN_G(bound),
+	.since = IN_G(waits_since),
+	.worker_g = IN_WORKER(g),
+	.worker_thread = IN_WORKER(thread),
+	.worker_next = IN_WORKER(next_all),
+};
 
 /* ---- a write into a guard ---- */
 

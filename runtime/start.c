@@ -1,13 +1,15 @@
 /*
- * start.c - the program's begin and its bad ends: gt_main, deadlock, panic, the list of goroutines.
+ * start.c - the program's begin and its bad ends: gt_main, deadlock, panic, fork.
  */
 #include "runtime/rt.h"
+#include "runtime/traceback.h"
 
-#include <dlfcn.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct {
 	int argc;
@@ -23,6 +25,27 @@ static void main_goroutine(void *arg)
 static uint64_t current(void)
 {
 	return gt_id();
+}
+
+/* The child has this thread alone: no other M will ever take its P, and no goroutine may run a second time. */
+static void forked(void)
+{
+	struct gt_worker *m = gt__worker();
+
+	store_relaxed(&gt__sched.forked, true);
+	store_relaxed(&gt__preempt_wanted, 1);
+	if (m && m->p)
+		store_relaxed(&m->p->retire, true);
+}
+
+void gt__forked_fatal(void)
+{
+	static const char text[] = "fatal error: a gt_ call after fork: the child has only the goroutine that forked; "
+				   "it may call exec or _exit\n";
+
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(2);
+	_exit(2);
 }
 
 int gt_main(int argc, char **argv, int (*main_fn)(int argc, char **argv))
@@ -57,96 +80,27 @@ int gt_main(int argc, char **argv, int (*main_fn)(int argc, char **argv))
 	store_relaxed(&p->created, 1);
 	gt__ring_put(p, g, true);
 	gt__preempt_init();
+	pthread_atfork(NULL, NULL, forked);
 	gt__sysmon_start();
 	gt__schedule(m);
 }
 
-/* ---- who is there ---- */
+/* ---- bad ends ---- */
 
-static const char *state_text(const struct gt_g *g)
-{
-	static const char *const states[] = {
-#define GT_STATE(number, name, text, meaning) [number] = text,
-#include <gtrace/states.def>
-#undef GT_STATE
-	};
-	static const char *const reasons[] = {
-#define GT_REASON(number, name, text) [number] = text,
-#include <gtrace/reasons.def>
-#undef GT_REASON
-	};
-	uint32_t state = load_acquire(&g->state);
-
-	if (state == GT_STATE_WAITING && (size_t)g->reason < sizeof(reasons) / sizeof(*reasons) && reasons[g->reason])
-		return reasons[g->reason];
-	return state < sizeof(states) / sizeof(*states) && states[state] ? states[state] : "?";
-}
-
-static void print_frame(uintptr_t pc)
-{
-	Dl_info info;
-
-	if (dladdr((void *)(pc - 1), &info) && info.dli_sname)
-		fprintf(stderr, "\t%s+0x%zx\n", info.dli_sname, pc - (uintptr_t)info.dli_saddr);
-	else if (info.dli_fname)
-		fprintf(stderr, "\t%s(+0x%zx)\n", info.dli_fname, pc - (uintptr_t)info.dli_fbase);
-	else
-		fprintf(stderr, "\t0x%zx\n", pc);
-}
-
-/* By frame pointers, which never leave the stack's bounds. */
-static GT_SAN_NO_TSAN void print_stack(const struct gt_g *g)
-{
-#if defined(__x86_64__)
-	const uintptr_t *sp = g->context.sp;
-	uintptr_t frame = sp[6], low, high;
-	char *from, *to;
-
-	gt__stack_bounds(g, &from, &to);
-	low = (uintptr_t)from;
-	high = (uintptr_t)to;
-	print_frame(sp[7]);
-	for (int depth = 0; depth < 64 && frame >= low && frame + 16 <= high && frame % 8 == 0; depth++) {
-		const uintptr_t *at = (const uintptr_t *)frame;
-
-		if (!at[1])
-			break;
-		print_frame(at[1]);
-		if (at[0] <= frame)
-			break;
-		frame = at[0];
-	}
-#endif
-}
-
-void gt__print_goroutines(void)
-{
-	uint32_t count = gt__stack_count();
-
-	for (uint32_t i = 0; i < count; i++) {
-		const struct gt_g *g = gt__stack_g(i);
-		uint32_t state = load_acquire(&g->state);
-
-		if (state == GT_STATE_NONE || state == GT_STATE_DEAD)
-			continue;
-		fprintf(stderr, "\ngoroutine %llu [%s]:%s%s\n", (unsigned long long)g->id, state_text(g),
-			g->name[0] ? " " : "", g->name);
-		if (state == GT_STATE_WAITING || state == GT_STATE_RUNNABLE)
-			print_stack(g);
-		if (g->parent)
-			fprintf(stderr, "created by goroutine %llu\n", (unsigned long long)g->parent);
-	}
-}
-
-static _Noreturn void die(const char *what, const char *format, va_list args)
+/* @frame: of the one that calls this; its caller is the innermost shown. */
+static _Noreturn void die(const char *what, const char *format, va_list args, const void *frame)
 {
 	static _Atomic bool dying;
+	struct gt_g *g = gt__self();
 
+	/* The threads go on, but this one must not: a signal would hand its P to another. */
+	if (gt__worker())
+		gt__worker()->locks++;
 	if (atomic_exchange(&dying, true))
 		for (;;)
 			gt__port_sleep(GT_SECOND);
 	gt__port_say(what, format, args);
-	gt__print_goroutines();
+	gt__print_all(stderr, g, g ? frame : NULL, GT_TRACEBACK_LIST);
 	gt__port_exit(2, true);
 }
 
@@ -155,7 +109,7 @@ void gt__panic(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	die("panic", format, args);
+	die("panic", format, args, __builtin_frame_address(0));
 }
 
 void gt__fatal(const char *format, ...)
@@ -163,7 +117,7 @@ void gt__fatal(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	die("fatal error", format, args);
+	die("fatal error", format, args, __builtin_frame_address(0));
 }
 
 void gt__deadlock_check(void)

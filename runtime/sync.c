@@ -41,6 +41,7 @@ void gt_cond_wait(struct gt_cond *cond)
 		gt__unlock(lock);
 	} else {
 		gt__waitq_add(&cond->waiters, &w);
+		gt__waits_on(wait.g, GT_OBJECT_COND, (uintptr_t)cond, 0);
 		gt__park_unlock(lock, GT_REASON_SYNC_COND_WAIT);
 	}
 	gt_mutex_lock(cond->mutex);
@@ -105,7 +106,7 @@ void gt_once(struct gt_once *once, void (*fn)(void *arg), void *arg)
 	gt__checkpoint();
 	if (atomic_load_explicit(&once->done, memory_order_acquire))
 		return;
-	gt_mutex_lock(&once->mutex);
+	gt__mutex_lock_of(&once->mutex, GT_OBJECT_ONCE, once);
 	if (!atomic_load_explicit(&once->done, memory_order_relaxed)) {
 		fn(arg);
 		atomic_store_explicit(&once->done, 1, memory_order_release);
@@ -159,7 +160,8 @@ void gt_wg_wait(struct gt_wg *wg)
 			return;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&wg->state, &state, state + 1, memory_order_acq_rel, memory_order_acquire));
-	gt__sema_acquire(&wg->sema, false, GT_REASON_SYNC_WAITGROUP_WAIT);
+	gt__sema_acquire(
+		&wg->sema, false, GT_REASON_SYNC_WAITGROUP_WAIT, (struct gt__object){GT_OBJECT_WAITGROUP, wg, 0});
 	if (atomic_load_explicit(&wg->state, memory_order_relaxed))
 		gt__panic("sync: WaitGroup is reused before previous Wait has returned");
 }
@@ -229,14 +231,17 @@ void gt_sem_acquire(struct gt_sem *sem, uint64_t weight)
 
 	gt__checkpoint();
 	/* It will never be there, and must not keep others waiting. */
-	if (weight > sem->size)
+	if (weight > sem->size) {
+		gt__waits_on(wait.g, GT_OBJECT_SEMAPHORE, (uintptr_t)sem, 0);
 		gt__park(NULL, NULL, GT_REASON_SEMACQUIRE);
+	}
 	gt__lock(lock);
 	if (sem_take(sem, weight)) {
 		gt__unlock(lock);
 		return;
 	}
 	gt__waitq_add(&sem->waiters, &w);
+	gt__waits_on(wait.g, GT_OBJECT_SEMAPHORE, (uintptr_t)sem, 0);
 	gt__park_unlock(lock, GT_REASON_SEMACQUIRE);
 }
 
@@ -269,6 +274,7 @@ static bool sem_or_done_wait(struct sem_or_done *both, uint64_t weight)
 	both->for_done = (struct gt__waiter){.wait = &both->wait, .in_select = true};
 	gt__waitq_add(&sem->waiters, &both->for_sem);
 	gt__waitq_add(&both->done->receivers, &both->for_done);
+	gt__waits_on(both->wait.g, GT_OBJECT_SEMAPHORE, (uintptr_t)sem, 0);
 	gt__park(unlock_both, both, GT_REASON_SEMACQUIRE);
 
 	gt__lock(gt__lock_of(&sem->lock));

@@ -106,6 +106,7 @@ static bool look(int64_t now)
 
 void gt__sysmon_wake(void)
 {
+	store_relaxed(&gt__sched.coarse_ns, gt__port_now());
 	if (atomic_exchange_explicit(&gt__sched.sysmon_asleep, 0, memory_order_seq_cst))
 		gt__port_wake(&gt__sched.sysmon_asleep, 1);
 }
@@ -140,6 +141,7 @@ static void sysmon(void *arg)
 		if (quiet > QUIET_LOOKS && sleep_while_idle())
 			quiet = 0;
 		now = gt__port_now();
+		store_relaxed(&gt__sched.coarse_ns, now);
 		quiet = look(now) ? 0 : quiet + 1;
 		if (quiet == 0)
 			delay = SHORTEST_NS;

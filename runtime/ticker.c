@@ -41,8 +41,10 @@ static void expire(void *arg)
 	if (due && !t->fn)
 		gt__chan_send_locked(c, &now, &wake);
 	gt__unlock(&c->lock);
-	if (wake)
+	if (wake) {
+		gt__woken_by(wake->wait->g, GT_CAUSE_TIMER, 0);
 		gt__ready(wake->wait->g);
+	}
 	if (due && t->fn)
 		gt_go(t->fn, t->arg);
 }
@@ -94,7 +96,7 @@ static gt_timer start(int64_t ns, int64_t period_ns, void (*fn)(void *arg), void
 	c->timer = malloc(sizeof *c->timer);
 	if (!c->timer)
 		gt__fatal("out of memory: a timer");
-	*c->timer = (struct gt__chan_timer){.period_ns = period_ns, .fn = fn, .arg = arg};
+	*c->timer = (struct gt__chan_timer){.heap_timer.of = c, .period_ns = period_ns, .fn = fn, .arg = arg};
 	gt__lock(&c->lock);
 	arm_locked(c, ns);
 	gt__unlock(&c->lock);

@@ -102,6 +102,22 @@ static struct gt_timers *lock_heap_of(struct gt_timer *timer)
 	}
 }
 
+/* The heap's lock is held: nobody else tells of it, nor gives its memory back. */
+static void tell(enum gt_timer_op op, const struct gt_timer *timer, int64_t when_ns)
+{
+	const struct gt_g *g;
+	int64_t ns = 0;
+
+	if (!gt_hooks_on_for(GT_SET_TIMERS))
+		return;
+	g = gt__self();
+	if (op == GT_TIMER_SET)
+		ns = when_ns - gt__port_now();
+	else if (op == GT_TIMER_FIRE)
+		ns = gt__port_now() - when_ns;
+	gt_hook_timer(op, g ? g->id : 0, timer->of ? timer->of : timer, ns > 0 ? (uint64_t)ns : 0);
+}
+
 /* ---- for callers ---- */
 
 void gt__timer_start(struct gt_timer *timer, int64_t when_ns, void (*fn)(void *arg), void *arg)
@@ -120,6 +136,7 @@ void gt__timer_start(struct gt_timer *timer, int64_t when_ns, void (*fn)(void *a
 	timer->fn = fn;
 	timer->arg = arg;
 	insert(timers, timer);
+	tell(GT_TIMER_SET, timer, when_ns);
 	gt__unlock(&timers->lock);
 	atomic_thread_fence(memory_order_seq_cst); /* [until] */
 	until = load_relaxed(&gt__sched.poll_until);
@@ -137,6 +154,7 @@ bool gt__timer_stop(struct gt_timer *timer)
 
 	if (!timers)
 		return false;
+	tell(GT_TIMER_STOP, timer, 0);
 	take_out(timers, timer);
 	gt__unlock(&timers->lock);
 	return true;
@@ -162,6 +180,7 @@ bool gt__timers_run(struct gt_timers *timers, int64_t now_ns)
 		void (*fn)(void *arg) = timer->fn;
 		void *arg = timer->arg;
 
+		tell(GT_TIMER_FIRE, timer, timer->when_ns);
 		atomic_fetch_add_explicit(&timer->running, 1, memory_order_relaxed);
 		if (timer->period_ns > 0) {
 			timer->when_ns += timer->period_ns * (1 + (now_ns - timer->when_ns) / timer->period_ns);
@@ -220,6 +239,7 @@ struct sleep {
 
 static void wake_up(void *g)
 {
+	gt__woken_by(g, GT_CAUSE_TIMER, 0);
 	gt__ready(g);
 }
 
@@ -236,6 +256,7 @@ void gt__sleep_until(int64_t when_ns, enum gt_reason reason)
 
 	if (gt__port_now() >= when_ns)
 		return;
+	gt__waits_on(sleep.g, GT_OBJECT_SLEEP, (uint64_t)(when_ns - gt__port_now()), 0);
 	gt__park(start_sleep, &sleep, reason);
 	gt__timer_join(&sleep.timer);
 }

@@ -31,6 +31,16 @@ def table():
     for entry in entries("reasons.def", "GT_REASON"):
         number, _, text = [part.strip() for part in entry.split(",", 2)]
         out.append("| %s | %s |" % (number, text.strip('"')))
+    for name, macro, head in (("objects.def", "GT_OBJECT", "object | text | what its number holds"),
+                              ("causes.def", "GT_CAUSE", "cause | text | detail")):
+        out += ["", "| %s |" % head, "|---|---|---|"]
+        for entry in entries(name, macro):
+            number, _, text, meaning = [part.strip() for part in entry.split(",", 3)]
+            out.append("| %s | %s | %s |" % (number, text.strip('"'), meaning.strip('"')))
+    out += ["", "| set | by default | events |", "|---|---|---|"]
+    for entry in entries("sets.def", "GT_SET"):
+        _, _, text, default, meaning = [part.strip() for part in entry.split(",", 4)]
+        out.append("| %s | %s | %s |" % (text.strip('"'), "yes" if default == "1" else "no", meaning.strip('"')))
     return "\n".join(out) + "\n"
 
 

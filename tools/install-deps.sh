@@ -38,6 +38,11 @@ tests() {
 	need npm has npm
 	need chromium has_chromium
 	need man-db has man
+	need wrk has wrk
+	need zstd has zstd
+	need mandoc has mandoc
+	need gdb has gdb
+	need valgrind has valgrind
 	go
 }
 go() {

@@ -7,6 +7,7 @@
 #include "agent/blob/offsets.h"
 #include "libtrace/refill.h"
 #include "libtrace/shm.h"
+#include "libtrace/stack_table.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -84,45 +85,13 @@ static uint32_t walk(const struct bounds *in, uint32_t depth, uint64_t pc, uint6
 	return count;
 }
 
-/*
- * The slot for a stack that the assembly did not find; 0 when there is no room. The slot is claimed first, its frames
- * follow: another thread that meets the same stack meanwhile uses the id.
- */
+/* The slot for a stack that the assembly did not find; 0 when there is no room. */
 uint32_t gt_slow_stack(struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo, uint64_t hi, uint64_t hash,
 	uint64_t text, uint64_t text_size)
 {
 	struct bounds bounds = {lo, hi, text, text_size};
-	struct gt_stack_slot *slots = (void *)((char *)shm + shm->stacks_offset);
-	uint32_t *arena = (void *)((char *)shm + shm->arena_offset);
-	uint32_t mask = shm->stack_slot_count - 1;
-	uint32_t at = (uint32_t)hash & mask;
 	uint32_t frames[GT_STACK_FRAMES_MAX];
-	uint32_t count, probes;
-	uint64_t first;
+	uint32_t count = walk(&bounds, shm->stack_depth, pc, fp, frames);
 
-	if (atomic_load_explicit(&shm->arena_used, memory_order_relaxed) + GT_STACK_FRAMES_MAX + 1 > shm->arena_words)
-		goto lost;
-	for (probes = 0; probes < GT_STACK_PROBES_MAX; probes++, at = (at + 1) & mask) {
-		uint64_t free = 0;
-
-		if (atomic_compare_exchange_strong_explicit(
-			    &slots[at].hash, &free, hash, memory_order_relaxed, memory_order_relaxed))
-			break;
-		if (free == hash)
-			return at;
-	}
-	if (probes == GT_STACK_PROBES_MAX)
-		goto lost;
-	count = walk(&bounds, shm->stack_depth, pc, fp, frames);
-	first = atomic_fetch_add_explicit(&shm->arena_used, count + 1, memory_order_relaxed);
-	if (first + count + 1 > shm->arena_words)
-		goto lost; /* the slot stays without frames: several threads reached the arena's end at once */
-	arena[first] = count;
-	for (uint32_t i = 0; i < count; i++)
-		arena[first + 1 + i] = frames[i];
-	atomic_store_explicit(&slots[at].arena, (uint32_t)first, memory_order_release); /* [stack] */
-	return at;
-lost:
-	atomic_fetch_add_explicit(&shm->stacks_lost, 1, memory_order_relaxed);
-	return 0;
+	return gt__stack_store(shm, hash, frames, count);
 }

@@ -226,6 +226,20 @@ static void bad_record(struct gt__order *order, const char *what, uint64_t m)
 	gt__damage_say(&order->damage, "%s, M %llu", what, (unsigned long long)m);
 }
 
+/* Objects and causes that a newer version made. */
+static void check_words(const struct gt__order *order, struct gt_event *event)
+{
+	for (unsigned int left = order->word_args[event->kind]; left; left &= left - 1) {
+		unsigned int i = (unsigned int)__builtin_ctz(left);
+		uint64_t *word = &event->args[i];
+		bool object = gt_event_specs[event->kind].args[i].type == GT_ARG_OBJECT;
+
+		if (*word >= (object ? GT_OBJECT_COUNT : GT_CAUSE_COUNT) ||
+			!(object ? gt_object_known((unsigned int)*word) : gt_cause_known((unsigned int)*word)))
+			*word = 0;
+	}
+}
+
 /* States are indexes for those who read on: one that is not known is no event. A reason that a newer version
  * made is unknown to us, no more. */
 static bool check_args(const struct gt__order *order, struct gt_event *event)
@@ -242,6 +256,8 @@ static bool check_args(const struct gt__order *order, struct gt_event *event)
 		if (*reason >= GT_REASON_COUNT || !(order->reasons_known[*reason / 64] >> *reason % 64 & 1))
 			*reason = GT_REASON_UNKNOWN;
 	}
+	if (order->word_args[event->kind])
+		check_words(order, event);
 	return true;
 }
 
@@ -257,6 +273,7 @@ static void prepare_checks(struct gt__order *order)
 
 			order->state_args[kind] |= (uint8_t)((type == GT_ARG_STATE) << i);
 			order->reason_args[kind] |= (uint8_t)((type == GT_ARG_REASON) << i);
+			order->word_args[kind] |= (uint8_t)((type == GT_ARG_OBJECT || type == GT_ARG_CAUSE) << i);
 		}
 }
 

@@ -42,6 +42,7 @@ struct gt__order {
 	uint32_t states_known; /* bit masks of what events.def tells, at hand */
 	uint64_t reasons_known[GT_REASON_COUNT / 64];
 	uint8_t state_args[GT_EVENT_KIND_COUNT], reason_args[GT_EVENT_KIND_COUNT];
+	uint8_t word_args[GT_EVENT_KIND_COUNT]; /* objects and causes */
 
 	struct gt_model *model;
 	struct gt_map ids; /* m -> stream */

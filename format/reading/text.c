@@ -41,6 +41,15 @@ static void add_arg(struct line *line, const struct gt_trace *trace, enum gt_arg
 	case GT_ARG_REASON:
 		add(line, "\"%s\"", gt_reason_text(value < GT_REASON_COUNT ? (unsigned int)value : GT_REASON_COUNT));
 		break;
+	case GT_ARG_OBJECT:
+		add(line, "\"%s\"", gt_object_text(value < GT_OBJECT_COUNT ? (unsigned int)value : GT_OBJECT_COUNT));
+		break;
+	case GT_ARG_CAUSE:
+		add(line, "\"%s\"", gt_cause_text(value < GT_CAUSE_COUNT ? (unsigned int)value : GT_CAUSE_COUNT));
+		break;
+	case GT_ARG_ADDR:
+		add(line, "0x%" PRIx64, value);
+		break;
 	case GT_ARG_PC:
 		name = gt_trace_function(trace, value);
 		add(line, name ? "0x%" PRIx64 " (%s)" : "0x%" PRIx64, value, name);
@@ -274,7 +283,11 @@ static void put_arg(FILE *out, const struct gt_arg_spec *spec, uint64_t value)
 		fputs(gt_state_text((unsigned int)value), out);
 	else if (spec->type == GT_ARG_REASON && value < GT_REASON_COUNT && gt_reason_known((unsigned int)value))
 		fprintf(out, "\"%s\"", gt_reason_text((unsigned int)value));
-	else if (spec->type == GT_ARG_PC)
+	else if (spec->type == GT_ARG_OBJECT && value < GT_OBJECT_COUNT && gt_object_known((unsigned int)value))
+		fprintf(out, "\"%s\"", gt_object_text((unsigned int)value));
+	else if (spec->type == GT_ARG_CAUSE && value < GT_CAUSE_COUNT && gt_cause_known((unsigned int)value))
+		fprintf(out, "\"%s\"", gt_cause_text((unsigned int)value));
+	else if (spec->type == GT_ARG_PC || spec->type == GT_ARG_ADDR)
 		fprintf(out, "0x%" PRIx64, value);
 	else if (spec->type == GT_ARG_P && !value)
 		putc('-', out);

@@ -488,6 +488,23 @@ static uint64_t reason_number(struct parser *parser, const struct pair *pair)
 	return value;
 }
 
+/* One of the words of objects.def or causes.def, in quotes, or its number. */
+static uint64_t word_number(struct parser *parser, const struct pair *pair, bool object)
+{
+	uint64_t value = 0;
+
+	for (unsigned int i = 0; i < (object ? GT_OBJECT_COUNT : GT_CAUSE_COUNT) && pair->quoted; i++) {
+		const char *text = object ? gt_object_text(i) : gt_cause_text(i);
+
+		if ((object ? gt_object_known(i) : gt_cause_known(i)) && strlen(text) == pair->size &&
+			!memcmp(pair->value, text, pair->size))
+			return i;
+	}
+	if (pair->quoted || !parse_number(pair->value, pair->size, &value))
+		wrong(parser, "%s is no %s", pair->name, object ? "object" : "cause");
+	return value;
+}
+
 static uint64_t arg_number(struct parser *parser, const struct gt_arg_spec *spec)
 {
 	const struct pair *pair = want(parser, spec->name);
@@ -497,6 +514,8 @@ static uint64_t arg_number(struct parser *parser, const struct gt_arg_spec *spec
 		return 0;
 	if (spec->type == GT_ARG_REASON)
 		return reason_number(parser, pair);
+	if (spec->type == GT_ARG_OBJECT || spec->type == GT_ARG_CAUSE)
+		return word_number(parser, pair, spec->type == GT_ARG_OBJECT);
 	if (spec->type == GT_ARG_STATE && !pair->quoted && !pair->list)
 		return state_number(parser, pair);
 	if (spec->type == GT_ARG_P && !strcmp(pair->value, "-"))

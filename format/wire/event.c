@@ -1,6 +1,8 @@
 /* event.c - the tables behind event.h, made from the .def files. */
 #include "format/wire/event.h"
 
+#include <string.h>
+
 #define A(name, type) {#name, GT_ARG_##type},
 #define GT_EVENT(number, name, text_, args_, meaning_) \
 	[number] = {.text = text_, \
@@ -26,6 +28,25 @@ static const char *const reason_texts[GT_REASON_COUNT] = {
 #undef GT_REASON
 };
 
+static const char *const object_texts[GT_OBJECT_COUNT] = {
+#define GT_OBJECT(number, name, text, meaning) [number] = text,
+#include "format/wire/objects.def"
+#undef GT_OBJECT
+};
+
+static const char *const cause_texts[GT_CAUSE_COUNT] = {
+#define GT_CAUSE(number, name, text, meaning) [number] = text,
+#include "format/wire/causes.def"
+#undef GT_CAUSE
+};
+
+const struct gt_set_spec gt_set_specs[GT_SETS_MAX + 1] = {
+#define GT_SET(bit_, name, text_, by_default_, meaning_) \
+	{.text = text_, .meaning = meaning_, .bit = 1u << (bit_), .by_default = by_default_},
+#include "format/wire/sets.def"
+#undef GT_SET
+};
+
 bool gt_state_known(unsigned int state)
 {
 	return state < GT_STATE_COUNT && state_texts[state];
@@ -44,4 +65,64 @@ const char *gt_state_text(unsigned int state)
 const char *gt_reason_text(unsigned int reason)
 {
 	return gt_reason_known(reason) ? reason_texts[reason] : "?";
+}
+
+bool gt_object_known(unsigned int object)
+{
+	return object < GT_OBJECT_COUNT && object_texts[object];
+}
+
+bool gt_cause_known(unsigned int cause)
+{
+	return cause < GT_CAUSE_COUNT && cause_texts[cause];
+}
+
+const char *gt_object_text(unsigned int object)
+{
+	return gt_object_known(object) ? object_texts[object] : "?";
+}
+
+const char *gt_cause_text(unsigned int cause)
+{
+	return gt_cause_known(cause) ? cause_texts[cause] : "?";
+}
+
+bool gt_object_is_address(unsigned int object)
+{
+	switch (object) {
+	case GT_OBJECT_NONE:
+	case GT_OBJECT_SELECT:
+	case GT_OBJECT_FD_READ:
+	case GT_OBJECT_FD_WRITE:
+	case GT_OBJECT_FD_ACCEPT:
+	case GT_OBJECT_FD_CONNECT:
+	case GT_OBJECT_SLEEP:
+		return false;
+	default:
+		return true;
+	}
+}
+
+uint32_t gt_sets_default(void)
+{
+	uint32_t sets = 0;
+
+	for (const struct gt_set_spec *set = gt_set_specs; set->text; set++)
+		sets |= set->by_default ? set->bit : 0;
+	return sets;
+}
+
+char *gt_sets_text(uint32_t sets, char *out)
+{
+	char *to = out;
+
+	for (const struct gt_set_spec *set = gt_set_specs; set->text; set++) {
+		if (!(sets & set->bit))
+			continue;
+		if (to != out)
+			*to++ = ',';
+		to = stpcpy(to, set->text);
+	}
+	*to = '\0';
+	return out;
 }

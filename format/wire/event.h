@@ -1,7 +1,7 @@
 /*
  * event.h - what an event is, for those who write traces and those who read them.
  *
- * Everything here is generated from events.def, states.def and reasons.def.
+ * Everything here is generated from events.def, states.def, reasons.def, objects.def, causes.def and sets.def.
  */
 #ifndef GT_FORMAT_EVENT_H
 #define GT_FORMAT_EVENT_H
@@ -24,9 +24,29 @@ enum gt_reason {
 #include "format/wire/reasons.def"
 #undef GT_REASON
 };
+
+enum gt_object {
+#define GT_OBJECT(number, name, text, meaning) GT_OBJECT_##name = number,
+#include "format/wire/objects.def"
+#undef GT_OBJECT
+};
+
+enum gt_cause {
+#define GT_CAUSE(number, name, text, meaning) GT_CAUSE_##name = number,
+#include "format/wire/causes.def"
+#undef GT_CAUSE
+};
+
+enum gt_set {
+#define GT_SET(bit, name, text, by_default, meaning) GT_SET_##name = 1u << (bit),
+#include "format/wire/sets.def"
+#undef GT_SET
+};
 #endif
 #define GT_STATE_COUNT  16
 #define GT_REASON_COUNT 128
+#define GT_OBJECT_COUNT 64
+#define GT_CAUSE_COUNT  64
 
 enum gt_event_kind {
 	GT_EV_NONE = 0,
@@ -49,6 +69,10 @@ enum gt_arg_type {
 	GT_ARG_M,
 	GT_ARG_STR,
 	GT_ARG_U64,
+	GT_ARG_OBJECT,
+	GT_ARG_CAUSE,
+	GT_ARG_ADDR,
+	GT_ARG_SYSCALL,
 };
 
 #define GT_EVENT_ARGS_MAX 6
@@ -73,6 +97,26 @@ const char *gt_state_text(unsigned int state);
 const char *gt_reason_text(unsigned int reason);
 bool gt_state_known(unsigned int state);
 bool gt_reason_known(unsigned int reason);
+const char *gt_object_text(unsigned int object);
+const char *gt_cause_text(unsigned int cause);
+bool gt_object_known(unsigned int object);
+bool gt_cause_known(unsigned int cause);
+/* Is `object` of this kind an address (else a number: of a descriptor, of ns, of channels)? */
+bool gt_object_is_address(unsigned int object);
+
+/* What sets.def tells. */
+struct gt_set_spec {
+	const char *text;
+	const char *meaning;
+	uint32_t bit; /* enum gt_set */
+	bool by_default;
+};
+#define GT_SETS_MAX 16
+/* Ended by one whose text is NULL. */
+extern const struct gt_set_spec gt_set_specs[GT_SETS_MAX + 1];
+uint32_t gt_sets_default(void);
+/* The words of @sets with commas between them, into @out (at least 128 bytes). Returns @out. */
+char *gt_sets_text(uint32_t sets, char *out);
 
 /* One event as readers see it. Writers pass kind, time and args. */
 struct gt_event {

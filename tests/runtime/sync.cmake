@@ -14,3 +14,10 @@ if(TARGET gtrace AND Python3_FOUND AND NOT GTRACE_SANITIZE)
 endif()
 gtrace_script_test(runtime-types COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/types.sh ${CMAKE_CURRENT_SOURCE_DIR}/types.c
   ${CMAKE_SOURCE_DIR}/runtime/include ${CMAKE_BINARY_DIR}/include-root/public)
+# What Go's own tests of channels and of the scheduler check (docs/conformance.md).
+gtrace_plain_test(runtime-conformance SOURCES conformance.c LINKS gtrace_runtime TIMEOUT 120)
+set_property(TEST runtime-conformance APPEND PROPERTY ENVIRONMENT "GOMAXPROCS=3" "GT_ASYNCPREEMPT=0")
+add_test(NAME runtime-conformance-order COMMAND runtime-conformance order)
+gtrace__test_properties(runtime-conformance-order TIMEOUT 120)
+set_property(TEST runtime-conformance-order APPEND PROPERTY ENVIRONMENT "GOMAXPROCS=1")
+gtrace_plain_test(runtime-powser SOURCES powser.c LINKS gtrace_runtime TIMEOUT 120)

@@ -36,8 +36,47 @@ void gt_task_end(uint64_t task);
 void gt_region_begin(uint64_t task, const char *name);
 void gt_region_end(uint64_t task, const char *name);
 
+/*
+ *	gt_region("parse") {
+ *		...                     // a region until the block is left: by its end, break, return or goto
+ *	}
+ *
+ * gt_region_of(task, "parse") is a part of a task. The name must live as long as the block. An end of the goroutine, or
+ * longjmp, inside leaves the region open until the goroutine's end.
+ */
+#define gt_region(name)          gt_region_of(0, name)
+#define gt_region_of(task, name) GT__REGION(task, name, GT__CAT(gt__region_, __COUNTER__))
+
 /* A message. */
 void gt_log(uint64_t task, const char *key, const char *value);
+
+/* The name of what lies at @object (a channel, a mutex, anything that goroutines wait for), as traces show it. A later name
+ * replaces it; memory that is used again keeps the old name until then. */
+void gt_name(const void *object, const char *name);
+
+/* ---- not for callers ---- */
+
+struct gt__region {
+	uint64_t task;
+	const char *name;
+	bool inside;
+};
+static inline void gt__region_leave(struct gt__region *region)
+{
+	gt_region_end(region->task, region->name);
+}
+static inline struct gt__region gt__region_enter(uint64_t task, const char *name)
+{
+	struct gt__region region = {task, name, true};
+
+	gt_region_begin(task, name);
+	return region;
+}
+#define GT__CAT_(a, b) a##b
+#define GT__CAT(a, b)  GT__CAT_(a, b)
+#define GT__REGION(task, name, region) \
+	for (struct gt__region region __attribute__((cleanup(gt__region_leave))) = gt__region_enter(task, name); \
+		region.inside; region.inside = false)
 
 /*
  * Traces this process by a thread of its own, from now until gt_stop or exit: into a file, a descriptor (which stays the caller's, is

@@ -50,11 +50,11 @@ GT_API void gt__hook_big_g(void) GT__SLOW;
 
 /*
  * A trace that begins in the midst of a program's life must not get what a thread decided to tell in an earlier one. Each trace
- * has its number, which is the gate's value; a record that is meant for one trace carries it above its kind (0: for any), and
- * is made void when the gate has another value by the time the record is reserved. [turn] the record is
+ * has its number in the gate; a record that is meant for one trace carries the gate above its kind (0: for any), and
+ * is made void when that has another value by the time the record is reserved. [turn] the record is
  * reserved, then the gate is loaded <> the gate is stored, membarrier, then the reservations are waited for.
  */
-#define GT__KIND_IN(turn, kind) ((uint64_t)(turn) << 32 | (uint64_t)(kind))
+#define GT__KIND_IN(gate, kind) ((uint64_t)(gate) << 32 | (uint64_t)(kind))
 
 static inline uint64_t gt__hook_kind(uint64_t kind)
 {
@@ -138,20 +138,27 @@ static inline bool gt_hooks_on(void)
 	return GT__UNLIKELY(atomic_load_explicit(gt__hook_gate, memory_order_relaxed) != 0);
 }
 
-/* The number of the trace that is written now; 0: hooks are off. */
-static inline uint32_t gt_hook_turn(void)
+/* The gate: which sets of events are on (enum gt_set), and above them the number of the trace that the process writes of itself
+ * (0: gtrace's own). 0 when hooks are off: still one load, and one branch on what is asked. */
+#define GT_GATE_SETS 12 /* bits */
+static inline uint32_t gt_hook_sets(void)
 {
 	return atomic_load_explicit(gt__hook_gate, memory_order_relaxed);
 }
 
+static inline bool gt_hooks_on_for(enum gt_set set)
+{
+	return GT__UNLIKELY(gt_hook_sets() & (uint32_t)set);
+}
+
 /* Any change of state. @arg: P id + 1 when @new_ is running, else enum gt_reason. */
-static inline void gt_hook_state_in(uint32_t turn, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
+static inline void gt_hook_state_in(uint32_t gate, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
 {
 	if (GT__UNLIKELY(g > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	gt__hook_record1(GT__KIND_IN(turn, GT_REC_STATE), GT_STATE_WORD(g, old, new_, arg));
+	gt__hook_record1(GT__KIND_IN(gate, GT_REC_STATE), GT_STATE_WORD(g, old, new_, arg));
 }
 
 static inline void gt_hook_state(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
@@ -162,13 +169,13 @@ static inline void gt_hook_state(uint64_t g, enum gt_state old, enum gt_state ne
 
 /* The same, and who made it happen: @by, the goroutine that acted (0: the scheduler). Twice the size. */
 static inline void gt_hook_state_by_in(
-	uint32_t turn, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
+	uint32_t gate, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
 {
 	if (GT__UNLIKELY(g > GT_G_MASK || by > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	gt__hook_record2(GT__KIND_IN(turn, GT_REC_STATE2), GT_STATE_WORD(g, old, new_, arg), 0, by);
+	gt__hook_record2(GT__KIND_IN(gate, GT_REC_STATE2), GT_STATE_WORD(g, old, new_, arg), 0, by);
 }
 
 static inline void gt_hook_state_by(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
@@ -179,13 +186,13 @@ static inline void gt_hook_state_by(uint64_t g, enum gt_state old, enum gt_state
 
 /* @g was created in state @new_ by @parent (0: none); it will run @start; the statement stands at @site (a return address). */
 static inline void gt_hook_create_in(
-	uint32_t turn, uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
+	uint32_t gate, uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
 {
 	if (GT__UNLIKELY(g > GT_G_MASK || parent > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	gt__hook_record3(GT__KIND_IN(turn, GT_REC_CREATE),
+	gt__hook_record3(GT__KIND_IN(gate, GT_REC_CREATE),
 		(const uint64_t[5]){GT_STATE_WORD(g, GT_STATE_NONE, new_, 0), (uint64_t)(uintptr_t)start,
 			(uint64_t)(uintptr_t)site, parent, 0});
 }
@@ -207,6 +214,45 @@ static inline void gt_hook_block(uint64_t g, enum gt_reason reason)
 	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason);
 }
 
+/*
+ * The same, and for what: @object of GT_OBJECT_WORD (0: not told), @holder: the goroutine that had last locked it (0: not
+ * known), @stack: of gt_hook_stack.
+ */
+static inline void gt_hook_block_on_in(
+	uint32_t gate, uint64_t g, enum gt_reason reason, uint64_t object, uint64_t holder, uint32_t stack)
+{
+	if (GT__UNLIKELY(g > GT_G_MASK)) {
+		gt__hook_big_g();
+		return;
+	}
+	if (!(gate & GT_SET_OBJECTS) || holder > GT_G_MASK)
+		holder = 0;
+	if (!(gate & GT_SET_OBJECTS))
+		object = 0;
+	if (!object && !stack)
+		gt__hook_record1(GT__KIND_IN(gate, GT_REC_STATE),
+			GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason));
+	else
+		gt__hook_record2(GT__KIND_IN(gate, GT_REC_STATE2),
+			GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason), stack | holder << 32,
+			object | holder >> 32 << 56);
+}
+
+static inline void gt_hook_block_on(uint64_t g, enum gt_reason reason, uint64_t object, uint64_t holder, uint32_t stack)
+{
+	uint32_t gate = gt_hook_sets();
+
+	if (GT__UNLIKELY(gate))
+		gt_hook_block_on_in(gate, g, reason, object, holder, stack);
+}
+
+/* One more that @g is about to wait for: before gt_hook_block_on, on the same thread, for a wait on many. */
+static inline void gt_hook_object(uint64_t g, uint64_t object, uint64_t holder)
+{
+	if (gt_hooks_on_for(GT_SET_OBJECTS) && g <= GT_G_MASK)
+		gt__hook_record2(GT_REC_OBJECT, g, holder & GT_G_MASK, object);
+}
+
 static inline void gt_hook_yield(uint64_t g, enum gt_reason reason)
 {
 	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_RUNNABLE, reason);
@@ -217,6 +263,27 @@ static inline void gt_hook_ready(uint64_t g, enum gt_state old, uint64_t by)
 	gt_hook_state_by(g, old, GT_STATE_RUNNABLE, 0, by);
 }
 
+/* The same, of one that waited: @cause when no goroutine did it (@by = 0), @detail as causes.def says. */
+static inline void gt_hook_wake_in(uint32_t gate, uint64_t g, uint64_t by, enum gt_cause cause, uint32_t detail)
+{
+	if (GT__UNLIKELY(g > GT_G_MASK || by > GT_G_MASK)) {
+		gt__hook_big_g();
+		return;
+	}
+	if (!(gate & GT_SET_OBJECTS))
+		cause = GT_CAUSE_NONE;
+	gt__hook_record2(GT__KIND_IN(gate, GT_REC_STATE2), GT_STATE_WORD(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, cause),
+		cause ? (uint64_t)detail << 32 : 0, by);
+}
+
+static inline void gt_hook_wake(uint64_t g, uint64_t by, enum gt_cause cause, uint32_t detail)
+{
+	uint32_t gate = gt_hook_sets();
+
+	if (GT__UNLIKELY(gate))
+		gt_hook_wake_in(gate, g, by, cause, detail);
+}
+
 static inline void gt_hook_end(uint64_t g)
 {
 	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_DEAD, 0);
@@ -225,6 +292,23 @@ static inline void gt_hook_end(uint64_t g)
 static inline void gt_hook_syscall(uint64_t g)
 {
 	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
+}
+
+static inline void gt_hook_syscall_stack_in(uint32_t gate, uint64_t g, uint32_t stack)
+{
+	if (!stack || GT__UNLIKELY(g > GT_G_MASK))
+		gt_hook_state_in(gate, g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
+	else
+		gt__hook_record2(GT__KIND_IN(gate, GT_REC_STATE2),
+			GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0), stack, 0);
+}
+
+static inline void gt_hook_syscall_stack(uint64_t g, uint32_t stack)
+{
+	uint32_t gate = gt_hook_sets();
+
+	if (GT__UNLIKELY(gate))
+		gt_hook_syscall_stack_in(gate, g, stack);
 }
 
 /* @new_: running, or runnable when there was no P for it. */
@@ -261,10 +345,10 @@ struct gt_hook_alive {
 };
 struct gt_hook_world {
 	/*
-	 * Goroutines that have told nothing in trace @turn, and now never tell what they are told to be here: those with an M first.
+	 * Goroutines that have told nothing in the trace of @gate, and now never tell what they are told to be here: those with an M first.
 	 * Called by the collecting thread, while all run on, with the same @at (zeroed at first) until it gives 0.
 	 */
-	size_t (*alive)(uint32_t turn, uint64_t at[2], struct gt_hook_alive *out, size_t room);
+	size_t (*alive)(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_t room);
 	/* Around what blocks the calling thread for some ms. */
 	void (*block_begin)(void);
 	void (*block_end)(void);
@@ -276,17 +360,78 @@ GT_API void gt_hook_world(const struct gt_hook_world *world);
 GT_API void gt_hook_m_at(_Atomic uint32_t *at);
 GT_API uint32_t gt_hook_m(_Atomic uint32_t *at, uint32_t tid);
 
-/* A goroutine that was there before trace @turn, and says only now, in @state, what it is. */
-static inline void gt_hook_alive(uint32_t turn, const struct gt_hook_alive *who)
+/* A goroutine that was there before the trace of @gate, and says only now, in @state, what it is. */
+static inline void gt_hook_alive(uint32_t gate, const struct gt_hook_alive *who)
 {
 	if (GT__UNLIKELY(who->g > GT_G_MASK || who->parent > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	gt__hook_record3(GT__KIND_IN(turn, GT_REC_ALIVE),
+	gt__hook_record3(GT__KIND_IN(gate, GT_REC_ALIVE),
 		(const uint64_t[5]){GT_STATE_WORD(who->g, GT_STATE_NONE, who->state, who->reason),
 			(uint64_t)(uintptr_t)who->start, 0, who->parent, 0});
 }
+
+/* ---- stacks ---- */
+
+/*
+ * The id of the stack whose innermost return address is @pc and whose frame pointer is @frame, as deep as was asked for; 0: stacks
+ * are off, or there is no room. Frame pointers must lie between @low and @high (of the goroutine's stack) and grow; frames
+ * outside of the program's own file are left out. About 2 ns a frame once the stack has been seen.
+ */
+GT_API uint32_t gt_hook_stack(const void *pc, const void *frame, const void *low, const void *high);
+
+/* ---- system calls, the heap, timers; @g: the goroutine, 0 for none ---- */
+
+/* Around the call itself, on one thread; between gt_hook_syscall and gt_hook_sysexit when the P is given up meanwhile. */
+static inline void gt_hook_syscall_enter(uint64_t g, unsigned int number, uint64_t arg0, uint64_t arg2)
+{
+	if (gt_hooks_on_for(GT_SET_SYSCALLS))
+		gt__hook_record2(
+			GT_REC_SYSCALL, GT_SYSCALL_ENTER | (g & GT_G_MASK) << 8 | (uint64_t)number << 48, arg0, arg2);
+}
+
+/* @result as the kernel gives it: -errno when it failed. */
+static inline void gt_hook_syscall_exit(uint64_t g, unsigned int number, int64_t result)
+{
+	if (gt_hooks_on_for(GT_SET_SYSCALLS))
+		gt__hook_record2(GT_REC_SYSCALL, GT_SYSCALL_EXIT | (g & GT_G_MASK) << 8 | (uint64_t)number << 48,
+			(uint64_t)result, 0);
+}
+
+/*
+ * For a malloc interposer. It decides what is told: every allocation with the set alloc, a sample of them with heap alone. @weight:
+ * the bytes for which this one stands (@bytes when every one is told). @stack: of gt_hook_stack, or 0.
+ */
+static inline void gt_hook_alloc(uint64_t g, const void *address, uint64_t bytes, uint64_t weight, uint32_t stack)
+{
+	if (gt_hooks_on_for((enum gt_set)(GT_SET_HEAP | GT_SET_ALLOC)))
+		gt__hook_record3(GT_REC_HEAP, (const uint64_t[5]){GT_HEAP_ALLOC | (g & GT_G_MASK) << 8,
+						      (uint64_t)(uintptr_t)address, bytes, weight, stack});
+}
+
+static inline void gt_hook_free(uint64_t g, const void *address, uint64_t bytes)
+{
+	if (gt_hooks_on_for((enum gt_set)(GT_SET_HEAP | GT_SET_ALLOC)))
+		gt__hook_record2(GT_REC_HEAP, GT_HEAP_FREE | (g & GT_G_MASK) << 8, (uint64_t)(uintptr_t)address, bytes);
+}
+
+/* All of the heap now: bytes and pieces that are allocated. */
+static inline void gt_hook_heap(uint64_t live_bytes, uint64_t pieces)
+{
+	if (gt_hooks_on_for((enum gt_set)(GT_SET_HEAP | GT_SET_ALLOC)))
+		gt__hook_record2(GT_REC_HEAP, GT_HEAP_LIVE, live_bytes, pieces);
+}
+
+/* @ns: set: until it fires; fire: since its time; stop: 0. */
+static inline void gt_hook_timer(enum gt_timer_op op, uint64_t g, const void *timer, uint64_t ns)
+{
+	if (gt_hooks_on_for(GT_SET_TIMERS))
+		gt__hook_record2(GT_REC_TIMER, (uint64_t)op | (g & GT_G_MASK) << 8, (uint64_t)(uintptr_t)timer, ns);
+}
+
+/* Which goroutine runs on the calling thread, as gt_hook_current's function tells; 0 for none. */
+GT_API uint64_t gt_hook_g(void);
 
 /* Tells the marks of gtrace.h which goroutine runs on the calling thread (0: none). Once, at the runtime's start. */
 GT_API void gt_hook_current(uint64_t (*current)(void));

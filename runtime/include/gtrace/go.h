@@ -72,6 +72,10 @@ GT_API void gt_gomaxprocs_default(void);
 GT_API int gt_num_cpu(void);
 GT_API int gt_num_goroutine(void);
 
+/* Kernel threads for goroutines, at most; the one beyond ends the program ("program exceeds N-thread limit"). 10000 at the start.
+ * @n <= 0 changes nothing. Returns the former. */
+GT_API int gt_set_max_threads(int n);
+
 /* Of a goroutine's stack, a power of two from 16 KiB on; before gt_main. Default: GT_STACK_BYTES of the environment, or
  * 65536. Only the pages that were touched take memory. */
 GT_API void gt_set_stack_bytes(size_t bytes);

@@ -46,6 +46,7 @@ struct gt__sema {
  */
 struct gt_mutex {
 	GT__ATOMIC(uint32_t) state;
+	GT__ATOMIC(uint64_t) holder; /* goroutine that locked it last, for the trace; 0: nobody, or not known */
 	struct gt__sema sema;
 };
 
