@@ -27,9 +27,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROUND_MS_MIN 1
-#define ROUND_MS_MAX 20
-#define FLUSH_NS     250000000 /* a cut file lacks at most so much */
+#define ROUND_MS_MIN       1
+#define ROUND_MS_MAX       20
+#define HISTORY_FROM_BYTES (2u << 20) /* of --max-bytes: below it packing is not worth its work */
+#define FLUSH_NS           250000000  /* a cut file lacks at most so much */
 
 static int64_t realtime_ns(void)
 {
@@ -131,6 +132,7 @@ static void write_losses(struct gt_recording *r, struct gt_writer *writer)
 	gt_writer_loss(writer, "in flight at the end", totals.lost_in_flight);
 	gt_writer_loss(writer, "damaged", totals.records_bad);
 	gt_writer_loss(writer, "stacks", totals.stacks_lost);
+	gt_writer_loss(writer, "names", totals.names_lost);
 }
 
 /* ---- snapshots ---- */
@@ -172,6 +174,7 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 	}
 	gt_metas_number(writer, "kept_bytes", result.kept_bytes);
 	gt_metas_number(writer, "kept_ns", (uint64_t)ticks_to_ns(result.kept_ticks));
+	gt_metas_number(writer, "complete_ns", (uint64_t)ticks_to_ns(result.complete_ticks));
 	write_losses(r, writer);
 	if (result.blocks_torn)
 		gt_writer_loss(writer, "blocks overwritten during the copy", result.blocks_torn);
@@ -191,6 +194,9 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 	else
 		fprintf(stderr, "the last %s of %s asked", age,
 			gt_format_duration(r->options.min_age_ns, (char[32]){0}));
+	if (result.blocks_missed)
+		fprintf(stderr, " (%" PRIu64 " blocks missed: no gap in the last %s)", result.blocks_missed,
+			gt_format_duration((uint64_t)ticks_to_ns(result.complete_ticks), (char[32]){0}));
 	fprintf(stderr, ", copied in %s (%s)\n", gt_format_duration((uint64_t)result.copy_ns, size), cause);
 	return 0;
 }
@@ -296,7 +302,7 @@ static int collect(struct gt_recording *r, size_t *blocks)
 
 	*blocks = 0;
 	if (r->options.flight)
-		gt_collector_follow(r->collector);
+		*blocks = gt_collector_follow(r->collector);
 	else
 		ret = gt_collector_round(r->collector, r->writer, blocks);
 	return ret;
@@ -306,8 +312,7 @@ static void follow(struct gt_recording *r, int signals, int *status)
 {
 	int wait_ms = ROUND_MS_MIN;
 	int64_t flushed_ns = r->start.monotonic_ns;
-	uint64_t block_count = r->options.flight ? r->options.window_bytes_max / GT_BLOCK_BYTES
-						 : r->options.buffer_bytes / GT_BLOCK_BYTES;
+	uint64_t block_count = r->options.flight ? r->memory.block_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
 
 	while (!reap(r, status)) {
 		struct pollfd poll_fd = {.fd = signals, .events = POLLIN};
@@ -418,11 +423,17 @@ static void lay_out_stacks(uint64_t bytes, struct gt_shm_config *config)
 	config->arena_words = config->stack_slot_count * 12;
 }
 
+/* Packed, old blocks take a fifth or less; but what is not packed survives gtrace too, and is what a stopped gtrace leaves. */
+static uint64_t history_bytes(uint64_t bytes)
+{
+	return bytes >= HISTORY_FROM_BYTES ? bytes / 16 * 5 : 0;
+}
+
 /* How the memory of a window is shared out. MaxBytes holds for both processes. */
 static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct gt_shm_config *config)
 {
-	/* An eighth is for the names of goroutines, which live in this process. */
-	config->max_bytes = bytes - bytes / 8;
+	/* An eighth is for the names of goroutines, and what the history takes: they live in this process. */
+	config->max_bytes = bytes - bytes / 8 - history_bytes(bytes);
 	/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
 	config->m_count = (uint32_t)(bytes / 16 / GT_M_BYTES);
 	config->m_count = config->m_count < 512 ? 512 : config->m_count > 16384 ? 16384 : config->m_count;
@@ -445,7 +456,7 @@ static uint64_t least_window(const struct gt_recording *r, const struct gt_shm_c
 	return 16 << 20;
 }
 
-static int make_memory(struct gt_recording *r, size_t *names_bytes)
+static int make_memory(struct gt_recording *r, struct gt_collector_config *collector)
 {
 	struct gt_shm_config config = {
 		.mode = r->options.flight ? GT_MODE_FLIGHT : GT_MODE_STREAM,
@@ -461,7 +472,8 @@ static int make_memory(struct gt_recording *r, size_t *names_bytes)
 	}
 	if (r->options.flight) {
 		lay_out_window(r, r->options.window_bytes_max, &config);
-		*names_bytes = r->options.window_bytes_max / 8;
+		collector->names_bytes_max = r->options.window_bytes_max / 8;
+		collector->history_bytes_max = history_bytes(r->options.window_bytes_max);
 		least = least_window(r, &config);
 		if (r->options.window_bytes_max < least)
 			return gt_die_text(GT_EXIT_RECORD,
@@ -490,7 +502,7 @@ static int set_up(struct gt_recording *r)
 
 	gt_clock_init();
 	gt_clock_rate();
-	ret = make_memory(r, &collector.names_bytes_max);
+	ret = make_memory(r, &collector);
 	if (ret)
 		return ret;
 	r->start = gt_clock_pair();

@@ -34,3 +34,10 @@ foreach(section 3 7)
   file(GLOB pages ${CMAKE_SOURCE_DIR}/docs/man/*.${section})
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
+# gdb's commands: to be sourced, and where gdb looks by itself: beside the library (once that is in auto-load safe-path), and where
+# distributions put such files.
+set(GTRACE_GDB ${CMAKE_SOURCE_DIR}/tools/gdb/gtrace-gdb.py)
+install(FILES ${GTRACE_GDB} DESTINATION ${CMAKE_INSTALL_DATADIR}/gtrace)
+install(FILES ${GTRACE_GDB} DESTINATION ${CMAKE_INSTALL_LIBDIR} RENAME libgtrace_runtime.so.${PROJECT_VERSION}-gdb.py)
+install(FILES ${GTRACE_GDB} DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load/${CMAKE_INSTALL_FULL_LIBDIR}
+  RENAME libgtrace_runtime.so.${PROJECT_VERSION}-gdb.py)

@@ -568,6 +568,10 @@ int gt_collector_new(const struct gt_collector_config *config, struct gt_collect
 		gt_collector_free(c);
 		return gt_fail(err, ENOMEM, "out of memory: collector");
 	}
+	if (config->history_bytes_max && gt_history_new(config->history_bytes_max, &c->history) < 0) {
+		gt_collector_free(c);
+		return gt_fail(err, ENOMEM, "out of memory: collector");
+	}
 	start_turn(c);
 	*out = c;
 	return 0;
@@ -587,6 +591,7 @@ void gt_collector_free(struct gt_collector *c)
 		free(c->chunks[i]);
 	free(c->chunks);
 	gt__names_free(c);
+	gt_history_free(c->history);
 	gt_copy_free(&c->copy);
 	while (c->reserve_count)
 		gt_give_back(c->memory, c->reserve[--c->reserve_count]);
@@ -604,6 +609,14 @@ void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out
 			out->ms++;
 		out->lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
 		out->lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
+	}
+	out->names_lost = c->names.lost;
+	if (c->history) {
+		struct gt_history_totals history;
+
+		gt_history_totals(c->history, &history);
+		out->history_bytes = history.bytes;
+		out->history_cell_bytes = history.cell_bytes;
 	}
 	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
 	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);

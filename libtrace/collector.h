@@ -4,7 +4,8 @@
  *   stream:  round, round, ... finish      takes sealed blocks, reads the open ones up to what is committed, gives
  *                                          blanks back. Memory is bounded by names and Ms, not by time
  *   flight:  round, round, ... snapshot    reads along (it takes nothing), so that the names of goroutines that
- *                                          live are known when their creation is no longer held
+ *                                          live are known when their creation is no longer held; packs blocks
+ *                                          into the history before they are overwritten
  *
  * Everything in the shared memory is hostile: the collector uses the sizes that it chose itself.
  *
@@ -36,6 +37,7 @@ struct gt_collector_config {
 	struct gt_memory *memory;    /* the collector's own mapping; kept by the caller */
 	const uint8_t *wait_reasons; /* 256 entries, or NULL: records hold enum gt_reason */
 	size_t names_bytes_max;      /* flight: memory for the names of goroutines; 0 = stream */
+	size_t history_bytes_max;    /* flight: memory for old blocks, packed; 0 = none are kept */
 	gt_resolve_fn *resolve;      /* may be NULL: no names */
 	void *resolve_context;
 };
@@ -62,13 +64,16 @@ int gt_collector_alive(struct gt_collector *collector, struct gt_writer *writer,
 	size_t count, uint32_t m);
 void gt_collector_told(struct gt_collector *collector);
 
-/* Flight. */
-void gt_collector_follow(struct gt_collector *collector);
+/* Flight. Returns how many blocks were new: many in a row mean that it should be called more often. */
+size_t gt_collector_follow(struct gt_collector *collector);
 
 struct gt_snapshot_result {
 	uint64_t events;
-	uint64_t kept_bytes;  /* of records */
-	int64_t kept_ticks;   /* from the oldest complete moment to the newest event */
+	uint64_t kept_bytes;    /* of records */
+	int64_t kept_ticks;     /* from the moment since which something of every M is held to the newest event */
+	int64_t complete_ticks; /* the same, from the moment since which nothing of any M is missing */
+	uint64_t
+		blocks_missed; /* overwritten before they could be packed: gaps, told by Lost events that count each as one */
 	uint64_t blocks_torn; /* overwritten while they were copied: left out */
 	int64_t copy_ns;
 	bool whole; /* nothing was evicted: everything since the start */
@@ -85,6 +90,8 @@ struct gt_collector_totals {
 	uint64_t stacks_lost;
 	uint64_t records_bad; /* records that no hook writes */
 	uint64_t ms;
+	uint64_t names_lost;                        /* goroutines whose name found no room */
+	uint64_t history_bytes, history_cell_bytes; /* packed blocks: what they take, what they hold */
 };
 void gt_collector_totals(struct gt_collector *collector, struct gt_collector_totals *out);
 

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "libtrace/collector.h"
 #include "libtrace/decode.h"
+#include "libtrace/history.h"
 #include "libtrace/walk.h"
 
 #define GT__CHUNK_MS  256
@@ -65,6 +66,8 @@ struct gt_collector {
 	struct gt_copy copy;    /* of the last snapshot; its memory is used again */
 	uint64_t follow_ticket; /* next sealed block to look at */
 	bool followed;
+	struct gt_history *history;              /* flight: NULL when there is none */
+	uint64_t history_ticket;                 /* next sealed block to pack */
 	int failed;                              /* first failure of the writer */
 	uint64_t cells[GT_BLOCK_CELL_BYTES / 8]; /* an open block's copy */
 	struct gt_event batch[GT__BATCH_MAX];

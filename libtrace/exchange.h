@@ -42,6 +42,7 @@
 /* A put that is lapped so often met no stalled threads but a damaged queue. */
 #define GT_QUEUE_PUT_TRIES 64
 #define GT_TICKET_SHIFT    GT_QUEUE_LENGTH_BITS
+#define GT_TICKET_MASK     (((uint64_t)1 << (64 - GT_TICKET_SHIFT)) - 1)
 #define GT_LENGTH_MASK     ((1u << GT_QUEUE_LENGTH_BITS) - 1)
 
 struct gt_queue_ref {

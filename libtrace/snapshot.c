@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICKET_MASK (((uint64_t)1 << (64 - GT_TICKET_SHIFT)) - 1)
-
 /* ---- names ---- */
 
 /* Goroutines that ended are remembered in the order of their end, until no held event is so old. */
@@ -91,60 +89,19 @@ void gt__names_free(struct gt_collector *c)
 	free(c->names.ended);
 }
 
-/* ---- sealed blocks, looked at where they are ---- */
+/* ---- reading along ---- */
 
-/* Copies the block of @ticket; false when it was not there, or changed under the copy. */
-static bool copy_sealed(struct gt_collector *c, uint64_t ticket, struct gt_block *out)
+static void follow_view(struct gt_collector *c, const struct gt_view *view)
 {
-	const struct gt_queue_ref *queue = &c->memory->exchange.sealed;
-	_Atomic uint64_t *place = &queue->slots[ticket & queue->slot_mask];
-	uint64_t slot = atomic_load_explicit(place, memory_order_acquire); /* pairs with [put] */
-	const struct gt_block *block;
-	uint64_t id;
-
-	if (gt__ticket_diff(gt__slot_ticket(slot), ticket) != 0 || gt__slot_block(slot) >= c->memory->block_count)
-		return false;
-	block = gt_shm_block(c->memory, gt__slot_block(slot));
-	id = atomic_load_explicit(&block->id, memory_order_acquire);
-	memcpy(out, block, sizeof(*out));
-	atomic_thread_fence(memory_order_acquire); /* [again] pairs with [seize] */
-	return atomic_load_explicit(place, memory_order_relaxed) == slot &&
-	       atomic_load_explicit(&block->id, memory_order_relaxed) == id && id &&
-	       atomic_load_explicit(&out->id, memory_order_relaxed) == id && GT_BLOCK_ID_M(id) < c->memory->m_count &&
-	       atomic_load_explicit(&out->used, memory_order_relaxed) <= sizeof(out->cells);
-}
-
-static void sealed_range(struct gt_collector *c, uint64_t *first, uint64_t *end)
-{
-	uint64_t word = atomic_load_explicit(c->memory->exchange.sealed.word, memory_order_acquire);
-	uint64_t length = word & GT_LENGTH_MASK;
-
-	*end = word >> GT_TICKET_SHIFT;
-	if (length > c->memory->exchange.sealed.slot_mask + 1)
-		length = c->memory->exchange.sealed.slot_mask + 1;
-	*first = *end - length;
-}
-
-static void follow_block(struct gt_collector *c, const struct gt_block *block)
-{
-	uint64_t id = atomic_load_explicit(&block->id, memory_order_relaxed);
-	struct gt_view view = {
-		.cells = block->cells,
-		.m = GT_BLOCK_ID_M(id),
-		.seq = GT_BLOCK_ID_SEQ(id),
-		.t_open = atomic_load_explicit(&block->t_open, memory_order_relaxed),
-		.t_max = UINT64_MAX,
-		.used = (uint32_t)atomic_load_explicit(&block->used, memory_order_relaxed),
-	};
-	struct gt__m_state *state = gt__collector_m(c, view.m);
+	struct gt__m_state *state = gt__collector_m(c, view->m);
 	struct gt_walk walk = {0};
 	struct gt_record record;
 
 	if (!state)
 		return;
-	if (view.m >= c->ms_seen)
-		c->ms_seen = view.m + 1;
-	while (gt_walk_next(&walk, &view, true, &record) > 0)
+	if (view->m >= c->ms_seen)
+		c->ms_seen = view->m + 1;
+	while (gt_walk_next(&walk, view, true, &record) > 0)
 		gt__batch_add(c, state, &record);
 	for (size_t i = 0; i < c->batch_count; i++) {
 		const struct gt_event *event = &c->batch[i];
@@ -161,22 +118,43 @@ static void follow_block(struct gt_collector *c, const struct gt_block *block)
 	c->batch_count = 0;
 }
 
-void gt_collector_follow(struct gt_collector *c)
+/* All but the newest quarter of the ring: while that has room, nothing is overwritten soon and nothing need be packed. */
+static void pack_old(struct gt_collector *c, uint64_t first, uint64_t end)
 {
-	struct gt_block copy;
+	uint64_t until = (end - c->memory->block_count / 4) & GT_TICKET_MASK;
+	struct gt_view view;
+
+	if (gt__ticket_diff(first, c->history_ticket) > 0)
+		c->history_ticket = first; /* overwritten before we came: a gap */
+	for (; gt__ticket_diff(until, c->history_ticket) > 0;
+		c->history_ticket = (c->history_ticket + 1) & GT_TICKET_MASK)
+		if (gt_view_sealed(c->memory, c->history_ticket, c->cells, &view))
+			gt_history_add(c->history, &view);
+}
+
+size_t gt_collector_follow(struct gt_collector *c)
+{
 	uint64_t first, end, oldest = 0;
+	struct gt_view view;
+	size_t count = 0;
 
 	atomic_store_explicit(&c->memory->shm->heartbeat, gt_ticks(), memory_order_relaxed);
-	sealed_range(c, &first, &end);
-	if (copy_sealed(c, first & TICKET_MASK, &copy))
-		oldest = atomic_load_explicit(&copy.t_open, memory_order_relaxed);
-	if (c->followed && gt__ticket_diff(c->follow_ticket, first) > 0)
-		first = c->follow_ticket;
-	for (uint64_t ticket = first; gt__ticket_diff(end, ticket) > 0; ticket++)
-		if (copy_sealed(c, ticket & TICKET_MASK, &copy))
-			follow_block(c, &copy);
-	c->follow_ticket = end;
+	gt_sealed_range(c->memory, &first, &end);
+	if (c->history)
+		oldest = gt_history_oldest(c->history);
+	if (!oldest && gt_view_sealed(c->memory, first, c->cells, &view))
+		oldest = view.t_open;
+	if (!c->followed)
+		c->history_ticket = first;
+	if (!c->followed || gt__ticket_diff(first, c->follow_ticket) > 0)
+		c->follow_ticket = first;
+	for (; gt__ticket_diff(end, c->follow_ticket) > 0;
+		c->follow_ticket = (c->follow_ticket + 1) & GT_TICKET_MASK, count++)
+		if (gt_view_sealed(c->memory, c->follow_ticket, c->cells, &view))
+			follow_view(c, &view);
 	c->followed = true;
+	if (c->history)
+		pack_old(c, first, end);
 	for (uint32_t m = c->ms_seen; m < c->memory->m_limit; m++)
 		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed))
 			c->ms_seen = m + 1;
@@ -185,22 +163,112 @@ void gt_collector_follow(struct gt_collector *c)
 	gt__collector_grow(c);
 	if (oldest)
 		name_forget_ended(c, oldest);
+	return count;
 }
 
-/* ---- the copy ---- */
+/* ---- the window: the copy of the ring, and what the history holds before it ---- */
 
-static int write_names(struct gt_collector *c, const struct gt_copy *copy, struct gt_writer *writer)
+struct window {
+	struct gt_view *views; /* by M, each M's in its order without a gap */
+	struct gt_copy_m *ms;
+	size_t view_count;
+	uint64_t ticks; /* when the copy of the ring began */
+	uint32_t m_count;
+};
+
+static int by_m_and_seq(const void *left, const void *right)
+{
+	const struct gt_view *a = left, *b = right;
+
+	if (a->m != b->m)
+		return a->m < b->m ? -1 : 1;
+	return a->seq < b->seq ? -1 : a->seq > b->seq;
+}
+
+/* The first of @old (by M and number, @count) that belongs to @m. */
+static size_t first_of(const struct gt_view *old, size_t count, uint32_t m)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (old[middle].m < m)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Of one M: its old blocks, then those of the ring. Where blocks are missing in between (gtrace came too late to pack them), what is
+ * older is kept too: a Lost event tells of the gap, and the M is complete since its end. */
+static void join(struct window *window, const struct gt_copy *copy, const struct gt_copy_m *m,
+	const struct gt_view *old, size_t old_count)
+{
+	struct gt_copy_m *out = &window->ms[window->m_count++];
+	uint64_t next = m->count ? copy->views[m->first].seq : m->seq + 1;
+	size_t begin = first_of(old, old_count, m->m), end = begin, since;
+
+	while (end < old_count && old[end].m == m->m && old[end].seq < next)
+		end++;
+	for (since = end; since > begin && old[since - 1].seq + 1 == next; since--)
+		next = old[since - 1].seq;
+	*out = *m;
+	out->first = (uint32_t)window->view_count;
+	out->count = (uint32_t)(end - begin) + m->count;
+	memcpy(&window->views[window->view_count], &old[begin], (end - begin) * sizeof(*old));
+	window->view_count += end - begin;
+	memcpy(&window->views[window->view_count], &copy->views[m->first], m->count * sizeof(*old));
+	window->view_count += m->count;
+	out->whole = next == 1;
+	if (since < end && !out->whole)
+		out->since = old[since].t_open;
+	else if (since == end && !m->count && m->seq)
+		out->since = copy->ticks; /* nothing of its newest events is held */
+}
+
+static int join_history(struct gt_collector *c, struct window *window)
+{
+	size_t old_count = c->history ? gt_history_count(c->history) : 0;
+	struct gt_view *old = calloc(old_count + 1, sizeof(*old));
+
+	window->views = calloc(old_count + c->copy.view_count + 1, sizeof(*window->views));
+	window->ms = calloc(c->copy.m_count + 1, sizeof(*window->ms));
+	if (!old || !window->views || !window->ms) {
+		free(old);
+		return -ENOMEM;
+	}
+	if (old_count)
+		gt_history_views(c->history, old);
+	for (size_t i = 0; i < old_count; i++)
+		old[i].place = (uint32_t)i;
+	qsort(old, old_count, sizeof(*old), by_m_and_seq);
+	window->ticks = c->copy.ticks;
+	for (uint32_t i = 0; i < c->copy.m_count; i++)
+		join(window, &c->copy, &c->copy.ms[i], old, old_count);
+	free(old);
+	return 0;
+}
+
+static void window_free(struct window *window)
+{
+	free(window->views);
+	free(window->ms);
+}
+
+/* ---- to the file ---- */
+
+static int write_names(struct gt_collector *c, const struct window *window, struct gt_writer *writer)
 {
 	int ret = 0;
 
-	for (uint32_t i = 0; i < copy->m_count && ret >= 0; i++) {
-		const struct gt_copy_m *m = &copy->ms[i];
-		bool from_birth = m->count ? copy->views[m->first].seq == 1 : !m->since;
-
+	for (uint32_t i = 0; i < window->m_count && ret >= 0; i++) {
+		const struct gt_copy_m *m = &window->ms[i];
 		if (m->tid)
 			ret = gt_writer_thread(writer, m->m, m->tid, "");
 		if (ret >= 0)
-			ret = gt_writer_since(writer, m->m, from_birth ? 0 : m->since);
+			ret = gt_writer_since(writer, m->m, m->whole ? 0 : m->since);
 	}
 	for (uint32_t i = 0; i < c->names.count && ret >= 0; i++) {
 		const struct gt__name *name = &c->names.entries[i];
@@ -237,53 +305,85 @@ static int write_lost(struct gt_collector *c, struct gt_writer *writer, struct g
 
 /* What an M lost before its first block, or all if it never had one: said first, as nobody knows how long ago that began. */
 static int write_lost_at_birth(
-	struct gt_collector *c, const struct gt_copy *copy, struct gt_writer *writer, struct gt__m_state *states)
+	struct gt_collector *c, const struct window *window, struct gt_writer *writer, struct gt__m_state *states)
 {
 	int ret = 0;
 
-	for (uint32_t i = 0; i < copy->m_count && ret >= 0; i++) {
-		const struct gt_copy_m *m = &copy->ms[i];
-		const struct gt_view *first = &copy->views[m->first];
+	for (uint32_t i = 0; i < window->m_count && ret >= 0; i++) {
+		const struct gt_copy_m *m = &window->ms[i];
+		const struct gt_view *first = &window->views[m->first];
 
 		if (!m->count)
-			ret = write_lost(c, writer, &states[m->m], m->m, copy->ticks, m->lost);
+			ret = write_lost(c, writer, &states[m->m], m->m, window->ticks, m->lost);
 		else if (first->seq == 1)
 			ret = write_lost(c, writer, &states[m->m], m->m, first->t_open, first->lost);
 	}
 	return ret;
 }
 
+/* Since when something of every M is held, and since when nothing of any is missing. */
+static void ages(const struct window *window, uint64_t newest, struct gt_snapshot_result *result)
+{
+	uint64_t held = 0, complete = 0, birth = UINT64_MAX;
+
+	for (uint32_t i = 0; i < window->m_count; i++) {
+		const struct gt_copy_m *m = &window->ms[i];
+		uint64_t first = m->count ? window->views[m->first].t_open : m->since;
+
+		if (!m->whole && m->since > complete)
+			complete = m->since;
+		if (!m->whole && first > held)
+			held = first;
+		if (m->since < birth)
+			birth = m->since;
+	}
+	held = held ? held : birth;
+	complete = complete ? complete : birth;
+	result->kept_ticks = newest > held ? (int64_t)(newest - held) : 0;
+	result->complete_ticks = newest > complete ? (int64_t)(newest - complete) : 0;
+}
+
 /* In order of age, so that each block's begin is a watermark: what follows is younger. */
-static int write_views(
-	struct gt_collector *c, const struct gt_copy *copy, struct gt_writer *writer, struct gt_snapshot_result *result)
+static int write_views(struct gt_collector *c, const struct window *window, struct gt_writer *writer,
+	struct gt_snapshot_result *result)
 {
 	struct gt__m_state *states = calloc(c->memory->m_count, sizeof(*states));
-	const struct gt_view **order = calloc(copy->view_count + 1, sizeof(*order));
+	const struct gt_view **order = calloc(window->view_count + 1, sizeof(*order));
 	const struct gt_copy_m **of = calloc(c->memory->m_count, sizeof(*of));
 	int ret = states && order && of ? 0 : -ENOMEM;
 	uint64_t newest = 0;
 
-	for (uint32_t i = 0; !ret && i < copy->view_count; i++)
-		order[i] = &copy->views[i];
+	for (size_t i = 0; !ret && i < window->view_count; i++)
+		order[i] = &window->views[i];
 	if (!ret)
-		qsort(order, copy->view_count, sizeof(*order), by_time);
-	for (uint32_t i = 0; !ret && i < copy->m_count; i++)
-		of[copy->ms[i].m] = &copy->ms[i];
+		qsort(order, window->view_count, sizeof(*order), by_time);
+	for (uint32_t i = 0; !ret && i < window->m_count; i++)
+		of[window->ms[i].m] = &window->ms[i];
 	if (!ret)
-		ret = write_lost_at_birth(c, copy, writer, states);
-	for (uint32_t i = 0; i < copy->view_count && ret >= 0; i++) {
-		const struct gt_view *view = order[i];
-		struct gt__m_state *state = &states[view->m];
+		ret = write_lost_at_birth(c, window, writer, states);
+	for (size_t i = 0; i < window->view_count && ret >= 0; i++) {
+		struct gt_view view = *order[i];
+		struct gt__m_state *state = &states[view.m];
 		struct gt_walk walk = {0};
 		struct gt_record record;
+		uint64_t lost;
 
-		gt_writer_watermark(writer, view->t_open);
-		if (state->seq && view->lost > state->lost_told)
-			gt__batch_lost(c, state, view->t_open, view->lost - state->lost_told);
-		state->seq = view->seq;
-		state->lost_told = view->lost;
-		state->last_ticks = copy->ticks;
-		while (gt_walk_next(&walk, view, true, &record) > 0) {
+		if (!view.cells)
+			view.cells = gt_history_cells(c->history, view.place);
+		if (!view.cells) {
+			ret = -ENOMEM;
+			break;
+		}
+		gt_writer_watermark(writer, view.t_open);
+		lost = state->seq ? view.lost - state->lost_told + (view.seq - state->seq - 1) : 0;
+		if (lost)
+			gt__batch_lost(c, state, view.t_open, lost);
+		if (state->seq)
+			result->blocks_missed += view.seq - state->seq - 1;
+		state->seq = view.seq;
+		state->lost_told = view.lost;
+		state->last_ticks = window->ticks;
+		while (gt_walk_next(&walk, &view, true, &record) > 0) {
 			gt__batch_add(c, state, &record);
 			result->kept_bytes += record.words * 8;
 			if (record.ticks > newest)
@@ -292,17 +392,13 @@ static int write_views(
 				state->last_ticks = record.ticks;
 		}
 		/* Behind its last block: lost since that was opened. */
-		if (of[view->m] && view == &copy->views[of[view->m]->first + of[view->m]->count - 1] &&
-			of[view->m]->lost > state->lost_told)
-			gt__batch_lost(c, state, state->last_ticks, of[view->m]->lost - state->lost_told);
+		if (of[view.m] && order[i] == &window->views[of[view.m]->first + of[view.m]->count - 1] &&
+			of[view.m]->lost > state->lost_told)
+			gt__batch_lost(c, state, state->last_ticks, of[view.m]->lost - state->lost_told);
 		result->events += c->batch_count;
-		ret = gt__batch_write(c, writer, view->m);
+		ret = gt__batch_write(c, writer, view.m);
 	}
-	if (copy->view_count && !ret) {
-		uint64_t oldest = order[0]->t_open;
-
-		result->kept_ticks = newest > oldest ? (int64_t)(newest - oldest) : 0;
-	}
+	ages(window, newest, result);
 	free(of);
 	free(order);
 	free(states);
@@ -312,6 +408,7 @@ static int write_views(
 int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
 {
 	struct gt_collector_totals totals = c->totals;
+	struct window window = {0};
 	struct gt_error err;
 	int64_t begin_ns = gt_monotonic_ns();
 	int ret = gt_copy_take(c->memory, &c->copy, &err);
@@ -322,12 +419,15 @@ int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, stru
 	result->copy_ns = gt_monotonic_ns() - begin_ns;
 	result->blocks_torn = c->copy.torn + c->copy.cut;
 	result->whole = true;
-	for (uint32_t i = 0; i < c->copy.m_count; i++)
-		if (c->copy.ms[i].count && c->copy.views[c->copy.ms[i].first].seq != 1)
+	ret = join_history(c, &window);
+	for (uint32_t i = 0; i < window.m_count; i++)
+		if (!window.ms[i].whole)
 			result->whole = false;
-	ret = write_names(c, &c->copy, writer);
 	if (ret >= 0)
-		ret = write_views(c, &c->copy, writer, result);
+		ret = write_names(c, &window, writer);
+	if (ret >= 0)
+		ret = write_views(c, &window, writer, result);
+	window_free(&window);
 	/* What was counted along the way was counted when it was followed. */
 	c->totals = totals;
 	return ret;

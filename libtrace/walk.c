@@ -204,6 +204,7 @@ static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
 		out->tid = atomic_load_explicit(&shared->tid, memory_order_relaxed);
 		out->lost = gt__m_lost(shared);
 		out->since = load(&shared->t_birth);
+		out->seq = load(&shared->seq);
 		copy->m_count++;
 		if (copy->view_count < memory->block_count &&
 			gt_view_open(memory, m, cells_of(copy, copy->view_count), &copy->views[copy->view_count]))
@@ -222,22 +223,63 @@ static void copy_cells(uint64_t *to, const struct gt_block *from, uint64_t used)
 #endif
 }
 
-static void copy_one_sealed(const struct gt_memory *memory, struct gt_copy *copy, uint64_t ticket, uint32_t *open_view)
+/* What stands at one ticket: where it was seen, to be looked at again. */
+struct sealed {
+	const _Atomic uint64_t *slot;
+	const struct gt_block *block;
+	uint64_t word, id;
+};
+
+static bool find_sealed(const struct gt_memory *memory, uint64_t ticket, struct sealed *at, struct gt_view *out)
 {
 	const struct gt_queue_ref *queue = &memory->exchange.sealed;
-	const _Atomic uint64_t *slot = &queue->slots[ticket & queue->slot_mask];
-	uint64_t word = atomic_load_explicit(slot, memory_order_acquire), id;
-	uint32_t block = gt__slot_block(word), place;
-	const struct gt_block *header;
-	struct gt_view view;
 
-	if (gt__ticket_diff(gt__slot_ticket(word), ticket) != 0 || block >= memory->block_count) {
-		copy->torn++;
-		return;
-	}
-	header = gt_shm_block(memory, block);
-	id = atomic_load_explicit(&header->id, memory_order_acquire);
-	if (!gt_view_block(memory, block, &view)) {
+	at->slot = &queue->slots[ticket & queue->slot_mask];
+	at->word = atomic_load_explicit(at->slot, memory_order_acquire); /* pairs with [put] */
+	if (gt__ticket_diff(gt__slot_ticket(at->word), ticket) != 0 || gt__slot_block(at->word) >= memory->block_count)
+		return false;
+	at->block = gt_shm_block(memory, gt__slot_block(at->word));
+	at->id = atomic_load_explicit(&at->block->id, memory_order_acquire);
+	return gt_view_block(memory, gt__slot_block(at->word), out);
+}
+
+/* After the copy: nobody took the block away meanwhile. */
+static bool still_there(const struct sealed *at)
+{
+	GT__FENCE(memory_order_acquire); /* [again] pairs with [seize] */
+	return load(at->slot) == at->word && load(&at->block->id) == at->id;
+}
+
+void gt_sealed_range(const struct gt_memory *memory, uint64_t *first, uint64_t *end)
+{
+	const struct gt_queue_ref *queue = &memory->exchange.sealed;
+	uint64_t word = atomic_load_explicit(queue->word, memory_order_acquire);
+	uint64_t length = word & GT_LENGTH_MASK;
+
+	if (length > queue->slot_mask + 1)
+		length = queue->slot_mask + 1;
+	*end = word >> GT_TICKET_SHIFT;
+	*first = (*end - length) & GT_TICKET_MASK;
+}
+
+bool gt_view_sealed(const struct gt_memory *memory, uint64_t ticket, uint64_t *cells, struct gt_view *out)
+{
+	struct sealed at;
+
+	if (!find_sealed(memory, ticket, &at, out))
+		return false;
+	copy_cells(cells, at.block, out->used);
+	out->cells = cells;
+	return still_there(&at);
+}
+
+static void copy_one_sealed(const struct gt_memory *memory, struct gt_copy *copy, uint64_t ticket, uint32_t *open_view)
+{
+	struct gt_view view;
+	struct sealed at;
+	uint32_t place;
+
+	if (!find_sealed(memory, ticket, &at, &view)) {
 		copy->torn++;
 		return;
 	}
@@ -255,9 +297,8 @@ static void copy_one_sealed(const struct gt_memory *memory, struct gt_copy *copy
 		copy->views[place].seq = 0;
 	}
 	view.cells = cells_of(copy, place);
-	copy_cells(cells_of(copy, place), header, view.used);
-	GT__FENCE(memory_order_acquire); /* [again] */
-	if (load(slot) != word || load(&header->id) != id) {
+	copy_cells(cells_of(copy, place), at.block, view.used);
+	if (!still_there(&at)) {
 		copy->torn++;
 		return;
 	}
@@ -294,6 +335,7 @@ static void cut_gaps(struct gt_copy *copy)
 			at++;
 		m->first = kept;
 		m->count = 0;
+		m->whole = m->seq == 0;
 		if (first == at)
 			continue;
 		last = at - 1;
@@ -301,7 +343,8 @@ static void cut_gaps(struct gt_copy *copy)
 			!copy->views[last - 1].open)
 			last--;
 		copy->cut += last - first;
-		if (copy->views[last].seq != 1)
+		m->whole = copy->views[last].seq == 1;
+		if (!m->whole)
 			m->since = copy->views[last].t_open;
 		m->count = at - last;
 		memmove(&copy->views[kept], &copy->views[last], m->count * sizeof(*copy->views));
@@ -312,8 +355,7 @@ static void cut_gaps(struct gt_copy *copy)
 
 int gt_copy_take(const struct gt_memory *memory, struct gt_copy *copy, struct gt_error *err)
 {
-	const struct gt_queue_ref *queue = &memory->exchange.sealed;
-	uint64_t word, length;
+	uint64_t first, end;
 	uint32_t *open_view;
 	int ret = prepare(memory, copy, err);
 
@@ -331,12 +373,9 @@ int gt_copy_take(const struct gt_memory *memory, struct gt_copy *copy, struct gt
 	memset(open_view, 0xff, memory->m_count * sizeof(*open_view));
 	for (uint32_t i = 0; i < copy->view_count; i++)
 		open_view[copy->views[i].m] = i;
-	word = atomic_load_explicit(queue->word, memory_order_acquire);
-	length = word & GT_LENGTH_MASK;
-	if (length > queue->slot_mask + 1)
-		length = queue->slot_mask + 1;
-	for (uint64_t i = length; i > 0; i--)
-		copy_one_sealed(memory, copy, (word >> GT_TICKET_SHIFT) - i, open_view);
+	gt_sealed_range(memory, &first, &end);
+	for (uint64_t ticket = first; gt__ticket_diff(end, ticket) > 0; ticket = (ticket + 1) & GT_TICKET_MASK)
+		copy_one_sealed(memory, copy, ticket, open_view);
 	free(open_view);
 	cut_gaps(copy);
 	return 0;

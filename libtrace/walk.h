@@ -19,14 +19,15 @@
 
 /* A block as a reader has it. */
 struct gt_view {
-	const uint64_t *cells;
+	const uint64_t *cells; /* NULL: packed away (history.h) */
 	uint64_t seq;
 	uint64_t t_open;
 	uint64_t t_max; /* no record is younger: when the view was taken, and a little for the clocks of other CPUs */
 	uint64_t lost;  /* the M's count when it was opened */
 	uint32_t m;
-	uint32_t used; /* bytes that may hold records */
-	bool open;     /* more may follow */
+	uint32_t used;  /* bytes that may hold records */
+	uint32_t place; /* of packed cells: in the history */
+	bool open;      /* more may follow */
 };
 
 /* ---- records of a view ---- */
@@ -52,6 +53,13 @@ void gt_give_back(const struct gt_memory *memory, uint32_t block);
 /* What M has committed in its open block, copied into @cells (GT_BLOCK_CELL_BYTES). False: it has none, or was faster. */
 bool gt_view_open(const struct gt_memory *memory, uint32_t m, uint64_t *cells, struct gt_view *out);
 
+/* ---- sealed blocks where they are ---- */
+
+/* The tickets of the sealed blocks now: from *first up to, not including, *end. */
+void gt_sealed_range(const struct gt_memory *memory, uint64_t *first, uint64_t *end);
+/* The block of @ticket, copied into @cells (GT_BLOCK_CELL_BYTES). False: it is not there, or was taken during the copy. */
+bool gt_view_sealed(const struct gt_memory *memory, uint64_t ticket, uint64_t *cells, struct gt_view *out);
+
 /* ---- a copy of the window ---- */
 
 struct gt_copy_m {
@@ -59,7 +67,9 @@ struct gt_copy_m {
 	uint32_t tid;
 	uint64_t since;        /* ticks: complete from here on */
 	uint64_t lost;         /* the M's count of lost records when it was read */
+	uint64_t seq;          /* of its newest block */
 	uint32_t first, count; /* of views */
+	bool whole;            /* complete since its birth */
 };
 
 struct gt_copy {

@@ -105,6 +105,7 @@ struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg),
 	if (name)
 		set_name(g, name);
 	g->id = new_id(p);
+	gt__track_out(g);
 	store_release(&g->state, GT_STATE_RUNNABLE);
 	gt__tell_create(g, site);
 	return g;

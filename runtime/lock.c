@@ -10,6 +10,8 @@
 
 static __attribute__((noinline, cold)) void wait_for(struct gt_lock *lock)
 {
+	int64_t since;
+
 	for (int i = 0; i < SPINS; i++) {
 		uint32_t free = 0;
 
@@ -19,8 +21,10 @@ static __attribute__((noinline, cold)) void wait_for(struct gt_lock *lock)
 		for (int k = 0; k < PAUSES; k++)
 			gt__port_pause();
 	}
+	since = gt__port_now();
 	while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
 		gt__port_wait(&lock->state, 2, -1);
+	gt__count(&gt__counts.lock_wait_ns, (uint64_t)(gt__port_now() - since));
 }
 
 void gt__lock(struct gt_lock *lock)

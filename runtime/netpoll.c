@@ -26,6 +26,13 @@ bool gt__net_waited_for(void)
 	return load_relaxed(&waiting) > 0;
 }
 
+uint64_t gt__net_waiting(void)
+{
+	int32_t count = load_relaxed(&waiting);
+
+	return count > 0 ? (uint64_t)count : 0;
+}
+
 bool gt__net_opened(void)
 {
 	return load_acquire(&opened);
@@ -225,6 +232,9 @@ bool gt__net_tell(const struct gt_net_events *events)
 void gt__net_wait(struct gt_net_events *events, int64_t deadline_ns)
 {
 	events->count = gt__port_poll(events->tags, events->what, 128, deadline_ns);
+	gt__count(&gt__counts.polls, 1);
+	if (events->count > 0)
+		gt__count(&gt__counts.poll_events, (uint64_t)events->count);
 	store_relaxed(&gt__sched.polled_ns, gt__port_now());
 }
 

@@ -154,6 +154,8 @@ struct gt_g *gt__ring_steal(struct gt_p *p, struct gt_p *from, bool runnext)
 			if (!atomic_compare_exchange_strong_explicit(
 				    &from->runnext, &g, NULL, memory_order_acquire, memory_order_relaxed))
 				continue;
+			gt__count_own(&p->counts.steals, 1);
+			gt__count_own(&p->counts.stolen, 1);
 			return g;
 		}
 		for (uint32_t i = 0; i < count; i++)
@@ -163,6 +165,8 @@ struct gt_g *gt__ring_steal(struct gt_p *p, struct gt_p *from, bool runnext)
 			continue;
 		g = load_relaxed(&p->ring[(tail + count - 1) % GT_RING]);
 		store_release(&p->tail, tail + count - 1); /* [put] */
+		gt__count_own(&p->counts.steals, 1);
+		gt__count_own(&p->counts.stolen, count);
 		return g;
 	}
 }
@@ -186,6 +190,7 @@ void gt__idle_p_put(struct gt_p *p)
 		return;
 	}
 	gt_hook_slot(GT_SLOT_IDLE, p->id);
+	p->idle_since_ns = gt__port_now();
 	p->next_idle = gt__sched.idle_p;
 	gt__sched.idle_p = p;
 	atomic_fetch_add_explicit(&gt__sched.idle_ps, 1, memory_order_seq_cst);
@@ -197,6 +202,7 @@ struct gt_p *gt__idle_p_get(void)
 
 	if (p) {
 		gt__sched.idle_p = p->next_idle;
+		gt__sched.cpu_idle_ns += gt__port_now() - p->idle_since_ns;
 		atomic_fetch_sub_explicit(&gt__sched.idle_ps, 1, memory_order_seq_cst);
 	}
 	return p;

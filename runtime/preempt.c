@@ -67,6 +67,7 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p, void 
 	store_relaxed(&p->preempt, false);
 	store_release(&m->stopped_at, context);
 	g->bound = m;
+	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt__tell(g, GT_STATE_RUNNING, GT_STATE_RUNNABLE, GT_REASON_PREEMPT);
 	gt__worker_drop_p(m);

@@ -58,6 +58,7 @@ static bool unlink_idle(struct gt_p *p)
 	for (struct gt_p **at = &gt__sched.idle_p; *at; at = &(*at)->next_idle)
 		if (*at == p) {
 			*at = p->next_idle;
+			gt__sched.cpu_idle_ns += gt__port_now() - p->idle_since_ns;
 			atomic_fetch_sub_explicit(&gt__sched.idle_ps, 1, memory_order_seq_cst);
 			return true;
 		}
@@ -77,16 +78,30 @@ static void shrink(struct gt_p *p)
 		gt__p_retire(p);
 }
 
+/* What @procs of them had until now. The lock is held. */
+static void account(uint32_t procs)
+{
+	int64_t now = gt__port_now();
+
+	gt__sched.cpu_total_ns += (now - gt__sched.procs_since_ns) * (int64_t)procs;
+	gt__sched.procs_since_ns = now;
+}
+
 void gt__procs_set(uint32_t count)
 {
 	struct gt_sched *s = &gt__sched;
 	struct gt_worker *m = gt__worker();
+	uint32_t before;
 	bool more;
 
 	if (m)
 		m->locks++;
 	gt__lock(&s->lock);
-	more = load_relaxed(&s->procs) && count > load_relaxed(&s->procs);
+	before = load_relaxed(&s->procs);
+	more = before && count > before;
+	/* Before more are idle, but after some are idle no more: so the time in use never falls. */
+	if (count >= before)
+		account(before);
 	for (uint32_t i = load_relaxed(&s->p_count); i < count; i++) {
 		s->ps[i] = p_new(i);
 		store_release(&s->p_count, i + 1);
@@ -99,6 +114,8 @@ void gt__procs_set(uint32_t count)
 	}
 	for (uint32_t i = count; i < load_relaxed(&s->p_count); i++)
 		shrink(s->ps[i]);
+	if (count < before)
+		account(before);
 	gt__unlock(&s->lock);
 	if (more)
 		gt__wake_p();

@@ -8,6 +8,7 @@
  *   netpoll.c epoll, who waits for a descriptor            io.c      read, write, accept, connect
  *   alive.c  who is there when a trace begins
  *   start.c  gt_main, deadlock, panic                      preempt.c the end of a slice by a signal
+ *   metrics.c what is counted, and the time to run         prometheus.c the same as text
  *
  * A goroutine leaves in one of two ways: straight to the next one of this P, on whose stack the rest of its leaving
  * (`after`) is done; or, when that takes more than a look into the queues, to the scheduler's stack, which is the M's own.
@@ -22,6 +23,7 @@
 #ifndef GT_RUNTIME_RT_H
 #define GT_RUNTIME_RT_H
 
+#include "runtime/metrics.h"
 #include "runtime/port.h"
 #include "runtime/sched.h"
 
@@ -81,7 +83,9 @@ struct gt_p {
 	/* sysmon's: what it saw last, and since when. */
 	uint32_t seen_tick, seen_syscall;
 	int64_t seen_ns, seen_syscall_ns, signal_ns;
+	int64_t idle_since_ns; /* under the scheduler's lock */
 	struct gt_timers timers;
+	struct gt_p_counts counts;
 	_Alignas(64) struct gt_g *_Atomic runnext;
 	_Atomic uint32_t tail; /* only the owner moves it */
 	_Alignas(64) _Atomic uint32_t head;
@@ -122,8 +126,9 @@ struct gt_worker {
 	struct gt_g *landing;      /* g, while that is hidden from `after` */
 	struct gt_p *next_p;       /* from whoever wakes it */
 	struct gt_p *syscall_p;
-	void *_Atomic stopped_at; /* while it waits in the signal handler: ucontext_t of what it stopped */
-	_Atomic uint32_t wake;    /* 0; 1: woken; 2: asleep */
+	void *_Atomic stopped_at;       /* while it waits in the signal handler: ucontext_t of what it stopped */
+	_Atomic uint32_t wake;          /* 0; 1: woken; 2: asleep */
+	_Atomic uint64_t syscall_edges; /* odd: in a system call */
 	struct gt_worker *next_idle, *next_all;
 	void *signal_stack;
 };
@@ -204,8 +209,7 @@ static inline void gt__tell_ready(struct gt_g *g, const struct gt_worker *m)
 	uint32_t gate = gt__tell_gate(g, GT_STATE_WAITING, GT_STATE_RUNNABLE);
 
 	if (UNLIKELY(gate))
-		gt_hook_wake_in(
-			gate, g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
+		gt_hook_wake_in(gate, g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
 	g->cause = GT_CAUSE_NONE;
 }
 
@@ -254,6 +258,8 @@ struct gt_sched {
 	struct gt_worker *all_m;
 	uint32_t m_count, m_idle;
 	uint32_t m_max;
+	int64_t procs_since_ns, cpu_total_ns,
+		cpu_idle_ns; /* P's time: until procs changed last; of those idle no more */
 	struct gt_g *free;
 	struct gt_p *ps[GT_P_MAX];
 };
@@ -298,6 +304,7 @@ bool gt__worker_spare(void);
 
 /* True: there are goroutines that wait for one. */
 bool gt__net_waited_for(void);
+uint64_t gt__net_waiting(void);
 /* Looks once, without waiting, unless somebody looks or waits already; readies who can go on. True: somebody can. */
 bool gt__net_look(void);
 /* Waits until @deadline_ns (-1: none) or gt__net_wake; gives what came to gt__net_tell, to be called with or without a P. */
@@ -322,6 +329,8 @@ int gt__stacks_init(void);
 struct gt_g *gt__stack_new(void);
 struct gt_g *gt__stack_g(uint32_t slot);
 uint32_t gt__stack_count(void);
+uint32_t gt__stack_unguarded(void);
+size_t gt__stack_bytes(void);
 void gt__stack_bounds(const struct gt_g *g, char **low, char **high);
 void gt__stack_check(const struct gt_g *g); /* canaries only */
 int gt__stack_signals(void **signal_stack); /* on each thread */

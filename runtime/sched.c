@@ -114,6 +114,7 @@ static inline __attribute__((always_inline)) void execute(struct gt_worker *m, s
 	}
 	store_relaxed(&g->state, GT_STATE_RUNNING);
 	m->g = g;
+	gt__track_run(g, p);
 	gt__tell(g, GT_STATE_RUNNABLE, GT_STATE_RUNNING, p->id + 1);
 }
 
@@ -172,6 +173,7 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 		gt__stack_check(g);
 	g->reason = reason;
 	g->waits_since = load_relaxed(&gt__sched.coarse_ns);
+	gt__track_wait(g, reason);
 	store_relaxed(&g->state, GT_STATE_WAITING);
 	gt__tell_block(g, STACK_HERE(g));
 	m->after = unlock;
@@ -196,6 +198,7 @@ void gt__ready(struct gt_g *g)
 
 	if (UNLIKELY(load_relaxed(&g->state) != GT_STATE_WAITING))
 		gt__fatal("goroutine %llu made ready in state %u", (unsigned long long)g->id, load_relaxed(&g->state));
+	gt__track_ready(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
 		m->locks++;
@@ -228,10 +231,12 @@ static void yield(void (*put)(void *g), enum gt_reason reason)
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt__tell(g, GT_STATE_RUNNING, GT_STATE_RUNNABLE, reason);
 	if (nobody_else(m->p)) {
+		gt__track_alone(g, m->p);
 		execute(m, g, false);
 		m->locks--;
 		return;
 	}
+	gt__track_out(g);
 	m->after = put;
 	m->after_arg = g;
 	gt__leave(m, g, false);
@@ -340,6 +345,7 @@ void gt_syscall_enter(void)
 	p = m->p;
 	g->syscall_pc = (uintptr_t)__builtin_return_address(0);
 	g->syscall_frame = *(uintptr_t *)__builtin_frame_address(0);
+	gt__count_own(&m->syscall_edges, 1);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
 	gt__tell_syscall(g, STACK_HERE(g));
 	m->syscall_p = p;
@@ -364,6 +370,7 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 		m->locks--;
 		return;
 	}
+	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNABLE, GT_REASON_SYSCALL_NO_P);
 	m->after = gt__put_global;
@@ -381,6 +388,7 @@ void gt_syscall_exit(void)
 
 	if (UNLIKELY(!g))
 		return;
+	gt__count_own(&m->syscall_edges, 1);
 	p = m->syscall_p;
 	/* Another M may have had the P and be in a system call itself: then we take it from that one. */
 	if (UNLIKELY(!atomic_compare_exchange_strong_explicit(

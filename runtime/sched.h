@@ -70,6 +70,9 @@ struct gt_g {
 	/* The scheduler's. */
 	struct gt_context context;
 	_Atomic uint32_t state; /* enum gt_state */
+	/* For metrics: this time is taken; transitions until the next that is, of how many. */
+	bool tracked;
+	uint8_t track_left, track_period;
 	int saved_errno;
 	void (*start)(void *arg);
 	void *arg;
@@ -79,6 +82,7 @@ struct gt_g {
 	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
 	_Atomic uint32_t told;               /* the last trace to which it told something, and how: alive.c */
 	int64_t waits_since;                 /* of the coarse clock; for people */
+	int64_t track_since_ns, track_mutex_ns, track_last_ns;
 };
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */

@@ -37,6 +37,7 @@ static struct {
 	struct gt_lock lock;
 	uint32_t opened; /* slots that can be read and written */
 	_Atomic uint32_t count;
+	_Atomic uint32_t unguarded;
 	enum { GUARD_MADVISE, GUARD_MPROTECT, GUARD_CANARY } guard;
 } stacks;
 bool gt__stack_canaries;
@@ -63,7 +64,7 @@ const char *gt_stack_guard(void)
 
 int gt__stacks_init(void)
 {
-	const char *text = getenv("GT_STACK_BYTES");
+	const char *text = getenv("GT_STACK_BYTES"), *mode = getenv("GT_STACK_GUARD");
 	size_t slots = 1u << 22;
 
 	if (!stacks.slot_bytes)
@@ -86,6 +87,14 @@ int gt__stacks_init(void)
 	__asm__ volatile("" : : "r"(&gt__inspect)); /* --gc-sections keeps what is used */
 	stacks.slots_max = (uint32_t)slots;
 	madvise(stacks.base, slots * stacks.slot_bytes, MADV_NOHUGEPAGE);
+	/* What writes a core from outside would copy all that is reserved. */
+	madvise(stacks.base, slots * stacks.slot_bytes, MADV_DONTDUMP);
+	if (mode && strcmp(mode, "mprotect") == 0)
+		stacks.guard = GUARD_MPROTECT;
+	if (mode && strcmp(mode, "canary") == 0) {
+		stacks.guard = GUARD_CANARY;
+		gt__stack_canaries = true;
+	}
 #ifdef GT_SAN_ADDRESS
 	stacks.guard = GUARD_MPROTECT; /* leak search must see from the maps what it cannot read */
 #endif
@@ -107,6 +116,16 @@ uint32_t gt__stack_count(void)
 	return load_acquire(&stacks.count);
 }
 
+uint32_t gt__stack_unguarded(void)
+{
+	return load_relaxed(&stacks.unguarded);
+}
+
+size_t gt__stack_bytes(void)
+{
+	return stacks.slot_bytes;
+}
+
 void gt__stack_bounds(const struct gt_g *g, char **low, char **high)
 {
 	*low = slot_low(g->slot) + GUARD_BYTES;
@@ -123,6 +142,7 @@ static bool open_chunk(void)
 	if (!slots || mprotect(from, bytes, PROT_READ | PROT_WRITE) != 0)
 		return false;
 	stacks.opened += slots;
+	madvise(from, bytes, MADV_DODUMP);
 	gt_san_stack_memory(from, bytes);
 	return true;
 }
@@ -138,6 +158,7 @@ static void guard(uint32_t slot)
 	if (stacks.guard == GUARD_MPROTECT && slot < MPROTECT_MAX && mprotect(low, GUARD_BYTES, PROT_NONE) == 0)
 		return;
 	stacks.guard = GUARD_CANARY;
+	store_relaxed(&stacks.unguarded, load_relaxed(&stacks.unguarded) + 1);
 	gt__stack_canaries = true;
 }
 
@@ -153,6 +174,7 @@ struct gt_g *gt__stack_new(void)
 		guard(slot);
 		g = gt__stack_g(slot);
 		g->slot = slot;
+		gt__track_first(g, slot);
 		if (stacks.guard == GUARD_CANARY)
 			*(uint64_t *)(void *)(slot_low(slot) + GUARD_BYTES) = CANARY;
 		store_release(&stacks.count, slot + 1);

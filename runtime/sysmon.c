@@ -38,6 +38,7 @@ static bool look_at_syscall(struct gt_p *p, int64_t now)
 	if (!atomic_compare_exchange_strong_explicit(
 		    &p->status, &status, GT_P_IDLE, memory_order_acq_rel, memory_order_relaxed)) /* [take] */
 		return false;
+	gt__count(&gt__counts.hand_offs, 1);
 	gt__hand_off(p);
 	return true;
 }

@@ -22,7 +22,7 @@ struct gt_http_request {
 	unsigned int minor; /* of HTTP/1.minor: 0 or 1 */
 	bool keep_alive;
 	bool has_host;
-	bool chunked;         /* a body in chunks, or in another coding: its end is not known from here */
+	bool chunked; /* a body in chunks, or in another coding: its end is not known from here */
 	bool expect_continue;
 	uint64_t body_bytes;
 	char path[GT_HTTP_PATH_MAX];   /* decoded; begins with '/' */

@@ -4,15 +4,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <gtrace/gtrace.h>
-#if __has_include(<gtrace/metrics.h>)
 #include <gtrace/metrics.h>
-#else
-#define GT_METRICS_PROMETHEUS_TYPE TEXT
-static int gt_metrics_prometheus(void (*write)(void *ctx, const char *text, size_t length), void *ctx)
-{
-	return -ENOSYS;
-}
-#endif
 #include <gtrace/pprof.h>
 #include <math.h>
 #include <poll.h>
@@ -280,7 +272,8 @@ static void trace(struct gt__conn *conn)
 	int fds[2];
 
 	if (gt_http_query(&conn->request, "format", text, sizeof(text)) && strcmp(text, "gtrace") != 0) {
-		gt__conn_error(conn, strcmp(text, "perfetto") && strcmp(text, "chrome") && strcmp(text, "json") ? 400 : 501,
+		gt__conn_error(conn,
+			strcmp(text, "perfetto") && strcmp(text, "chrome") && strcmp(text, "json") ? 400 : 501,
 			"format: this server sends gtrace's own; gtrace convert makes others of it");
 		return;
 	}
@@ -406,8 +399,11 @@ static void index_page(struct gt__conn *conn)
 	static const struct gt_profile_info own[] = {
 		{"cmdline", "The program and its arguments, separated by NUL bytes.", 0},
 		{"profile", "Where CPU time goes, from now on for seconds=N (30): for go tool pprof.", 0},
-		{"symbol", "The functions at addresses, which are given in the query or a POST body, with + between them.", 0},
-		{"trace", "What every goroutine does, from now on for seconds=N (1, may be a fraction): for gtrace.", 0},
+		{"symbol",
+			"The functions at addresses, which are given in the query or a POST body, with + between them.",
+			0},
+		{"trace", "What every goroutine does, from now on for seconds=N (1, may be a fraction): for gtrace.",
+			0},
 	};
 	struct gt_profile_info list[PROFILES + sizeof(own) / sizeof(*own)];
 	size_t count = gt_profiles(list, PROFILES);
@@ -445,7 +441,8 @@ void gt__debug_page(struct gt__conn *conn)
 	static const struct {
 		const char *name;
 		void (*page)(struct gt__conn *conn);
-	} pages[] = {{"", index_page}, {"cmdline", cmdline}, {"profile", cpu_profile}, {"symbol", symbol}, {"trace", trace}};
+	} pages[] = {
+		{"", index_page}, {"cmdline", cmdline}, {"profile", cpu_profile}, {"symbol", symbol}, {"trace", trace}};
 	const char *path = conn->request.path, *name;
 	enum gt_http_method method = conn->request.method;
 
@@ -458,7 +455,8 @@ void gt__debug_page(struct gt__conn *conn)
 		metrics(conn);
 		return;
 	}
-	if (!strcmp(path, "/") || !strcmp(path, "/debug") || !strcmp(path, "/debug/") || !strcmp(path, "/debug/pprof")) {
+	if (!strcmp(path, "/") || !strcmp(path, "/debug") || !strcmp(path, "/debug/") ||
+		!strcmp(path, "/debug/pprof")) {
 		gt__conn_send(conn, 301, TEXT, "Location: /debug/pprof/\r\n", "", 0);
 		return;
 	}

@@ -61,8 +61,8 @@ static void put_head(struct gt__conn *conn, int status, const char *type, const 
 	int size;
 
 	size = snprintf(head, sizeof(head),
-		"HTTP/1.1 %d %s\r\nContent-Type: %s\r\nX-Content-Type-Options: nosniff\r\n%s%sConnection: %s\r\n\r\n", status,
-		gt_http_status_text(status), type, fields, length, conn->keep_alive ? "keep-alive" : "close");
+		"HTTP/1.1 %d %s\r\nContent-Type: %s\r\nX-Content-Type-Options: nosniff\r\n%s%sConnection: %s\r\n\r\n",
+		status, gt_http_status_text(status), type, fields, length, conn->keep_alive ? "keep-alive" : "close");
 	put(conn, head, (size_t)size);
 }
 
@@ -172,7 +172,8 @@ static int read_head(struct gt__conn *conn)
 			if (!until)
 				until = now + conn->timeout_ns;
 		}
-		got = get_more(conn, conn->have ? until : now + (conn->timeout_ns < TIMEOUT_NS ? conn->timeout_ns : IDLE_NS));
+		got = get_more(
+			conn, conn->have ? until : now + (conn->timeout_ns < TIMEOUT_NS ? conn->timeout_ns : IDLE_NS));
 		if (got == -ETIMEDOUT && conn->have)
 			return -408;
 		if (got <= 0)
@@ -289,8 +290,9 @@ static void connection(void *arg)
 
 static void turn_away(struct gt_fd *fd)
 {
-	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
-				   "Connection: close\r\n\r\ntoo many connections\n";
+	static const char text[] =
+		"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
+		"Connection: close\r\n\r\ntoo many connections\n";
 
 	/* A new connection has room for it. */
 	gt_fd_write_deadline(fd, gt_now() + 100 * GT_MILLISECOND);
@@ -316,7 +318,8 @@ static void listen_on(void *arg)
 			gt_sleep(50 * GT_MILLISECOND);
 			continue;
 		}
-		accepted = atomic_load(&server->connections) < server->connections_max ? malloc(sizeof(struct gt__conn)) : NULL;
+		accepted = atomic_load(&server->connections) < server->connections_max ? malloc(sizeof(struct gt__conn))
+										       : NULL;
 		if (!accepted) {
 			turn_away(fd);
 			continue;
@@ -384,7 +387,8 @@ static int open_listener(const union address *address, socklen_t length, int *ou
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	length = address->any.sa_family == AF_INET6 ? sizeof(address->six) : sizeof(address->four);
-	if (bind(fd, &address->any, length) < 0 || listen(fd, BACKLOG) < 0 || getsockname(fd, &bound.any, &length) < 0) {
+	if (bind(fd, &address->any, length) < 0 || listen(fd, BACKLOG) < 0 ||
+		getsockname(fd, &bound.any, &length) < 0) {
 		ret = -errno;
 		close(fd);
 		return ret;

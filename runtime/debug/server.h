@@ -27,7 +27,8 @@ struct gt__conn {
 };
 
 /* @fields: whole header lines, each with its CRLF, or "". */
-void gt__conn_send(struct gt__conn *conn, int status, const char *type, const char *fields, const void *body, size_t size);
+void gt__conn_send(
+	struct gt__conn *conn, int status, const char *type, const char *fields, const void *body, size_t size);
 /* A body of which the length is not known. 0 or -errno. */
 int gt__conn_begin(struct gt__conn *conn, const char *type, const char *fields);
 int gt__conn_write(struct gt__conn *conn, const void *bytes, size_t size);

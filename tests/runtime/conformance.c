@@ -231,8 +231,11 @@ static void answer_all(void *arg)
 
 static void no_leak(void)
 {
-	gt_chan(int) c[3] = {gt_chan_make(int), gt_chan_make(int), gt_chan_make(int)};
+	static gt_chan(int) c[3]; /* the other one is told of the end after we are gone */
 	size_t before = 0;
+
+	for (int i = 0; i < 3; i++)
+		c[i] = gt_chan_make(int);
 
 	gt_go(answer_all, c);
 	for (int i = 0; i < 60000; i++) {

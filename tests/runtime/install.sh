@@ -43,7 +43,7 @@ for header in "$work"/copy/include/gtrace/*.h; do
 	${CC:-cc} -std=gnu11 $flags -fsyntax-only "$work/alone.c" || fail "$name does not stand alone in C"
 	case $name in hooks.h | shm.h | atomics.h) continue ;; esac
 	cp "$work/alone.c" "$work/alone.cc"
-	! command -v c++ >/dev/null || c++ -std=c++11 $flags -fsyntax-only "$work/alone.cc" || fail "$name does not stand alone in C++"
+	! command -v c++ >/dev/null || c++ -std=c++11 $flags -Wno-shadow -fsyntax-only "$work/alone.cc" || fail "$name does not stand alone in C++"
 done
 
 # Nothing but the interface is seen, each symbol with its version.
@@ -52,6 +52,15 @@ nm -D --defined-only "$libdir/libgtrace_runtime.so" | awk '{print $3}' >"$work/s
 grep -q '^gt_go@@' "$work/symbols"
 grep -q '^gt__chan_send@@' "$work/symbols"
 ! grep -qE '^gt__(worker|sched|lock|park)' "$work/symbols" || fail "the library shows its inside"
+
+# gdb finds its commands beside the library.
+if command -v gdb >/dev/null && gdb -q -batch -nx -ex 'python print(1)' 2>/dev/null | grep -qx 1; then
+	gdb -q -batch -nx -iex 'set debuginfod enabled off' -iex "add-auto-load-safe-path $libdir" -ex 'break gt_wg_wait' -ex run -ex 'info goroutines' \
+		"$work/c-shared" >"$work/log" 2>&1 || true
+	if ! grep -qE 'ptrace|personality|Could not trace' "$work/log"; then
+		grep -q '\[running\].* main: ' "$work/log" || { cat "$work/log"; fail "gdb does not list the goroutines"; }
+	fi
+fi
 
 # gtrace records what links the installed library.
 gtrace=$GTRACE_BUILD_DIR/bin/gtrace

@@ -74,5 +74,23 @@ void good(struct holder *h)
 	gt_select(gt_case_recv(h->numbers, &v, &n));
 #elif BAD == 12
 	gt_send(of_chans, texts);
+#elif BAD == 13
+	gt_close(n);
+#elif BAD == 14
+	gt_close(&p);
+#elif BAD == 15
+	n = (int)gt_chan_len("text");
+#elif BAD == 16
+	gt_recv(NULL, NULL);
+#elif BAD == 17
+	gt_send(h->points, 1, 2, 3);
+#elif BAD == 18
+	gt_timer t = h->numbers;
+#elif BAD == 19
+	gt_select(gt_case_recv(n, &v));
+#elif BAD == 20
+	gt_send(units, 1);
+#elif BAD == 21
+	h->points = gt_chan_ref(h->numbers);
 #endif
 }

@@ -12,7 +12,7 @@ for cc in gcc clang; do
 	command -v $cc >/dev/null || continue
 	found=1
 	$cc $flags "$source" || { echo "$cc does not take what is right"; failed=1; }
-	for bad in 1 2 3 4 5 6 7 8 9 10 11 12; do
+	for bad in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21; do
 		! $cc $flags -DBAD=$bad "$source" 2>/dev/null || { echo "$cc takes BAD $bad"; failed=1; }
 	done
 done

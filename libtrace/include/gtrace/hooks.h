@@ -230,8 +230,8 @@ static inline void gt_hook_block_on_in(
 	if (!(gate & GT_SET_OBJECTS))
 		object = 0;
 	if (!object && !stack)
-		gt__hook_record1(GT__KIND_IN(gate, GT_REC_STATE),
-			GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason));
+		gt__hook_record1(
+			GT__KIND_IN(gate, GT_REC_STATE), GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason));
 	else
 		gt__hook_record2(GT__KIND_IN(gate, GT_REC_STATE2),
 			GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason), stack | holder << 32,

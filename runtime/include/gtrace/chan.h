@@ -47,12 +47,14 @@ struct gt__chan;
  * written again, and fits nothing else. */
 #define gt_chan(T) __typeof__(__typeof__(T) *(*)(struct gt__chan *))
 
+#ifdef __cplusplus
 #define GT__CHAN(c) ((struct gt__chan *)(c))
-
-#ifndef __cplusplus
-#define GT__ELEM(c) __typeof__(*(c)((struct gt__chan *)0))
+#else
+#define GT__ELEM(c)                 __typeof__(*(c)((struct gt__chan *)0))
+/* What is no channel does not compile. */
+#define GT__CHAN(c)                 ((void)sizeof(GT__ELEM(c) *), (struct gt__chan *)(c))
 /* Not T * (nor NULL): a compile error. */
-#define GT__INTO(c, into) _Generic((into), GT__ELEM(c) * : (into), void * : (into))
+#define GT__INTO(c, into)           _Generic((into), GT__ELEM(c) * : (into), void * : (into))
 
 /* gt_chan_make(T) or gt_chan_make(T, cap). NULL is never returned: a size that cannot be ends the program ("makechan: size out of range"). */
 #define gt_chan_make(...)           GT__MAKE_PICK(__VA_ARGS__, GT__MAKE2, GT__MAKE1, )(__VA_ARGS__)

@@ -34,7 +34,7 @@ struct gt_debug_options {
 	/* Also on addresses that others reach, and for requests by any name. */
 	bool allow_remote;
 	unsigned int connections_max; /* at once; 0: 128. Who comes then is told so (503) */
-	int64_t timeout_ns;           /* for a request to come, once begun, and for each part of an answer to go; 0: 10 s */
+	int64_t timeout_ns; /* for a request to come, once begun, and for each part of an answer to go; 0: 10 s */
 };
 
 /*
