@@ -192,7 +192,7 @@ static inline void gt__tell(struct gt_g *g, enum gt_state old, enum gt_state new
 	uint32_t gate = gt__tell_gate(g, old, new_);
 
 	if (UNLIKELY(gate))
-		gt_hook_state_in(gate, g->id, old, new_, arg);
+		gt__hook_state_in(gate, g->id, old, new_, arg);
 }
 
 static inline void gt__tell_block(struct gt_g *g, uint32_t stack)
@@ -200,7 +200,7 @@ static inline void gt__tell_block(struct gt_g *g, uint32_t stack)
 	uint32_t gate = gt__tell_gate(g, GT_STATE_RUNNING, GT_STATE_WAITING);
 
 	if (UNLIKELY(gate))
-		gt_hook_block_on_in(gate, g->id, g->reason, g->on, g->on_holder, stack);
+		gt__hook_block_on_in(gate, g->id, g->reason, g->on, g->on_holder, stack);
 	g->on = 0;
 }
 
@@ -209,7 +209,7 @@ static inline void gt__tell_ready(struct gt_g *g, const struct gt_worker *m)
 	uint32_t gate = gt__tell_gate(g, GT_STATE_WAITING, GT_STATE_RUNNABLE);
 
 	if (UNLIKELY(gate))
-		gt_hook_wake_in(gate, g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
+		gt__hook_wake_in(gate, g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
 	g->cause = GT_CAUSE_NONE;
 }
 
@@ -218,7 +218,7 @@ static inline void gt__tell_syscall(struct gt_g *g, uint32_t stack)
 	uint32_t gate = gt__tell_gate(g, GT_STATE_RUNNING, GT_STATE_SYSCALL);
 
 	if (UNLIKELY(gate))
-		gt_hook_syscall_stack_in(gate, g->id, stack);
+		gt__hook_syscall_stack_in(gate, g->id, stack);
 }
 
 static inline void gt__tell_create(struct gt_g *g, const void *site)
@@ -226,7 +226,7 @@ static inline void gt__tell_create(struct gt_g *g, const void *site)
 	uint32_t gate = gt__tell_gate(g, GT_STATE_NONE, GT_STATE_RUNNABLE);
 
 	if (UNLIKELY(gate))
-		gt_hook_create_in(gate, g->id, GT_STATE_RUNNABLE, g->parent, (const void *)(uintptr_t)g->start, site);
+		gt__hook_create_in(gate, g->id, GT_STATE_RUNNABLE, g->parent, (const void *)(uintptr_t)g->start, site);
 }
 
 /* ---- all of it ---- */

@@ -152,7 +152,7 @@ static inline bool gt_hooks_on_for(enum gt_set set)
 }
 
 /* Any change of state. @arg: P id + 1 when @new_ is running, else enum gt_reason. */
-static inline void gt_hook_state_in(uint32_t gate, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
+static inline void gt__hook_state_in(uint32_t gate, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
 {
 	if (GT__UNLIKELY(g > GT_G_MASK)) {
 		gt__hook_big_g();
@@ -164,11 +164,11 @@ static inline void gt_hook_state_in(uint32_t gate, uint64_t g, enum gt_state old
 static inline void gt_hook_state(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
 {
 	if (gt_hooks_on())
-		gt_hook_state_in(0, g, old, new_, arg);
+		gt__hook_state_in(0, g, old, new_, arg);
 }
 
 /* The same, and who made it happen: @by, the goroutine that acted (0: the scheduler). Twice the size. */
-static inline void gt_hook_state_by_in(
+static inline void gt__hook_state_by_in(
 	uint32_t gate, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
 {
 	if (GT__UNLIKELY(g > GT_G_MASK || by > GT_G_MASK)) {
@@ -181,11 +181,11 @@ static inline void gt_hook_state_by_in(
 static inline void gt_hook_state_by(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
 {
 	if (gt_hooks_on())
-		gt_hook_state_by_in(0, g, old, new_, arg, by);
+		gt__hook_state_by_in(0, g, old, new_, arg, by);
 }
 
 /* @g was created in state @new_ by @parent (0: none); it will run @start; the statement stands at @site (a return address). */
-static inline void gt_hook_create_in(
+static inline void gt__hook_create_in(
 	uint32_t gate, uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
 {
 	if (GT__UNLIKELY(g > GT_G_MASK || parent > GT_G_MASK)) {
@@ -200,7 +200,7 @@ static inline void gt_hook_create_in(
 static inline void gt_hook_create(uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
 {
 	if (gt_hooks_on())
-		gt_hook_create_in(0, g, new_, parent, start, site);
+		gt__hook_create_in(0, g, new_, parent, start, site);
 }
 
 /* The transitions by name. */
@@ -218,7 +218,7 @@ static inline void gt_hook_block(uint64_t g, enum gt_reason reason)
  * The same, and for what: @object of GT_OBJECT_WORD (0: not told), @holder: the goroutine that had last locked it (0: not
  * known), @stack: of gt_hook_stack.
  */
-static inline void gt_hook_block_on_in(
+static inline void gt__hook_block_on_in(
 	uint32_t gate, uint64_t g, enum gt_reason reason, uint64_t object, uint64_t holder, uint32_t stack)
 {
 	if (GT__UNLIKELY(g > GT_G_MASK)) {
@@ -243,7 +243,7 @@ static inline void gt_hook_block_on(uint64_t g, enum gt_reason reason, uint64_t 
 	uint32_t gate = gt_hook_sets();
 
 	if (GT__UNLIKELY(gate))
-		gt_hook_block_on_in(gate, g, reason, object, holder, stack);
+		gt__hook_block_on_in(gate, g, reason, object, holder, stack);
 }
 
 /* One more that @g is about to wait for: before gt_hook_block_on, on the same thread, for a wait on many. */
@@ -264,7 +264,7 @@ static inline void gt_hook_ready(uint64_t g, enum gt_state old, uint64_t by)
 }
 
 /* The same, of one that waited: @cause when no goroutine did it (@by = 0), @detail as causes.def says. */
-static inline void gt_hook_wake_in(uint32_t gate, uint64_t g, uint64_t by, enum gt_cause cause, uint32_t detail)
+static inline void gt__hook_wake_in(uint32_t gate, uint64_t g, uint64_t by, enum gt_cause cause, uint32_t detail)
 {
 	if (GT__UNLIKELY(g > GT_G_MASK || by > GT_G_MASK)) {
 		gt__hook_big_g();
@@ -281,7 +281,7 @@ static inline void gt_hook_wake(uint64_t g, uint64_t by, enum gt_cause cause, ui
 	uint32_t gate = gt_hook_sets();
 
 	if (GT__UNLIKELY(gate))
-		gt_hook_wake_in(gate, g, by, cause, detail);
+		gt__hook_wake_in(gate, g, by, cause, detail);
 }
 
 static inline void gt_hook_end(uint64_t g)
@@ -294,10 +294,10 @@ static inline void gt_hook_syscall(uint64_t g)
 	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
 }
 
-static inline void gt_hook_syscall_stack_in(uint32_t gate, uint64_t g, uint32_t stack)
+static inline void gt__hook_syscall_stack_in(uint32_t gate, uint64_t g, uint32_t stack)
 {
 	if (!stack || GT__UNLIKELY(g > GT_G_MASK))
-		gt_hook_state_in(gate, g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
+		gt__hook_state_in(gate, g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
 	else
 		gt__hook_record2(GT__KIND_IN(gate, GT_REC_STATE2),
 			GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0), stack, 0);
@@ -308,7 +308,7 @@ static inline void gt_hook_syscall_stack(uint64_t g, uint32_t stack)
 	uint32_t gate = gt_hook_sets();
 
 	if (GT__UNLIKELY(gate))
-		gt_hook_syscall_stack_in(gate, g, stack);
+		gt__hook_syscall_stack_in(gate, g, stack);
 }
 
 /* @new_: running, or runnable when there was no P for it. */
