@@ -209,7 +209,8 @@ static inline void gt__tell_ready(struct gt_g *g, const struct gt_worker *m)
 	uint32_t gate = gt__tell_gate(g, GT_STATE_WAITING, GT_STATE_RUNNABLE);
 
 	if (UNLIKELY(gate))
-		gt__hook_wake_in(gate, g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
+		gt__hook_wake_in(
+			gate, g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
 	g->cause = GT_CAUSE_NONE;
 }
 
