@@ -173,6 +173,7 @@ static void *collect(void *arg)
 
 	(void)arg;
 	gt_collector_again(collector, since);
+	barrier(); /* the memory, new to all others, is there before the gate opens */
 	atomic_store(&gt__connected()->shm->enabled, gate);
 	barrier();
 	tell_alive();
