@@ -1,4 +1,4 @@
-/* cmd_info.c - gtrace info FILE: what a trace holds, without reading its events. */
+/* cmd_info.c - gtrace info FILE: what a trace holds. Its events are only read when nothing else tells how many there are of each kind. */
 #include "cli/cli.h"
 #include "format/reading/trace.h"
 
@@ -16,6 +16,18 @@ static void print_time(int64_t realtime_ns)
 		return;
 	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
 	printf("%-18s %s.%09" PRId64 " UTC\n", "start", text, realtime_ns % 1000000000);
+}
+
+/* Of a window, or a file that was cut: the events themselves tell. */
+static void print_counts(struct gt_trace *trace)
+{
+	uint64_t by_kind[GT_EVENT_KIND_COUNT] = {0};
+	char text[GT_COUNTS_BYTES];
+	struct gt_event event;
+
+	while (gt_trace_next(trace, &event) > 0)
+		by_kind[event.kind]++;
+	printf("%-18s %s\n", "counts", gt_counts_text(by_kind, text));
 }
 
 int gt_cmd_info(int argc, char **argv)
@@ -50,6 +62,8 @@ int gt_cmd_info(int argc, char **argv)
 	printf(")\n");
 	for (at = 0; gt_trace_metas(trace, &at, &key, &value);)
 		printf("%-18s %s\n", key, value);
+	if (!gt_trace_meta(trace, "counts"))
+		print_counts(trace);
 	for (at = 0; gt_trace_losses(trace, &at, &what, &count);)
 		printf("lost: %-12s %" PRIu64 "\n", what, count);
 	printf("%-18s %s\n", "complete", info.cut ? "no: the file was cut; every whole frame is used" : "yes");

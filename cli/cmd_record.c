@@ -16,11 +16,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_STACKS = 256, KEY_FLIGHT, KEY_MIN_AGE, KEY_MAX_BYTES, KEY_BUFFER, KEY_NO_URING, KEY_LAYOUT };
+enum { KEY_STACKS = 256, KEY_FLIGHT, KEY_MIN_AGE, KEY_MAX_BYTES, KEY_BUFFER, KEY_NO_URING, KEY_LAYOUT, KEY_EVENTS };
 
 static const struct argp_option options[] = {
 	{"output", 'o', "FILE", 0, "write the trace to FILE (default: PROG.gtrace, PROG without its folder)", 0},
 	{"stacks", KEY_STACKS, "N|off", 0, "frames of the stack taken where a goroutine blocks, 1 to 64 (default: 16)",
+		0},
+	{"events", KEY_EVENTS, "SET,...", 0,
+		"what is recorded: names of sets, `default' and `all' among them; -NAME leaves one out. "
+		"`--events=help' lists them (default: default)",
 		0},
 	{"flight", KEY_FLIGHT, NULL, 0,
 		"keep the last moments in memory only; write them on SIGUSR2 to gtrace, and at the program's end", 0},
@@ -48,6 +52,73 @@ static void list_layouts(void)
 	       "patched.\n");
 }
 
+static void list_sets(FILE *out)
+{
+	for (const struct gt_set_spec *set = gt_set_specs; set->text; set++)
+		fprintf(out, "  %-9s %s%s\n", set->text, set->meaning, set->by_default ? " (default)" : "");
+}
+
+static const struct gt_set_spec *find_set(const char *name, size_t size)
+{
+	for (const struct gt_set_spec *set = gt_set_specs; set->text; set++)
+		if (strlen(set->text) == size && !memcmp(set->text, name, size))
+			return set;
+	return NULL;
+}
+
+/* sched is always on. The first word decides what the others are added to: nothing, unless it takes away. */
+static bool parse_sets(const char *text, struct gt_record_options *o, const char **wrong, size_t *wrong_size)
+{
+	uint32_t every = 0;
+
+	for (const struct gt_set_spec *set = gt_set_specs; set->text; set++)
+		every |= set->bit;
+	o->sets = *text == '-' ? gt_sets_default() : GT_SET_SCHED;
+	o->sets_named = 0;
+	for (;;) {
+		size_t size = strcspn(text, ",");
+		bool less = *text == '-';
+		const struct gt_set_spec *set = find_set(text + less, size - less);
+
+		if (set && less) {
+			o->sets &= ~set->bit;
+			o->sets_named &= ~set->bit;
+		} else if (set) {
+			o->sets |= set->bit;
+			o->sets_named |= set->bit;
+		} else if (size == 7 && !memcmp(text, "default", 7)) {
+			o->sets |= gt_sets_default();
+		} else if (size == 3 && !memcmp(text, "all", 3)) {
+			o->sets |= every;
+		} else {
+			*wrong = text;
+			*wrong_size = size;
+			return false;
+		}
+		if (!text[size])
+			break;
+		text += size + 1;
+	}
+	o->sets |= GT_SET_SCHED;
+	return true;
+}
+
+static void take_sets(const char *text, struct gt_record_options *o)
+{
+	const char *wrong;
+	size_t size;
+
+	if (strcmp(text, "help") == 0) {
+		list_sets(stdout);
+		exit(0);
+	}
+	if (parse_sets(text, o, &wrong, &size))
+		return;
+	fprintf(stderr, "gtrace: no such set of events: %.*s: these are:\n", (int)size, wrong);
+	list_sets(stderr);
+	exit(GT_EXIT_USAGE);
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct gt_record_options *o = state->input;
@@ -73,6 +144,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 			argp_error(
 				state, "--stacks takes `off' or a number from 1 to %u: %s", GT_STACK_FRAMES_MAX, arg);
 		o->stack_depth = (unsigned int)depth;
+		return 0;
+	case KEY_EVENTS:
+		take_sets(arg, o);
 		return 0;
 	case KEY_FLIGHT:
 		o->flight = true;
@@ -156,6 +230,20 @@ static int find_program(const char *name, char **out)
 	return gt_die_text(GT_EXIT_NOT_FOUND, "cannot run: %s: not found in PATH: give its path (./%s)", name, name);
 }
 
+/* The hooks of Go programs tell what GO_SETS says; of a set that was asked for by name the user must hear that it will not be there. */
+#define GO_SETS GT_SET_SCHED
+static int check_go_sets(struct gt_recording *r)
+{
+	char names[128];
+
+	if (r->options.sets_named & ~(uint32_t)GO_SETS)
+		return gt_die_text(GT_EXIT_RECORD,
+			"cannot record these events of a Go program: %s: leave them out of --events",
+			gt_sets_text(r->options.sets_named & ~(uint32_t)GO_SETS, names));
+	r->options.sets &= GO_SETS;
+	return 0;
+}
+
 /* What kind of program, and whether it can be recorded. */
 static int look_at(struct gt_recording *r)
 {
@@ -193,7 +281,7 @@ static int look_at(struct gt_recording *r)
 		return gt_die(GT_EXIT_RECORD, &err);
 	for (unsigned int i = 0; i < 256; i++)
 		r->wait_reasons[i] = gt_golayout_reason(r->layout, i);
-	return 0;
+	return check_go_sets(r);
 }
 
 static void default_output(struct gt_recording *r)
@@ -223,6 +311,7 @@ int gt_cmd_record(int argc, char **argv)
 
 	r.options = (struct gt_record_options){
 		.stack_depth = 16,
+		.sets = gt_sets_default(),
 		.min_age_ns = 5000000000,
 		.window_bytes_max = 16 << 20,
 		.buffer_bytes = 32 << 20,

@@ -28,6 +28,7 @@ void gt_metas_host(struct gt_writer *writer)
 		gt_writer_meta(writer, "host", host.nodename);
 		snprintf(text, sizeof(text), "%s %s %s", host.sysname, host.release, host.machine);
 		gt_writer_meta(writer, "kernel", text);
+		gt_writer_meta(writer, "machine", host.machine);
 	}
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
 		gt_metas_number(writer, "cpus", (uint64_t)CPU_COUNT(&cpus));

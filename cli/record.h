@@ -17,6 +17,8 @@ struct gt_record_options {
 	const char *output;
 	char **argv;              /* PROG and its arguments */
 	unsigned int stack_depth; /* 0 = off */
+	uint32_t sets;            /* enum gt_set */
+	uint32_t sets_named;      /* of them, those that were asked for by name */
 	bool flight;
 	uint64_t min_age_ns;
 	uint64_t window_bytes_max;

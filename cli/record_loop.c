@@ -77,7 +77,7 @@ static int64_t ticks_to_ns(int64_t ticks)
 
 static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 {
-	char hook_ns[32], stacks[16];
+	char hook_ns[32], stacks[16], sets[128];
 
 	gt_metas_host(writer);
 	gt_writer_meta(writer, "program", r->path);
@@ -91,7 +91,7 @@ static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 			gt_writer_meta(writer, "build_id", r->resolver.go->go_build_id);
 	}
 	gt_writer_meta(writer, "clock", gt_clock_text());
-	gt_writer_meta(writer, "events", "goroutines,ms,ps,marks");
+	gt_writer_meta(writer, "events", gt_sets_text(r->options.sets, sets));
 	if (r->options.stack_depth)
 		snprintf(stacks, sizeof(stacks), "%u", r->options.stack_depth);
 	else
@@ -119,6 +119,17 @@ static int open_writer(struct gt_recording *r, const char *path, struct gt_write
 	return ret;
 }
 
+/* For `gtrace info`, which reads no events. */
+static void write_counts(struct gt_recording *r, struct gt_writer *writer)
+{
+	struct gt_collector_totals totals;
+	char text[GT_COUNTS_BYTES];
+
+	gt_collector_totals(r->collector, &totals);
+	if (*gt_counts_text(totals.by_kind, text))
+		gt_writer_meta(writer, "counts", text);
+}
+
 static void write_losses(struct gt_recording *r, struct gt_writer *writer)
 {
 	struct gt_collector_totals totals;
@@ -132,6 +143,7 @@ static void write_losses(struct gt_recording *r, struct gt_writer *writer)
 	gt_writer_loss(writer, "in flight at the end", totals.lost_in_flight);
 	gt_writer_loss(writer, "damaged", totals.records_bad);
 	gt_writer_loss(writer, "stacks", totals.stacks_lost);
+	gt_writer_loss(writer, "strings", totals.strings_lost);
 	gt_writer_loss(writer, "names", totals.names_lost);
 }
 
@@ -367,7 +379,9 @@ static void print_summary(const struct gt_recording *r, const struct gt_collecto
 {
 	char text[32], cost[32], own[32];
 	int64_t program_cpu_ns = cpu_ns(RUSAGE_CHILDREN);
-	double hook_ns = (double)totals->events * record_ns();
+	/* These two stand in the record of the event that follows them. */
+	uint64_t records = totals->events - totals->by_kind[GT_EV_WAITS_ON] - totals->by_kind[GT_EV_WAKE_CAUSE];
+	double hook_ns = (double)records * record_ns();
 
 	fprintf(stderr, "gtrace: %s: %s, %s of time", r->output, gt_format_size(bytes, text),
 		gt_format_duration((uint64_t)span_ns, cost));
@@ -405,6 +419,7 @@ static void finish_stream(struct gt_recording *r, int status, uint64_t *bytes)
 	describe_exit(status, text, sizeof(text));
 	gt_writer_meta(r->writer, "exit", text);
 	write_losses(r, r->writer);
+	write_counts(r, r->writer);
 	now = gt_clock_pair();
 	gt_writer_totals(r->writer, &written);
 	*bytes = written.bytes_stored;
@@ -421,6 +436,15 @@ static void lay_out_stacks(uint64_t bytes, struct gt_shm_config *config)
 	while (config->stack_slot_count * 2 * 64 <= bytes)
 		config->stack_slot_count *= 2;
 	config->arena_words = config->stack_slot_count * 12;
+}
+
+/* A slot is 16 bytes, a text about 24. */
+static void lay_out_strings(uint64_t bytes, struct gt_shm_config *config)
+{
+	config->string_slot_count = 16;
+	while (config->string_slot_count * 2 * 40 <= bytes && config->string_slot_count < 65536)
+		config->string_slot_count *= 2;
+	config->string_bytes = config->string_slot_count * 24;
 }
 
 /* Packed, old blocks take a fifth or less; but what is not packed survives gtrace too, and is what a stopped gtrace leaves. */
@@ -441,6 +465,9 @@ static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct 
 	config->spill_count = 16;
 	if (r->options.stack_depth)
 		lay_out_stacks(bytes / 8, config);
+	/* Texts of marks: a 32th. */
+	if (!r->layout)
+		lay_out_strings(bytes / 32, config);
 }
 
 /* The least --max-bytes: the tables grow with it, so it is the first that holds its own. */
@@ -462,6 +489,7 @@ static int make_memory(struct gt_recording *r, struct gt_collector_config *colle
 		.mode = r->options.flight ? GT_MODE_FLIGHT : GT_MODE_STREAM,
 		.stack_depth = r->options.stack_depth,
 		.spill_count = 64,
+		.sets = r->options.sets,
 	};
 	uint64_t least;
 	struct gt_error err;
@@ -486,6 +514,8 @@ static int make_memory(struct gt_recording *r, struct gt_collector_config *colle
 		config.m_limit = 1024;
 		if (r->options.stack_depth)
 			lay_out_stacks(8 << 20, &config);
+		if (!r->layout)
+			lay_out_strings(1 << 20, &config);
 	}
 	return gt_shm_create(&config, &r->memory, &err) < 0 ? gt_die(GT_EXIT_RECORD, &err) : 0;
 }

@@ -2,6 +2,7 @@
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(ZSTD  REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(URING REQUIRED IMPORTED_TARGET liburing)
+pkg_check_modules(ZLIB  REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(ELF   REQUIRED IMPORTED_TARGET libelf)
 pkg_check_modules(DW    REQUIRED IMPORTED_TARGET libdw)
 find_path(ZYDIS_INCLUDE_DIR Zydis/Zydis.h REQUIRED)

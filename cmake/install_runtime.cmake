@@ -48,6 +48,9 @@ add_library(gtrace_debug_shared SHARED $<TARGET_OBJECTS:gtrace_debug> $<TARGET_O
 foreach(library gtrace_debug_static gtrace_debug_shared)
   set_target_properties(${library} PROPERTIES OUTPUT_NAME gtrace_debug LINKER_LANGUAGE C)
   target_link_libraries(${library} PRIVATE gtrace_flags)
+  # Until libgtrace_profile is installed too, an installed server has no profiles.
+  target_sources(${library} PRIVATE $<$<NOT:$<TARGET_EXISTS:gtrace_profile_shared>>:${CMAKE_SOURCE_DIR}/runtime/debug/absent.c>)
+  target_include_directories(${library} PRIVATE ${CMAKE_SOURCE_DIR}/runtime/include)
 endforeach()
 target_link_libraries(gtrace_debug_shared PRIVATE gtrace_runtime_shared gtrace_shared ${CMAKE_DL_LIBS})
 target_link_libraries(gtrace_debug_shared PRIVATE $<$<TARGET_EXISTS:gtrace_profile_shared>:gtrace_profile_shared>)

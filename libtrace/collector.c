@@ -415,6 +415,7 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 	size_t taken;
 
 	atomic_store_explicit(&c->memory->shm->heartbeat, begin, memory_order_relaxed);
+	gt__learn_slide(c);
 	taken = drain_queue(c, writer);
 	adapt_turn(c, taken);
 	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
@@ -498,6 +499,7 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 {
 	uint64_t watermark = UINT64_MAX;
 
+	gt__learn_slide(c);
 	/* Twice: nothing is sealed any more, but the first pass may have met a queue longer than the blocks of one pass. */
 	for (int pass = 0; pass < 2; pass++) {
 		drain_queue(c, writer);
@@ -621,6 +623,7 @@ void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out
 	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
 	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);
 	out->lost_spill = atomic_load_explicit(&c->memory->shm->lost_spill, memory_order_relaxed);
+	out->strings_lost = atomic_load_explicit(&c->memory->shm->strings_lost, memory_order_relaxed);
 	out->stacks_lost = atomic_load_explicit(&c->memory->shm->stacks_lost, memory_order_relaxed);
 	out->lost = out->lost_full + out->lost_nested + out->lost_no_m + out->lost_big_g + out->lost_spill +
 		    out->lost_in_flight;

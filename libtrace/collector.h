@@ -87,7 +87,7 @@ struct gt_collector_totals {
 	uint64_t goroutines; /* created or seen alive at the start */
 	uint64_t lost;       /* records: all causes */
 	uint64_t lost_full, lost_nested, lost_no_m, lost_big_g, lost_spill, lost_in_flight;
-	uint64_t stacks_lost;
+	uint64_t stacks_lost, strings_lost;
 	uint64_t records_bad; /* records that no hook writes */
 	uint64_t ms;
 	uint64_t names_lost;                        /* goroutines whose name found no room */

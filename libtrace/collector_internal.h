@@ -79,6 +79,13 @@ struct gt_collector {
 	struct gt_collector_totals totals;
 };
 
+/* A program that links libtrace tells its own slide when it connects. It is a name's matter only: a wrong one harms nobody. */
+static inline void gt__learn_slide(struct gt_collector *collector)
+{
+	if (!collector->slide && !collector->config.wait_reasons)
+		collector->slide = atomic_load_explicit(&collector->memory->shm->slide, memory_order_relaxed);
+}
+
 struct gt__m_state *gt__collector_m(struct gt_collector *collector, uint32_t m);
 void gt__batch_add(struct gt_collector *collector, struct gt__m_state *state, const struct gt_record *record);
 void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, uint64_t ticks, uint64_t count);

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define MEMORY_BYTES      (32u << 20)
@@ -111,6 +112,7 @@ static int make_collector(void)
 static void write_metas(void)
 {
 	char path[4096], number[32], sets[128];
+	struct utsname host;
 	ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
 	if (size > 0) {
@@ -120,6 +122,8 @@ static void write_metas(void)
 	snprintf(number, sizeof(number), "%d", (int)getpid());
 	gt_writer_meta(writer, "pid", number);
 	gt_writer_meta(writer, "runtime", "gtrace");
+	if (uname(&host) == 0)
+		gt_writer_meta(writer, "machine", host.machine);
 	gt_writer_meta(writer, "clock", gt_clock_text());
 	gt_writer_meta(writer, "events", gt_sets_text(gt_sets_default(), sets));
 	snprintf(number, sizeof(number), "%u", gt__connected()->stack_depth);

@@ -251,6 +251,7 @@ struct gt_shm {
 	_Atomic uint64_t lost_spill;                        /* C hooks that found no private stack */
 	_Atomic uint64_t stacks_lost;                       /* stacks that found no slot or no room: their id is 0 */
 	_Atomic uint64_t m_next;                            /* library form: next M id */
+	_Atomic uint64_t slide;                             /* library form: the program's load slide */
 	_Atomic uint64_t strings_lost;                      /* strings that found no slot or no room: their id is 0 */
 	_Atomic uint64_t
 		blocks_leaked; /* blocks given up by a put that met too many laps: only a damaged queue does that */

@@ -413,6 +413,7 @@ int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, stru
 	int64_t begin_ns = gt_monotonic_ns();
 	int ret = gt_copy_take(c->memory, &c->copy, &err);
 
+	gt__learn_slide(c);
 	memset(result, 0, sizeof(*result));
 	if (ret < 0)
 		return ret;

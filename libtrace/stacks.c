@@ -41,9 +41,9 @@ static int find_text(struct dl_phdr_info *info, size_t size, void *arg)
 		if (segment->p_vaddr + segment->p_memsz > high)
 			high = segment->p_vaddr + segment->p_memsz;
 	}
+	own.slide = info->dlpi_addr;
 	/* A frame takes 32 bits. */
 	if (low < high && high <= UINT32_MAX) {
-		own.slide = info->dlpi_addr;
 		own.text = info->dlpi_addr + low;
 		own.text_size = high - low;
 	}
@@ -55,6 +55,7 @@ void gt__stacks_connect(struct gt_shm *shm)
 	own.shm = shm;
 	own.slots = (struct gt_stack_slot *)(void *)((char *)shm + shm->stacks_offset);
 	dl_iterate_phdr(find_text, NULL);
+	atomic_store_explicit(&shm->slide, own.slide, memory_order_relaxed);
 	if (shm->stack_slot_count && own.text_size)
 		own.depth = shm->stack_depth < GT_STACK_FRAMES_MAX ? shm->stack_depth : GT_STACK_FRAMES_MAX;
 }

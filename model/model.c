@@ -33,6 +33,7 @@ struct m_entry {
 	uint32_t g_index; /* of m.g, when there is one: it is on this M, so it lives */
 	bool loose;       /* its P may be taken: see above */
 	bool counted;     /* in counts.slots_running */
+	int64_t call_ns;  /* since when m.call is so */
 };
 
 struct p_entry {
@@ -328,12 +329,74 @@ static enum gt_model_fit fits_state(const struct gt_model *model, const struct g
 	return on_m(new_) && m_occupant(model, event->m, event->args[0]) ? GT_FIT_M_BUSY : GT_FIT;
 }
 
+/* What a goroutine does in the midst of its work: it is on this M. */
+static enum gt_model_fit fits_on_m(const struct gt_model *model, const struct gt_event *event)
+{
+	const struct g_entry *entry = event->args[0] ? g_find(model, event->args[0]) : NULL;
+
+	if (!event->args[0])
+		return GT_FIT;
+	if (!entry)
+		return GT_FIT_UNBORN;
+	if (entry->g.state == GT_STATE_NONE)
+		return m_occupant(model, event->m, event->args[0]) ? GT_FIT_M_BUSY : GT_FIT;
+	return on_m(entry->g.state) && entry->g.m == event->m ? GT_FIT : GT_FIT_NOT_HERE;
+}
+
+static enum gt_model_fit fits_result(const struct gt_model *model, const struct gt_event *event)
+{
+	const struct m_entry *thread = m_find(model, event->m);
+
+	if (thread && thread->m.call && thread->m.call != event->args[1] + 2)
+		return GT_FIT_NO_CALL;
+	return fits_on_m(model, event);
+}
+
+/* Of a goroutine whose last event told what the next is. */
+static bool as_told(const struct gt_model *model, const struct gt_event *event)
+{
+	const struct g_entry *entry = g_find(model, event->args[0]);
+
+	if (!entry || entry->g.told == GT_TOLD_NOTHING)
+		return true;
+	if (entry->g.told == GT_TOLD_WAIT)
+		return event->kind == GT_EV_GO_BLOCK || event->kind == GT_EV_WAITS_ON;
+	return event->kind == GT_EV_GO_READY && !event->args[2];
+}
+
+static enum gt_model_fit fits_state_of_g(const struct gt_model *model, const struct gt_event *event);
+
 enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_event *event)
+{
+	enum gt_model_fit fit;
+
+	switch (event->kind) {
+	case GT_EV_WAITS_ON:
+	case GT_EV_WAKE_CAUSE:
+		if (!event->args[0])
+			return GT_FIT;
+		break;
+	case GT_EV_SYSCALL_RESULT:
+		return fits_result(model, event);
+	case GT_EV_SYSCALL_INFO:
+	case GT_EV_ALLOC:
+	case GT_EV_FREE:
+		return fits_on_m(model, event);
+	default:
+		if (event->kind > GT_EV_GO_STATE)
+			return fits_state_of_g(model, event);
+		if (!event->args[0])
+			return GT_FIT; /* goroutine 0 is none: the scheduler's own stack */
+		break;
+	}
+	fit = fits_state_of_g(model, event);
+	return fit == GT_FIT && !as_told(model, event) ? GT_FIT_TOLD : fit;
+}
+
+static enum gt_model_fit fits_state_of_g(const struct gt_model *model, const struct gt_event *event)
 {
 	const struct g_entry *entry;
 
-	if (event->kind <= GT_EV_GO_STATE && !event->args[0])
-		return GT_FIT; /* goroutine 0 is none: the scheduler's own stack */
 	switch (event->kind) {
 	case GT_EV_GO_CREATE:
 		return g_find(model, event->args[0]) ? GT_FIT_REBORN : GT_FIT;
@@ -343,7 +406,13 @@ enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_ev
 	case GT_EV_GO_YIELD:
 	case GT_EV_GO_END:
 	case GT_EV_GO_SYSCALL:
+	case GT_EV_WAITS_ON:
 		return fits_own(model, event, GT_STATE_RUNNING);
+	case GT_EV_WAKE_CAUSE:
+		entry = g_find(model, event->args[0]);
+		if (!entry)
+			return GT_FIT_UNBORN;
+		return chain_holds(entry, GT_STATE_WAITING) ? GT_FIT : GT_FIT_CHAIN;
 	case GT_EV_GO_SYSEXIT:
 		return fits_own(model, event, GT_STATE_SYSCALL);
 	case GT_EV_GO_READY:
@@ -370,7 +439,11 @@ int64_t gt_model_fit_since(const struct gt_model *model, const struct gt_event *
 	switch (fit) {
 	case GT_FIT_CHAIN:
 	case GT_FIT_NOT_HERE:
+	case GT_FIT_TOLD:
 		break;
+	case GT_FIT_NO_CALL:
+		holder = m_find(model, event->m);
+		return holder ? holder->call_ns : INT64_MIN;
 	case GT_FIT_M_BUSY:
 		entry = m_occupant(model, event->m, event->args[0]);
 		break;
@@ -395,6 +468,8 @@ static unsigned int old_state(const struct gt_event *event)
 		return (unsigned int)event->args[1];
 	case GT_EV_GO_SYSEXIT:
 		return GT_STATE_SYSCALL;
+	case GT_EV_WAKE_CAUSE:
+		return GT_STATE_WAITING;
 	default:
 		return GT_STATE_RUNNING;
 	}
@@ -448,6 +523,20 @@ void gt_model_explain(
 		holder = p_firm_holder(model, p, event->m);
 		snprintf(text, size, "P %llu is held by M %llu, which runs goroutine %llu", p - 1,
 			holder ? (unsigned long long)holder->m.m : 0, holder ? (unsigned long long)holder->m.g : 0);
+		break;
+	case GT_FIT_TOLD:
+		snprintf(text, size, "%s of goroutine %llu follows %s, which told of %s",
+			gt_event_specs[event->kind].text, g,
+			entry && entry->g.told == GT_TOLD_WAIT ? "WaitsOn" : "WakeCause",
+			entry && entry->g.told == GT_TOLD_WAIT ? "GoBlock" : "GoReady by none");
+		break;
+	case GT_FIT_NO_CALL:
+		holder = m_find(model, event->m);
+		if (holder && holder->m.call > 1)
+			snprintf(text, size, "M %llu is in system call %llu, not in %llu", m,
+				(unsigned long long)holder->m.call - 2, (unsigned long long)event->args[1]);
+		else
+			snprintf(text, size, "M %llu is in no system call", m);
 		break;
 	case GT_FIT_NO_P:
 		snprintf(text, size, "goroutine %llu starts to run without a P", g);
@@ -518,6 +607,7 @@ static void set_state(struct gt_model *model, struct g_entry *entry, unsigned in
 	model->counts.goroutines[state]++;
 	entry->g.state = (uint8_t)state;
 	entry->g.since_ns = time_ns;
+	entry->g.told = GT_TOLD_NOTHING;
 }
 
 /* Off the M that it is on, if any. */
@@ -582,11 +672,15 @@ static void apply_goroutine(struct gt_model *model, const struct gt_event *event
 		break;
 	case GT_EV_GO_BLOCK:
 	case GT_EV_GO_YIELD:
+		if (event->kind != GT_EV_GO_BLOCK || entry->g.told != GT_TOLD_WAIT)
+			entry->g.what = GT_OBJECT_NONE;
 		g_move(model, entry, thread, event->kind == GT_EV_GO_BLOCK ? GT_STATE_WAITING : GT_STATE_RUNNABLE, now);
 		entry->g.reason = (uint8_t)(event->args[1] < GT_REASON_COUNT ? event->args[1] : 0);
 		entry->g.by = 0;
 		break;
 	case GT_EV_GO_READY:
+		if (entry->g.told != GT_TOLD_WAKE)
+			entry->g.cause = GT_CAUSE_NONE;
 		g_move(model, entry, thread, GT_STATE_RUNNABLE, now);
 		entry->g.by = event->args[2];
 		break;
@@ -616,6 +710,32 @@ static void apply_goroutine(struct gt_model *model, const struct gt_event *event
 	}
 }
 
+/* What is told of a goroutine's next event, or of what its M does in the kernel. */
+static void apply_told(struct gt_model *model, const struct gt_event *event, struct m_entry *thread)
+{
+	struct g_entry *entry;
+
+	if (event->kind == GT_EV_SYSCALL_INFO || event->kind == GT_EV_SYSCALL_RESULT) {
+		thread->m.call = event->kind == GT_EV_SYSCALL_INFO ? event->args[1] + 2 : 1;
+		thread->call_ns = event->time_ns;
+		return;
+	}
+	entry = event->args[0] ? g_need(model, event->args[0]) : NULL;
+	if (!entry)
+		return;
+	if (event->kind == GT_EV_WAITS_ON) {
+		if (entry->g.state == GT_STATE_NONE)
+			g_move(model, entry, thread, GT_STATE_RUNNING, event->time_ns);
+		entry->g.told = GT_TOLD_WAIT;
+		entry->g.what = (uint8_t)(event->args[1] < GT_OBJECT_COUNT ? event->args[1] : GT_OBJECT_NONE);
+		entry->g.object = event->args[2];
+		entry->g.holder = event->args[3];
+	} else {
+		entry->g.told = GT_TOLD_WAKE;
+		entry->g.cause = (uint8_t)(event->args[1] < GT_CAUSE_COUNT ? event->args[1] : GT_CAUSE_NONE);
+	}
+}
+
 /* What the M did unseen: its goroutine may be anywhere, its P anyone's. */
 static void apply_lost(struct gt_model *model, struct m_entry *thread, int64_t time_ns)
 {
@@ -624,6 +744,7 @@ static void apply_lost(struct gt_model *model, struct m_entry *thread, int64_t t
 	if (entry)
 		set_state(model, entry, GT_STATE_NONE, time_ns);
 	thread->m.g = 0;
+	thread->m.call = 0;
 	p_release(model, thread);
 }
 
@@ -669,6 +790,12 @@ void gt_model_apply(struct gt_model *model, const struct gt_event *event)
 		break;
 	case GT_EV_LOST:
 		apply_lost(model, thread, event->time_ns);
+		break;
+	case GT_EV_WAITS_ON:
+	case GT_EV_WAKE_CAUSE:
+	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_RESULT:
+		apply_told(model, event, thread);
 		break;
 	default:
 		if (event->kind <= GT_EV_GO_STATE && event->args[0])

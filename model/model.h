@@ -11,6 +11,8 @@
 
 struct gt_model;
 
+enum gt_model_told { GT_TOLD_NOTHING, GT_TOLD_WAIT /* WaitsOn */, GT_TOLD_WAKE /* WakeCause */ };
+
 struct gt_model_g {
 	uint64_t g;
 	uint8_t state;    /* enum gt_state; NONE = unknown (the chain is broken here, by a loss or the window's edge) */
@@ -18,13 +20,19 @@ struct gt_model_g {
 	uint64_t m;       /* where it runs or is in a syscall; else where it last was */
 	uint64_t p;       /* id + 1; 0 none */
 	uint64_t by;      /* who woke it last (while runnable) */
+	uint8_t cause;    /* enum gt_cause: what did, when nobody (while runnable) */
+	uint8_t told;     /* enum gt_model_told: what its next event must be */
+	uint8_t what;     /* enum gt_object: what it waits for (told, or waiting) */
+	uint64_t object;  /* of a select: how many */
+	uint64_t holder;  /* who had locked it */
 	int64_t since_ns; /* begin of the state */
 	void *user;       /* for the model's user; NULL at first */
 };
 struct gt_model_m {
 	uint64_t m;
-	uint64_t g; /* goroutine on it (running or in a syscall), 0 none */
-	uint64_t p; /* id + 1 of the P it holds, 0 none or unknown */
+	uint64_t g;    /* goroutine on it (running or in a syscall), 0 none */
+	uint64_t p;    /* id + 1 of the P it holds, 0 none or unknown */
+	uint64_t call; /* system call under way: number + 2; 1 none, 0 not known */
 	bool idle, ended;
 	void *user;
 };
@@ -48,6 +56,8 @@ enum gt_model_fit {
 	GT_FIT_P_TAKEN,  /* the P is held by an M that did not give it up */
 	GT_FIT_NO_P,     /* a goroutine starts to run without a P */
 	GT_FIT_NOT_HERE, /* the goroutine is on another M */
+	GT_FIT_TOLD,     /* its event before this one told of another: WaitsOn of GoBlock, WakeCause of GoReady */
+	GT_FIT_NO_CALL,  /* the result of a system call that the M is not in */
 	GT_FIT_COUNT
 };
 enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_event *event);

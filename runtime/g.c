@@ -1,6 +1,7 @@
 /*
  * g.c - goroutines: made, begun, ended, counted.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <string.h>
@@ -100,6 +101,7 @@ struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg),
 	g->saved_errno = 0;
 	g->start = fn;
 	g->arg = arg;
+	g->then = NULL;
 	g->bound = NULL;
 	g->name[0] = '\0';
 	if (name)
@@ -111,7 +113,24 @@ struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg),
 	return g;
 }
 
-static uint64_t go(const char *name, void (*fn)(void *arg), void *arg, const void *site)
+/* What is started, but for its name and place. */
+struct beginning {
+	void (*fn)(void *arg);
+	void *arg;
+	void (*then)(void *arg);
+	void *then_arg;
+};
+
+static struct gt_g *make(struct gt_p *p, const char *name, const struct beginning *what, const void *site)
+{
+	struct gt_g *g = gt__g_make(p, name, what->fn, what->arg, site);
+
+	g->then = what->then;
+	g->then_arg = what->then_arg;
+	return g;
+}
+
+static uint64_t go(const char *name, const struct beginning *what, const void *site)
 {
 	struct gt_worker *m = gt__worker();
 	struct gt_p *p;
@@ -122,7 +141,7 @@ static uint64_t go(const char *name, void (*fn)(void *arg), void *arg, const voi
 		m->locks++; /* from here on it keeps its P */
 	p = m ? m->p : NULL;
 	if (UNLIKELY(!p)) {
-		g = gt__g_make(NULL, name, fn, arg, site);
+		g = make(NULL, name, what, site);
 		id = g->id;
 		atomic_fetch_add_explicit(&gt__sched.created_outside, 1, memory_order_relaxed);
 		gt__put_global(g);
@@ -131,7 +150,7 @@ static uint64_t go(const char *name, void (*fn)(void *arg), void *arg, const voi
 			m->locks--;
 		return id;
 	}
-	g = gt__g_make(p, name, fn, arg, site);
+	g = make(p, name, what, site);
 	id = g->id;
 	store_relaxed(&p->created, load_relaxed(&p->created) + 1);
 	gt__ring_put(p, g, true);
@@ -143,13 +162,18 @@ static uint64_t go(const char *name, void (*fn)(void *arg), void *arg, const voi
 uint64_t gt_go(void (*fn)(void *arg), void *arg)
 {
 	gt__checkpoint();
-	return go(NULL, fn, arg, __builtin_return_address(0));
+	return go(NULL, &(struct beginning){.fn = fn, .arg = arg}, __builtin_return_address(0));
 }
 
 uint64_t gt_go_named(const char *name, void (*fn)(void *arg), void *arg)
 {
 	gt__checkpoint();
-	return go(name, fn, arg, __builtin_return_address(0));
+	return go(name, &(struct beginning){.fn = fn, .arg = arg}, __builtin_return_address(0));
+}
+
+uint64_t gt__go_then(void (*fn)(void *arg), void *arg, void (*then)(void *then_arg), void *then_arg, const void *site)
+{
+	return go(NULL, &(struct beginning){fn, arg, then, then_arg}, site);
 }
 
 /* A goroutine's first C function: gt__entry calls it. */
@@ -159,6 +183,7 @@ _Noreturn void gt__g_main(void)
 	struct gt_worker *m = gt__worker();
 	struct gt_g *g = m->g;
 
+	gt__prof_runs(g);
 	gt_san_switch_after(&g->context.san);
 	gt__landed(m);
 	*m->errno_at = 0;
@@ -169,12 +194,15 @@ _Noreturn void gt__g_main(void)
 
 void gt_exit(void)
 {
-	struct gt_worker *m = gt__worker();
-	struct gt_g *g = m ? m->g : NULL;
+	struct gt_g *g = gt__self();
+	struct gt_worker *m;
 	struct gt_p *p;
 
 	if (!g)
 		gt__fatal("gt_exit: not in a goroutine");
+	if (g->then)
+		g->then(g->then_arg);
+	m = gt__worker();
 	m->locks++;
 	p = m->p;
 	if (UNLIKELY(gt__stack_canaries))

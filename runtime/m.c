@@ -1,6 +1,7 @@
 /*
  * m.c - kernel threads: started when a P has work and no thread, put to sleep when there is none, never ended.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <stdlib.h>
@@ -49,10 +50,12 @@ void gt__worker_begin(struct gt_worker *m)
 	gt__worker_here = m;
 	m->errno_at = &errno_of_thread;
 	m->thread = gt__port_thread_id();
+	m->stack_high = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(uintptr_t);
 	own_stack(m);
 	gt__stack_signals(&m->signal_stack);
 	gt_hook_m_at(&m->trace_id);
 	gt_hook_thread(GT_THREAD_START);
+	gt__prof_thread();
 }
 
 static void thread_main(void *arg)
@@ -61,8 +64,13 @@ static void thread_main(void *arg)
 
 	gt__worker_begin(m);
 	m->spinning = m->next_spinning;
-	if (m->next_p)
+	if (m->next_p) {
 		gt__worker_take_p(m, m->next_p);
+	} else {
+		gt__lock(&gt__sched.lock);
+		gt__sched.spares_born--;
+		gt__unlock(&gt__sched.lock);
+	}
 	gt__schedule(m);
 }
 
@@ -101,22 +109,29 @@ int gt_set_max_threads(int n)
 	return (int)before;
 }
 
-/* One more M; the lock is held, and given back. @p may be NULL: it goes to sleep. */
-static void start_thread(struct gt_p *p, bool spinning)
+/*
+ * ---- the maker: a thread that makes threads ----
+ *
+ * Who makes a thread may have to wait for a lock of the C library, or of a sanitizer, and a goroutine that is stopped in the
+ * middle of malloc may hold it. So neither sysmon (who ends slices) nor an M with a P does it: the goroutine would never go on.
+ */
+
+/* The lock is held. */
+static void ask_maker(void)
+{
+	atomic_fetch_add_explicit(&gt__sched.maker_word, 1, memory_order_release);
+	gt__port_wake(&gt__sched.maker_word, 1);
+}
+
+static void make_thread(struct gt_p *p, bool spinning)
 {
 	struct gt_sched *s = &gt__sched;
-	struct gt_worker *m;
+	struct gt_worker *m = gt__worker_new();
 	int ret;
 
-	if (s->m_count >= s->m_max) {
-		gt__unlock(&s->lock);
-		gt__fatal("program exceeds %u-thread limit", s->m_max);
-	}
-	s->m_count++;
-	gt__unlock(&s->lock);
-	m = gt__worker_new();
 	m->next_p = p;
 	m->next_spinning = spinning;
+	m->created_depth = (uint32_t)gt__walk_here(m->created, GT_CREATED_DEPTH);
 	gt__lock(&s->lock);
 	m->id = s->m_count;
 	m->next_all = s->all_m;
@@ -127,21 +142,78 @@ static void start_thread(struct gt_p *p, bool spinning)
 		gt__fatal("cannot start a thread: %s (there are %u): ulimit -u, pids.max?", strerror(-ret), s->m_count);
 }
 
+static void maker(void *arg)
+{
+	struct gt_sched *s = &gt__sched;
+
+	for (;;) {
+		uint32_t word = load_acquire(&s->maker_word);
+		bool spare = false;
+		struct gt_p *p;
+
+		gt__lock(&s->lock);
+		p = s->making;
+		if (p) {
+			s->making = p->next_idle;
+		} else if (s->making_spare) {
+			spare = true;
+			s->making_spare = false;
+			s->spares_born++;
+		}
+		gt__unlock(&s->lock);
+		if (p || spare)
+			make_thread(p, p && p->make_spinning);
+		else
+			gt__port_wait(&s->maker_word, word, -1);
+	}
+}
+
+void gt__maker_start(void)
+{
+	int ret = gt__port_thread(maker, NULL);
+
+	if (ret < 0)
+		gt__fatal("cannot start a thread: %s", strerror(-ret));
+}
+
+/* The lock is held, and given back. */
+static void start_thread(struct gt_p *p, bool spinning)
+{
+	struct gt_sched *s = &gt__sched;
+
+	if (s->m_count >= s->m_max) {
+		gt__unlock(&s->lock);
+		gt__fatal("program exceeds %u-thread limit", s->m_max);
+	}
+	s->m_count++;
+	p->make_spinning = spinning;
+	p->next_idle = s->making;
+	s->making = p;
+	ask_maker();
+	gt__unlock(&s->lock);
+}
+
 bool gt__worker_spare(void)
 {
-	gt__lock(&gt__sched.lock);
-	if (gt__sched.m_idle) {
-		gt__unlock(&gt__sched.lock);
-		return true;
+	struct gt_sched *s = &gt__sched;
+	bool somebody;
+
+	gt__lock(&s->lock);
+	somebody = s->m_idle || s->global_bound.first;
+	if (!s->m_idle && !s->making_spare && !s->spares_born && s->m_count < s->m_max) {
+		s->m_count++;
+		s->making_spare = true;
+		ask_maker();
 	}
-	start_thread(NULL, false);
-	return false;
+	gt__unlock(&s->lock);
+	return somebody;
 }
 
 void gt__worker_start(struct gt_p *p, bool spinning)
 {
 	struct gt_sched *s = &gt__sched;
 	struct gt_worker *m;
+	struct gt_g *bound;
 
 	gt__lock(&s->lock);
 	if (!p)
@@ -161,6 +233,15 @@ void gt__worker_start(struct gt_p *p, bool spinning)
 		m->next_spinning = spinning;
 		if (atomic_exchange_explicit(&m->wake, 1, memory_order_acq_rel) == 2) /* [wake] */
 			gt__port_wake(&m->wake, 1);
+		return;
+	}
+	bound = gt__global_get_bound();
+	if (bound) {
+		/* It does not spin: it has its work. */
+		if (spinning)
+			atomic_fetch_sub_explicit(&s->spinning, 1, memory_order_seq_cst);
+		gt__unlock(&s->lock);
+		gt__give_bound(bound, p);
 		return;
 	}
 	start_thread(p, spinning);
@@ -194,8 +275,8 @@ void gt__wake_p(void)
 	struct gt_worker *m = gt__worker();
 	uint32_t none = 0;
 
-	/* There is one P, and we hold it. */
-	if (load_relaxed(&s->procs) == 1 && m && m->p)
+	/* There is one P, and we hold it; not another one that is still to be given up. */
+	if (load_relaxed(&s->procs) == 1 && m && m->p && m->p->id == 0)
 		return;
 	atomic_thread_fence(memory_order_seq_cst); /* [work] */
 	if (load_relaxed(&s->idle_ps) == 0 || load_relaxed(&s->spinning) != 0 ||
@@ -224,8 +305,9 @@ void gt__hand_off(struct gt_p *p)
 	gt__lock(&s->lock);
 	gt__idle_p_put(p);
 	gt__unlock(&s->lock);
-	/* Work that came meanwhile found no idle P. */
-	if (load_relaxed(&s->global_count) || load_relaxed(&p->timers.min_ns) < load_relaxed(&s->poll_until)) {
+	/* Work that came meanwhile, here or on another P, found no idle one. */
+	atomic_thread_fence(memory_order_seq_cst); /* [idle] */
+	if (gt__any_work() || load_relaxed(&p->timers.min_ns) < load_relaxed(&s->poll_until)) {
 		gt__poller_wake();
 		gt__wake_p();
 	}

@@ -62,9 +62,10 @@ const double *gt__time_buckets(void)
 
 /* ---- transitions ---- */
 
-#define PERIOD      8u
-#define FAST_PERIOD 64u
-#define FAST_NS     1000
+#define PERIOD     8u
+#define PERIOD_MAX 128u
+/* Two looks at the clock take some 50 ns: on one P they are to be so far apart, or up to four times as far. */
+#define APART_NS 4000
 
 void gt__track_first(struct gt_g *g, uint32_t slot)
 {
@@ -104,17 +105,39 @@ void gt__track_ready_slow(struct gt_g *g)
 
 static void record(struct gt_g *g, struct gt_p *p, int64_t ns)
 {
-	uint64_t weight = g->track_period / PERIOD; /* so that one stands for 8, always */
+	uint64_t weight = g->track_period / PERIOD; /* so that each count stands for 8 */
 
 	gt__count_own(&p->counts.latencies[gt__time_bucket(ns)], weight);
 	if (ns > 0)
 		gt__count_own(&p->counts.latency_sum_ns, (uint64_t)ns * weight);
 }
 
+/* One more and one less than the period in turn, so that who does two things in turn is not always timed in the same one. */
+static void again(struct gt_g *g, uint8_t period)
+{
+	g->track_period = period;
+	g->track_more = !g->track_more;
+	g->track_left = (uint8_t)(g->track_more ? period + 1 : period - 1);
+}
+
 void gt__track_alone_slow(struct gt_g *g, struct gt_p *p)
 {
 	record(g, p, 0);
-	g->track_left = g->track_period;
+	again(g, g->track_period);
+}
+
+static uint8_t next_period(struct gt_p_counts *counts, int64_t now)
+{
+	int64_t apart = now - counts->timed_ns;
+	uint8_t period = counts->timed_period ? counts->timed_period : PERIOD;
+
+	if (apart < APART_NS && period < PERIOD_MAX)
+		period *= 2;
+	else if (apart > 4 * APART_NS && period > PERIOD)
+		period /= 2;
+	counts->timed_ns = now;
+	counts->timed_period = period;
+	return period;
 }
 
 void gt__track_run_slow(struct gt_g *g, struct gt_p *p)
@@ -124,9 +147,7 @@ void gt__track_run_slow(struct gt_g *g, struct gt_p *p)
 	record(g, p, now - g->track_since_ns);
 	if (g->track_mutex_ns > 0)
 		gt__count_own(&p->counts.mutex_ns, (uint64_t)g->track_mutex_ns * g->track_period);
-	g->track_period = now - g->track_last_ns < FAST_NS * g->track_period ? FAST_PERIOD : PERIOD;
-	g->track_left = g->track_period;
-	g->track_last_ns = now;
+	again(g, next_period(&p->counts, now));
 	g->tracked = false;
 }
 

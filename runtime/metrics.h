@@ -3,8 +3,8 @@
  *
  * Counters have one writer (who holds the P, the M's own thread) or are rare; readers add them up. Time is asked for at few
  * transitions only: each goroutine counts down, and the transition at zero is timed, from there until the goroutine
- * runs. It stands for as many as were counted down: 8, as in Go, or 64 while the goroutine changes its state more often than
- * every microsecond, where two looks at the clock would be seen.
+ * runs. It stands for as many as were counted down: 8, as in Go, or up to 128 on a P with so many transitions that the looks at the
+ * clock, two each, would be felt.
  */
 #ifndef GT_RUNTIME_METRICS_H
 #define GT_RUNTIME_METRICS_H
@@ -21,6 +21,8 @@ struct gt_p_counts {
 	_Atomic uint64_t steals, stolen;
 	_Atomic uint64_t mutex_ns;
 	_Atomic uint64_t latency_sum_ns;
+	int64_t timed_ns;     /* when one was timed last */
+	uint8_t timed_period; /* from how many one is to be timed */
 	_Atomic uint64_t latencies[GT_TIME_BUCKETS];
 };
 

@@ -51,7 +51,7 @@ static bool more_room(void)
 
 	if (chunk_count == CHUNKS_MAX)
 		return false;
-	chunk = calloc(CHUNK, sizeof(*chunk));
+	chunk = gt__port_memory(NULL, 0, CHUNK * sizeof(*chunk));
 	if (!chunk)
 		return false;
 	for (uint32_t i = CHUNK; i-- > 0;) {
@@ -189,11 +189,15 @@ bool gt__net_go(struct gt_net_waiter *waiters, enum gt_cause cause, int number)
 	while (waiters) {
 		struct gt_net_waiter *next = waiters->next; /* its stack is gone after ready */
 
-		atomic_fetch_sub_explicit(&waiting, 1, memory_order_relaxed);
 		gt__woken_by(waiters->g, cause, (uint32_t)number);
+		/* Counted until it is in a queue: else a deadlock would be seen in between. */
 		gt__ready(waiters->g);
+		atomic_fetch_sub_explicit(&waiting, 1, memory_order_seq_cst);
 		waiters = next;
 	}
+	/* Who waited for descriptors because of that count looks again; an M comes by itself. */
+	if (any && !gt__worker())
+		gt__poller_wake();
 	return any;
 }
 

@@ -10,22 +10,46 @@ struct gt_sched gt__sched = {.m_max = GT_M_MAX};
 void gt__global_put(struct gt_g *g)
 {
 	struct gt_sched *s = &gt__sched;
+	struct gt_g_list *list = g->bound ? &s->global_bound : &s->global;
 
 	g->next = NULL;
-	if (s->global_first)
-		s->global_last->next = g;
+	g->ticket = s->global_ticket++;
+	if (list->first)
+		list->last->next = g;
 	else
-		s->global_first = g;
-	s->global_last = g;
+		list->first = g;
+	list->last = g;
 	store_relaxed(&s->global_count, load_relaxed(&s->global_count) + 1);
 }
 
-static struct gt_g *global_pop(void)
+static struct gt_g *pop(struct gt_g_list *list)
 {
-	struct gt_g *g = gt__sched.global_first;
+	struct gt_g *g = list->first;
 
-	gt__sched.global_first = g->next;
+	list->first = g->next;
 	return g;
+}
+
+/* The list whose turn it is: both together are one queue. At least one of them is not empty. */
+static struct gt_g_list *next_list(void)
+{
+	struct gt_sched *s = &gt__sched;
+
+	if (!s->global_bound.first)
+		return &s->global;
+	if (!s->global.first)
+		return &s->global_bound;
+	return s->global_bound.first->ticket < s->global.first->ticket ? &s->global_bound : &s->global;
+}
+
+struct gt_g *gt__global_get_bound(void)
+{
+	struct gt_sched *s = &gt__sched;
+
+	if (!s->global_bound.first)
+		return NULL;
+	store_relaxed(&s->global_count, load_relaxed(&s->global_count) - 1);
+	return pop(&s->global_bound);
 }
 
 struct gt_g *gt__global_get(struct gt_p *p, uint32_t max)
@@ -33,7 +57,7 @@ struct gt_g *gt__global_get(struct gt_p *p, uint32_t max)
 	struct gt_sched *s = &gt__sched;
 	uint32_t count = load_relaxed(&s->global_count), take = count / load_relaxed(&s->procs) + 1;
 	uint32_t tail = load_relaxed(&p->tail);
-	uint32_t room = GT_RING - (tail - load_acquire(&p->head));
+	uint32_t room = GT_RING - (tail - load_acquire(&p->head)), taken;
 	struct gt_g *first;
 
 	if (!count)
@@ -46,10 +70,12 @@ struct gt_g *gt__global_get(struct gt_p *p, uint32_t max)
 		take = GT_RING / 2;
 	if (take > room + 1)
 		take = room + 1;
-	store_relaxed(&s->global_count, count - take);
-	first = global_pop();
-	for (uint32_t i = 1; i < take; i++)
-		store_relaxed(&p->ring[tail++ % GT_RING], global_pop());
+	first = pop(next_list());
+	taken = 1;
+	/* Bound ones stay where everybody finds them: when no M sleeps, they alone let a slice end (preempt.c). */
+	for (; !first->bound && taken < take && next_list() == &s->global; taken++)
+		store_relaxed(&p->ring[tail++ % GT_RING], pop(&s->global));
+	store_relaxed(&s->global_count, count - taken);
 	store_release(&p->tail, tail); /* [put] */
 	return first;
 }

@@ -51,6 +51,12 @@ void gt__port_poll_wake(void);
 /* The calling thread's own stack; only asked for under ASan. */
 void gt__port_stack(void **low, size_t *bytes);
 
+/*
+ * Zeroed memory that is kept: @old (@old_bytes; NULL, 0: none) is part of it, perhaps elsewhere. NULL: there is none. Not from
+ * malloc: a goroutine that is stopped in the middle of that keeps its lock, and the scheduler must not wait for it.
+ */
+void *gt__port_memory(void *old, size_t old_bytes, size_t bytes);
+
 /* The last words: "WHAT: TEXT" for the user. It returns; the list of goroutines and gt__port_exit come after it. */
 void gt__port_say(const char *what, const char *format, va_list args);
 /* Ends the process: @at_once without exit handlers. */

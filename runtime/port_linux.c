@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -52,6 +53,14 @@ static void *thread_main(void *arg)
 	free(arg);
 	start.main_fn(start.arg);
 	return NULL;
+}
+
+void *gt__port_memory(void *old, size_t old_bytes, size_t bytes)
+{
+	void *memory = old ? mremap(old, old_bytes, bytes, MREMAP_MAYMOVE)
+			   : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
 }
 
 int gt__port_thread(void (*main_fn)(void *arg), void *arg)

@@ -6,10 +6,15 @@
  * another M. When the goroutine's turn comes, whoever picked it hands a P to the waiting M in the same way.
  *
  *   sysmon   the slice is over: P.preempt, a hint for checkpoints; a little later SIGURG to P's M
- *   handler  in user code, still wanted, and an M sleeps that can take the P: bound, into the global queue, waits
+ *   handler  in user code, still wanted, and somebody can take the P: bound, into the global queue, waits
+ *
+ * Who takes the P: an M that sleeps; or, when none does, the goroutine that was stopped longest ago, on its own M. So
+ * whoever waits for a lock in user code gives way to a stopped goroutine that may hold it, even when no further
+ * thread can be made because that needs the same lock.
  *
  * The price: a kernel thread for each goroutine that is stopped so, and EINTR where SA_RESTART does not reach.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <signal.h>
@@ -50,15 +55,23 @@ static void give(struct gt_worker *to, struct gt_p *p)
 		gt__port_wake(&to->wake, 1);
 }
 
+void gt__give_bound(struct gt_g *g, struct gt_p *p)
+{
+	give(g->bound, p);
+}
+
 /* m->locks > 0 from here on: another signal does nothing. */
 static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p, void *context)
 {
 	struct gt_worker *other;
+	struct gt_g *first = NULL;
 	uint32_t none = 0;
 
 	gt__lock(&gt__sched.lock);
 	other = sleeper();
-	if (!other) {
+	if (!other)
+		first = gt__global_get_bound();
+	if (!other && !first) {
 		gt__unlock(&gt__sched.lock);
 		count(&gt__preempt_counts.no_thread);
 		return;
@@ -75,12 +88,16 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p, void 
 	gt__global_put(g);
 	atomic_fetch_add_explicit(&gt__preempt_counts.bound, 1, memory_order_relaxed);
 	gt__unlock(&gt__sched.lock);
-	give(other, p);
+	if (first)
+		gt__give_bound(first, p);
+	else
+		give(other, p);
 	if (atomic_compare_exchange_strong_explicit(&m->wake, &none, 2, memory_order_acq_rel, memory_order_acquire))
 		while (load_acquire(&m->wake) == 2)
 			gt__port_wait(&m->wake, 2, -1);
 	atomic_exchange_explicit(&m->wake, 0, memory_order_acq_rel); /* [woken] */
 	atomic_fetch_sub_explicit(&gt__preempt_counts.bound, 1, memory_order_relaxed);
+	gt__prof_runs(g);
 	g->bound = NULL;
 	store_relaxed(&m->stopped_at, NULL);
 	gt__worker_take_p(m, m->next_p);
@@ -108,13 +125,9 @@ static void on_urg(int signal, siginfo_t *info, void *context)
 	errno_of_thread = error;
 }
 
-/* Hands the P to the M that the goroutine is stopped on. */
 void gt__resume_bound(struct gt_worker *m, struct gt_g *g)
 {
-	struct gt_worker *to = g->bound;
-	struct gt_p *p = gt__worker_drop_p(m);
-
-	give(to, p);
+	gt__give_bound(g, gt__worker_drop_p(m));
 }
 
 /* sysmon: P's slice has been over for a while, and it does not come by itself. */

@@ -26,11 +26,10 @@ uint32_t gt__procs_default(void)
 
 static struct gt_p *p_new(uint32_t id)
 {
-	struct gt_p *p = aligned_alloc(_Alignof(struct gt_p), sizeof(*p));
+	struct gt_p *p = gt__port_memory(NULL, 0, sizeof(*p));
 
 	if (!p)
 		gt__fatal("no memory for P %u", id);
-	memset(p, 0, sizeof(*p));
 	p->id = id;
 	store_relaxed(&p->status, GT_P_DEAD);
 	store_relaxed(&p->timers.min_ns, INT64_MAX);

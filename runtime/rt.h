@@ -30,13 +30,15 @@
 #include <gtrace/go.h>
 #include <gtrace/hooks.h>
 
-#define GT_RING         256u
-#define GT_P_MAX        1024u
-#define GT_M_MAX        10000u
-#define GT_GLOBAL_EVERY 61u
-#define GT_SLICE_NS     (10 * GT_MILLISECOND)
-#define GT_FREE_PER_P   64u
-#define GT_IDS_PER_P    16u
+#define GT_RING               256u
+#define GT_P_MAX              1024u
+#define GT_M_MAX              10000u
+#define GT_GLOBAL_EVERY       61u
+#define GT_SLICE_NS           (10 * GT_MILLISECOND)
+#define GT_FREE_PER_P         64u
+#define GT_IDS_PER_P          16u
+#define GT_CREATED_DEPTH      8u
+#define GT_SIGNAL_STACK_BYTES 65536u
 
 #define load_relaxed(at)         atomic_load_explicit(at, memory_order_relaxed)
 #define load_acquire(at)         atomic_load_explicit(at, memory_order_acquire)
@@ -72,9 +74,10 @@ struct gt_p {
 	struct gt_worker *_Atomic m; /* who holds it, or held it last */
 	_Atomic uint32_t tick;       /* slices begun */
 	_Atomic uint32_t syscall_tick;
-	_Atomic bool preempt; /* the slice is over */
-	_Atomic bool retire;  /* to be given up: GOMAXPROCS fell */
-	struct gt_p *next_idle;
+	_Atomic bool preempt;   /* the slice is over */
+	_Atomic bool retire;    /* to be given up: GOMAXPROCS fell */
+	struct gt_p *next_idle; /* or the next that waits for a thread */
+	bool make_spinning;
 	/* The owner's. */
 	struct gt_g *free;
 	uint32_t free_count;
@@ -104,6 +107,8 @@ void gt__ring_drain(struct gt_p *p); /* all to the global queue */
 void gt__global_put(struct gt_g *g);
 /* One, and some more onto @p's ring; @max 0: no limit but fairness. */
 struct gt_g *gt__global_get(struct gt_p *p, uint32_t max);
+/* The first of those that are stopped on an M (preempt.c); NULL: there is none. */
+struct gt_g *gt__global_get_bound(void);
 void gt__idle_p_put(struct gt_p *p);
 struct gt_p *gt__idle_p_get(void);
 
@@ -131,6 +136,10 @@ struct gt_worker {
 	_Atomic uint64_t syscall_edges; /* odd: in a system call */
 	struct gt_worker *next_idle, *next_all;
 	void *signal_stack;
+	/* For profiles (prof.h). */
+	uintptr_t stack_high; /* nothing of interest is above on the thread's own stack */
+	uint32_t created_depth;
+	uintptr_t created[GT_CREATED_DEPTH]; /* the stack that started this thread */
 };
 
 extern __thread struct gt_worker *gt__worker_here __attribute__((tls_model("initial-exec")));
@@ -162,6 +171,8 @@ struct gt_p *gt__worker_drop_p(struct gt_worker *m);
 void gt__wake_p(void);
 /* Of an M in a system call. */
 void gt__hand_off(struct gt_p *p);
+/* Is anything in a queue? */
+bool gt__any_work(void);
 
 /* ---- the trace ---- */
 
@@ -232,6 +243,10 @@ static inline void gt__tell_create(struct gt_g *g, const void *site)
 
 /* ---- all of it ---- */
 
+struct gt_g_list {
+	struct gt_g *first, *last;
+};
+
 struct gt_sched {
 	_Atomic uint32_t procs;   /* GOMAXPROCS */
 	_Atomic uint32_t p_count; /* ever made; the others are dead */
@@ -253,7 +268,13 @@ struct gt_sched {
 	int cpus;            /* at the start */
 	struct gt_lock lock;
 	/* Under the lock. */
-	struct gt_g *global_first, *global_last;
+	struct gt_g_list global,
+		global_bound; /* one queue, in two lists: those that are stopped on an M, and the others */
+	uint64_t global_ticket;
+	struct gt_p *making;  /* Ps that wait for a thread to be made */
+	bool making_spare;    /* a thread without a P is wanted, */
+	uint32_t spares_born; /* or made and not yet asleep */
+	_Atomic uint32_t maker_word;
 	struct gt_p *idle_p;
 	struct gt_worker *idle_m;
 	struct gt_worker *all_m;
@@ -297,9 +318,12 @@ extern struct gt_preempt_counts gt__preempt_counts;
 void gt__preempt_init(void);
 void gt__preempt(struct gt_p *p);
 void gt__resume_bound(struct gt_worker *m, struct gt_g *g);
+/* Lets @g, which was taken off the global queue, go on with @p on the M that it is stopped on. */
+void gt__give_bound(struct gt_g *g, struct gt_p *p);
 void gt__execute(struct gt_worker *m, struct gt_g *g, bool inherit);
-/* Does an M sleep? If not, one more is started, which will. */
+/* Can somebody take the P of a goroutine that is stopped? If not, one more thread is asked for, which will. */
 bool gt__worker_spare(void);
+void gt__maker_start(void);
 
 /* ---- waiting for descriptors ---- */
 
@@ -333,6 +357,8 @@ uint32_t gt__stack_count(void);
 uint32_t gt__stack_unguarded(void);
 size_t gt__stack_bytes(void);
 void gt__stack_bounds(const struct gt_g *g, char **low, char **high);
+/* Whose stack @at lies in; NULL: nobody's. Async-signal-safe. */
+struct gt_g *gt__stack_find(uintptr_t at);
 void gt__stack_check(const struct gt_g *g); /* canaries only */
 int gt__stack_signals(void **signal_stack); /* on each thread */
 extern bool gt__stack_canaries;

@@ -1,6 +1,7 @@
 /*
  * sched.c - who runs next: park, ready, yield, system calls, and the scheduler's loop of each M.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 
 #include <stdlib.h>
@@ -55,7 +56,7 @@ void gt__put_global(void *g)
 	gt__unlock(&gt__sched.lock);
 }
 
-/* The `after` of a yield. */
+/* The `after` of a yield, and of a system call that came back to no P: one may have become idle since it looked. */
 static void put_yielded(void *g)
 {
 	gt__put_global(g);
@@ -142,6 +143,7 @@ void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying)
 		m->g = NULL;
 		switch_to(&g->context, &m->context, dying);
 	}
+	gt__prof_runs(g);
 	m = gt__worker();
 	gt__landed(m);
 	*m->errno_at = g->saved_errno;
@@ -178,6 +180,10 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 	gt__tell_block(g, STACK_HERE(g));
 	m->after = unlock;
 	m->after_arg = arg;
+	if (UNLIKELY(load_relaxed(&gt__prof.block_rate) > 0)) {
+		gt__prof_park(m, g, reason);
+		return;
+	}
 	gt__leave(m, g, false);
 	gt__worker()->locks--;
 }
@@ -198,6 +204,8 @@ void gt__ready(struct gt_g *g)
 
 	if (UNLIKELY(load_relaxed(&g->state) != GT_STATE_WAITING))
 		gt__fatal("goroutine %llu made ready in state %u", (unsigned long long)g->id, load_relaxed(&g->state));
+	if (UNLIKELY(load_relaxed(&gt__prof.block_rate) > 0))
+		store_relaxed(&g->woken_ns, gt__port_now());
 	gt__track_ready(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
@@ -335,10 +343,13 @@ uint32_t gt__random(void)
 
 void gt_syscall_enter(void)
 {
-	struct gt_worker *m = gt__worker();
-	struct gt_g *g = m ? m->g : NULL;
+	struct gt_worker *m;
+	struct gt_g *g;
 	struct gt_p *p;
 
+	gt__checkpoint(); /* a loop of short system calls has no other place to give way */
+	m = gt__worker();
+	g = m ? m->g : NULL;
 	if (UNLIKELY(!g))
 		return;
 	m->locks++;
@@ -365,6 +376,7 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 	gt__unlock(&gt__sched.lock);
 	if (p) {
 		gt__worker_take_p(m, p);
+		gt__prof_runs(g);
 		store_relaxed(&g->state, GT_STATE_RUNNING);
 		gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
 		m->locks--;
@@ -373,7 +385,7 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNABLE, GT_REASON_SYSCALL_NO_P);
-	m->after = gt__put_global;
+	m->after = put_yielded;
 	m->after_arg = g;
 	gt__leave(m, g, false);
 	gt__worker()->locks--;
@@ -402,6 +414,7 @@ void gt_syscall_exit(void)
 	}
 	m->p = p;
 	store_relaxed(&p->syscall_tick, load_relaxed(&p->syscall_tick) + 1);
+	gt__prof_runs(g);
 	store_relaxed(&g->state, GT_STATE_RUNNING);
 	gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
 	m->locks--;
@@ -482,7 +495,7 @@ static struct gt_g *look_around(struct gt_worker *m, struct gt_p *p)
 	return NULL;
 }
 
-static bool any_work(void)
+bool gt__any_work(void)
 {
 	uint32_t count = load_acquire(&gt__sched.p_count);
 
@@ -525,7 +538,7 @@ static struct gt_g *give_up(struct gt_worker *m)
 		atomic_fetch_sub_explicit(&s->spinning, 1, memory_order_seq_cst);
 	}
 	atomic_thread_fence(memory_order_seq_cst); /* [idle] */
-	if (any_work() && take_idle_p(m) && spun) {
+	if (gt__any_work() && take_idle_p(m) && spun) {
 		m->spinning = true;
 		atomic_fetch_add_explicit(&s->spinning, 1, memory_order_seq_cst);
 	}
@@ -558,7 +571,7 @@ static void wait_for_all(struct gt_worker *m, int64_t first)
 		if (again == first)
 			break;
 	}
-	wait = !(load_relaxed(&s->idle_ps) && any_work()) &&
+	wait = !(load_relaxed(&s->idle_ps) && gt__any_work()) &&
 	       (first == INT64_MAX ? gt__net_waited_for() : gt__port_now() < first);
 	if (wait && first != INT64_MAX)
 		gt__port_exact(true);
@@ -608,7 +621,9 @@ static struct gt_g *find(struct gt_worker *m, bool *inherit)
 				atomic_fetch_sub_explicit(&gt__sched.spinning, 1, memory_order_seq_cst);
 			}
 			gt__lock(&gt__sched.lock);
-			gt__idle_p_put(gt__worker_drop_p(m));
+			/* Under the lock it is certain: GOMAXPROCS may have risen again. */
+			if (load_relaxed(&p->retire))
+				gt__idle_p_put(gt__worker_drop_p(m));
 			gt__unlock(&gt__sched.lock);
 			gt__wake_p(); /* what it had is in the global queue */
 			continue;

@@ -52,38 +52,52 @@ struct gt_context {
 	struct gt_san_stack san;
 };
 
+/*
+ * What every switch touches comes first, in 64 bytes: each goroutine lies at the same place of its slot, so that those of
+ * many fall into the same few sets of a cache.
+ */
 struct gt_g {
+	/* Read only for all but the scheduler. */
+	uint64_t id;       /* 1 is the main goroutine */
+	struct gt_g *next; /* in the queue of runnable ones; free to use between the park's @unlock and gt__ready */
+	/* The scheduler's. */
+	struct gt_worker *bound; /* stopped in a signal handler on this M: it can go on only there */
+	_Atomic uint32_t state;  /* enum gt_state */
+	int saved_errno;
+	enum gt_reason reason; /* of the last park; to be read by all */
+	/* For metrics: this time is taken; transitions until the next that is, of how many. */
+	bool tracked, track_more;
+	uint8_t track_left, track_period;
+	int64_t waits_since; /* of the coarse clock; for people */
 	/* For those who wait. Written by the goroutine before it parks or by the waker before gt__ready; nobody else's. */
-	void *param;                  /* from waker to waiter, as both agree; NULL after creation */
 	_Atomic uint32_t select_done; /* for select: 0 -> 1 by the one waker that wins */
 	bool woken_ok;                /* for channels: woken by a transfer, not by close */
+	struct gt_context context;    /* its first 8 bytes are the last of the 64 */
 	/* What the next park waits for, as the trace tells it: gt__waits_on. The goroutine's own. */
 	uint64_t on;
 	uint64_t on_holder;
 	/* Why the next gt__ready comes, when it is no goroutine that calls it: gt__woken_by. The waker's. */
 	uint32_t cause, cause_detail;
-	/* Read only for all but the scheduler. */
-	enum gt_reason reason; /* of the last park */
-	uint64_t id;           /* 1 is the main goroutine */
+	void *param; /* from waker to waiter, as both agree; NULL after creation */
 	uint64_t parent;
-	struct gt_g *next; /* in the queue of runnable ones; free to use between the park's @unlock and gt__ready */
-	/* The scheduler's. */
-	struct gt_context context;
-	_Atomic uint32_t state; /* enum gt_state */
-	/* For metrics: this time is taken; transitions until the next that is, of how many. */
-	bool tracked;
-	uint8_t track_left, track_period;
-	int saved_errno;
 	void (*start)(void *arg);
 	void *arg;
+	void (*then)(void *arg); /* NULL, or what it does at its end */
+	void *then_arg;
 	char name[24];
-	struct gt_worker *bound;             /* stopped in a signal handler on this M: it can go on only there */
+	uint64_t ticket;                     /* its turn in the global queue */
 	uint32_t slot;                       /* of the stack */
 	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
-	_Atomic uint32_t told;               /* the last trace to which it told something, and how: alive.c */
-	int64_t waits_since;                 /* of the coarse clock; for people */
-	int64_t track_since_ns, track_mutex_ns, track_last_ns;
+	int64_t track_since_ns, track_mutex_ns;
+	/* For profiles (prof.h). */
+	_Atomic uint32_t runs;    /* times it began to run: others that read its stack look at it before and after */
+	_Atomic int64_t woken_ns; /* while block profiles are on: when its last wait was ended */
+	_Atomic uint32_t told;    /* the last trace to which it told something, and how: alive.c */
 };
+_Static_assert(offsetof(struct gt_g, context.sp) == 56, "one line of a cache");
+
+/* As gt_go; and when it ends, by return or by gt_exit, it calls @then(@then_arg). @site: for the trace, where it was started. */
+uint64_t gt__go_then(void (*fn)(void *arg), void *arg, void (*then)(void *then_arg), void *then_arg, const void *site);
 
 /* The goroutine that runs here; NULL on a thread, or in a moment, that has none (@unlock, timer callbacks: may be any). */
 struct gt_g *gt__self(void);

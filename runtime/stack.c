@@ -19,10 +19,9 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-#define GUARD_BYTES        4096u
-#define MPROTECT_MAX       30000u /* two VMAs each; vm.max_map_count is 65530 */
-#define CANARY             UINT64_C(0x6b6361747374676e)
-#define SIGNAL_STACK_BYTES 65536u
+#define GUARD_BYTES  4096u
+#define MPROTECT_MAX 30000u /* two VMAs each; vm.max_map_count is 65530 */
+#define CANARY       UINT64_C(0x6b6361747374676e)
 
 #ifdef GT_SAN_ADDRESS
 #define CHUNK_SLOTS 16u /* leak search reads all of it */
@@ -130,6 +129,15 @@ void gt__stack_bounds(const struct gt_g *g, char **low, char **high)
 {
 	*low = slot_low(g->slot) + GUARD_BYTES;
 	*high = (char *)(uintptr_t)g;
+}
+
+struct gt_g *gt__stack_find(uintptr_t at)
+{
+	uintptr_t base = (uintptr_t)stacks.base;
+
+	if (!base || at - base >= (uintptr_t)load_acquire(&stacks.count) * stacks.slot_bytes)
+		return NULL;
+	return gt__stack_g((uint32_t)((at - base) / stacks.slot_bytes));
 }
 
 /* Under the lock. */
@@ -295,10 +303,10 @@ int gt__stack_signals(void **signal_stack)
 {
 	struct sigaction action = {.sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 	static _Atomic bool installed;
-	stack_t stack = {.ss_size = SIGNAL_STACK_BYTES};
+	stack_t stack = {.ss_size = GT_SIGNAL_STACK_BYTES};
 
-	stack.ss_sp = mmap(
-		NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	stack.ss_sp = mmap(NULL, GT_SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (stack.ss_sp == MAP_FAILED)
 		return -ENOMEM;
 	*signal_stack = stack.ss_sp;

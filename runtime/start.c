@@ -1,6 +1,7 @@
 /*
  * start.c - the program's begin and its bad ends: gt_main, deadlock, panic, fork.
  */
+#include "runtime/prof.h"
 #include "runtime/rt.h"
 #include "runtime/traceback.h"
 
@@ -80,7 +81,9 @@ int gt_main(int argc, char **argv, int (*main_fn)(int argc, char **argv))
 	store_relaxed(&p->created, 1);
 	gt__ring_put(p, g, true);
 	gt__preempt_init();
+	gt__prof_init();
 	pthread_atfork(NULL, NULL, forked);
+	gt__maker_start();
 	gt__sysmon_start();
 	gt__schedule(m);
 }

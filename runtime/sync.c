@@ -6,8 +6,6 @@
 
 #include <gtrace/go.h>
 
-#include <stdlib.h>
-
 /* ---- condition ---- */
 
 /*
@@ -166,30 +164,15 @@ void gt_wg_wait(struct gt_wg *wg)
 		gt__panic("sync: WaitGroup is reused before previous Wait has returned");
 }
 
-struct wg_start {
-	struct gt_wg *wg;
-	void (*fn)(void *arg);
-	void *arg;
-};
-
-static void wg_run(void *arg)
+static void done(void *arg)
 {
-	struct wg_start start = *(struct wg_start *)arg;
-
-	free(arg);
-	start.fn(start.arg);
-	gt_wg_done(start.wg);
+	gt_wg_done(arg);
 }
 
 void gt_wg_go(struct gt_wg *wg, void (*fn)(void *arg), void *arg)
 {
-	struct wg_start *start = malloc(sizeof *start);
-
-	if (!start)
-		gt__fatal("out of memory: a goroutine of a wait group");
-	*start = (struct wg_start){wg, fn, arg};
 	gt_wg_add(wg, 1);
-	gt_go(wg_run, start);
+	gt__go_then(fn, arg, done, wg, __builtin_return_address(0));
 }
 
 /* ---- weighted semaphore ---- */

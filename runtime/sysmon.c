@@ -64,8 +64,8 @@ static bool look_at_slice(struct gt_p *p, int64_t now)
 	}
 	if (now < p->signal_ns)
 		return true;
-	/* Alone, it may as well go on: there is nobody to run instead. */
-	if (!somebody_waits(p))
+	/* Alone, it may as well go on: there is nobody to run instead. In a system call a signal would only disturb. */
+	if (!somebody_waits(p) || load_relaxed(&p->status) != GT_P_RUNNING)
 		return false;
 	p->signal_ns = now + AGAIN_NS;
 	gt__preempt(p);
@@ -83,7 +83,7 @@ static bool look(int64_t now)
 
 		switch (load_acquire(&p->status)) {
 		case GT_P_SYSCALL:
-			found |= look_at_syscall(p, now);
+			found |= look_at_syscall(p, now) || look_at_slice(p, now);
 			break;
 		case GT_P_RUNNING:
 			found |= look_at_slice(p, now);

@@ -52,8 +52,9 @@ static void tell_min(struct gt_timers *timers)
 static void insert(struct gt_timers *timers, struct gt_timer *timer)
 {
 	if (timers->count == timers->room) {
-		uint32_t room = timers->room ? timers->room * 2 : 64;
-		struct gt_timer **heap = realloc(timers->heap, room * sizeof(struct gt_timer *));
+		uint32_t room = timers->room ? timers->room * 2 : 512;
+		struct gt_timer **heap = gt__port_memory(
+			timers->heap, timers->room * sizeof(struct gt_timer *), room * sizeof(struct gt_timer *));
 
 		if (!heap)
 			gt__fatal("no memory for %u timers", room);
@@ -207,7 +208,10 @@ void gt__timers_move(struct gt_timers *to, struct gt_timers *from)
 	while (from->count) {
 		struct gt_timer *timer = from->heap[0];
 
-		/* Never in none: a stop that saw that would believe it. */
+		/* Never in none, nor told of by none: a stop, or a look for a deadlock, that saw that would believe it. */
+		if (timer->when_ns < load_relaxed(&to->min_ns))
+			store_relaxed(&to->min_ns, timer->when_ns);
+		atomic_thread_fence(memory_order_release); /* [moved] */
 		unhook(from, timer);
 		insert(to, timer);
 	}
@@ -220,8 +224,9 @@ int64_t gt__timers_first(void)
 	uint32_t count = load_acquire(&gt__sched.p_count);
 	int64_t first = INT64_MAX;
 
-	for (uint32_t i = 0; i < count; i++) {
-		int64_t min = load_relaxed(&gt__sched.ps[i]->timers.min_ns);
+	/* Timers move from larger ids to smaller ones: who looks in this order does not miss one. */
+	for (uint32_t i = count; i-- > 0;) {
+		int64_t min = load_acquire(&gt__sched.ps[i]->timers.min_ns); /* [moved] */
 
 		if (min < first)
 			first = min;

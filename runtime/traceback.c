@@ -74,7 +74,9 @@ static UNCHECKED bool walk_begin(const struct gt_g *g, struct walk *walk)
 #endif
 		return true;
 	}
-	/* What gt__switch left there. */
+	/* What gt__switch left there; nothing while it is on its way (prof.h). */
+	if (!sp)
+		return false;
 #if defined(__x86_64__)
 	*walk = (struct walk){sp[7], sp[6]};
 #elif defined(__aarch64__)

@@ -32,7 +32,8 @@ struct gt__waiter {
 	struct gt__waiter *prev;
 	struct gt__wait *wait;
 	void *value;     /* a channel's: to send from or receive into; NULL: nobody wants it */
-	uint64_t ticket; /* a condition's turn, a semaphore's weight */
+	uint64_t ticket; /* a condition's turn, a semaphore's weight or place in its queue */
+	int64_t since;   /* a semaphore's, ns: since when its wait has not been charged to an unlock; 0: nobody asks */
 	bool queued;
 	bool in_select;
 	bool success; /* false: woken by close */

@@ -22,6 +22,7 @@ build() {
 	need pkg-config has pkg-config
 	need libzstd-dev lib libzstd
 	need liburing-dev lib liburing
+	need zlib1g-dev lib zlib
 	need libelf-dev lib libelf
 	need libdw-dev lib libdw
 	need libzydis-dev header Zydis/Zydis.h
@@ -43,6 +44,9 @@ tests() {
 	need mandoc has mandoc
 	need gdb has gdb
 	need valgrind has valgrind
+	need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
+	need libc6-dev-arm64-cross test -e /usr/aarch64-linux-gnu/include/stdio.h
+	need qemu-user has qemu-aarch64
 	go
 }
 go() {

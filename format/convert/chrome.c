@@ -42,6 +42,11 @@ struct regions {
 	struct region open[];
 };
 
+struct call {
+	uint64_t number, arg0, arg2;
+	int64_t since_ns; /* -1: in none */
+};
+
 struct task {
 	uint64_t id;
 	uint64_t name;
@@ -64,6 +69,8 @@ struct chrome {
 	int64_t counter_due_ns;
 	uint64_t shown[GT_STATE_COUNT]; /* counters as last written */
 	uint64_t shown_slots;
+	uint64_t heap_live, shown_heap;
+	struct gt__map calls; /* M -> the system call it is in */
 	bool regions_named, tasks_named;
 	bool object;
 	bool failed; /* no memory */
@@ -263,6 +270,43 @@ static void on_row(void *user, struct gt__row *row)
 
 /* ---- slices ---- */
 
+static char *put_quoted(struct chrome *chrome, char *to, const struct gt__text *text)
+{
+	*to++ = '"';
+	if (text)
+		to = put_long(chrome, to, text);
+	*to++ = '"';
+	return to;
+}
+
+/* What a wait is for, what woke a goroutine. */
+static char *put_object(struct chrome *chrome, char *to, const struct gt__slice *open, bool *first)
+{
+	if (open->state == GT_STATE_WAITING && open->what) {
+		to = put_key(to, "on", first);
+		to = put_quoted(chrome, to, gt__texts_object(&chrome->texts, open->what, open->object));
+		if (open->holder) {
+			to = put_key(to, "holder", first);
+			*to++ = '"';
+			to = put_goroutine(to, open->holder, NULL);
+			*to++ = '"';
+		}
+	} else if (open->state == GT_STATE_RUNNABLE && open->cause) {
+		const char *cause = gt_cause_text(open->cause);
+
+		to = put_key(to, "cause", first);
+		*to++ = '"';
+		memcpy(to, cause, strlen(cause));
+		to += strlen(cause);
+		if (open->cause == GT_CAUSE_NETPOLL || open->cause == GT_CAUSE_DEADLINE) {
+			to = GT_JSON_PUT(to, " fd ");
+			to = gt_json_u64(to, open->detail);
+		}
+		*to++ = '"';
+	}
+	return to;
+}
+
 static void goroutine_slice(struct chrome *chrome, const struct gt__row *row, int64_t end_ns)
 {
 	const struct gt__slice *open = &row->open;
@@ -302,6 +346,8 @@ static void goroutine_slice(struct chrome *chrome, const struct gt__row *row, in
 		to = put_key(to, "M", &first);
 		to = gt_json_u64(to, open->m);
 	}
+	if (chrome->parts & GT_CONVERT_OBJECTS)
+		to = put_object(chrome, to, open, &first);
 	if (open->cut)
 		to = put_cut(to, &first);
 	if (open->stack && (chrome->parts & GT_CONVERT_STACKS))
@@ -438,6 +484,15 @@ static void put_counters(struct chrome *chrome, int64_t time_ns)
 		to = gt_json_u64(to, counts[GT_STATE_WAITING]);
 		to = GT_JSON_PUT(to, ",\"syscall\":");
 		to = gt_json_u64(to, counts[GT_STATE_SYSCALL]);
+		chrome->sink->at = GT_JSON_PUT(to, "}}");
+	}
+	if (chrome->shown_heap != chrome->heap_live) {
+		chrome->shown_heap = chrome->heap_live;
+		chrome->totals.counters++;
+		to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"C\",\"pid\":2,\"name\":\"heap\",\"ts\":");
+		to = gt_json_near_time(&chrome->clock, to, (uint64_t)time_ns);
+		to = GT_JSON_PUT(to, ",\"args\":{\"live bytes\":");
+		to = gt_json_u64(to, chrome->shown_heap);
 		chrome->sink->at = GT_JSON_PUT(to, "}}");
 	}
 	if (chrome->shown_slots != chrome->rows.slots_running) {
@@ -643,6 +698,149 @@ static void on_mark(struct chrome *chrome, const struct gt_event *event)
 		put_log(chrome, row, args);
 }
 
+/* ---- system calls, the heap, timers ---- */
+
+/* Where something of @g (0: of no goroutine) on @m is shown: NULL: nowhere. */
+static struct gt__row *place_of(struct chrome *chrome, uint64_t g, uint64_t m, uint64_t *pid)
+{
+	*pid = g ? PID_GOROUTINES : chrome->thread_pid;
+	return g ? gt__rows_goroutine(&chrome->rows, g) : gt__rows_thread(&chrome->rows, m);
+}
+
+static void call_begin(struct chrome *chrome, const struct gt_event *event)
+{
+	struct call *call = gt__map_get(&chrome->calls, event->m);
+
+	if (!call) {
+		call = malloc(sizeof(*call));
+		if (!call || gt__map_put(&chrome->calls, event->m, call) < 0) {
+			free(call);
+			chrome->failed = true;
+			return;
+		}
+	}
+	*call = (struct call){event->args[1], event->args[2], event->args[3], chrome->rows.now_ns};
+}
+
+/* A slice inside of what is open; not longer than that, should the goroutine have been stopped in the midst of it. */
+static void call_end(struct chrome *chrome, const struct gt_event *event)
+{
+	struct call *call = gt__map_get(&chrome->calls, event->m);
+	const char *name = gt_trace_syscall(chrome->trace, event->args[1]);
+	int64_t since_ns;
+	struct gt__row *row;
+	bool first = true;
+	uint64_t pid;
+	char *to;
+
+	if (!call || call->since_ns < 0 || call->number != event->args[1])
+		return;
+	since_ns = call->since_ns;
+	call->since_ns = -1;
+	row = place_of(chrome, event->args[0], event->m, &pid);
+	if (!row)
+		return;
+	if (gt__slice_open(&row->open) && row->open.since_ns > since_ns)
+		since_ns = row->open.since_ns;
+	to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"X\",\"pid\":");
+	to = gt_json_u64(to, pid);
+	to = GT_JSON_PUT(to, ",\"tid\":");
+	to = gt_json_u64(to, row->number);
+	to = GT_JSON_PUT(to, ",\"name\":\"");
+	if (name) {
+		memcpy(to, name, strlen(name));
+		to += strlen(name);
+	} else {
+		to = GT_JSON_PUT(to, "syscall ");
+		to = gt_json_u64(to, event->args[1]);
+	}
+	to = GT_JSON_PUT(to, "\",\"ts\":");
+	to = put_times(chrome, to, since_ns, chrome->rows.now_ns);
+	to = put_key(to, "arg0", &first);
+	to = gt_json_u64(to, call->arg0);
+	to = put_key(to, "arg2", &first);
+	to = gt_json_u64(to, call->arg2);
+	to = put_key(to, event->args[3] ? "errno" : "result", &first);
+	to = gt_json_u64(to, event->args[event->args[3] ? 3 : 2]);
+	chrome->sink->at = end_args(to, first);
+}
+
+struct number {
+	const char *key;
+	uint64_t value;
+};
+
+static void put_instant(struct chrome *chrome, uint64_t g, uint64_t m, const char *name, const struct number *numbers,
+	size_t count, uint64_t stack_id)
+{
+	const struct gt__text *stack = NULL;
+	bool first = true;
+	uint64_t pid;
+	struct gt__row *row = place_of(chrome, g, m, &pid);
+	char *to;
+
+	if (!row)
+		return;
+	if (stack_id && (chrome->parts & GT_CONVERT_STACKS))
+		stack = gt__texts_stack(&chrome->texts, stack_id);
+	to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"i\",\"s\":\"t\",\"pid\":");
+	to = gt_json_u64(to, pid);
+	to = GT_JSON_PUT(to, ",\"tid\":");
+	to = gt_json_u64(to, row->number);
+	to = GT_JSON_PUT(to, ",\"name\":\"");
+	memcpy(to, name, strlen(name));
+	to = GT_JSON_PUT(to + strlen(name), "\",\"ts\":");
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)chrome->rows.now_ns);
+	for (size_t i = 0; i < count; i++) {
+		to = put_key(to, numbers[i].key, &first);
+		if (numbers[i].key[0] == 'a') /* an address */
+			to = gt_json_hex(to, numbers[i].value);
+		else
+			to = gt_json_u64(to, numbers[i].value);
+	}
+	if (stack) {
+		to = put_key(to, "stack", &first);
+		to = put_quoted(chrome, to, stack);
+	}
+	chrome->sink->at = end_args(to, first);
+}
+
+static void on_other(struct chrome *chrome, const struct gt_event *event)
+{
+	const uint64_t *args = event->args;
+	uint64_t m = event->m;
+
+	switch (event->kind) {
+	case GT_EV_SYSCALL_INFO:
+		call_begin(chrome, event);
+		break;
+	case GT_EV_SYSCALL_RESULT:
+		call_end(chrome, event);
+		break;
+	case GT_EV_ALLOC:
+		put_instant(chrome, args[0], m, "alloc",
+			(struct number[]){{"address", args[1]}, {"bytes", args[2]}, {"weight", args[3]}}, 3, args[4]);
+		break;
+	case GT_EV_FREE:
+		put_instant(
+			chrome, args[0], m, "free", (struct number[]){{"address", args[1]}, {"bytes", args[2]}}, 2, 0);
+		break;
+	case GT_EV_TIMER_SET:
+		put_instant(chrome, args[0], m, "timer set", (struct number[]){{"address", args[1]}, {"ns", args[2]}},
+			2, 0);
+		break;
+	case GT_EV_TIMER_STOP:
+		put_instant(chrome, args[0], m, "timer stop", (struct number[]){{"address", args[1]}}, 1, 0);
+		break;
+	case GT_EV_TIMER_FIRE:
+		put_instant(chrome, 0, m, "timer fires", (struct number[]){{"address", args[0]}, {"late ns", args[1]}},
+			2, 0);
+		break;
+	default:
+		break;
+	}
+}
+
 /* ---- what is missing ---- */
 
 /* A line over the whole height at @time_ns. */
@@ -831,6 +1029,12 @@ static int put_events(struct chrome *chrome, const struct gt_convert_options *op
 			on_mark(chrome, &event);
 		else if (event.kind == GT_EV_LOST)
 			put_lost(chrome, &event);
+		else if (event.kind == GT_EV_HEAP)
+			chrome->heap_live = event.args[0];
+		else if (event.kind == GT_EV_OBJECT_NAME)
+			gt__texts_object_named(&chrome->texts, event.args[0]);
+		else if (event.kind > GT_EV_LOST && (chrome->parts & GT_CONVERT_OBJECTS))
+			on_other(chrome, &event);
 		if (++chrome->totals.events % PROGRESS_EVENTS == 0) {
 			if (options->progress)
 				options->progress(options->progress_user, chrome->rows.now_ns);
@@ -862,11 +1066,16 @@ static void put_end(struct chrome *chrome)
 static void chrome_free(struct chrome *chrome)
 {
 	struct task *task;
+	struct call *call;
 	size_t at = 0;
 
 	while ((task = gt__map_each(&chrome->tasks, &at)))
 		free(task);
 	gt__map_free(&chrome->tasks);
+	at = 0;
+	while ((call = gt__map_each(&chrome->calls, &at)))
+		free(call);
+	gt__map_free(&chrome->calls);
 	gt__texts_free(&chrome->texts);
 	gt__rows_free(&chrome->rows);
 	free(chrome);

@@ -3,7 +3,8 @@
  *
  *   process 1 "PROCS"        a row for each P (tid = P + 1): "G7 main.worker"; "syscall G7" until it is taken away
  *   process 2 "GOROUTINES"   a row for each goroutine: running, runnable, "waiting: chan receive", syscall; arrows from
- *                            "wake G9" and "go G9" to what begins there; a user's logs
+ *                            "wake G9" and "go G9" to what begins there; a user's logs; in args, `on` and `holder` of a
+ *                            wait, `cause` of a wake-up by nobody; system calls inside, allocations as instants
  *   process 4 "REGIONS"      a user's regions, a row for each goroutine that has some
  *   process 5 "TASKS"        a user's tasks
  *   process PID "THREADS"    a row for each M under its real tid: "P0 G7"
@@ -28,7 +29,8 @@ enum gt_convert_parts {
 	GT_CONVERT_PLACES = 8,   /* P and M of each running slice */
 	GT_CONVERT_COLOURS = 16, /* Catapult's colours of thread states */
 	GT_CONVERT_MARKS = 32,   /* tasks, regions, logs */
-	GT_CONVERT_ALL = 63,
+	GT_CONVERT_OBJECTS = 64, /* what waits are for, what woke; system calls; the heap's events and timers */
+	GT_CONVERT_ALL = 127,
 	GT_CONVERT_SLICES = 0, /* rows and their slices, losses; nothing else */
 };
 

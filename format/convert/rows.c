@@ -339,6 +339,50 @@ static void on_leave(struct gt__rows *rows, struct gt__row *row, struct gt__row 
 	goroutine_to(rows, row, state, reason, stack);
 }
 
+/* What the next wait or wake-up of the goroutine is about: kept in what is open until then. */
+static void on_told(struct gt__rows *rows, const struct gt_event *event, struct gt__row *row, struct gt__row *thread)
+{
+	const uint64_t *args = event->args;
+
+	if (event->kind == GT_EV_WAITS_ON) {
+		believe(rows, row, GT_STATE_RUNNING, thread);
+		row->open.what = args[1] < GT_OBJECT_COUNT ? (uint8_t)args[1] : GT_OBJECT_NONE;
+		row->open.object = args[2];
+		row->open.holder = args[3];
+	} else {
+		believe(rows, row, GT_STATE_WAITING, NULL);
+		row->open.cause = args[1] < GT_CAUSE_COUNT ? (uint8_t)args[1] : GT_CAUSE_NONE;
+		row->open.detail = args[2] < UINT32_MAX ? (uint32_t)args[2] : UINT32_MAX;
+	}
+}
+
+static void on_block(struct gt__rows *rows, const uint64_t *args, struct gt__row *row, struct gt__row *thread)
+{
+	struct gt__slice told = row->open;
+
+	on_leave(rows, row, thread, GT_STATE_WAITING, args[1], args[2]);
+	if (told.state != GT_STATE_RUNNING)
+		return;
+	row->open.what = told.what;
+	row->open.object = told.object;
+	row->open.holder = told.holder;
+}
+
+static void on_ready(struct gt__rows *rows, const uint64_t *args, struct gt__row *row, struct gt__row *thread)
+{
+	struct gt__slice told = row->open;
+
+	believe(rows, row, args[1], NULL);
+	if (on_thread(row->open.state))
+		vacate(rows, row, rows->now_ns);
+	goroutine_to(rows, row, GT_STATE_RUNNABLE, 0, 0);
+	if (told.state == GT_STATE_WAITING) {
+		row->open.cause = told.cause;
+		row->open.detail = told.detail;
+	}
+	link_rows(rows, args[2], row, thread, GT_LINK_WAKE, 0);
+}
+
 static void on_syscall(struct gt__rows *rows, const uint64_t *args, struct gt__row *row, struct gt__row *thread)
 {
 	struct gt__row *slot = slot_of(rows, thread->held);
@@ -388,17 +432,17 @@ static int on_goroutine(struct gt__rows *rows, const struct gt_event *event, str
 	case GT_EV_GO_RUN:
 		return on_run(rows, args, row, thread);
 	case GT_EV_GO_BLOCK:
-		on_leave(rows, row, thread, GT_STATE_WAITING, args[1], args[2]);
+		on_block(rows, args, row, thread);
+		break;
+	case GT_EV_WAITS_ON:
+	case GT_EV_WAKE_CAUSE:
+		on_told(rows, event, row, thread);
 		break;
 	case GT_EV_GO_YIELD:
 		on_leave(rows, row, thread, GT_STATE_RUNNABLE, args[1], args[2]);
 		break;
 	case GT_EV_GO_READY:
-		believe(rows, row, args[1], NULL);
-		if (on_thread(row->open.state))
-			vacate(rows, row, rows->now_ns);
-		goroutine_to(rows, row, GT_STATE_RUNNABLE, 0, 0);
-		link_rows(rows, args[2], row, thread, GT_LINK_WAKE, 0);
+		on_ready(rows, args, row, thread);
 		break;
 	case GT_EV_GO_END:
 		on_leave(rows, row, thread, GT_STATE_DEAD, 0, 0);
@@ -466,6 +510,8 @@ static int on_event(struct gt__rows *rows, const struct gt_event *event, struct 
 	case GT_EV_GO_SYSCALL:
 	case GT_EV_GO_SYSEXIT:
 	case GT_EV_GO_STATE:
+	case GT_EV_WAITS_ON:
+	case GT_EV_WAKE_CAUSE:
 		return on_goroutine(rows, event, thread);
 	case GT_EV_M_START:
 		thread->start_pc = event->args[0];

@@ -27,8 +27,15 @@ struct gt__slice {
 	uint64_t stack;
 	uint64_t link;     /* number of the link that ends at its begin, 0 none */
 	const void *label; /* of the goroutine g, see struct gt__row */
-	uint32_t p;        /* id + 1; 0 none or unknown */
-	uint8_t state;     /* enum gt_state; NONE and DEAD: nothing is open */
+	/* A waiting goroutine: what it waits for and who had locked it; a running one's: of the wait that comes next. */
+	uint64_t object;
+	uint64_t holder;
+	uint8_t what; /* enum gt_object */
+	/* A runnable goroutine: what woke it, when nobody did; a waiting one's: of the wake-up that comes next. */
+	uint8_t cause; /* enum gt_cause */
+	uint32_t detail;
+	uint32_t p;    /* id + 1; 0 none or unknown */
+	uint8_t state; /* enum gt_state; NONE and DEAD: nothing is open */
 	uint8_t reason;
 	bool cut; /* its end was lost, end_ns is where it may have ended */
 };

@@ -54,6 +54,7 @@ static void empty_cache(struct gt__texts *texts)
 	empty_map(&texts->stacks);
 	empty_map(&texts->strings);
 	empty_map(&texts->pcs);
+	empty_map(&texts->objects);
 	texts->cache_bytes = 0;
 }
 
@@ -154,4 +155,33 @@ const struct gt__text *gt__texts_stack(struct gt__texts *texts, uint64_t id)
 	for (uint32_t i = 0; i < stack->count && used < sizeof(lines); i++)
 		used = put_lines(texts->trace, stack->pcs[i], lines, used, sizeof(lines));
 	return keep(texts, &texts->stacks, id, gt__text_new(lines, sizeof(lines)));
+}
+
+static uint64_t object_key(unsigned int what, uint64_t object)
+{
+	return (uint64_t)what << 56 ^ object;
+}
+
+const struct gt__text *gt__texts_object(struct gt__texts *texts, unsigned int what, uint64_t object)
+{
+	uint64_t key = object_key(what, object);
+	const struct gt__text *text = gt__map_get(&texts->objects, key);
+	char name[GT_TRACE_OBJECT_BYTES];
+
+	if (text)
+		return text;
+	gt_trace_object(texts->trace, what, object, name);
+	return keep(texts, &texts->objects, key, gt__text_new(name, GT__NAME_BYTES_MAX));
+}
+
+void gt__texts_object_named(struct gt__texts *texts, uint64_t object)
+{
+	for (unsigned int what = 0; what < GT_OBJECT_COUNT; what++) {
+		struct gt__text *text = gt__map_get(&texts->objects, object_key(what, object));
+
+		if (!text)
+			continue;
+		gt__map_remove(&texts->objects, object_key(what, object));
+		free(text);
+	}
 }

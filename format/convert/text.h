@@ -21,7 +21,7 @@ struct gt__text {
 struct gt__texts {
 	const struct gt_trace *trace;
 	struct gt__map names; /* start pc */
-	struct gt__map stacks, strings, pcs;
+	struct gt__map stacks, strings, pcs, objects;
 	size_t cache_bytes;
 };
 
@@ -35,6 +35,11 @@ const struct gt__text *gt__texts_string(struct gt__texts *texts, uint64_t id);
 const struct gt__text *gt__texts_pc(struct gt__texts *texts, uint64_t pc);
 /* "function file:line < caller file:line < ..." */
 const struct gt__text *gt__texts_stack(struct gt__texts *texts, uint64_t id);
+
+/* "mutex#3". */
+const struct gt__text *gt__texts_object(struct gt__texts *texts, unsigned int what, uint64_t object);
+/* What lies at the address has a new name. */
+void gt__texts_object_named(struct gt__texts *texts, uint64_t object);
 
 /* @text escaped, cut at @max bytes between two characters (then it ends with "..."). For the caller to free. */
 struct gt__text *gt__text_new(const char *text, size_t max);

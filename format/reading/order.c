@@ -436,6 +436,10 @@ static void keep_names(struct gt__order *order, const struct gt_event *event)
 		if (event->args[2] == GT_STATE_DEAD)
 			order->ended_g = event->args[0];
 		break;
+	case GT_EV_WAITS_ON:
+	case GT_EV_OBJECT_NAME:
+		gt__objects_event(&order->tables->objects, event);
+		break;
 	case GT_EV_LOST:
 		order->damage.events_lost += event->args[0];
 		break;

@@ -85,6 +85,7 @@ void gt__tables_free(struct gt__tables *tables)
 	gt_map_free(&tables->stacks);
 	gt_map_free(&tables->threads);
 	gt_map_free(&tables->goroutines);
+	gt__objects_free(&tables->objects);
 	memset(tables, 0, sizeof(*tables));
 }
 
@@ -406,4 +407,5 @@ void gt__tables_goroutines_clear(struct gt__tables *tables)
 	while (gt_map_next(&tables->goroutines, &at, &g, &value))
 		give_goroutine(tables, value);
 	gt_map_free(&tables->goroutines);
+	gt__objects_free(&tables->objects);
 }

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "format/reading/objects.h"
 #include "format/reading/reader.h"
 
 #define GT__TABLE_BYTES_MAX (1ull << 30)
@@ -37,6 +38,7 @@ struct gt__tables {
 	struct gt_map strings, pcs, stacks, threads; /* values are pointers into the chunks */
 	struct gt_map goroutines;                    /* g -> struct gt_trace_goroutine */
 	struct gt__free_goroutine *free_goroutines;
+	struct gt__objects objects;
 	uint64_t since_max; /* ticks: from here on every M is complete; 0 = no SINCE */
 	bool partial;       /* SINCE or GOROUTINE records: some things were there before the trace */
 	bool complete;      /* the whole file was read: further passes change no names */
@@ -49,7 +51,7 @@ int gt__tables_record(struct gt__tables *tables, unsigned int type, const uint8_
 
 int gt__tables_goroutine_add(struct gt__tables *tables, const struct gt_trace_goroutine *goroutine);
 void gt__tables_goroutine_drop(struct gt__tables *tables, uint64_t g);
-/* Before another pass. */
+/* And names of objects: before another pass. */
 void gt__tables_goroutines_clear(struct gt__tables *tables);
 
 #endif

@@ -50,6 +50,10 @@ static void add_arg(struct line *line, const struct gt_trace *trace, enum gt_arg
 	case GT_ARG_ADDR:
 		add(line, "0x%" PRIx64, value);
 		break;
+	case GT_ARG_SYSCALL:
+		name = gt_trace_syscall(trace, value);
+		add(line, name ? "%" PRIu64 " (%s)" : "%" PRIu64, value, name);
+		break;
 	case GT_ARG_PC:
 		name = gt_trace_function(trace, value);
 		add(line, name ? "0x%" PRIx64 " (%s)" : "0x%" PRIx64, value, name);
@@ -80,6 +84,16 @@ static void add_arg(struct line *line, const struct gt_trace *trace, enum gt_arg
 	}
 }
 
+/* Its number, and the short name. */
+static void add_object(struct line *line, const struct gt_trace *trace, unsigned int what, uint64_t object)
+{
+	char name[GT_TRACE_OBJECT_BYTES];
+
+	add(line, gt_object_is_address(what) ? "0x%" PRIx64 : "%" PRIu64, object);
+	if (what)
+		add(line, " (%s)", gt_trace_object(trace, what, object, name));
+}
+
 void gt_text_event(const struct gt_trace *trace, const struct gt_event *event, char *text, size_t size)
 {
 	const struct gt_event_spec *spec = event->kind < GT_EVENT_KIND_COUNT ? &gt_event_specs[event->kind] : NULL;
@@ -92,7 +106,10 @@ void gt_text_event(const struct gt_trace *trace, const struct gt_event *event, c
 	add(&line, "%s", spec->text);
 	for (unsigned int i = 0; i < spec->arg_count; i++) {
 		add(&line, " %s=", spec->args[i].name);
-		add_arg(&line, trace, spec->args[i].type, event->args[i]);
+		if (i && spec->args[i - 1].type == GT_ARG_OBJECT)
+			add_object(&line, trace, (unsigned int)event->args[i - 1], event->args[i]);
+		else
+			add_arg(&line, trace, spec->args[i].type, event->args[i]);
 	}
 }
 

@@ -72,6 +72,14 @@ struct gt_trace_goroutine {
 };
 const struct gt_trace_goroutine *gt_trace_goroutine(const struct gt_trace *trace, uint64_t g);
 
+/* What a WaitsOn tells, as far as events were given: "mutex#3" (the third mutex seen), "mutex "queue"" when the program named it,
+ * "fd read 7", "sleep of 5000.000 us", "select of 2". Returns @out. */
+#define GT_TRACE_OBJECT_BYTES 1200
+const char *gt_trace_object(
+	const struct gt_trace *trace, unsigned int what, uint64_t object, char out[GT_TRACE_OBJECT_BYTES]);
+/* Of the traced machine; NULL: not known. */
+const char *gt_trace_syscall(const struct gt_trace *trace, uint64_t number);
+
 /* Iterate: @at starts at 0; false at the end. */
 bool gt_trace_metas(const struct gt_trace *trace, size_t *at, const char **key, const char **value);
 bool gt_trace_losses(const struct gt_trace *trace, size_t *at, const char **what, uint64_t *count);

@@ -14,6 +14,8 @@ const char *gt_verdict_kind(enum gt_model_fit fit)
 		[GT_FIT_P_TAKEN] = "one P on two Ms",
 		[GT_FIT_NO_P] = "run without a P",
 		[GT_FIT_NOT_HERE] = "goroutine on another M",
+		[GT_FIT_TOLD] = "told of another event",
+		[GT_FIT_NO_CALL] = "result without its system call",
 	};
 
 	return fit < GT_FIT_COUNT ? words[fit] : "?";

@@ -1,6 +1,8 @@
 /* event.c - the tables behind event.h, made from the .def files. */
 #include "format/wire/event.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define A(name, type) {#name, GT_ARG_##type},
@@ -124,5 +126,17 @@ char *gt_sets_text(uint32_t sets, char *out)
 		to = stpcpy(to, set->text);
 	}
 	*to = '\0';
+	return out;
+}
+
+char *gt_counts_text(const uint64_t by_kind[GT_EVENT_KIND_COUNT], char out[GT_COUNTS_BYTES])
+{
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (unsigned int kind = 0; kind < GT_EVENT_KIND_COUNT && used < GT_COUNTS_BYTES - 64; kind++)
+		if (by_kind[kind] && gt_event_specs[kind].text)
+			used += (size_t)snprintf(out + used, GT_COUNTS_BYTES - used, "%s%s=%" PRIu64, used ? " " : "",
+				gt_event_specs[kind].text, by_kind[kind]);
 	return out;
 }

@@ -104,6 +104,10 @@ bool gt_cause_known(unsigned int cause);
 /* Is `object` of this kind an address (else a number: of a descriptor, of ns, of channels)? */
 bool gt_object_is_address(unsigned int object);
 
+/* How many events of each kind, as META `counts` has it: "GoCreate=2 GoRun=5". Into @out; returns it. */
+#define GT_COUNTS_BYTES 4096
+char *gt_counts_text(const uint64_t by_kind[GT_EVENT_KIND_COUNT], char out[GT_COUNTS_BYTES]);
+
 /* What sets.def tells. */
 struct gt_set_spec {
 	const char *text;

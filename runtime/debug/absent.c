@@ -1,4 +1,4 @@
-/* absent.c - in a build without profiles. */
+/* absent.c - in a library without profiles: there are none, and that is said. */
 #include <errno.h>
 #include <gtrace/pprof.h>
 

@@ -264,3 +264,17 @@ void gt_trace_damage(const struct gt_trace *trace, struct gt_trace_damage *out)
 {
 	*out = trace->damage;
 }
+
+const char *gt_trace_object(
+	const struct gt_trace *trace, unsigned int what, uint64_t object, char out[GT_TRACE_OBJECT_BYTES])
+{
+	(void)trace;
+	snprintf(out, GT_TRACE_OBJECT_BYTES, "%s \"%llx\"", gt_object_text(what), (unsigned long long)object);
+	return out;
+}
+
+const char *gt_trace_syscall(const struct gt_trace *trace, uint64_t number)
+{
+	(void)trace;
+	return number == 1 ? "write" : NULL;
+}

@@ -9,6 +9,20 @@ import subprocess
 LINE = re.compile(r'^ *(-?\d+) m=(\d+) (\w+)((?: .*)?)$')
 ARGUMENT = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S*)(?: \((.*?)\))?(?= \w+=|$)')
 
+# Old and new state of each event that has them: a state, or the argument that tells it.
+STATES = ("unborn", "running", "waiting", "runnable", "dead", "syscall")
+TRANSITIONS = {
+    "GoCreate": ("unborn", "new"),
+    "GoRun": ("old", "running"),
+    "GoBlock": ("running", "waiting"),
+    "GoYield": ("running", "runnable"),
+    "GoReady": ("old", "runnable"),
+    "GoEnd": ("running", "dead"),
+    "GoSyscall": ("running", "syscall"),
+    "GoSysexit": ("syscall", "new"),
+    "GoState": ("old", "new"),
+}
+
 Event = collections.namedtuple("Event", "ns m name args")
 
 
@@ -55,20 +69,10 @@ class Trace:
         for event in self.events:
             if event.name == "Lost":
                 state.clear()
-            if "g" not in event.args or event.name.startswith(("Task", "Region", "Log")):
+            if "g" not in event.args or event.name not in TRANSITIONS:
                 continue
             g = number(event.args["g"])
-            old, new = {
-                "GoCreate": ("unborn", event.args.get("new")),
-                "GoRun": (event.args.get("old"), "running"),
-                "GoBlock": ("running", "waiting"),
-                "GoYield": ("running", "runnable"),
-                "GoReady": (event.args.get("old"), "runnable"),
-                "GoEnd": ("running", "dead"),
-                "GoSyscall": ("running", "syscall"),
-                "GoSysexit": ("syscall", event.args.get("new")),
-                "GoState": (event.args.get("old"), event.args.get("new")),
-            }[event.name]
+            old, new = (text if text in STATES else event.args.get(text) for text in TRANSITIONS[event.name])
             known = state.get(g)
             if known is None:
                 # Before its creation a goroutine can do nothing, but for those that the trace has met already running.

@@ -231,13 +231,11 @@ static void answer_all(void *arg)
 
 static void no_leak(void)
 {
-	static gt_chan(int) c[3]; /* the other one is told of the end after we are gone */
+	gt_chan(int) c[3] = {gt_chan_make(int), gt_chan_make(int), gt_chan_make(int)};
+	struct gt_wg wg = {0};
 	size_t before = 0;
 
-	for (int i = 0; i < 3; i++)
-		c[i] = gt_chan_make(int);
-
-	gt_go(answer_all, c);
+	gt_wg_go(&wg, answer_all, c);
 	for (int i = 0; i < 60000; i++) {
 		int v = -1;
 
@@ -249,6 +247,7 @@ static void no_leak(void)
 	/* In 50,000 rounds a waiter of 64 bytes each would be 3 MB. */
 	CHECK(mallinfo2().uordblks < before + 500000);
 	gt_close(c[0]);
+	gt_wg_wait(&wg); /* it reads from this stack */
 }
 
 /* ---- select3: which operations wait for ever, and which never ---- */

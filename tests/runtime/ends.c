@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void waits(void *arg)
 {
@@ -54,6 +55,46 @@ static void never(void *arg)
 	gt_sleep(3600 * GT_SECOND);
 }
 
+static struct gt_g *parked;
+
+static void waits_long(void *arg)
+{
+	parked = gt__self();
+	gt__park(NULL, NULL, GT_REASON_CHAN_RECEIVE);
+}
+
+static __attribute__((noinline)) void inner(int *mutex)
+{
+	gt_mutex_unlock((struct gt_mutex *)mutex);
+	puts("not reached");
+}
+
+static void culprit(void *arg)
+{
+	inner(arg);
+	puts("not reached");
+}
+
+static __attribute__((noinline)) void in_pause(void)
+{
+	gt_syscall_enter();
+	for (;;)
+		pause();
+}
+
+static void pauses(void *arg)
+{
+	parked = gt__self();
+	in_pause();
+	puts("not reached");
+}
+
+static void spins_for_ever(void *arg)
+{
+	for (;;)
+		*(volatile bool *)arg = true;
+}
+
 static int run(int argc, char **argv)
 {
 	static volatile bool stop;
@@ -65,6 +106,31 @@ static int run(int argc, char **argv)
 		gt__park(NULL, NULL, GT_REASON_CHAN_RECEIVE);
 	} else if (strcmp(how, "exit-deadlock") == 0) {
 		gt_exit();
+	} else if (strcmp(how, "minutes") == 0) {
+		gt_go(waits_long, NULL);
+		gt_yield();
+		while (!parked)
+			gt_sleep(GT_MILLISECOND);
+		parked->waits_since = gt_now() - 150 * GT_SECOND;
+		gt_exit();
+	} else if (strcmp(how, "culprit") == 0) {
+		static struct gt_mutex mutex;
+		for (int i = 0; i < 150; i++)
+			gt_go(waits, (void *)GT_REASON_SELECT);
+		gt_sleep(5 * GT_MILLISECOND);
+		gt_go_named("culprit", culprit, &mutex);
+		gt__park(NULL, NULL, GT_REASON_CHAN_RECEIVE);
+	} else if (strcmp(how, "elsewhere") == 0) {
+		static struct gt_mutex mutex;
+		static volatile bool spun;
+
+		/* A spinner that a signal stopped (there is one P), and one that is in a system call. */
+		gt_gomaxprocs(1);
+		gt_go_named("pauses", pauses, NULL);
+		gt_go_named("spins", spins_for_ever, (void *)(uintptr_t)&spun);
+		while (!spun || !parked || parked->state != GT_STATE_SYSCALL)
+			gt_sleep(GT_MILLISECOND);
+		culprit(&mutex);
 	} else if (strcmp(how, "others-wait") == 0) {
 		gt_go(waits, (void *)GT_REASON_SELECT);
 		gt_exit();

@@ -25,6 +25,12 @@ for procs in 1 2 4; do
 		"[chan send]: first" "[select]:" "created by goroutine 1"
 	ends 2 exit-deadlock "no goroutines (main called gt_exit) - deadlock!"
 	ends 2 others-wait "all goroutines are asleep - deadlock!"
+	ends 2 minutes "goroutine 2 [chan receive, 2 minutes]:"
+	ends 2 culprit "fatal error: sync: unlock of unlocked mutex" "[running]: culprit" "inner+0x" "goroutine 1 [" \
+		"...51 goroutines more..."
+	# First the message, then who is at fault.
+	[ "$(sed -n '3s/.*: //p' "$log")" = culprit ] && grep -A4 ' culprit$' "$log" | grep -q 'culprit+0x' ||
+		{ echo "the goroutine at fault does not stand first:"; head -n 12 "$log"; bad=1; }
 	ends 7 status
 	ends 0 return
 	ends 5 checkpoint
@@ -38,6 +44,7 @@ case $(readelf -Ws "$program" 2>/dev/null) in
 *)
 	ends 2 overflow "stack overflow" "deep one [running]" "65536 bytes"
 	ends 139 segv
+	ends 2 elsewhere "[syscall]: pauses" "in_pause+0x" "[runnable]: spins" "spins_for_ever+0x"
 	;;
 esac
 if command -v taskset >/dev/null; then

@@ -1,12 +1,14 @@
 /*
  * preempt.c - goroutines that never call the runtime: each gets its turns, and what belongs to its thread stays its own.
  *
- *   preempt [HOW]    spin: one that does nothing at all; libc: malloc, printf, errno; locks: pthread mutexes
+ *   preempt [HOW]    spin: one that does nothing at all; libc: malloc, printf, errno; locks: pthread mutexes;
+ *                    arena: as libc, where one lock guards all of malloc: it is held by a stopped goroutine half of the time
  */
 #include "base/san.h"
 
 #include <errno.h>
 #include <gtrace/go.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -99,7 +101,9 @@ static bool all_had_turns(long least)
 static int run(int argc, char **argv)
 {
 	const char *how = argc > 1 ? argv[1] : "spin";
-	void (*fn)(void *) = strcmp(how, "libc") == 0 ? use_libc : strcmp(how, "locks") == 0 ? use_lock : spin;
+	void (*fn)(void *) = strcmp(how, "libc") == 0 || strcmp(how, "arena") == 0 ? use_libc
+			     : strcmp(how, "locks") == 0                           ? use_lock
+										   : spin;
 
 	for (int i = 0; i < SPINNERS; i++)
 		gt_go(fn, (void *)(uintptr_t)&turns[i]);
@@ -119,5 +123,7 @@ int main(int argc, char **argv)
 	printf("TSan holds signals back: no preemption\n");
 	return 77;
 #endif
+	if (argc > 1 && strcmp(argv[1], "arena") == 0)
+		mallopt(M_ARENA_MAX, 1);
 	return gt_main(argc, argv, run);
 }

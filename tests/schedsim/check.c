@@ -9,6 +9,14 @@
 
 void sim_check_always(void)
 {
+	uint32_t count = 0;
+
+	/* Nobody takes from an idle P: what is in its queue is lost. */
+	for (const struct gt_p *p = gt__sched.lock.state ? NULL : gt__sched.idle_p; p; p = p->next_idle)
+		if (++count > gt__sched.p_count)
+			sim_fail("the list of idle Ps has a ring in it");
+		else if (p->runnext || p->head != p->tail)
+			sim_fail("P%u is idle, with goroutines in its queue", p->id);
 	for (const struct gt_worker *m = gt__sched.all_m; m; m = m->next_all) {
 		for (const struct gt_worker *other = m->next_all; other; other = other->next_all) {
 			if (m->p && m->p == other->p)
@@ -88,9 +96,10 @@ static void check_lists(void)
 	if (s->lock.state)
 		sim_fail("every thread sleeps, and the scheduler's lock is held");
 	count = 0;
-	for (const struct gt_g *g = s->global_first; g; g = g->next)
-		if (++count > 100000)
-			sim_fail("the global queue has a ring in it");
+	for (int i = 0; i < 2; i++)
+		for (const struct gt_g *g = i ? s->global_bound.first : s->global.first; g; g = g->next)
+			if (++count > 100000)
+				sim_fail("the global queue has a ring in it");
 	if (count != s->global_count)
 		sim_fail("the global queue has %u, and the count says %u", count, s->global_count);
 }
@@ -136,8 +145,9 @@ static uint32_t places_of(const struct gt_g *g)
 	const struct gt_sched *s = &gt__sched;
 	uint32_t places = 0;
 
-	for (const struct gt_g *at = s->global_first; at; at = at->next)
-		places += at == g;
+	for (int i = 0; i < 2; i++)
+		for (const struct gt_g *at = i ? s->global_bound.first : s->global.first; at; at = at->next)
+			places += at == g;
 	for (uint32_t i = 0; i < s->p_count; i++) {
 		const struct gt_p *p = s->ps[i];
 
@@ -168,7 +178,8 @@ static void check_gs(void)
 		if (g->state != GT_STATE_RUNNABLE && places)
 			sim_fail("goroutine %llu is in a queue, in state %u", (unsigned long long)g->id, g->state);
 		if ((g->state == GT_STATE_RUNNING || g->state == GT_STATE_SYSCALL) && on != 1)
-			sim_fail("goroutine %llu is lost: state %u, and on %u Ms", (unsigned long long)g->id, g->state, on);
+			sim_fail("goroutine %llu is lost: state %u, and on %u Ms", (unsigned long long)g->id, g->state,
+				on);
 	}
 	if (runnable && gt__sched.idle_ps)
 		sim_fail("a wake-up is lost: %u goroutines can run, %u Ps are idle, and every thread sleeps", runnable,
@@ -211,7 +222,8 @@ static void check_waits(void)
 		return;
 	}
 	if (first != INT64_MAX && next > first && next > sim.now)
-		sim_fail("a timer is due at %lld, and nobody waits for it until %lld", (long long)first, (long long)next);
+		sim_fail("a timer is due at %lld, and nobody waits for it until %lld", (long long)first,
+			(long long)next);
 	if (gt__net_waited_for() && !polls)
 		sim_fail("goroutines wait for descriptors, and nobody looks at these");
 	if (polls && sim_fds_ready())
@@ -235,7 +247,8 @@ void sim_print_state(void)
 	static const char *const states[] = {"idle", "running", "in a system call", "given up"};
 	const struct gt_sched *s = &gt__sched;
 
-	printf("GOMAXPROCS %u, idle Ps %u, spinning %u, global queue %u, idle Ms %u of %u, poller %d, sysmon asleep %u\n",
+	printf("GOMAXPROCS %u, idle Ps %u, spinning %u, global queue %u, idle Ms %u of %u, poller %d, sysmon asleep "
+	       "%u\n",
 		s->procs, s->idle_ps, s->spinning, s->global_count, s->m_idle, s->m_count, s->poller, s->sysmon_asleep);
 	for (uint32_t i = 0; i < s->p_count; i++) {
 		const struct gt_p *p = s->ps[i];
@@ -249,12 +262,12 @@ void sim_print_state(void)
 		const char *what = "begins";
 
 		if (fiber)
-			what = fiber->state == FIBER_READY      ? "can go on"
-			       : fiber->polling                 ? "waits for descriptors"
-			       : fiber->word == &m->wake        ? "asleep"
-			       : fiber->word == &s->poll_word   ? "waits for the next timer"
-			       : fiber->blocked_by_user         ? "blocked by the program"
-								: "waits for a lock";
+			what = fiber->state == FIBER_READY    ? "can go on"
+			       : fiber->polling               ? "waits for descriptors"
+			       : fiber->word == &m->wake      ? "asleep"
+			       : fiber->word == &s->poll_word ? "waits for the next timer"
+			       : fiber->blocked_by_user       ? "blocked by the program"
+							      : "waits for a lock";
 		printf("  M%d %s%s", m->thread, what, m->spinning ? ", spinning" : "");
 		if (m->p)
 			printf(", P%u", m->p->id);
@@ -266,8 +279,8 @@ void sim_print_state(void)
 		const struct gt_g *g = gt__stack_g(i);
 
 		if (g->state != GT_STATE_NONE && g->state != GT_STATE_DEAD)
-			printf("  goroutine %llu%s%s: %s%s%s\n", (unsigned long long)g->id, g->name[0] ? " " : "", g->name,
-				gt_state_text(g->state), g->state == GT_STATE_WAITING ? ", " : "",
+			printf("  goroutine %llu%s%s: %s%s%s\n", (unsigned long long)g->id, g->name[0] ? " " : "",
+				g->name, gt_state_text(g->state), g->state == GT_STATE_WAITING ? ", " : "",
 				g->state == GT_STATE_WAITING ? gt_reason_text(g->reason) : "");
 	}
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int64_t gt__port_now(void)
@@ -96,6 +97,19 @@ void gt__port_signal(int thread_id, int signal)
 	fiber->signal = signal;
 	if (fiber->state == FIBER_ASLEEP && !fiber->in_handler)
 		sim_wake(fiber); /* EINTR */
+}
+
+void *gt__port_memory(void *old, size_t old_bytes, size_t bytes)
+{
+	void *memory = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095);
+
+	if (!memory)
+		return NULL;
+	memset(memory, 0, bytes);
+	if (old)
+		memcpy(memory, old, old_bytes);
+	free(old);
+	return memory;
 }
 
 void gt__port_stack(void **low, size_t *bytes)

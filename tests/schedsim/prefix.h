@@ -62,21 +62,26 @@ void sim_atomic_fence(int order, const char *site);
 #undef atomic_fetch_and_explicit
 #undef atomic_thread_fence
 
-#define atomic_load_explicit(from, order)                                 \
-	__extension__({                                                   \
-		__auto_type sim_at = (from);                              \
-		__typeof__((void)0, *sim_at) sim_value;                   \
+#define atomic_load_explicit(from, order) \
+	__extension__({ \
+		__auto_type sim_at = (from); \
+		__typeof__((void)0, *sim_at) sim_value; \
 		sim_atomic_load(sim_at, (void *)&sim_value, sizeof(sim_value), SIM_SITE); \
-		sim_value;                                                \
+		sim_value; \
 	})
-#define atomic_store_explicit(to, from, order)                                    \
-	__extension__({                                                           \
-		__auto_type sim_at = (to);                                        \
-		__typeof__((void)0, *sim_at) sim_value = (from);                  \
+#define atomic_store_explicit(to, from, order) \
+	__extension__({ \
+		__auto_type sim_at = (to); \
+		__typeof__((void)0, *sim_at) sim_value = (from); \
 		sim_atomic_store(sim_at, (void *)&sim_value, sizeof(sim_value), (int)(order), SIM_SITE); \
 	})
-#define SIM_CHANGE(what, operation) __extension__({ sim_atomic_change(what, SIM_SITE); operation; })
-#define atomic_exchange_explicit(at, value, order) SIM_CHANGE("exchange", __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST))
+#define SIM_CHANGE(what, operation) \
+	__extension__({ \
+		sim_atomic_change(what, SIM_SITE); \
+		operation; \
+	})
+#define atomic_exchange_explicit(at, value, order) \
+	SIM_CHANGE("exchange", __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST))
 #define atomic_compare_exchange_strong_explicit(at, old, new_, order, failed) \
 	SIM_CHANGE("cas", __atomic_compare_exchange_n(at, old, new_, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 #define atomic_compare_exchange_weak_explicit(at, old, new_, order, failed) \
@@ -112,18 +117,18 @@ ssize_t sim_write(int fd, const void *buffer, size_t bytes);
 int sim_close(int fd);
 int sim_fcntl(int fd, int what);
 
-#define malloc(bytes)                                          sim_malloc(bytes)
-#define calloc(count, bytes)                                   sim_calloc(count, bytes)
-#define realloc(at, bytes)                                     sim_realloc(at, bytes)
-#define aligned_alloc(align, bytes)                            sim_aligned_alloc(align, bytes)
-#define free(at)                                               sim_free(at)
-#define getenv(name)                                           sim_getenv(name)
-#define mmap(where, bytes, protection, flags, fd, offset)      sim_mmap(bytes, protection, flags)
-#define sigaction(signal, action, before)                      sim_sigaction(signal, action, before)
-#define sigaltstack(stack, before)                             ((void)(stack))
-#define read(fd, buffer, bytes)                                sim_read(fd, buffer, bytes)
-#define write(fd, buffer, bytes)                               sim_write(fd, buffer, bytes)
-#define close(fd)                                              sim_close(fd)
-#define fcntl(fd, ...)                                         sim_fcntl(fd, 0)
+#define malloc(bytes)                                     sim_malloc(bytes)
+#define calloc(count, bytes)                              sim_calloc(count, bytes)
+#define realloc(at, bytes)                                sim_realloc(at, bytes)
+#define aligned_alloc(align, bytes)                       sim_aligned_alloc(align, bytes)
+#define free(at)                                          sim_free(at)
+#define getenv(name)                                      sim_getenv(name)
+#define mmap(where, bytes, protection, flags, fd, offset) sim_mmap(bytes, protection, flags)
+#define sigaction(signal, action, before)                 sim_sigaction(signal, action, before)
+#define sigaltstack(stack, before)                        ((void)(stack))
+#define read(fd, buffer, bytes)                           sim_read(fd, buffer, bytes)
+#define write(fd, buffer, bytes)                          sim_write(fd, buffer, bytes)
+#define close(fd)                                         sim_close(fd)
+#define fcntl(fd, ...)                                    sim_fcntl(fd, 0)
 
 #endif

@@ -143,8 +143,8 @@ static void storm_receiver(void *arg)
 	int value = 0;
 
 	for (int i = 0; i < 12; i++) {
-		size_t which = gt_select(gt_case_recv(storm[2], &value), gt_case_recv(storm[1], &value),
-			gt_case_recv(storm[0], &value));
+		size_t which = gt_select(
+			gt_case_recv(storm[2], &value), gt_case_recv(storm[1], &value), gt_case_recv(storm[0], &value));
 
 		sim_check(value == 3 - (int)which);
 		__atomic_fetch_add(&received, value, __ATOMIC_RELAXED);
@@ -363,6 +363,27 @@ static int sleepers(int argc, char **argv)
 	return 0;
 }
 
+/* Who waits for all, and the other who starts a timer that comes first, all the time. */
+static void short_sleeper(void *arg)
+{
+	for (int i = 0; i < 20; i++) {
+		int64_t ns = 1 + (int64_t)sim_below(8000), before = gt_now();
+
+		gt_sleep(ns);
+		sim_check(gt_now() >= before + ns);
+	}
+	gt_wg_done(&group);
+}
+
+static int sleep_two(int argc, char **argv)
+{
+	gt_wg_add(&group, 2);
+	gt_go(short_sleeper, NULL);
+	gt_go(short_sleeper, NULL);
+	gt_wg_wait(&group);
+	return 0;
+}
+
 static _Atomic int fired;
 
 static void fire(void *arg)
@@ -474,6 +495,7 @@ const struct sim_scenario sim_scenarios_objects[] = {
 	{.name = "wait-group-again", .main_fn = wait_group_again},
 	{.name = "condition", .main_fn = condition},
 	{.name = "sleepers", .main_fn = sleepers},
+	{.name = "sleep-two", .main_fn = sleep_two, .procs = 2},
 	{.name = "timers", .main_fn = timers},
 	{.name = "ticker", .main_fn = ticker},
 	{.name = "contexts", .main_fn = contexts},

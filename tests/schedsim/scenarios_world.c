@@ -64,6 +64,30 @@ static int syscalls(int argc, char **argv)
 	return 0;
 }
 
+/* More goroutines than Ps, all of them in and out of calls that are just long enough to lose the P. */
+static void short_caller(void *arg)
+{
+	for (int i = 0; i < 10; i++) {
+		gt_syscall_enter();
+		sim_block((int64_t)sim_below(120) * GT_MICROSECOND);
+		gt_syscall_exit();
+		if (sim_one_in(3)) {
+			gt_wg_add(&group, 1);
+			gt_go(add_one, NULL);
+		}
+	}
+	gt_wg_done(&group);
+}
+
+static int syscalls_short(int argc, char **argv)
+{
+	gt_wg_add(&group, 4);
+	for (int i = 0; i < 4; i++)
+		gt_go(short_caller, NULL);
+	gt_wg_wait(&group);
+	return 0;
+}
+
 /* The only P goes into a system call with work in its queue: others must get it. */
 static void sets_flag(void *arg)
 {
@@ -165,6 +189,36 @@ static int poll_outside(int argc, char **argv)
 	return 0;
 }
 
+/* It comes just when the reader has been busy so long that sysmon looks, and is about to wait. */
+static _Atomic int expected;
+
+static void writes_when_expected(void *arg)
+{
+	for (int told = 0; told < 10; told++) {
+		while (atomic_load_explicit(&expected, memory_order_relaxed) <= told)
+			gt__port_sleep(5 * GT_MICROSECOND);
+		sim_work(sim_below(120));
+		while (write(raw[1], "x", 1) != 1)
+			continue;
+	}
+}
+
+static int poll_late(int argc, char **argv)
+{
+	char byte;
+
+	sim_pipe(raw, 16);
+	sim_check(gt_fd_new(raw[0], &reading) == 0);
+	gt__port_thread(writes_when_expected, NULL);
+	for (int i = 0; i < 10; i++) {
+		sim.now += 11 * GT_MILLISECOND;
+		atomic_store_explicit(&expected, i + 1, memory_order_seq_cst);
+		sim_check(gt_fd_read(reading, &byte, 1) == 1);
+	}
+	gt_fd_close(reading);
+	return 0;
+}
+
 /* The same while others keep every P busy, and sleep. */
 static void busy(void *arg)
 {
@@ -241,10 +295,17 @@ static int preempt_spinner(int argc, char **argv)
 	for (int i = 0; !atomic_load_explicit(&flag, memory_order_acquire); i++) {
 		sim_work(1);
 		sim.now += 20 * GT_MICROSECOND;
-		if (i > 20000)
+		if (i > 200000)
 			sim_fail("a spinning goroutine was not stopped");
 	}
 	return 0;
+}
+
+/* sysmon has gone to sleep meanwhile. */
+static int preempt_after_idle(int argc, char **argv)
+{
+	gt_sleep(500 * GT_MILLISECOND);
+	return preempt_spinner(0, NULL);
 }
 
 static int preempt_caller(int argc, char **argv)
@@ -253,8 +314,23 @@ static int preempt_caller(int argc, char **argv)
 	for (int i = 0; !atomic_load_explicit(&flag, memory_order_acquire); i++) {
 		gt_checkpoint();
 		sim.now += 20 * GT_MICROSECOND;
-		if (i > 20000)
+		if (i > 200000)
 			sim_fail("a goroutine that makes calls was not stopped");
+	}
+	return 0;
+}
+
+/* In system calls all the time, each a short one: its P is never taken from it there. */
+static int preempt_syscalls(int argc, char **argv)
+{
+	gt_go(sets_flag, NULL);
+	for (int i = 0; !atomic_load_explicit(&flag, memory_order_acquire); i++) {
+		gt_syscall_enter();
+		sim_work(1);
+		sim.now += 2 * GT_MICROSECOND;
+		gt_syscall_exit();
+		if (i > 20000)
+			sim_fail("a goroutine in short system calls was not stopped in 40 ms");
 	}
 	return 0;
 }
@@ -351,6 +427,27 @@ static int procs_of_machine(int argc, char **argv)
 		sim_work(sim_below(50));
 	}
 	gt_wg_wait(&group);
+	return 0;
+}
+
+/* All timers lie with Ps that go, and everybody sleeps. */
+static void sleeps_once(void *arg)
+{
+	gt_sleep((int64_t)sim_below(6000) * GT_MICROSECOND);
+	gt_wg_done(&group);
+}
+
+static int procs_timers(int argc, char **argv)
+{
+	for (int i = 0; i < 4; i++) {
+		gt_gomaxprocs(3);
+		gt_wg_add(&group, 4);
+		for (int k = 0; k < 4; k++)
+			gt_go(sleeps_once, NULL);
+		gt_sleep((int64_t)sim_below(20) * GT_MICROSECOND);
+		gt_gomaxprocs(1);
+		gt_wg_wait(&group);
+	}
 	return 0;
 }
 
@@ -469,19 +566,24 @@ static int no_deadlock_syscall(int argc, char **argv)
 
 const struct sim_scenario sim_scenarios_world[] = {
 	{.name = "syscalls", .main_fn = syscalls},
+	{.name = "syscalls-short", .main_fn = syscalls_short, .procs = 2},
 	{.name = "hand-off", .main_fn = hand_off, .procs = 1},
 	{.name = "hand-off-timer", .main_fn = hand_off_timer},
 	{.name = "pipes", .main_fn = pipes},
 	{.name = "poll-outside", .main_fn = poll_outside},
+	{.name = "poll-late", .main_fn = poll_late},
 	{.name = "poll-busy", .main_fn = poll_busy},
 	{.name = "deadlines", .main_fn = deadlines},
 	{.name = "close-while-reading", .main_fn = close_while_reading},
 	{.name = "preempt-spinner", .main_fn = preempt_spinner, .procs = 1},
+	{.name = "preempt-after-idle", .main_fn = preempt_after_idle, .procs = 1},
 	{.name = "preempt-caller", .main_fn = preempt_caller, .procs = 1},
+	{.name = "preempt-syscalls", .main_fn = preempt_syscalls, .procs = 1, .share = 4},
 	{.name = "preempt-many", .main_fn = preempt_many},
 	{.name = "procs-up-down", .main_fn = procs_up_down},
 	{.name = "procs-two-changers", .main_fn = procs_two_changers},
 	{.name = "procs-of-machine", .main_fn = procs_of_machine, .procs = -1},
+	{.name = "procs-timers", .main_fn = procs_timers, .procs = 1},
 	{.name = "procs-down-spinner", .main_fn = procs_down_spinner, .procs = 3},
 	{.name = "outside-threads", .main_fn = outside_threads},
 	{.name = "deadlock", .main_fn = deadlock, .last_words = ASLEEP},

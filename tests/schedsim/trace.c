@@ -9,10 +9,19 @@
 
 #include <string.h>
 
-static const _Atomic uint32_t gate = 1;
+/* Every set: what is told must be true, too. */
+static const _Atomic uint32_t gate = UINT32_MAX;
 const _Atomic uint32_t *gt__hook_gate = &gate;
 uint8_t *gt__hook_blocks;
 __thread struct gt_m *gt__hook_m __attribute__((tls_model("initial-exec")));
+
+static bool is_address(unsigned int kind, unsigned int arg)
+{
+	enum gt_arg_type type =
+		arg < gt_event_specs[kind].arg_count ? gt_event_specs[kind].args[arg].type : GT_ARG_NONE;
+
+	return type == GT_ARG_PC || type == GT_ARG_ADDR;
+}
 
 static void judge(struct gt_event *event)
 {
@@ -26,9 +35,9 @@ static void judge(struct gt_event *event)
 	for (unsigned int i = 0; i < 6; i++) {
 		uint64_t word = i < 2 ? (i ? (uint64_t)event->kind : event->m) : event->args[i - 2];
 
-		/* A start or a site is an address: it moves from process to process. */
-		if (event->kind == GT_EV_GO_CREATE && i >= 5)
-			break;
+		/* An address moves from process to process. */
+		if (i >= 2 && is_address(event->kind, i - 2))
+			continue;
 		sim.result.hash = (sim.result.hash ^ word) * UINT64_C(0x100000001b3);
 	}
 	fit = gt_model_fits(sim.model, event);

@@ -18,6 +18,7 @@
 #define HEAP_BYTES  ((size_t)64 * 1024 * 1024)
 #define MAPPED_MAX  256
 #define FAIR_POINTS 3000u
+#define SLOW_AFTER  400000u
 
 struct sim_world sim SIM_KEPT;
 
@@ -188,9 +189,9 @@ static void jump(struct sim_fiber *from, struct sim_fiber *to, bool dead)
 	const void *bottom;
 	size_t bytes;
 
-	__sanitizer_start_switch_fiber(dead         ? NULL
-				       : from       ? &from->fake_stack
-						    : &sim.outside_fake,
+	__sanitizer_start_switch_fiber(dead   ? NULL
+				       : from ? &from->fake_stack
+					      : &sim.outside_fake,
 		to ? to->bottom : sim.outside_bottom, to ? to->bytes : sim.outside_bytes);
 #endif
 	if (from) {
@@ -263,7 +264,7 @@ static struct sim_fiber *choose(void)
 		if (sim.config.strategy == SIM_PCT) {
 			if (!best || fiber->priority > best->priority)
 				best = fiber;
-		} else if (sim.config.strategy == SIM_STARVE && i == sim.victim && sim_below(400)) {
+		} else if (sim.config.strategy == SIM_STARVE && i == sim.victim && sim_below(100)) {
 			ready--;
 			if (!best)
 				best = fiber; /* nobody else: then it may */
@@ -283,15 +284,13 @@ static uint64_t next_choice(const struct sim_fiber *fiber)
 	for (uint32_t i = 0; i < sim.config.changes; i++)
 		if (sim.change_at[i] > sim.result.points && sim.change_at[i] - sim.result.points < until)
 			until = sim.change_at[i] - sim.result.points;
-	if (until > FAIR_POINTS)
-		until = FAIR_POINTS;
-	(void)fiber;
-	return until;
+	return until < FAIR_POINTS - fiber->ran ? until : FAIR_POINTS - fiber->ran;
 }
 
 static void demote(struct sim_fiber *fiber)
 {
 	fiber->priority = --sim.lowest_priority;
+	fiber->ran = 0;
 }
 
 static void deliver(void)
@@ -336,17 +335,18 @@ static void reschedule(void)
 {
 	struct sim_fiber *self = sim.current, *to;
 
+	sim.in_world = true;
 	sim_check_always();
 	while (!(to = choose()))
 		pass_time();
+	note_stack(self);
+	sim.in_world = false;
 	sim.until = next_choice(to);
-	if (sim.config.strategy == SIM_STARVE && sim_one_in(2000))
+	if (sim.config.strategy == SIM_STARVE && sim_one_in(500))
 		sim.victim = sim_below(sim.fibers);
 	if (to == self)
 		return;
-	to->ran = 0;
 	sim.result.switches++;
-	note_stack(self);
 	jump(self, to, false);
 }
 
@@ -360,12 +360,15 @@ void sim_point(const char *what, const char *site)
 {
 	struct sim_fiber *self = sim.current;
 
-	if (!self)
+	if (!self || sim.in_world)
 		return;
 	sim_log(what, site);
 	if (++sim.result.points > SIM_POINTS)
 		sim_fail("endless: more than %llu points", (unsigned long long)SIM_POINTS);
 	sim.now += sim.config.tick_ns;
+	/* What is told to end by the clock ends within the bound. */
+	if (sim.result.points % SLOW_AFTER == 0)
+		sim.config.tick_ns = sim.config.tick_ns < 4000 ? sim.config.tick_ns * 4 : 16000;
 	if (sim.config.stall_one_in && sim_one_in(sim.config.stall_one_in))
 		sim.now += (int64_t)(sim_random() % (uint64_t)sim.config.stall_ns);
 	if (sim.config.buffered && sim_one_in(8)) {
@@ -386,7 +389,6 @@ void sim_point(const char *what, const char *site)
 					demote(self);
 			if (self->ran >= FAIR_POINTS) {
 				demote(self);
-				self->ran = 0;
 			}
 		}
 		reschedule();
@@ -470,7 +472,8 @@ int sim_start(void (*main_fn)(void *arg), void *arg)
 	fiber = &sim.fiber[sim.fibers];
 	stack = fiber->stack;
 	if (!stack)
-		stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		stack = mmap(
+			NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (stack == MAP_FAILED)
 		return -EAGAIN;
 #if defined(__SANITIZE_ADDRESS__)
@@ -631,7 +634,8 @@ char *sim_getenv(const char *name)
 static void memory_reset(void)
 {
 	if (!heap)
-		heap = mmap(NULL, HEAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		heap = mmap(
+			NULL, HEAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (heap == MAP_FAILED)
 		abort();
 #if defined(__SANITIZE_ADDRESS__)
@@ -729,7 +733,7 @@ static void variables_reset(void)
 
 static void choose_config(const struct sim_scenario *scenario, uint64_t seed)
 {
-	static const uint32_t ticks[] = {1, 5, 20, 20, 100, 500};
+	static const uint32_t ticks[] = {10, 20, 20, 50, 100, 500};
 	struct sim_config *c = &sim.config;
 
 	c->seed = seed;
@@ -780,7 +784,7 @@ struct sim_result sim_run(const struct sim_scenario *scenario, uint64_t seed)
 	sim.victim = 0;
 	sim.quiet = 0;
 	sim.logged = 0;
-	sim.dying = NULL;
+	sim.in_world = false;
 	sim.handler = NULL;
 	memset(&sim.result, 0, sizeof(sim.result));
 	sim.result.hash = UINT64_C(0xcbf29ce484222325);

@@ -51,7 +51,7 @@ struct sim_fiber {
 	int64_t priority;
 	struct gt_worker *worker;
 	int saved_errno;
-	uint64_t ran; /* points since it was chosen */
+	uint64_t ran; /* points since its priority fell last */
 	/* x86's store buffer: what others do not see yet. */
 	struct sim_store stores[SIM_BUFFER];
 	uint32_t store_first, store_count;
@@ -108,12 +108,12 @@ struct sim_world {
 	uint64_t change_at[16];
 	int64_t lowest_priority;
 	uint32_t victim;
-	bool running, in_world;
+	bool running;
+	bool in_world; /* what the simulator itself calls of the runtime is no point */
 	struct sim_result result;
 	char procs_text[16];
 	void (*handler)(int signal, siginfo_t *info, void *context);
 	struct gt_model *model;
-	const char *dying;
 	void *outside_sp;
 	void *outside_fake;
 	const void *outside_bottom;

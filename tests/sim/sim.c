@@ -366,6 +366,8 @@ static _Noreturn void goroutine_end(void)
 {
 	struct actor *self = sim.current;
 
+	if (self->g.then)
+		self->g.then(self->g.then_arg);
 	tell(self->g.id, GT_EV_GO_END, self->g.id, 0, 0);
 	sim.live--;
 	self->dead = true;
@@ -433,6 +435,16 @@ uint64_t gt_go(void (*fn)(void *arg), void *arg)
 
 	step();
 	return id;
+}
+
+uint64_t gt__go_then(void (*fn)(void *arg), void *arg, void (*then)(void *then_arg), void *then_arg, const void *site)
+{
+	struct actor *a = spawn(fn, arg);
+
+	a->g.then = then;
+	a->g.then_arg = then_arg;
+	step();
+	return a->g.id;
 }
 
 void gt_exit(void)

@@ -406,6 +406,21 @@ static void all_wait(void *arg)
 	sim_check(counted == 6);
 }
 
+static void leave_early(void *arg)
+{
+	elsewhere();
+	gt_exit();
+}
+
+/* The end of a goroutine counts, not only its return. */
+static void left_early(void *arg)
+{
+	reset();
+	for (int i = 0; i < 3; i++)
+		gt_wg_go(&wg, leave_early, NULL);
+	gt_wg_wait(&wg);
+}
+
 static void negative(void *arg)
 {
 	reset();
@@ -629,6 +644,7 @@ const struct scenario sync_scenarios[] = {
 	{"once", only_once, SIM_RETURNED, NULL, 0},
 	{"once-in-once", once_in_once, SIM_DEADLOCK, NULL, GT_REASON_SYNC_MUTEX_LOCK},
 	{"wg", all_wait, SIM_RETURNED, NULL, 0},
+	{"wg-left-early", left_early, SIM_RETURNED, NULL, 0},
 	{"wg-negative", negative, SIM_PANIC, "panic: sync: negative WaitGroup counter", 0},
 	{"wg-add-while-waiting", add_while_waiting, SIM_PANIC,
 		"panic: sync: WaitGroup misuse: Add called concurrently with Wait", 0},

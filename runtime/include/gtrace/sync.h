@@ -119,7 +119,7 @@ struct gt_wg {
 GT_API void gt_wg_add(struct gt_wg *wg, int delta);
 GT_API void gt_wg_done(struct gt_wg *wg);
 GT_API void gt_wg_wait(struct gt_wg *wg);
-/* Adds 1, starts a goroutine that runs @fn(@arg), and is done when @fn returns. */
+/* Adds 1, starts a goroutine that runs @fn(@arg), and is done when that ends, by return or by gt_exit. */
 GT_API void gt_wg_go(struct gt_wg *wg, void (*fn)(void *arg), void *arg);
 
 /* ---- weighted semaphore ---- */
