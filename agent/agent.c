@@ -1,6 +1,8 @@
 /* agent.c - from a file to a running, hooked program. */
 #include "agent/agent.h"
 
+#include "agent/agent_internal.h"
+#include "agent/hookpage.h"
 #include "agent/inject.h"
 
 #include <errno.h>
@@ -30,11 +32,6 @@ struct making {
 	uint64_t code_size;
 };
 
-static bool takes_stacks(const struct gt_memory *memory)
-{
-	return memory->stack_depth && memory->stack_slot_count;
-}
-
 /* A program that a tracer is attached to gets no privileges from its file: it would run without, and fail oddly. */
 static int check_privileges(const char *path, struct gt_error *err)
 {
@@ -62,26 +59,23 @@ static uint64_t pow2_below(uint64_t value)
 	return power;
 }
 
-static int fill_values(
-	const struct making *making, uint64_t rings, struct gt_probe_values *values, struct gt_error *err)
+int gt__agent_values(const struct gt_memory *memory, const struct gt_gobin *bin, const struct gt_golayout *layout,
+	uint64_t slide, uint64_t rings, struct gt_probe_values *values, struct gt_error *err)
 {
-	const struct gt_memory *memory = making->launch->memory;
-	const struct gt_gobin *bin = making->launch->bin;
-
 	if (!memory->spill_count)
 		return gt_fail(err, EINVAL, "the shared memory has no stacks for hooks");
 	memset(values, 0, sizeof(*values));
-	gt_gohooks_values(making->launch->layout, values);
+	gt_gohooks_values(layout, values);
 	values->holes[GT_HOLE_SHM] = rings;
 	values->holes[GT_HOLE_STACKS] = rings + memory->stacks_offset;
 	values->holes[GT_HOLE_MS_OFFSET] = memory->ms_offset;
 	values->holes[GT_HOLE_BLOCKS_OFFSET] = memory->blocks_offset;
 	values->holes[GT_HOLE_SPILL_OFFSET] = memory->spill_offset;
 	values->holes[GT_HOLE_SPILL_MASK] = pow2_below(memory->spill_count) - 1;
-	values->holes[GT_HOLE_STACK_MASK] = takes_stacks(memory) ? memory->stack_slot_count - 1 : 0;
-	values->holes[GT_HOLE_TEXT] = bin->text + making->slide;
+	values->holes[GT_HOLE_STACK_MASK] = gt__takes_stacks(memory) ? memory->stack_slot_count - 1 : 0;
+	values->holes[GT_HOLE_TEXT] = bin->text + slide;
 	values->holes[GT_HOLE_TEXT_SIZE] = bin->etext - bin->text;
-	values->holes[GT_HOLE_DEPTH] = takes_stacks(memory) ? memory->stack_depth : 1;
+	values->holes[GT_HOLE_DEPTH] = gt__takes_stacks(memory) ? memory->stack_depth : 1;
 	return 0;
 }
 
@@ -118,10 +112,13 @@ static int make_code(void *context, uint64_t rings, uint64_t code_address, int *
 	if (!code)
 		return gt_fail(err, ENOMEM, "out of memory");
 	making->code_address = code_address;
-	ret = fill_values(making, rings, &values, err);
+	ret = gt__agent_values(making->launch->memory, making->launch->bin, making->launch->layout, making->slide,
+		rings, &values, err);
 	if (ret >= 0)
-		ret = gt_probe_build(
-			hooks->probes, hooks->count, &values, making->slide, code_address, code, making->patches, err);
+		ret = gt_probe_build(hooks->probes, hooks->count, &values, making->slide,
+			code_address + GT_HOOKPAGE_BYTES, code + GT_HOOKPAGE_BYTES, making->patches, err);
+	if (ret >= 0)
+		gt_hookpage_fill(code, making->patches, hooks->count, size, rings, making->launch->memory->total_bytes);
 	if (ret >= 0)
 		ret = seal_code(code, size, memfd, err);
 	free(code);
@@ -153,11 +150,12 @@ static int check_same_file(const struct gt_program *program, const char *path, s
 }
 
 /* Slot 0 is nobody's: its number means "no stack". No stack hashes to 1. */
-static void reserve_slot_0(const struct gt_memory *memory)
+void gt__agent_reserve_slot_0(const struct gt_memory *memory)
 {
 	struct gt_stack_slot *slots = (void *)((uint8_t *)memory->shm + memory->stacks_offset);
 
-	atomic_store_explicit(&slots[0].hash, 1, memory_order_relaxed);
+	if (gt__takes_stacks(memory))
+		atomic_store_explicit(&slots[0].hash, 1, memory_order_relaxed);
 }
 
 static int inject(struct making *making, struct gt_program *program, struct gt_error *err)
@@ -180,8 +178,7 @@ static int inject(struct making *making, struct gt_program *program, struct gt_e
 	if (maps.populate_size > POPULATE_MAX)
 		maps.populate_size = POPULATE_MAX;
 	making->slide = program->entry - bin->image.entry;
-	if (takes_stacks(launch->memory))
-		reserve_slot_0(launch->memory);
+	gt__agent_reserve_slot_0(launch->memory);
 	maps.text_lo = bin->text + making->slide;
 	maps.text_hi = bin->etext + making->slide;
 	ret = gt_inject_map(program, &maps, err);
@@ -204,11 +201,11 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 		return gt_fail(err, ENOMEM, "out of memory");
 	making->launch = launch;
 	ret = gt_gohooks_find(
-		launch->bin, launch->layout, takes_stacks(launch->memory), launch->skip_hook, &making->hooks, err);
+		launch->bin, launch->layout, gt__takes_stacks(launch->memory), launch->skip_hook, &making->hooks, err);
 	if (ret >= 0)
 		ret = check_privileges(launch->path, err);
 	if (ret >= 0) {
-		making->code_size = gt_probe_code_size(making->hooks.probes, making->hooks.count);
+		making->code_size = GT_HOOKPAGE_BYTES + gt_probe_code_size(making->hooks.probes, making->hooks.count);
 		ret = gt_inject_start(start, true, &program, &exec_errno, err);
 		result->exec_failed = exec_errno != 0;
 	}

@@ -1,28 +1,22 @@
 /* inject.c - starts a program under ptrace and puts memory and jumps into it. */
 #include "agent/inject.h"
 
+#include "agent/process.h"
 #include "agent/stub.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE             4096u
-#define SYSCALL_STOP     (SIGTRAP | 0x80)
-#define MAPPINGS_MAX     4096
-#define REACH            0x7f000000u /* of a jump, with room to spare */
-#define STUB_ALIGN       16u
-#define CLEAN_TAIL_BYTES 16u /* zeros that are left alone behind the last byte that is none */
+#define SYSCALL_STOP (SIGTRAP | 0x80)
 
 /* ---- start ---- */
 
@@ -153,23 +147,13 @@ static int exec_failed(int fd)
 static int open_memory(struct gt_program *program, struct gt_error *err)
 {
 	char path[64];
-	uint64_t pair[2];
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", (int)program->pid);
 	program->memory = open(path, O_RDWR | O_CLOEXEC);
 	if (program->memory < 0)
 		return gt_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
-	snprintf(path, sizeof(path), "/proc/%d/auxv", (int)program->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return gt_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
-	program->entry = 0;
-	while (read(fd, pair, sizeof(pair)) == (ssize_t)sizeof(pair) && pair[0] != AT_NULL)
-		if (pair[0] == AT_ENTRY)
-			program->entry = pair[1];
-	close(fd);
-	return program->entry ? 0 : gt_fail(err, EIO, "%s has no entry address", path);
+	program->entry = gt__entry_of(program->pid);
+	return program->entry ? 0 : gt_fail(err, EIO, "process %d has no entry address", (int)program->pid);
 }
 
 /* From the stop inside execve to the one at its end, where all registers may be set. */
@@ -263,147 +247,12 @@ int gt_inject_start(
 
 static int read_memory(const struct gt_program *program, uint64_t address, void *to, size_t size)
 {
-	ssize_t got = pread(program->memory, to, size, (off_t)address);
-
-	return got == (ssize_t)size ? 0 : got < 0 ? -errno : -EIO;
-}
-
-/* Where /proc/PID/mem may not write to read-only memory (a choice of some kernels), ptrace may. */
-static int poke(const struct gt_program *program, uint64_t address, const uint8_t *bytes, size_t size)
-{
-	while (size) {
-		uint64_t word_at = address & ~7ull;
-		size_t skip = (size_t)(address - word_at);
-		size_t part = size < 8 - skip ? size : 8 - skip;
-		long word;
-
-		errno = 0;
-		word = ptrace(PTRACE_PEEKTEXT, program->pid, (void *)word_at, NULL);
-		if (errno)
-			return -errno;
-		memcpy((uint8_t *)&word + skip, bytes, part);
-		if (ptrace(PTRACE_POKETEXT, program->pid, (void *)word_at, (void *)word) < 0)
-			return -errno;
-		address += part;
-		bytes += part;
-		size -= part;
-	}
-	return 0;
+	return gt__memory_read(program->memory, address, to, size);
 }
 
 static int write_memory(const struct gt_program *program, uint64_t address, const void *bytes, size_t size)
 {
-	if (pwrite(program->memory, bytes, size, (off_t)address) == (ssize_t)size)
-		return 0;
-	return poke(program, address, bytes, size);
-}
-
-/* ---- places in the program ---- */
-
-struct mapping {
-	uint64_t lo, hi;
-	bool runs; /* r-xp */
-};
-
-static int read_mappings(
-	const struct gt_program *program, struct mapping *mappings, size_t *count, struct gt_error *err)
-{
-	char path[64], line[1024];
-	FILE *in;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)program->pid);
-	in = fopen(path, "re");
-	if (!in)
-		return gt_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
-	*count = 0;
-	while (*count < MAPPINGS_MAX && fgets(line, sizeof(line), in)) {
-		struct mapping *mapping = &mappings[*count];
-		char rights[5];
-
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &mapping->lo, &mapping->hi, rights) != 3)
-			continue;
-		mapping->runs = !strcmp(rights, "r-xp") && !strstr(line, "[vsyscall]");
-		(*count)++;
-	}
-	fclose(in);
-	return 0;
-}
-
-/* The end of a page-tail of zeros: code ends, the page goes on. Gives the stub's address or 0. */
-static uint64_t zeros_at_end(const struct gt_program *program, const struct mapping *mapping, size_t need)
-{
-	uint8_t page[PAGE];
-	size_t from = PAGE;
-
-	if (read_memory(program, mapping->hi - PAGE, page, PAGE) < 0)
-		return 0;
-	while (from && !page[from - 1])
-		from--;
-	from = (from + CLEAN_TAIL_BYTES + STUB_ALIGN - 1) / STUB_ALIGN * STUB_ALIGN;
-	return from + need <= PAGE ? mapping->hi - PAGE + from : 0;
-}
-
-/* Go's own linker puts the file's headers into the page before the code: behind them there is nothing. */
-static uint64_t zeros_behind_headers(const struct gt_program *program, const struct mapping *mapping, size_t need)
-{
-	uint8_t page[PAGE];
-	size_t run = 0;
-
-	if (read_memory(program, mapping->lo, page, PAGE) < 0 || memcmp(page, ELFMAG, SELFMAG))
-		return 0;
-	for (size_t at = PAGE; at > 0 && !page[at - 1]; at--)
-		run++;
-	if (run < need + CLEAN_TAIL_BYTES + STUB_ALIGN)
-		return 0;
-	return mapping->lo + (PAGE - need) / STUB_ALIGN * STUB_ALIGN;
-}
-
-static int find_stub_place(const struct gt_program *program, const struct mapping *mappings, size_t count,
-	uint64_t *place, struct gt_error *err)
-{
-	size_t need = (size_t)(gt__stub_end - gt__stub);
-
-	*place = 0;
-	for (size_t i = 0; i < count && !*place; i++) {
-		if (!mappings[i].runs)
-			continue;
-		*place = zeros_at_end(program, &mappings[i], need);
-		if (!*place)
-			*place = zeros_behind_headers(program, &mappings[i], need);
-	}
-	return *place ? 0 : gt_fail(err, ENOSPC, "the program's code has no %zu unused bytes", need);
-}
-
-static bool is_free(const struct mapping *mappings, size_t count, uint64_t lo, uint64_t size)
-{
-	for (size_t i = 0; i < count; i++)
-		if (lo < mappings[i].hi + PAGE && lo + size + PAGE > mappings[i].lo)
-			return false;
-	return true;
-}
-
-/* Free space from which a jump reaches all of the text and back. Below the program first: its heap grows upwards. */
-static int find_code_place(const struct gt_inject_maps *maps, const struct mapping *mappings, size_t count,
-	uint64_t *place, struct gt_error *err)
-{
-	const uint64_t step = 1u << 20;
-	uint64_t lowest = maps->text_hi > REACH ? maps->text_hi - REACH : 0;
-	uint64_t highest = maps->text_lo + REACH;
-
-	if (lowest < 0x200000)
-		lowest = 0x200000; /* more than any mmap_min_addr */
-	for (uint64_t at = maps->text_lo & ~(step - 1); at >= lowest + step; at -= step)
-		if (is_free(mappings, count, at - step, maps->code_size)) {
-			*place = at - step;
-			return 0;
-		}
-	/* The program's break may begin right behind it: stay away. */
-	for (uint64_t at = ((maps->text_hi + step - 1) & ~(step - 1)) + 256 * step; at < highest; at += step)
-		if (is_free(mappings, count, at, maps->code_size)) {
-			*place = at;
-			return 0;
-		}
-	return gt_fail(err, ENOSPC, "there is no free address within 2 GiB of the program's code");
+	return gt__memory_write(program->memory, program->pid, address, bytes, size);
 }
 
 /* ---- the stub's calls ---- */
@@ -468,17 +317,22 @@ static int put_stub(struct gt_program *program, uint64_t place, const struct gt_
 	return 0;
 }
 
-static int place_code(const struct gt_program *program, const struct gt_inject_maps *maps, struct mapping *mappings,
-	uint64_t *place, struct gt_error *err)
+static int place_code(
+	const struct gt_program *program, const struct gt_inject_maps *maps, uint64_t *place, struct gt_error *err)
 {
+	struct gt__mapping *mappings;
 	size_t count;
-	int ret = read_mappings(program, mappings, &count, err);
+	int ret = gt__mappings_read(program->pid, &mappings, &count, err);
 
-	return ret < 0 ? ret : find_code_place(maps, mappings, count, place, err);
+	if (ret < 0)
+		return ret;
+	ret = gt__near_find(mappings, count, maps->text_lo, maps->text_hi, maps->code_size, place, err);
+	free(mappings);
+	return ret;
 }
 
-static int run_stub(struct gt_program *program, const struct gt_inject_maps *maps, struct mapping *mappings,
-	struct gt__stub_data *data, int *code_memfd, struct gt_error *err)
+static int run_stub(struct gt_program *program, const struct gt_inject_maps *maps, struct gt__stub_data *data,
+	int *code_memfd, struct gt_error *err)
 {
 	uint64_t data_at = program->stub + (uint64_t)(gt__stub_data - gt__stub);
 	int64_t result;
@@ -492,7 +346,7 @@ static int run_stub(struct gt_program *program, const struct gt_inject_maps *map
 		return ret;
 	rings = (uint64_t)result;
 	/* Not before: the kernel may have put the rings beside the program's code (a static PIE lies where mmap does). */
-	ret = place_code(program, maps, mappings, &data->code_address, err);
+	ret = place_code(program, maps, &data->code_address, err);
 	if (ret >= 0)
 		ret = maps->code(maps->context, rings, data->code_address, code_memfd, err);
 	if (ret < 0)
@@ -528,23 +382,21 @@ int gt_inject_map(struct gt_program *program, const struct gt_inject_maps *maps,
 		.populate_offset = maps->populate_offset,
 		.populate_size = maps->populate_size,
 	};
-	struct mapping *mappings = calloc(MAPPINGS_MAX, sizeof(*mappings));
+	struct gt__mapping *mappings;
 	int code_memfd = -1;
 	uint64_t place = 0;
 	size_t count = 0;
-	int ret;
+	int ret = gt__mappings_read(program->pid, &mappings, &count, err);
 
-	if (!mappings)
-		return gt_fail(err, ENOMEM, "out of memory");
-	ret = read_mappings(program, mappings, &count, err);
-	if (ret >= 0)
-		ret = find_stub_place(program, mappings, count, &place, err);
+	if (ret < 0)
+		return ret;
+	ret = gt__zeros_find(program->memory, mappings, count, (size_t)(gt__stub_end - gt__stub), NULL, &place, err);
+	free(mappings);
 	name_descriptor(data.rings_path, maps->rings_memfd);
 	if (ret >= 0)
 		ret = put_stub(program, place, &data, err);
 	if (ret >= 0)
-		ret = run_stub(program, maps, mappings, &data, &code_memfd, err);
-	free(mappings);
+		ret = run_stub(program, maps, &data, &code_memfd, err);
 	if (code_memfd >= 0)
 		close(code_memfd);
 	return ret;

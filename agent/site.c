@@ -358,3 +358,17 @@ int gt_site_relocate(const struct gt_site *site, uint64_t from_va, uint64_t to_v
 	*used = mover.used;
 	return 0;
 }
+
+bool gt_site_calls(const struct gt_site *site)
+{
+	ZydisDecodedInstruction instruction;
+	ZydisDecoder decoder;
+
+	gt__decoder_init(&decoder);
+	for (uint32_t at = 0; at < site->used; at += instruction.length)
+		if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(
+			    &decoder, NULL, site->original + at, site->used - at, &instruction)) ||
+			instruction.mnemonic == ZYDIS_MNEMONIC_CALL)
+			return true;
+	return false;
+}

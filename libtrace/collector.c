@@ -101,7 +101,7 @@ void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const stru
 
 	if (count < 0)
 		c->totals.records_bad++;
-	else
+	else if (count && !gt__found_created(c, out))
 		c->batch_count += (size_t)count;
 	if (record->kind == GT_REC_THREAD && (record->word[1] & 255) == GT_THREAD_END)
 		state->ended = true;
@@ -460,10 +460,15 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 /* New Ms find their line populated: ids far ahead of the highest seen are let in. */
 void gt__collector_grow(struct gt_collector *c)
 {
+	uint64_t lost = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
 	uint32_t limit = m_limit(c);
 
 	if (c->ms_seen + GT__MS_AHEAD > limit && limit < c->memory->m_count)
 		gt_shm_grow_ms(c->memory, c->ms_seen + 2 * GT__MS_AHEAD, NULL);
+	/* A program that was attached to may have Ms of any id. */
+	if (lost > c->lost_no_m_seen && limit < c->memory->m_count)
+		gt_shm_grow_ms(c->memory, limit < c->memory->m_count / 2 ? limit * 2 : c->memory->m_count, NULL);
+	c->lost_no_m_seen = lost;
 }
 
 int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)

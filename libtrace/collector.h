@@ -49,6 +49,20 @@ void gt_collector_free(struct gt_collector *collector);
  * address in the file + slide. Before the first round. */
 void gt_collector_started(struct gt_collector *collector, pid_t pid, uint64_t slide);
 
+/* A goroutine that lived before the first record. */
+struct gt_found {
+	uint64_t g, parent;
+	uint64_t start_pc, site_pc; /* as records have them: slide included, site_pc a return address; 0 unknown */
+	uint64_t m, p;              /* while it runs or is in a syscall: the M's id; its P + 1 or 0 */
+	uint8_t state, reason;      /* as they were read */
+	bool fresh;                 /* it has not run: the record of its creation may still come */
+};
+
+/* What was there when the records began, at @ticks: before the first round; read after the hooks went in. @settled: no goroutine
+ * was in the midst of a change then. @writer: NULL in flight. */
+int gt_collector_found(struct gt_collector *collector, struct gt_writer *writer, uint64_t ticks,
+	const struct gt_found *list, size_t count, bool settled);
+
 /* Stream. @writer's failure is returned, and by every later call; the blocks are drained (and dropped) all the same, so that
  * nothing else changes for the program. @blocks gets how many were taken. */
 int gt_collector_round(struct gt_collector *collector, struct gt_writer *writer, size_t *blocks);

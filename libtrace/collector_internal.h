@@ -66,8 +66,13 @@ struct gt_collector {
 	struct gt_copy copy;    /* of the last snapshot; its memory is used again */
 	uint64_t follow_ticket; /* next sealed block to look at */
 	bool followed;
-	struct gt_history *history;              /* flight: NULL when there is none */
-	uint64_t history_ticket;                 /* next sealed block to pack */
+	struct gt_history *history; /* flight: NULL when there is none */
+	uint64_t history_ticket;    /* next sealed block to pack */
+	struct gt_found *found;     /* flight: told again in each snapshot that reaches so far back */
+	size_t found_count;
+	uint64_t found_ticks;
+	struct gt_map fresh;                     /* found goroutines whose creation may still come */
+	uint64_t lost_no_m_seen;                 /* of those counted so far: more of them need more Ms */
 	int failed;                              /* first failure of the writer */
 	uint64_t cells[GT_BLOCK_CELL_BYTES / 8]; /* an open block's copy */
 	struct gt_event batch[GT__BATCH_MAX];
@@ -90,6 +95,10 @@ void gt__collector_reclaim(struct gt_collector *collector, uint32_t m, bool flig
 void gt__collector_grow(struct gt_collector *collector);
 int gt__names_start(struct gt_collector *collector, size_t bytes_max);
 void gt__names_free(struct gt_collector *collector);
+void gt__name_found(struct gt_collector *collector, const struct gt_found *found);
+int gt__found_write_states(struct gt_collector *collector, struct gt_writer *writer);
+bool gt__found_created(struct gt_collector *collector, const struct gt_event *event);
+void gt__found_free(struct gt_collector *collector);
 int gt__collector_pc(struct gt_collector *collector, struct gt_writer *writer, uint64_t pc);
 int gt__collector_string(struct gt_collector *collector, struct gt_writer *writer, uint64_t *id);
 

@@ -246,6 +246,17 @@ int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *er
 	return 0;
 }
 
+uint64_t gt_shm_bytes(const struct gt_shm_config *config)
+{
+	uint64_t slots_offset;
+	struct gt_memory memory;
+
+	if (sizes_of(config, &memory) < 0 || choose_blocks(config, &memory, NULL) < 0)
+		return 0;
+	lay_out(&memory, slots_for(memory.block_count), &slots_offset);
+	return memory.total_bytes;
+}
+
 int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, struct gt_error *err)
 {
 	uint64_t slots_offset, slot_count;
@@ -262,7 +273,7 @@ int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, str
 	slot_count = slots_for(memory.block_count);
 	lay_out(&memory, slot_count, &slots_offset);
 
-	memory.fd = memfd_create("gtrace", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	memory.fd = config->memfd ? config->memfd : memfd_create("gtrace", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (memory.fd < 0)
 		return gt_fail(err, errno, "cannot make the window's memory: memfd_create: %s", strerror(errno));
 	if (ftruncate(memory.fd, (off_t)memory.total_bytes) < 0 ||

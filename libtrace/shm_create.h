@@ -30,6 +30,7 @@ struct gt_shm_config {
 	uint32_t spill_count;
 	uint32_t sets; /* library form: enum gt_set; 0: the default */
 	uint64_t text_base, text_end;
+	int memfd; /* an empty memfd to be used; it is closed when that fails. 0: one is made */
 };
 
 struct gt_memory {
@@ -61,6 +62,9 @@ void gt_shm_touch(const struct gt_memory *memory);
 int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *err);
 
 void gt_shm_close(struct gt_memory *memory);
+
+/* What gt_shm_create would take, in bytes; 0 when it would fail. */
+uint64_t gt_shm_bytes(const struct gt_shm_config *config);
 
 /* What a config needs at least, in bytes; 0 when it cannot be. */
 uint64_t gt_shm_bytes_min(const struct gt_shm_config *config);

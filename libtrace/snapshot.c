@@ -61,6 +61,14 @@ static void name_born(struct gt_collector *c, const struct gt_event *event)
 	};
 }
 
+void gt__name_found(struct gt_collector *c, const struct gt_found *found)
+{
+	const struct gt_event event = {
+		.args = {found->g, 0, found->parent, found->start_pc, found->site_pc ? found->site_pc - 1 : 0}};
+
+	name_born(c, &event);
+}
+
 static void name_died(struct gt_collector *c, const struct gt_event *event)
 {
 	struct gt__names *names = &c->names;
@@ -426,6 +434,10 @@ int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, stru
 			result->whole = false;
 	if (ret >= 0)
 		ret = write_names(c, &window, writer);
+	if (!result->whole)
+		gt__found_free(c);
+	if (ret >= 0)
+		ret = gt__found_write_states(c, writer);
 	if (ret >= 0)
 		ret = write_views(c, &window, writer, result);
 	window_free(&window);

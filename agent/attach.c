@@ -1,0 +1,686 @@
+/* attach.c - puts hooks into a running Go process, and takes them out. */
+#include "agent/attach.h"
+
+#include "agent/agent_internal.h"
+#include "agent/attach_internal.h"
+#include "agent/process.h"
+#include "agent/remote.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STOP_NS        200000000  /* of one try to stop all threads */
+#define GIVE_UP_NS     5000000000 /* of all tries */
+#define SETTLE_TRIES   40         /* after that a change under way is accepted, and told */
+#define DRAIN_TRIES    200
+#define CODE_BYTES_MAX (1u << 20)
+#define POPULATE_MAX   (8u << 20)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* ---- signals: none of gtrace's own may come while the process stands ---- */
+
+static void hold_signals(sigset_t *before)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, before);
+}
+
+static void nap_ns(int64_t ns)
+{
+	const struct timespec time = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+
+	nanosleep(&time, NULL);
+}
+
+/* ---- stops ---- */
+
+static void go_on(struct gt_attach *attach)
+{
+	struct gt_attach_view *view = &attach->view;
+
+	view->threads = attach->threads.count;
+	gt_threads_go(&attach->threads);
+	view->stops++;
+	view->stop_ns_total += attach->threads.stop_ns;
+	if (attach->threads.stop_ns > view->stop_ns_longest)
+		view->stop_ns_longest = attach->threads.stop_ns;
+}
+
+/* A thread that can be made to do something; one that sleeps is disturbed least. */
+static struct gt_thread *worker(struct gt_attach *attach)
+{
+	struct gt_thread *best = NULL;
+
+	for (size_t i = 0; i < attach->threads.count; i++) {
+		struct gt_thread *thread = &attach->threads.list[i];
+
+		if (!thread->plain || thread->gone || !thread->stopped)
+			continue;
+		if (!best || (int64_t)thread->regs.orig_rax == SYS_futex)
+			best = thread;
+		if ((int64_t)thread->regs.orig_rax == SYS_futex)
+			break;
+	}
+	return best;
+}
+
+static enum gt_standing worst_standing(struct gt_attach *attach)
+{
+	enum gt_standing worst = GT_STANDING_WELL;
+
+	for (size_t i = 0; i < attach->threads.count && worst != GT_STANDING_BAD; i++) {
+		const struct gt_thread *thread = &attach->threads.list[i];
+		enum gt_standing one;
+
+		if (thread->gone || !thread->stopped)
+			continue;
+		one = gt_standing(&attach->places, attach->view.pid, thread);
+		if (one > worst)
+			worst = one;
+	}
+	return worst;
+}
+
+/*
+ * Stops all threads, as often as needed until what stands is not worse than @accept (after SETTLE_TRIES: than CHANGING) and one of
+ * them can be put to work.
+ */
+static int stop_standing(
+	struct gt_attach *attach, enum gt_standing accept, enum gt_standing *stands, struct gt_error *err)
+{
+	int64_t until_ns = gt_monotonic_ns() + GIVE_UP_NS;
+
+	for (unsigned int tries = 1;; tries++) {
+		int ret = gt_threads_stop(&attach->threads, STOP_NS, err);
+
+		if (ret < 0 && ret != -EAGAIN)
+			return ret;
+		if (ret >= 0) {
+			bool able = worker(attach) != NULL;
+
+			if (!gt__attach_same_program(attach)) {
+				go_on(attach);
+				return gt_fail(err, ESRCH,
+					"cannot attach: process %d runs another program than a moment ago",
+					(int)attach->view.pid);
+			}
+			*stands = accept == GT_STANDING_BAD ? GT_STANDING_WELL : worst_standing(attach);
+			if (able && (*stands <= accept || (*stands == GT_STANDING_CHANGING && tries > SETTLE_TRIES)))
+				return 0;
+			go_on(attach);
+			gt_fail(err, EAGAIN,
+				"cannot attach: process %d has no moment at which its code may be changed: try again",
+				(int)attach->view.pid);
+		}
+		if (gt_monotonic_ns() > until_ns)
+			return -EAGAIN;
+		nap_ns(200000 + tries % 7 * 150000);
+	}
+}
+
+/* ---- calls in the process ---- */
+
+static int64_t call(struct gt_remote *remote, enum gt_remote_call how, const char *what, uint64_t number,
+	const uint64_t arguments[6], struct gt_error *err)
+{
+	bool failed;
+	int64_t result = gt_remote_call(remote, how, number, arguments, &failed, err);
+
+	if (failed)
+		return result < 0 ? result : -EIO;
+	if (result < 0 && result >= -4095)
+		return gt_fail(err, (int)-result, "the process could not %s: %s", what, strerror((int)-result));
+	return result;
+}
+
+/* The memory's file. Its name must stand in the process: the stub's own first bytes do, "gtrace1". */
+static int64_t make_file(struct gt_attach *attach, struct gt_remote *remote, int *memfd, struct gt_error *err)
+{
+	const uint64_t arguments[6] = {attach->stub, MFD_CLOEXEC | MFD_ALLOW_SEALING};
+	int64_t fd = call(remote, GT_REMOTE_DESCRIPTOR, "make memory", SYS_memfd_create, arguments, err);
+	char path[64];
+
+	if (fd < 0)
+		return fd;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)attach->view.pid, (int)fd);
+	*memfd = open(path, O_RDWR | O_CLOEXEC);
+	if (*memfd < 0) {
+		int code = errno;
+
+		call(remote, GT_REMOTE_PLAIN, "close", SYS_close, (const uint64_t[6]){(uint64_t)fd}, NULL);
+		return gt_fail(err, code, "cannot open %s: %s", path, strerror(code));
+	}
+	return fd;
+}
+
+static int map_both(struct gt_attach *attach, struct gt_remote *remote, int *memfd, struct gt_error *err)
+{
+	int64_t fd = make_file(attach, remote, memfd, err), rings, code;
+
+	if (fd < 0)
+		return (int)fd;
+	rings = call(remote, GT_REMOTE_WITH, "map memory", SYS_mmap,
+		(const uint64_t[6]){0, attach->rings_size, PROT_READ | PROT_WRITE, MAP_SHARED, (uint64_t)fd, 0}, err);
+	call(remote, GT_REMOTE_PLAIN, "close", SYS_close, (const uint64_t[6]){(uint64_t)fd}, NULL);
+	if (rings < 0)
+		return (int)rings;
+	attach->rings = (uint64_t)rings;
+	code = call(remote, GT_REMOTE_PLAIN, "map memory for the hooks", SYS_mmap,
+		(const uint64_t[6]){attach->code_address, attach->code_size, PROT_READ | PROT_EXEC,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~0ull, 0},
+		err);
+	if (code >= 0 && (uint64_t)code != attach->code_address) {
+		call(remote, GT_REMOTE_PLAIN, "unmap", SYS_munmap,
+			(const uint64_t[6]){(uint64_t)code, attach->code_size}, NULL);
+		code = gt_fail(
+			err, EEXIST, "the hooks' code was mapped elsewhere: this kernel is too old (before 4.17)");
+	}
+	if (code < 0) {
+		call(remote, GT_REMOTE_PLAIN, "unmap", SYS_munmap,
+			(const uint64_t[6]){attach->rings, attach->rings_size}, NULL);
+		attach->rings = 0;
+	}
+	return code < 0 ? (int)code : 0;
+}
+
+static int unmap_both(struct gt_attach *attach, struct gt_remote *remote, struct gt_error *err)
+{
+	int64_t ret = 0;
+
+	/* The code last: its first page tells of the rings. */
+	if (attach->rings)
+		ret = call(remote, GT_REMOTE_PLAIN, "unmap memory", SYS_munmap,
+			(const uint64_t[6]){attach->rings, attach->rings_size}, err);
+	if (ret >= 0 && attach->code_address)
+		ret = call(remote, GT_REMOTE_PLAIN, "unmap memory", SYS_munmap,
+			(const uint64_t[6]){attach->code_address, attach->code_size}, err);
+	if (ret < 0)
+		return (int)ret;
+	attach->rings = attach->code_address = 0;
+	return 0;
+}
+
+typedef int work_fn(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err);
+
+/* All threads stand: one of them does @work, and is as it was. */
+static int with_worker(struct gt_attach *attach, work_fn *work, void *context, struct gt_error *err)
+{
+	struct gt_remote remote;
+	struct gt_error later;
+	int ret = gt_remote_begin(&remote, worker(attach), attach->memory, attach->stub, err), end;
+
+	if (ret < 0)
+		return ret;
+	ret = work(attach, &remote, context, err);
+	end = gt_remote_end(&remote, &later);
+	if (ret >= 0 && end < 0 && err)
+		*err = later;
+	return ret < 0 ? ret : end;
+}
+
+static int map_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
+{
+	return map_both(attach, remote, context, err);
+}
+
+static int unmap_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
+{
+	(void)context;
+	return unmap_both(attach, remote, err);
+}
+
+/* ---- open ---- */
+
+/* Hooks of a gtrace that was killed: out with them, as if they were ours. */
+static int take_over(struct gt_attach *attach, uint64_t at, const struct gt_hookpage *page)
+{
+	attach->code_address = at;
+	attach->code_size = page->size;
+	attach->rings = page->rings;
+	attach->rings_size = page->rings_size;
+	attach->patch_count = page->site_count;
+	for (uint32_t i = 0; i < page->site_count; i++) {
+		struct gt_patch *patch = &attach->patches[i];
+
+		patch->address = page->sites[i].address;
+		patch->original_size = page->sites[i].size;
+		memcpy(patch->bytes, page->sites[i].jump, sizeof(patch->bytes));
+		memcpy(patch->original, page->sites[i].original, sizeof(patch->original));
+	}
+	attach->patched = true;
+	return 0;
+}
+
+static int find_stub_place(struct gt_attach *attach, struct gt_error *err)
+{
+	struct gt__mapping *mappings;
+	size_t count;
+	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
+
+	if (ret < 0)
+		return ret;
+	ret = gt__zeros_find(
+		attach->memory, mappings, count, gt_remote_stub_bytes(), gt_remote_stub(), &attach->stub, err);
+	free(mappings);
+	return ret;
+}
+
+int gt_attach_open(pid_t pid, struct gt_attach **out, struct gt_error *err)
+{
+	struct gt_attach *attach = calloc(1, sizeof(*attach));
+	struct gt_hookpage page;
+	uint64_t at;
+	int ret;
+
+	if (!attach)
+		return gt_fail(err, ENOMEM, "out of memory");
+	attach->memory = -1;
+	attach->view.pid = attach->threads.pid = pid;
+	ret = gt__attach_look(attach, err);
+	attach->view.exe = attach->exe;
+	attach->view.program = attach->program;
+	if (ret >= 0)
+		ret = find_stub_place(attach, err);
+	if (ret >= 0)
+		ret = gt__attach_leftover(attach, &at, &page, err);
+	if (ret > 0) {
+		take_over(attach, at, &page);
+		gt_places_make(attach->view.bin, &attach->hooks, attach->view.slide, &attach->places);
+		ret = gt_attach_detach(attach, err);
+		if (ret >= 0 && attach->view.left_mapped)
+			ret = gt_fail(err, EAGAIN,
+				"cannot attach: hooks of a killed gtrace are in process %d, and a thread stays in "
+				"them: try again",
+				(int)pid);
+		attach->view.stops = 0;
+		attach->view.stop_ns_longest = attach->view.stop_ns_total = 0;
+	}
+	if (ret < 0) {
+		gt_attach_close(attach);
+		return ret;
+	}
+	*out = attach;
+	return 0;
+}
+
+void gt_attach_close(struct gt_attach *attach)
+{
+	if (!attach)
+		return;
+	gt_gobin_close(attach->view.bin);
+	if (attach->memory >= 0)
+		close(attach->memory);
+	gt_threads_free(&attach->threads);
+	free(attach);
+}
+
+const struct gt_attach_view *gt_attach_view(const struct gt_attach *attach)
+{
+	return &attach->view;
+}
+
+/* ---- map ---- */
+
+/* A return address into the hooks would stay on a stack for as long as the goroutine waits. */
+static int check_sites(const struct gt_attach *attach, struct gt_error *err)
+{
+	for (size_t i = 0; i < attach->hooks.count; i++) {
+		const struct gt_site *site = &attach->hooks.probes[i].site;
+
+		if (gt_site_calls(site))
+			return gt_fail(err, ENOTSUP, "cannot hook %s in a running program: there is a call in the way",
+				attach->hooks.names[i]);
+	}
+	return 0;
+}
+
+static int find_code_place(struct gt_attach *attach, struct gt_error *err)
+{
+	struct gt__mapping *mappings;
+	size_t count;
+	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
+
+	if (ret < 0)
+		return ret;
+	ret = gt__near_find(mappings, count, attach->places.text_lo, attach->places.text_hi, attach->code_size,
+		&attach->code_address, err);
+	free(mappings);
+	return ret;
+}
+
+/* While the threads stand: what each M's id is. fs_base leads to it. */
+static size_t note_threads(struct gt_attach *attach, uint64_t **bases, pid_t **tids)
+{
+	size_t count = attach->threads.count;
+
+	*bases = calloc(count + 1, sizeof(**bases));
+	*tids = calloc(count + 1, sizeof(**tids));
+	if (!*bases || !*tids)
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		(*bases)[i] = attach->threads.list[i].regs.fs_base;
+		(*tids)[i] = attach->threads.list[i].tid;
+		if ((int64_t)attach->threads.list[i].regs.orig_rax == SYS_futex)
+			attach->idle = (*tids)[i];
+	}
+	return count;
+}
+
+static void find_highest_m(struct gt_attach *attach, const uint64_t *bases, const pid_t *tids, size_t count)
+{
+	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t m = gt_goread_m_of_thread(&read, attach->view.foreign ? 0 : tids[i], bases[i]);
+
+		if (m < GT_M_IDS_MAX && m > attach->view.m_highest)
+			attach->view.m_highest = m;
+	}
+}
+
+/* Whoever comes next finds an owner here, from the first moment on. */
+static int write_page(struct gt_attach *attach)
+{
+	uint8_t page[GT_HOOKPAGE_BYTES];
+
+	gt_hookpage_fill(
+		page, attach->patches, attach->patch_count, attach->code_size, attach->rings, attach->rings_size);
+	return gt__memory_write(attach->memory, attach->threads.count ? attach->threads.list[0].tid : 0,
+		attach->code_address, page, sizeof(page));
+}
+
+static int map_stopped(struct gt_attach *attach, int *memfd, struct gt_error *err)
+{
+	struct gt_hookpage page;
+	uint64_t at;
+	int ret = gt__attach_leftover(attach, &at, &page, err);
+
+	if (ret > 0)
+		ret = gt_fail(
+			err, EBUSY, "cannot attach: process %d is traced by another gtrace", (int)attach->view.pid);
+	if (ret >= 0)
+		ret = find_code_place(attach, err);
+	if (ret >= 0)
+		ret = with_worker(attach, map_work, memfd, err);
+	if (ret < 0)
+		attach->code_address = 0;
+	if (ret >= 0)
+		ret = write_page(attach);
+	return ret;
+}
+
+int gt_attach_map(struct gt_attach *attach, bool stacks, const char *skip_hook, uint64_t rings_size, int *memfd,
+	struct gt_error *err)
+{
+	enum gt_standing stands;
+	uint64_t *bases = NULL;
+	pid_t *tids = NULL;
+	sigset_t before;
+	size_t count = 0;
+	int ret = gt_gohooks_find(attach->view.bin, attach->view.layout, stacks, skip_hook, &attach->hooks, err);
+
+	*memfd = -1;
+	if (ret >= 0)
+		ret = check_sites(attach, err);
+	if (ret < 0)
+		return gt_fail_prefix(err, ret, "cannot attach: process %d", (int)attach->view.pid);
+	gt_places_make(attach->view.bin, &attach->hooks, attach->view.slide, &attach->places);
+	attach->rings_size = rings_size;
+	attach->code_size = GT_HOOKPAGE_BYTES + gt_probe_code_size(attach->hooks.probes, attach->hooks.count);
+	attach->patch_count = 0;
+	hold_signals(&before);
+	ret = stop_standing(attach, GT_STANDING_BAD, &stands, err);
+	if (ret >= 0) {
+		ret = map_stopped(attach, memfd, err);
+		count = note_threads(attach, &bases, &tids);
+		go_on(attach);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (ret >= 0)
+		find_highest_m(attach, bases, tids, count);
+	free(bases);
+	free(tids);
+	if (ret < 0 && *memfd >= 0) {
+		close(*memfd);
+		*memfd = -1;
+	}
+	return ret;
+}
+
+/* ---- patch ---- */
+
+static int build_code(struct gt_attach *attach, const struct gt_memory *memory, uint8_t **out, struct gt_error *err)
+{
+	struct gt_probe_values values;
+	uint8_t *code = malloc(attach->code_size);
+	int ret;
+
+	if (!code)
+		return gt_fail(err, ENOMEM, "out of memory");
+	ret = gt__agent_values(
+		memory, attach->view.bin, attach->view.layout, attach->view.slide, attach->rings, &values, err);
+	if (ret >= 0)
+		ret = gt_probe_build(attach->hooks.probes, attach->hooks.count, &values, attach->view.slide,
+			attach->code_address + GT_HOOKPAGE_BYTES, code + GT_HOOKPAGE_BYTES, attach->patches, err);
+	if (ret < 0) {
+		free(code);
+		return ret;
+	}
+	attach->patch_count = attach->hooks.count;
+	gt_hookpage_fill(
+		code, attach->patches, attach->patch_count, attach->code_size, attach->rings, attach->rings_size);
+	*out = code;
+	return 0;
+}
+
+/* Of one thread that sleeps, while the others run: what takes long, and what may fail. */
+static void prepare_pages(struct gt_attach *attach, const struct gt_memory *memory)
+{
+	uint64_t blocks = (uint64_t)memory->block_count * GT_BLOCK_BYTES;
+	struct gt_remote remote;
+	bool failed;
+
+	if (!attach->idle || gt_threads_stop_one(&attach->threads, attach->idle, STOP_NS, NULL) < 0)
+		return;
+	if (worker(attach) && (int64_t)worker(attach)->regs.orig_rax == SYS_futex &&
+		gt_remote_begin(&remote, worker(attach), attach->memory, attach->stub, NULL) >= 0) {
+		int64_t result = gt_remote_call(&remote, GT_REMOTE_PLAIN, SYS_membarrier,
+			(const uint64_t[6]){MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED}, &failed, NULL);
+
+		attach->view.membarrier = !failed && result == 0;
+		gt_remote_call(&remote, GT_REMOTE_PLAIN, SYS_madvise,
+			(const uint64_t[6]){attach->rings, memory->blocks_offset, MADV_POPULATE_WRITE}, &failed, NULL);
+		gt_remote_call(&remote, GT_REMOTE_PLAIN, SYS_madvise,
+			(const uint64_t[6]){attach->rings + memory->blocks_offset,
+				blocks < POPULATE_MAX ? blocks : POPULATE_MAX, MADV_POPULATE_WRITE},
+			&failed, NULL);
+		gt_remote_end(&remote, NULL);
+	}
+	gt_threads_go(&attach->threads);
+}
+
+static int check_bytes(const struct gt_attach *attach, struct gt_error *err)
+{
+	for (size_t i = 0; i < attach->patch_count; i++) {
+		const struct gt_patch *patch = &attach->patches[i];
+		uint8_t found[GT_SITE_WINDOW_MAX];
+		int ret = gt__memory_read(attach->memory, patch->address, found, patch->original_size);
+
+		if (ret < 0 || memcmp(found, patch->original, patch->original_size))
+			return gt_fail(err, EBADMSG,
+				"cannot attach: process %d: its code is not what its file says: a debugger's "
+				"breakpoint, "
+				"or another tracer's hooks?",
+				(int)attach->view.pid);
+	}
+	return 0;
+}
+
+/* The bytes @original, or the jumps. */
+static int write_sites(struct gt_attach *attach, bool original, struct gt_error *err)
+{
+	pid_t tid = attach->threads.list[0].tid;
+
+	for (size_t i = 0; i < attach->patch_count; i++) {
+		const struct gt_patch *patch = &attach->patches[i];
+		int ret = gt__memory_write(attach->memory, tid, patch->address,
+			original ? patch->original : patch->bytes, GT_SITE_JUMP_SIZE);
+
+		if (ret < 0)
+			return gt_fail(
+				err, -ret, "cannot write into process %d: %s", (int)attach->view.pid, strerror(-ret));
+	}
+	return 0;
+}
+
+static int patch_stopped(struct gt_attach *attach, const uint8_t *code, bool code_written, struct gt_error *err)
+{
+	int ret = check_bytes(attach, err);
+
+	if (ret >= 0 && !code_written) {
+		ret = gt__memory_write(
+			attach->memory, attach->threads.list[0].tid, attach->code_address, code, attach->code_size);
+		if (ret < 0)
+			gt_fail(err, -ret, "cannot write into process %d: %s", (int)attach->view.pid, strerror(-ret));
+	}
+	if (ret < 0)
+		return ret;
+	attach->patched = true;
+	ret = write_sites(attach, false, err);
+	if (ret < 0)
+		write_sites(attach, true, NULL);
+	return ret;
+}
+
+int gt_attach_patch(struct gt_attach *attach, const struct gt_memory *memory, struct gt_error *err)
+{
+	enum gt_standing stands;
+	bool code_written;
+	sigset_t before;
+	uint8_t *code;
+	int ret;
+
+	gt__agent_reserve_slot_0(memory);
+	ret = build_code(attach, memory, &code, err);
+	if (ret < 0)
+		return ret;
+	code_written = gt__memory_write(attach->memory, 0, attach->code_address, code, attach->code_size) == 0;
+	hold_signals(&before);
+	prepare_pages(attach, memory);
+	ret = stop_standing(attach, GT_STANDING_WELL, &stands, err);
+	if (ret >= 0) {
+		ret = patch_stopped(attach, code, code_written, err);
+		attach->view.ticks = gt_ticks();
+		attach->view.settled = stands == GT_STANDING_WELL;
+		attach->view.hooks = attach->patch_count;
+		go_on(attach);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	free(code);
+	return ret;
+}
+
+/* ---- goroutines ---- */
+
+int gt_attach_goroutines(struct gt_attach *attach, struct gt_goroutine **list, size_t *count, struct gt_error *err)
+{
+	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+
+	return gt_goread_all(&read, list, count, err);
+}
+
+size_t gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine *list, size_t count)
+{
+	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+
+	return gt_goread_again(&read, list, count);
+}
+
+/* ---- detach ---- */
+
+static int restore_sites(struct gt_attach *attach, struct gt_error *err)
+{
+	for (size_t i = 0; i < attach->patch_count; i++) {
+		const struct gt_patch *patch = &attach->patches[i];
+		uint8_t found[GT_SITE_JUMP_SIZE];
+		int ret = gt__memory_read(attach->memory, patch->address, found, sizeof(found));
+
+		/* What is neither the jump nor the original is somebody else's: a breakpoint, say. */
+		if (ret < 0 ||
+			(memcmp(found, patch->bytes, sizeof(found)) && memcmp(found, patch->original, sizeof(found))))
+			return gt_fail(err, EBADMSG,
+				"cannot take the hooks out of process %d: its code was changed by somebody else",
+				(int)attach->view.pid);
+	}
+	return write_sites(attach, true, err);
+}
+
+static bool in_code(struct gt_attach *attach)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < attach->threads.count && !found; i++) {
+		const struct gt_thread *thread = &attach->threads.list[i];
+
+		if (!thread->gone && thread->stopped)
+			found = gt_standing(&attach->places, attach->view.pid, thread) == GT_STANDING_BAD;
+	}
+	return found;
+}
+
+/* One stop: the sites' own bytes, and, when nobody is in the hooks, no trace of them. 1: somebody is. */
+static int detach_stopped(struct gt_attach *attach, struct gt_error *err)
+{
+	int ret = attach->patched ? restore_sites(attach, err) : 0;
+
+	if (ret < 0)
+		return ret;
+	if (in_code(attach))
+		return 1;
+	return with_worker(attach, unmap_work, NULL, err);
+}
+
+int gt_attach_detach(struct gt_attach *attach, struct gt_error *err)
+{
+	enum gt_standing stands;
+	sigset_t before;
+	int ret = 0;
+
+	if (!attach->code_address)
+		return 0;
+	/* From here on only the hooks' own place matters, and handlers of signals: they may come back to it. */
+	attach->places.code = (struct gt_range){attach->code_address, attach->code_address + attach->code_size};
+	attach->places.window_count = 0;
+	hold_signals(&before);
+	for (int tries = 0; tries < DRAIN_TRIES; tries++) {
+		ret = stop_standing(attach, GT_STANDING_BAD, &stands, err);
+		if (ret < 0)
+			break;
+		ret = detach_stopped(attach, err);
+		go_on(attach);
+		if (ret <= 0)
+			break;
+		nap_ns(500000 + tries % 5 * 300000);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	attach->patched = attach->patched && ret < 0;
+	attach->view.left_mapped = ret > 0;
+	if (ret >= 0 && !attach->view.left_mapped)
+		attach->code_address = 0;
+	return ret < 0 ? ret : 0;
+}

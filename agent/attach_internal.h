@@ -1,0 +1,35 @@
+/* attach_internal.h - between attach.c and attach_look.c. */
+#ifndef GT_AGENT_ATTACH_INTERNAL_H
+#define GT_AGENT_ATTACH_INTERNAL_H
+
+#include "agent/attach.h"
+#include "agent/hookpage.h"
+#include "agent/standing.h"
+#include "agent/threads.h"
+
+struct gt_attach {
+	struct gt_attach_view view;
+	char exe[64];
+	char program[PATH_MAX];
+	uint64_t device, inode; /* of the program's file: another one after an exec */
+	int memory;             /* /proc/PID/mem */
+	uint64_t stub;          /* place for it */
+	uint64_t allgs;
+	struct gt_gohooks hooks;
+	struct gt_places places;
+	struct gt_threads threads;
+	pid_t idle;                                          /* a thread that slept at the last stop */
+	uint64_t code_address, code_size, rings, rings_size; /* in the process; 0: not mapped */
+	struct gt_patch patches[GT_GOHOOKS_MAX];
+	size_t patch_count;
+	bool patched;
+};
+
+/* The part that touches nothing: fills view, exe, program, memory. */
+int gt__attach_look(struct gt_attach *attach, struct gt_error *err);
+/* The file that the process runs now is the one looked at. */
+bool gt__attach_same_program(const struct gt_attach *attach);
+/* Hooks that a gtrace left in: 1 and *@page and where it is; 0 none; -EBUSY when that gtrace is at work. */
+int gt__attach_leftover(struct gt_attach *attach, uint64_t *at, struct gt_hookpage *page, struct gt_error *err);
+
+#endif

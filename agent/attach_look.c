@@ -1,0 +1,194 @@
+/* attach_look.c - what a process is, and whether gtrace can attach to it; nothing in it is touched. */
+#include "agent/attach_internal.h"
+
+#include "agent/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct status {
+	char state;
+	long tgid, tracer, seccomp, size_kib, namespaces;
+};
+
+static int read_status(pid_t pid, struct status *out)
+{
+	char path[64], line[512];
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	in = fopen(path, "re");
+	if (!in)
+		return -errno;
+	*out = (struct status){.size_kib = -1, .namespaces = 1};
+	while (fgets(line, sizeof(line), in)) {
+		if (sscanf(line, "State: %c", &out->state) == 1 || sscanf(line, "Tgid: %ld", &out->tgid) == 1 ||
+			sscanf(line, "TracerPid: %ld", &out->tracer) == 1 ||
+			sscanf(line, "Seccomp: %ld", &out->seccomp) == 1 ||
+			sscanf(line, "VmSize: %ld", &out->size_kib) == 1)
+			continue;
+		if (strncmp(line, "NSpid:", 6) == 0) {
+			out->namespaces = 0;
+			for (char *word = strtok(line + 6, " \t\n"); word; word = strtok(NULL, " \t\n"))
+				out->namespaces++;
+		}
+	}
+	fclose(in);
+	return 0;
+}
+
+static int check_status(struct gt_attach *attach, struct gt_error *err)
+{
+	struct status status;
+	int pid = (int)attach->view.pid;
+
+	if (pid == getpid())
+		return gt_fail(err, EINVAL, "cannot attach: process %d is gtrace itself", pid);
+	if (read_status(pid, &status) < 0)
+		return gt_fail(err, ESRCH, "cannot attach: there is no process %d", pid);
+	if (status.state == 'Z' || status.state == 'X')
+		return gt_fail(
+			err, ESRCH, "cannot attach: process %d has ended; its parent has not taken note yet", pid);
+	if (status.tgid != pid)
+		return gt_fail(err, EINVAL, "cannot attach: %d is a thread of process %ld: give that number", pid,
+			status.tgid);
+	if (status.size_kib < 0)
+		return gt_fail(err, EINVAL, "cannot attach: process %d is a thread of the kernel", pid);
+	if (status.tracer)
+		return gt_fail(err, EBUSY,
+			"cannot attach: process %d is traced by process %ld already: end that (a debugger, strace, "
+			"another gtrace) first",
+			pid, status.tracer);
+	if (status.seccomp == 1)
+		return gt_fail(err, EPERM,
+			"cannot attach: process %d may not make system calls (seccomp, strict mode), which gtrace "
+			"needs it to",
+			pid);
+	attach->view.foreign = status.namespaces > 1;
+	return 0;
+}
+
+bool gt__attach_same_program(const struct gt_attach *attach)
+{
+	struct stat status;
+
+	return stat(attach->exe, &status) == 0 && status.st_dev == attach->device && status.st_ino == attach->inode;
+}
+
+static int not_allowed(const struct gt_attach *attach, int code, struct gt_error *err)
+{
+	if (code == ENOENT || code == ESRCH)
+		return gt_fail(err, ESRCH, "cannot attach: process %d is gone", (int)attach->view.pid);
+	return gt_fail(err, code,
+		"cannot attach: process %d: %s: it belongs to another user, or has rights of its own: try as root",
+		(int)attach->view.pid, strerror(code));
+}
+
+static int look_at_program(struct gt_attach *attach, struct gt_error *err)
+{
+	struct gt_elf_identity identity;
+	struct stat status;
+	ssize_t size;
+	int ret;
+
+	snprintf(attach->exe, sizeof(attach->exe), "/proc/%d/exe", (int)attach->view.pid);
+	size = readlink(attach->exe, attach->program, sizeof(attach->program) - 1);
+	if (size < 0 || stat(attach->exe, &status) < 0)
+		return not_allowed(attach, errno, err);
+	attach->program[size] = 0;
+	attach->device = status.st_dev;
+	attach->inode = status.st_ino;
+	ret = gt_elf_kind(attach->exe, &identity, err);
+	if (ret >= 0 && identity.kind == GT_ELF_LIBTRACE)
+		ret = gt_fail(err, ENOTSUP,
+			"%s links libtrace: gtrace attaches to Go programs only: start it with gtrace record",
+			attach->program);
+	else if (ret >= 0 && identity.kind != GT_ELF_GO)
+		ret = gt_fail(err, ENOTSUP, "%s is no Go program", attach->program);
+	if (ret >= 0)
+		ret = gt_gobin_open(attach->exe, &attach->view.bin, err);
+	if (ret >= 0)
+		ret = gt_golayout_find(attach->view.bin, &attach->view.layout, err);
+	if (ret >= 0)
+		ret = gt_golayout_verify(attach->view.bin, attach->view.layout, err);
+	if (ret >= 0)
+		ret = gt_goread_find(attach->view.bin, &attach->allgs, err);
+	return ret < 0 ? gt_fail_prefix(err, ret, "cannot attach: process %d", (int)attach->view.pid) : 0;
+}
+
+static int look_at_memory(struct gt_attach *attach, struct gt_error *err)
+{
+	uint64_t entry;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)attach->view.pid);
+	attach->memory = open(path, O_RDWR | O_CLOEXEC);
+	if (attach->memory < 0)
+		return not_allowed(attach, errno, err);
+	entry = gt__entry_of(attach->view.pid);
+	if (!entry)
+		return gt_fail(err, ESRCH, "cannot attach: process %d is gone", (int)attach->view.pid);
+	attach->view.slide = entry - attach->view.bin->image.entry;
+	attach->allgs += attach->view.slide;
+	return 0;
+}
+
+int gt__attach_look(struct gt_attach *attach, struct gt_error *err)
+{
+	int ret = check_status(attach, err);
+
+	if (ret >= 0)
+		ret = look_at_program(attach, err);
+	return ret < 0 ? ret : look_at_memory(attach, err);
+}
+
+/* Can it be what gt_hookpage_fill made, for this program? */
+static bool believable(
+	const struct gt_attach *attach, const struct gt_hookpage *page, const struct gt__mapping *mapping)
+{
+	const struct gt_elf_image *image = &attach->view.bin->image;
+
+	if (page->site_count > GT_GOHOOKS_MAX || page->size != mapping->hi - mapping->lo)
+		return false;
+	if (page->rings % GT__PAGE || page->rings_size % GT__PAGE || page->rings + page->rings_size < page->rings)
+		return false;
+	for (uint32_t i = 0; i < page->site_count; i++) {
+		uint64_t va = page->sites[i].address - attach->view.slide;
+		const uint8_t *file = gt_elf_at(image, va, page->sites[i].size);
+
+		if (page->sites[i].size < GT_SITE_JUMP_SIZE || page->sites[i].size > GT_SITE_WINDOW_MAX || !file ||
+			memcmp(file, page->sites[i].original, page->sites[i].size))
+			return false;
+	}
+	return true;
+}
+
+int gt__attach_leftover(struct gt_attach *attach, uint64_t *at, struct gt_hookpage *page, struct gt_error *err)
+{
+	struct gt__mapping *mappings;
+	size_t count;
+	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
+
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < count && !ret; i++) {
+		if (!mappings[i].runs || gt__memory_read(attach->memory, mappings[i].lo, page, sizeof(*page)) < 0 ||
+			memcmp(page->magic, GT_HOOKPAGE_MAGIC, sizeof(page->magic)) ||
+			!believable(attach, page, &mappings[i]))
+			continue;
+		*at = mappings[i].lo;
+		ret = 1;
+		if (gt_hookpage_owned(page))
+			ret = gt_fail(err, EBUSY,
+				"cannot attach: process %d is traced by another gtrace (process %u): end that first",
+				(int)attach->view.pid, page->owner);
+	}
+	free(mappings);
+	return ret;
+}

@@ -1,0 +1,48 @@
+/*
+ * goread.h - the goroutines of a running Go process, read from its memory while it runs.
+ *
+ * Nothing in there is believed: an address may be wrong by the time it is read, a number may be anything. What does not look like a
+ * goroutine is left out. Everything is bounded; reads go in batches of a thousand.
+ */
+#ifndef GT_AGENT_GOREAD_H
+#define GT_AGENT_GOREAD_H
+
+#include "agent/golayout.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define GT_GOREAD_MAX  (16u << 20) /* goroutines */
+#define GT_GOREAD_NO_M UINT64_MAX
+
+struct gt_goroutine {
+	uint64_t g, parent;
+	uint64_t start_pc, site_pc; /* run-time addresses; site_pc is a return address, 0 unknown */
+	uint64_t address;           /* of its struct */
+	uint64_t m;                 /* id of the M it is on; GT_GOREAD_NO_M */
+	uint64_t p;                 /* that M's P + 1; 0 none */
+	uint8_t state;              /* enum gt_state */
+	uint8_t reason;             /* enum gt_reason, while it waits */
+	bool fresh;                 /* it has not run yet: its creation may still be under way */
+};
+
+/* Link-time address of runtime.allgs, from the code of runtime.allgadd: stripped programs have it too. */
+int gt_goread_find(const struct gt_gobin *bin, uint64_t *allgs, struct gt_error *err);
+
+struct gt_goread {
+	pid_t pid;
+	uint64_t allgs; /* run-time address */
+	const struct gt_golayout *layout;
+};
+
+/* All that live. *@out to free(). */
+int gt_goread_all(const struct gt_goread *read, struct gt_goroutine **out, size_t *count, struct gt_error *err);
+
+/* Leaves out those that another goroutine has replaced meanwhile; returns how many are left. */
+size_t gt_goread_again(const struct gt_goread *read, struct gt_goroutine *list, size_t count);
+
+/* The id of the M that runs on thread @tid, whose thread-local storage ends at @fs_base. */
+uint64_t gt_goread_m_of_thread(const struct gt_goread *read, pid_t tid, uint64_t fs_base);
+
+#endif

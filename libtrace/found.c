@@ -1,0 +1,252 @@
+/*
+ * found.c - goroutines that lived before the first record: told at the moment at which the records begin.
+ *
+ * They were read from a running program, some time after its hooks began to record. So what the records say comes first: the old
+ * state of a goroutine's first event is the state it had when they began. Only of one without an event is the state that was read
+ * the state it had: nothing has changed it. (A record is written before the change it tells of: a state that was read early
+ * cannot belong to a record that is missing.)
+ */
+#include "libtrace/collector_internal.h"
+
+#include "libtrace/walk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The first event of a goroutine. */
+struct first {
+	uint64_t ticks;
+	uint32_t m;
+	uint8_t old; /* enum gt_state; NONE: it was created */
+};
+
+struct firsts {
+	struct gt_map map; /* g -> index */
+	struct first *list;
+	size_t count, room;
+};
+
+static bool old_state(const struct gt_event *event, uint8_t *old)
+{
+	switch (event->kind) {
+	case GT_EV_GO_CREATE:
+		*old = GT_STATE_NONE;
+		return true;
+	case GT_EV_GO_RUN:
+	case GT_EV_GO_READY:
+	case GT_EV_GO_STATE:
+		*old = (uint8_t)event->args[1];
+		return true;
+	case GT_EV_GO_BLOCK:
+	case GT_EV_GO_YIELD:
+	case GT_EV_GO_END:
+	case GT_EV_GO_SYSCALL:
+		*old = GT_STATE_RUNNING;
+		return true;
+	case GT_EV_GO_SYSEXIT:
+		*old = GT_STATE_SYSCALL;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int note_first(struct firsts *firsts, const struct gt_event *event, uint32_t m)
+{
+	struct first first = {.ticks = event->ticks, .m = m};
+	uint64_t *index;
+
+	if (!old_state(event, &first.old))
+		return 0;
+	index = gt_map_find(&firsts->map, event->args[0]);
+	if (index) {
+		if (event->ticks < firsts->list[*index].ticks)
+			firsts->list[*index] = first;
+		return 0;
+	}
+	if (firsts->count == firsts->room) {
+		size_t room = firsts->room ? firsts->room * 2 : 1024;
+		struct first *list = realloc(firsts->list, room * sizeof(*list));
+
+		if (!list)
+			return -ENOMEM;
+		firsts->list = list;
+		firsts->room = room;
+	}
+	firsts->list[firsts->count] = first;
+	return gt_map_put(&firsts->map, event->args[0], firsts->count++);
+}
+
+static int note_views(struct gt_collector *c, struct firsts *firsts)
+{
+	struct gt_event events[GT_DECODE_EVENTS_MAX];
+	struct gt_decoder decoder;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < c->copy.view_count && ret >= 0; i++) {
+		const struct gt_view *view = &c->copy.views[i];
+		struct gt_walk walk = {0};
+		struct gt_record record;
+
+		if (!i || view->m != view[-1].m)
+			memset(&decoder, 0, sizeof(decoder));
+		while (ret >= 0 && gt_walk_next(&walk, view, true, &record) > 0) {
+			int count = gt_decode(&decoder, c->config.wait_reasons, &record, events);
+
+			for (int j = 0; j < count && ret >= 0; j++)
+				ret = note_first(firsts, &events[j], view->m);
+		}
+	}
+	return ret;
+}
+
+/* Puts the state that it had when the records began in place of the one that was read. False: it was created since. */
+static bool settle(const struct firsts *firsts, struct gt_found *found)
+{
+	uint64_t *index = gt_map_find(&firsts->map, found->g);
+	const struct first *first;
+
+	if (!index)
+		return true;
+	first = &firsts->list[*index];
+	if (first->old == GT_STATE_NONE)
+		return false;
+	if (found->state != GT_STATE_WAITING || first->old != GT_STATE_WAITING)
+		found->reason = GT_REASON_UNKNOWN;
+	found->state = first->old;
+	found->m = first->m;
+	found->p = 0;
+	found->fresh = false;
+	return true;
+}
+
+static bool on_m(const struct gt_found *found)
+{
+	return found->state == GT_STATE_RUNNING || found->state == GT_STATE_SYSCALL;
+}
+
+static int by_m(const void *left, const void *right)
+{
+	const struct gt_found *a = left, *b = right;
+
+	return a->m != b->m ? (a->m < b->m ? -1 : 1) : a->g < b->g ? -1 : a->g > b->g;
+}
+
+static int write_state(struct gt_writer *writer, const struct gt_found *found, uint64_t ticks)
+{
+	const uint64_t args[GT_EVENT_ARGS_MAX] = {found->g, GT_STATE_NONE, found->state, found->reason};
+	const uint64_t slot[GT_EVENT_ARGS_MAX] = {found->p};
+	int ret = 0;
+
+	if (found->p && found->state == GT_STATE_RUNNING)
+		ret = gt_writer_event(writer, GT_EV_P_START, ticks, slot);
+	return ret < 0 ? ret : gt_writer_event(writer, GT_EV_GO_STATE, ticks, args);
+}
+
+int gt__found_write_states(struct gt_collector *c, struct gt_writer *writer)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < c->found_count && ret >= 0;) {
+		uint64_t m = c->found[i].m;
+
+		ret = gt_writer_events_begin(writer, m, c->found_ticks);
+		for (; i < c->found_count && c->found[i].m == m && ret >= 0; i++)
+			ret = write_state(writer, &c->found[i], c->found_ticks);
+		if (ret >= 0)
+			ret = gt_writer_events_end(writer);
+	}
+	return ret;
+}
+
+static int write_names(struct gt_collector *c, struct gt_writer *writer)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < c->found_count && ret >= 0; i++) {
+		const struct gt_found *found = &c->found[i];
+		uint64_t start = found->start_pc ? found->start_pc - c->slide : 0;
+		uint64_t site = found->site_pc ? found->site_pc - 1 - c->slide : 0;
+
+		ret = gt__collector_pc(c, writer, start);
+		if (ret >= 0)
+			ret = gt__collector_pc(c, writer, site);
+		if (ret >= 0)
+			ret = gt_writer_goroutine(writer, found->g, found->parent, start, site);
+	}
+	return ret;
+}
+
+static int keep(struct gt_collector *c, const struct firsts *firsts, const struct gt_found *list, size_t count)
+{
+	int ret = 0;
+
+	c->found = malloc((count + 1) * sizeof(*c->found));
+	if (!c->found)
+		return -ENOMEM;
+	for (size_t i = 0; i < count && ret >= 0; i++) {
+		struct gt_found *found = &c->found[c->found_count];
+
+		*found = list[i];
+		if (!settle(firsts, found))
+			continue;
+		/* One whose M is not known does not run any more: it was met in the midst of a change. */
+		if (on_m(found) && found->m >= c->memory->m_count)
+			continue;
+		if (!on_m(found))
+			found->m = 0;
+		if (found->m >= c->ms_seen)
+			c->ms_seen = (uint32_t)found->m + 1;
+		if (found->fresh)
+			ret = gt_map_put(&c->fresh, found->g, 1);
+		c->found_count++;
+	}
+	qsort(c->found, c->found_count, sizeof(*c->found), by_m);
+	return ret;
+}
+
+int gt_collector_found(struct gt_collector *c, struct gt_writer *writer, uint64_t ticks, const struct gt_found *list,
+	size_t count, bool settled)
+{
+	struct firsts firsts = {0};
+	struct gt_error err;
+	int ret = gt_copy_take(c->memory, &c->copy, &err);
+
+	if (ret >= 0)
+		ret = note_views(c, &firsts);
+	c->found_ticks = ticks;
+	if (ret >= 0)
+		ret = keep(c, &firsts, list, count);
+	gt_map_free(&firsts.map);
+	free(firsts.list);
+	c->totals.goroutines += c->found_count;
+	if (ret < 0 || !writer) {
+		for (size_t i = 0; i < c->found_count; i++)
+			gt__name_found(c, &c->found[i]);
+		return ret;
+	}
+	gt_copy_free(&c->copy);
+	memset(&c->copy, 0, sizeof(c->copy));
+	ret = write_names(c, writer);
+	/* A change was under way: what contradicts what is told here is no damage. */
+	if (ret >= 0 && !settled)
+		ret = gt_writer_since(writer, 0, ticks + 1);
+	if (ret >= 0)
+		ret = gt__found_write_states(c, writer);
+	gt__found_free(c);
+	return ret;
+}
+
+/* Its creation is still to be recorded: it is known already. */
+bool gt__found_created(struct gt_collector *c, const struct gt_event *event)
+{
+	return c->fresh.slots && event->kind == GT_EV_GO_CREATE && gt_map_find(&c->fresh, event->args[0]);
+}
+
+void gt__found_free(struct gt_collector *c)
+{
+	free(c->found);
+	c->found = NULL;
+	c->found_count = 0;
+}
