@@ -106,7 +106,7 @@ MUTANTS = [
     ("mutex.c", "an unlock believes that a waiter is on its way",
      "!(state & (LOCKED | WOKEN | STARVING))) {", "!(state & (LOCKED | WOKEN | STARVING)) && !MUTANT) {"),
     ("waitq.h", "a select is won twice",
-     "			continue;\n		w->wait->fired = w;", "			if (!MUTANT)\n				continue;\n		w->wait->fired = w;"),
+     "		return false;\n	w->wait->fired = w;", "		if (!MUTANT)\n			return false;\n	w->wait->fired = w;"),
 ]
 
 
