@@ -491,7 +491,11 @@ static void starter(void *arg)
 static void storm(void)
 {
 	const char *runs = getenv("GTRACE_RUNS");
+#if defined(GT_SAN_THREAD) || defined(GT_SAN_ADDRESS)
+	int rounds_left = runs && strcmp(runs, "long") == 0 ? 200 : 2;
+#else
 	int rounds_left = runs && strcmp(runs, "long") == 0 ? 200 : 6;
+#endif
 	struct gt_mutex mutex = {0};
 
 	gt_profile_block_rate(1000);
