@@ -69,6 +69,15 @@ int gt_collector_round(struct gt_collector *collector, struct gt_writer *writer,
 /* The program is gone, or hooks are off: everything that is committed. A record that never was is counted. */
 int gt_collector_finish(struct gt_collector *collector, struct gt_writer *writer);
 
+/* A file begins at @since_ticks, after gt_collector_finish ended another. Until gt_collector_told the watermark stays: what was there
+ * before the file is still to be told by gt_collector_alive, as of @since_ticks. */
+void gt_collector_again(struct gt_collector *collector, uint64_t since_ticks);
+struct gt_hook_alive;
+/* @m: of those that have none. */
+int gt_collector_alive(struct gt_collector *collector, struct gt_writer *writer, const struct gt_hook_alive *alive,
+	size_t count, uint32_t m);
+void gt_collector_told(struct gt_collector *collector);
+
 /* Flight. Returns how many blocks were new: many in a row mean that it should be called more often. */
 size_t gt_collector_follow(struct gt_collector *collector);
 

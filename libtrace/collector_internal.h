@@ -77,6 +77,10 @@ struct gt_collector {
 	uint64_t cells[GT_BLOCK_CELL_BYTES / 8]; /* an open block's copy */
 	struct gt_event batch[GT__BATCH_MAX];
 	size_t batch_count;
+	struct gt__name alive[GT__BATCH_MAX]; /* who the batch says was there before the trace */
+	size_t alive_count;
+	uint64_t since; /* ticks: what is older belongs to an earlier file */
+	bool held;      /* the watermark stays: the trace's first events are still to come */
 	struct gt_collector_totals totals;
 };
 

@@ -109,7 +109,7 @@ struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg),
 	g->id = new_id(p);
 	gt__track_out(g);
 	store_release(&g->state, GT_STATE_RUNNABLE);
-	gt_hook_create(g->id, GT_STATE_RUNNABLE, g->parent, (const void *)(uintptr_t)fn, site);
+	gt__tell_create(g, site);
 	return g;
 }
 
@@ -211,7 +211,7 @@ void gt_exit(void)
 		gt__sched.main_exited = true;
 	store_relaxed(&p->ended, load_relaxed(&p->ended) + 1);
 	store_relaxed(&g->state, GT_STATE_DEAD);
-	gt_hook_end(g->id);
+	gt__tell(g, GT_STATE_RUNNING, GT_STATE_DEAD, 0);
 	m->after = gt__g_give;
 	m->after_arg = g;
 	gt__leave(m, g, true);

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from trace import Trace, number
 
 GTRACE, PROGRAM = sys.argv[1:3]
-CALLS = ("read", "write", "accept4", "connect", "close", "fcntl", "getsockopt", "getpeername")
+CALLS = ("read", "write", "sendto", "accept4", "connect", "close", "fcntl", "getsockopt", "getpeername")
 
 
 def run(command, **env):
