@@ -95,8 +95,10 @@ static int note_views(struct gt_collector *c, struct firsts *firsts)
 		while (ret >= 0 && gt_walk_next(&walk, view, true, &record) > 0) {
 			int count = gt_decode(&decoder, c->config.wait_reasons, &record, events);
 
+			/* Of what was written during the copy some is in it and some is not. */
 			for (int j = 0; j < count && ret >= 0; j++)
-				ret = note_first(firsts, &events[j], view->m);
+				if (events[j].ticks < c->copy.ticks)
+					ret = note_first(firsts, &events[j], view->m);
 		}
 	}
 	return ret;
