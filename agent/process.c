@@ -92,7 +92,7 @@ int gt__mappings_read(pid_t pid, struct gt__mapping **mappings, size_t *count, s
 			    &inode) < 3)
 			continue;
 		mapping->unnamed = !inode && !strchr(line, '[');
-		mapping->runs = !strcmp(rights, "r-xp") && (inode || mapping->unnamed);
+		mapping->runs = !strcmp(rights, "r-xp") && (inode || mapping->unnamed || strstr(line, "[vdso]"));
 		(*count)++;
 	}
 	fclose(in);

@@ -18,7 +18,7 @@
 
 enum { KEY_STACKS = 256, KEY_FLIGHT, KEY_MIN_AGE, KEY_MAX_BYTES, KEY_BUFFER, KEY_NO_URING, KEY_LAYOUT, KEY_EVENTS };
 
-static const struct argp_option options[] = {
+static const struct argp_option common_options[] = {
 	{"output", 'o', "FILE", 0, "write the trace to FILE (default: PROG.gtrace, PROG without its folder)", 0},
 	{"stacks", KEY_STACKS, "N|off", 0, "frames of the stack taken where a goroutine blocks, 1 to 64 (default: 16)",
 		0},
@@ -33,6 +33,10 @@ static const struct argp_option options[] = {
 	{"buffer", KEY_BUFFER, "SIZE", 0, "memory between the program and the file (default: 32M)", 0},
 	{"no-uring", KEY_NO_URING, NULL, 0, "write the file with write() instead of io_uring", 0},
 	{"quiet", 'q', NULL, 0, "no summary", 0},
+	{0},
+};
+
+static const struct argp_option options[] = {
 	{"go-layout", KEY_LAYOUT, NULL, OPTION_NO_USAGE, "list the Go versions that are known, and how one is added",
 		0},
 	{0},
@@ -119,7 +123,7 @@ static void take_sets(const char *text, struct gt_record_options *o)
 	exit(GT_EXIT_USAGE);
 }
 
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static error_t parse_common(int key, char *arg, struct argp_state *state)
 {
 	struct gt_record_options *o = state->input;
 	unsigned long depth;
@@ -169,6 +173,37 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_NO_URING:
 		o->no_uring = true;
 		return 0;
+	case ARGP_KEY_END:
+		if (o->window_option && !o->flight)
+			argp_error(state, "%s goes with --flight", o->window_option);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp gt_record_common = {.options = common_options, .parser = parse_common};
+
+void gt_record_defaults(struct gt_record_options *o)
+{
+	*o = (struct gt_record_options){
+		.stack_depth = 16,
+		.min_age_ns = 5000000000,
+		.window_bytes_max = 16 << 20,
+		.buffer_bytes = 32 << 20,
+		.sets = gt_sets_default(),
+	};
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct gt_record_options *o = state->input;
+
+	(void)arg;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = o;
+		return 0;
 	case KEY_LAYOUT:
 		list_layouts();
 		exit(0);
@@ -178,8 +213,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!o->argv)
 			argp_error(state, "PROG is missing");
-		if (o->window_option && !o->flight)
-			argp_error(state, "%s goes with --flight", o->window_option);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -232,7 +265,7 @@ static int find_program(const char *name, char **out)
 
 /* The hooks of Go programs tell what GO_SETS says; of a set that was asked for by name the user must hear that it will not be there. */
 #define GO_SETS GT_SET_SCHED
-static int check_go_sets(struct gt_recording *r)
+int gt_record_check_go_sets(struct gt_recording *r)
 {
 	char names[128];
 
@@ -281,7 +314,7 @@ static int look_at(struct gt_recording *r)
 		return gt_die(GT_EXIT_RECORD, &err);
 	for (unsigned int i = 0; i < 256; i++)
 		r->wait_reasons[i] = gt_golayout_reason(r->layout, i);
-	return check_go_sets(r);
+	return gt_record_check_go_sets(r);
 }
 
 static void default_output(struct gt_recording *r)
@@ -293,8 +326,10 @@ static void default_output(struct gt_recording *r)
 
 int gt_cmd_record(int argc, char **argv)
 {
+	static const struct argp_child children[] = {{&gt_record_common, 0, NULL, 0}, {0}};
 	static const struct argp argp = {
 		.options = options,
+		.children = children,
 		.parser = parse_option,
 		.args_doc = "[--] PROG [ARG...]",
 		.doc = "Runs PROG and records what its scheduler does: every goroutine's states, who woke whom, Ms and "
@@ -309,13 +344,7 @@ int gt_cmd_record(int argc, char **argv)
 	static struct gt_recording r;
 	int status;
 
-	r.options = (struct gt_record_options){
-		.stack_depth = 16,
-		.sets = gt_sets_default(),
-		.min_age_ns = 5000000000,
-		.window_bytes_max = 16 << 20,
-		.buffer_bytes = 32 << 20,
-	};
+	gt_record_defaults(&r.options);
 	argp_err_exit_status = GT_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &r.options);
 

@@ -9,6 +9,7 @@
 #include "format/wire/writer.h"
 #include "libtrace/collector.h"
 
+#include <argp.h>
 #include <limits.h>
 #include <signal.h>
 #include <sys/types.h>
@@ -52,5 +53,31 @@ struct gt_recording {
 
 /* Everything after the look at the file. Returns gtrace's exit status. */
 int gt_record_run(struct gt_recording *recording);
+
+/* ---- what attach (attach_loop.c) does in the same way ---- */
+
+/* The options that both take: a child of their own parser, whose input is a struct gt_record_options. */
+extern const struct argp gt_record_common;
+void gt_record_defaults(struct gt_record_options *o);
+/* What follows returns 0, or an exit status after the error was told. */
+int gt_record_check_proc(void);
+int gt_record_check_go_sets(struct gt_recording *recording);
+int gt_record_lay_out(
+	struct gt_recording *recording, struct gt_shm_config *memory, struct gt_collector_config *collector);
+int gt_record_begin(struct gt_recording *recording);
+int gt_record_snapshot(struct gt_recording *recording, const char *cause, bool final);
+
+int gt_record_open_writer(
+	struct gt_recording *recording, const char *path, struct gt_writer **out, struct gt_error *err);
+void gt_record_failure(struct gt_recording *recording, const char *what, int ret);
+
+struct gt_record_pace {
+	int wait_ms; /* until the next round */
+	int64_t flushed_ns;
+};
+void gt_record_round(struct gt_recording *recording, struct gt_record_pace *pace);
+void gt_record_finish(struct gt_recording *recording, const char *exit_text, uint64_t *bytes);
+void gt_record_summary(const struct gt_recording *recording, const struct gt_collector_totals *totals, uint64_t bytes,
+	int64_t span_ns, int64_t program_cpu_ns, const char *end);
 
 #endif

@@ -40,7 +40,7 @@ static int64_t realtime_ns(void)
 	return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
-static void keep_failure(struct gt_recording *r, const char *what, int ret)
+void gt_record_failure(struct gt_recording *r, const char *what, int ret)
 {
 	if (!r->failed)
 		gt_fail(&r->failure, -ret, "%s: %s: %s: the program was not disturbed", what, r->output,
@@ -101,7 +101,7 @@ static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 	gt_writer_meta(writer, "hook_ns", hook_ns);
 }
 
-static int open_writer(struct gt_recording *r, const char *path, struct gt_writer **out, struct gt_error *err)
+int gt_record_open_writer(struct gt_recording *r, const char *path, struct gt_writer **out, struct gt_error *err)
 {
 	struct gt_writer_config config = {
 		.path = path,
@@ -161,7 +161,7 @@ static void snapshot_path(const struct gt_recording *r, bool final, char *path, 
 		snprintf(path, size, "%.*s-%u%s", stem, r->output, r->snapshots, r->output + stem);
 }
 
-static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
+int gt_record_snapshot(struct gt_recording *r, const char *cause, bool final)
 {
 	struct gt_collector_totals totals;
 	struct gt_snapshot_result result;
@@ -173,7 +173,7 @@ static int take_snapshot(struct gt_recording *r, const char *cause, bool final)
 
 	r->snapshots++;
 	snapshot_path(r, final, path, sizeof(path));
-	ret = open_writer(r, path, &writer, &err);
+	ret = gt_record_open_writer(r, path, &writer, &err);
 	if (ret < 0)
 		return gt_die(ret, &err);
 	gt_writer_meta(writer, "cause", cause);
@@ -297,7 +297,7 @@ static void on_signal(struct gt_recording *r, const struct signalfd_siginfo *inf
 		return;
 	case SIGUSR2:
 		if (r->options.flight) {
-			take_snapshot(r, "SIGUSR2", false);
+			gt_record_snapshot(r, "SIGUSR2", false);
 			return;
 		}
 		break;
@@ -320,37 +320,41 @@ static int collect(struct gt_recording *r, size_t *blocks)
 	return ret;
 }
 
+void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
+{
+	uint64_t block_count = r->options.flight ? r->memory.block_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
+	struct gt_clock_pair now;
+	size_t blocks;
+	int ret = collect(r, &blocks);
+
+	if (ret < 0)
+		gt_record_failure(r, "cannot write the trace", ret);
+	/* Half as long when an eighth of the buffer came at once, twice as long when next to nothing did. */
+	if (blocks > block_count / 8)
+		pace->wait_ms = pace->wait_ms > ROUND_MS_MIN ? pace->wait_ms / 2 : 0;
+	else if (blocks < block_count / 64)
+		pace->wait_ms = pace->wait_ms ? pace->wait_ms * 2 : 1;
+	if (pace->wait_ms > ROUND_MS_MAX)
+		pace->wait_ms = ROUND_MS_MAX;
+	now = gt_clock_pair();
+	if (r->writer && now.monotonic_ns - pace->flushed_ns >= FLUSH_NS) {
+		gt_writer_flush(r->writer, now.ticks, now.monotonic_ns);
+		pace->flushed_ns = now.monotonic_ns;
+	}
+}
+
 static void follow(struct gt_recording *r, int signals, int *status)
 {
-	int wait_ms = ROUND_MS_MIN;
-	int64_t flushed_ns = r->start.monotonic_ns;
-	uint64_t block_count = r->options.flight ? r->memory.block_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
+	struct gt_record_pace pace = {ROUND_MS_MIN, r->start.monotonic_ns};
 
 	while (!reap(r, status)) {
 		struct pollfd poll_fd = {.fd = signals, .events = POLLIN};
 		struct signalfd_siginfo info;
-		struct gt_clock_pair now;
-		size_t blocks;
-		int ret;
 
-		if (poll(&poll_fd, 1, wait_ms) > 0)
+		if (poll(&poll_fd, 1, pace.wait_ms) > 0)
 			while (read(signals, &info, sizeof(info)) == sizeof(info))
 				on_signal(r, &info);
-		ret = collect(r, &blocks);
-		if (ret < 0)
-			keep_failure(r, "cannot write the trace", ret);
-		/* Half as long when an eighth of the buffer came at once, twice as long when next to nothing did. */
-		if (blocks > block_count / 8)
-			wait_ms = wait_ms > ROUND_MS_MIN ? wait_ms / 2 : 0;
-		else if (blocks < block_count / 64)
-			wait_ms = wait_ms ? wait_ms * 2 : 1;
-		if (wait_ms > ROUND_MS_MAX)
-			wait_ms = ROUND_MS_MAX;
-		now = gt_clock_pair();
-		if (r->writer && now.monotonic_ns - flushed_ns >= FLUSH_NS) {
-			gt_writer_flush(r->writer, now.ticks, now.monotonic_ns);
-			flushed_ns = now.monotonic_ns;
-		}
+		gt_record_round(r, &pace);
 	}
 }
 
@@ -374,18 +378,17 @@ static int64_t cpu_ns(int who)
 	       (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ll;
 }
 
-static void print_summary(const struct gt_recording *r, const struct gt_collector_totals *totals, uint64_t bytes,
-	int64_t span_ns, const char *exit_text)
+void gt_record_summary(const struct gt_recording *r, const struct gt_collector_totals *totals, uint64_t bytes,
+	int64_t span_ns, int64_t program_cpu_ns, const char *end)
 {
 	char text[32], cost[32], own[32];
-	int64_t program_cpu_ns = cpu_ns(RUSAGE_CHILDREN);
 	/* These two stand in the record of the event that follows them. */
 	uint64_t records = totals->events - totals->by_kind[GT_EV_WAITS_ON] - totals->by_kind[GT_EV_WAKE_CAUSE];
 	double hook_ns = (double)records * record_ns();
 
 	fprintf(stderr, "gtrace: %s: %s, %s of time", r->output, gt_format_size(bytes, text),
 		gt_format_duration((uint64_t)span_ns, cost));
-	fprintf(stderr, "; program ended with %s\n", exit_text);
+	fprintf(stderr, "; %s\n", end);
 	fprintf(stderr, "gtrace: %" PRIu64 " goroutines, %" PRIu64 " events on %" PRIu64 " Ms:", totals->goroutines,
 		totals->events, totals->ms);
 	for (unsigned int kind = 0, shown = 0; kind < GT_EVENT_KIND_COUNT; kind++)
@@ -406,18 +409,16 @@ static void print_summary(const struct gt_recording *r, const struct gt_collecto
 		gt_format_duration((uint64_t)cpu_ns(RUSAGE_SELF), own));
 }
 
-static void finish_stream(struct gt_recording *r, int status, uint64_t *bytes)
+void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *bytes)
 {
 	struct gt_writer_totals written;
 	struct stat file;
 	struct gt_clock_pair now;
-	char text[128];
 	int ret = gt_collector_finish(r->collector, r->writer);
 
 	if (ret < 0)
-		keep_failure(r, "cannot write the trace", ret);
-	describe_exit(status, text, sizeof(text));
-	gt_writer_meta(r->writer, "exit", text);
+		gt_record_failure(r, "cannot write the trace", ret);
+	gt_writer_meta(r->writer, "exit", exit_text);
 	write_losses(r, r->writer);
 	write_counts(r, r->writer);
 	now = gt_clock_pair();
@@ -483,7 +484,7 @@ static uint64_t least_window(const struct gt_recording *r, const struct gt_shm_c
 	return 16 << 20;
 }
 
-static int make_memory(struct gt_recording *r, struct gt_collector_config *collector)
+int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct gt_collector_config *collector)
 {
 	struct gt_shm_config config = {
 		.mode = r->options.flight ? GT_MODE_FLIGHT : GT_MODE_STREAM,
@@ -492,8 +493,13 @@ static int make_memory(struct gt_recording *r, struct gt_collector_config *colle
 		.sets = r->options.sets,
 	};
 	uint64_t least;
-	struct gt_error err;
 
+	*collector = (struct gt_collector_config){
+		.memory = &r->memory,
+		.wait_reasons = r->layout ? r->wait_reasons : NULL,
+		.resolve = gt_resolver_lines,
+		.resolve_context = &r->resolver,
+	};
 	if (r->layout) {
 		config.text_base = r->resolver.go->text;
 		config.text_end = r->resolver.go->etext;
@@ -517,34 +523,41 @@ static int make_memory(struct gt_recording *r, struct gt_collector_config *colle
 		if (!r->layout)
 			lay_out_strings(1 << 20, &config);
 	}
-	return gt_shm_create(&config, &r->memory, &err) < 0 ? gt_die(GT_EXIT_RECORD, &err) : 0;
+	*out = config;
+	return 0;
+}
+
+/* Stream: the file. The trace's time begins here. */
+int gt_record_begin(struct gt_recording *r)
+{
+	struct gt_error err;
+
+	r->start = gt_clock_pair();
+	r->start_realtime_ns = realtime_ns();
+	if (r->options.flight)
+		return 0;
+	if (gt_record_open_writer(r, r->output, &r->writer, &err) < 0)
+		return gt_die(GT_EXIT_RECORD, &err);
+	if (!r->options.no_uring && !gt_writer_uses_uring(r->writer) && !r->options.quiet)
+		fprintf(stderr, "gtrace: io_uring is not allowed here: the trace is written with write()\n");
+	return 0;
 }
 
 static int set_up(struct gt_recording *r)
 {
-	struct gt_collector_config collector = {
-		.wait_reasons = r->layout ? r->wait_reasons : NULL,
-		.resolve = gt_resolver_lines,
-		.resolve_context = &r->resolver,
-	};
+	struct gt_collector_config collector;
+	struct gt_shm_config memory;
 	struct gt_error err;
 	int ret;
 
 	gt_clock_init();
 	gt_clock_rate();
-	ret = make_memory(r, &collector);
+	ret = gt_record_lay_out(r, &memory, &collector);
 	if (ret)
 		return ret;
-	r->start = gt_clock_pair();
-	r->start_realtime_ns = realtime_ns();
-	collector.memory = &r->memory;
-	if (gt_collector_new(&collector, &r->collector, &err) < 0)
+	if (gt_shm_create(&memory, &r->memory, &err) < 0 || gt_collector_new(&collector, &r->collector, &err) < 0)
 		return gt_die(GT_EXIT_RECORD, &err);
-	if (!r->options.flight && open_writer(r, r->output, &r->writer, &err) < 0)
-		return gt_die(GT_EXIT_RECORD, &err);
-	if (r->writer && !r->options.no_uring && !gt_writer_uses_uring(r->writer) && !r->options.quiet)
-		fprintf(stderr, "gtrace: io_uring is not allowed here: the trace is written with write()\n");
-	return 0;
+	return gt_record_begin(r);
 }
 
 static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *ignored)
@@ -589,7 +602,7 @@ static void ignored_signals(sigset_t *ignored)
 }
 
 /* The program finds our memory, and we its, by numbers of processes: those of another PID namespace are other processes. */
-static int check_proc(void)
+int gt_record_check_proc(void)
 {
 	char link[32], own[32];
 	ssize_t size = readlink("/proc/self", link, sizeof(link) - 1);
@@ -619,7 +632,7 @@ int gt_record_run(struct gt_recording *r)
 	struct gt_collector_totals totals;
 	struct gt_clock_pair now;
 	sigset_t ours, before, ignored;
-	char exit_text[128];
+	char exit_text[128], end[160];
 	uint64_t bytes = 0;
 	int signals, status = 0, ret;
 
@@ -629,7 +642,7 @@ int gt_record_run(struct gt_recording *r)
 	signal(SIGPIPE, SIG_IGN);
 	/* Where it is ignored, the kernel throws the program's status away. */
 	signal(SIGCHLD, SIG_DFL);
-	ret = check_proc();
+	ret = gt_record_check_proc();
 	if (!ret)
 		ret = check_output(r);
 	if (!ret)
@@ -653,18 +666,20 @@ int gt_record_run(struct gt_recording *r)
 	follow(r, signals, &status);
 	now = gt_clock_pair();
 	describe_exit(status, exit_text, sizeof(exit_text));
+	snprintf(end, sizeof(end), "program ended with %s", exit_text);
 	if (r->options.flight) {
 		gt_collector_follow(r->collector);
-		if (take_snapshot(r, "end of the program", true) < 0)
+		if (gt_record_snapshot(r, "end of the program", true) < 0)
 			r->failed = true;
 		gt_collector_totals(r->collector, &totals);
 	} else {
-		finish_stream(r, status, &bytes);
+		gt_record_finish(r, exit_text, &bytes);
 		gt_collector_totals(r->collector, &totals);
 		if (r->failed)
 			gt_die(0, &r->failure);
 		else if (!r->options.quiet)
-			print_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns, exit_text);
+			gt_record_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns,
+				cpu_ns(RUSAGE_CHILDREN), end);
 	}
 	gt_collector_free(r->collector);
 	close(signals);

@@ -1,0 +1,371 @@
+/*
+ * attach_loop.c - a recording of a running program: hooks in, events collected, hooks out.
+ *
+ * What can fail without the process fails before it is touched: its file is read, the trace is opened, sizes are
+ * known. Between the stop that maps memory and the one that patches, that memory is filled.
+ *
+ * Signals. SIGINT, SIGTERM, SIGHUP and SIGQUIT end the recording, SIGUSR2 writes a snapshot with --flight. None is passed on: the
+ * program is not ours.
+ */
+#include "cli/attach.h"
+
+#include "agent/attach.h"
+#include "cli/metas.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MS_AHEAD 512 /* ids beyond the highest M's that can be used at once */
+
+struct attached {
+	struct gt_recording *recording;
+	const struct gt_attach_options *options;
+	struct gt_attach *attach;
+	const struct gt_attach_view *view;
+	int signals, process; /* descriptors */
+	clockid_t cpu_clock;
+	int64_t cpu_begin_ns, cpu_ns; /* of the program */
+	size_t found;
+	bool gone; /* the program ended */
+};
+
+/* ---- the program ---- */
+
+static int look(struct attached *a)
+{
+	struct gt_recording *r = a->recording;
+	struct stat program, output;
+	const char *name;
+	struct gt_error err;
+
+	if (gt_attach_open(a->options->pid, &a->attach, &err) < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	a->view = gt_attach_view(a->attach);
+	r->pid = a->view->pid;
+	r->resolver.go = a->view->bin;
+	r->layout = a->view->layout;
+	for (unsigned int i = 0; i < 256; i++)
+		r->wait_reasons[i] = gt_golayout_reason(r->layout, i);
+	r->path = strdup(a->view->program);
+	if (!r->path)
+		return gt_die_text(GT_EXIT_FAILURE, "out of memory");
+	name = strrchr(r->path, '/');
+	if (r->options.output)
+		snprintf(r->output, sizeof(r->output), "%s", r->options.output);
+	else
+		snprintf(r->output, sizeof(r->output), "%.*s.gtrace", (int)strcspn(name ? name + 1 : r->path, " "),
+			name ? name + 1 : r->path);
+	if (stat(a->view->exe, &program) == 0 && stat(r->output, &output) == 0 && program.st_dev == output.st_dev &&
+		program.st_ino == output.st_ino)
+		return gt_die_text(GT_EXIT_FAILURE,
+			"cannot write: %s: it is the program itself: choose another name with -o", r->output);
+	return 0;
+}
+
+/* Its command line, as /proc has it: for the trace's head. */
+static char **arguments(pid_t pid)
+{
+	size_t size = 0, room = 4096, count = 0;
+	char path[64], *text, **list;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	in = fopen(path, "re");
+	text = malloc(room + 1);
+	if (in && text)
+		size = fread(text, 1, room, in);
+	if (in)
+		fclose(in);
+	if (!text)
+		return NULL;
+	text[size] = 0;
+	for (size_t i = 0; i < size; i++)
+		count += !text[i];
+	list = calloc(count + 2, sizeof(*list));
+	count = 0;
+	for (size_t i = 0; list && i < size; i += strlen(text + i) + 1)
+		list[count++] = text + i;
+	if (!count)
+		free(text);
+	return list;
+}
+
+static int open_process(struct attached *a)
+{
+	a->process = (int)syscall(SYS_pidfd_open, a->view->pid, 0);
+	if (a->process < 0)
+		return gt_die_text(
+			GT_EXIT_FAILURE, "cannot attach: process %d: %s", (int)a->view->pid, strerror(errno));
+	return 0;
+}
+
+static void note_cpu(struct attached *a)
+{
+	struct timespec used;
+
+	if (clock_gettime(a->cpu_clock, &used) == 0)
+		a->cpu_ns = used.tv_sec * 1000000000ll + used.tv_nsec;
+}
+
+/* ---- hooks in ---- */
+
+static int find_goroutines(struct attached *a)
+{
+	struct gt_recording *r = a->recording;
+	struct gt_goroutine *list;
+	struct gt_found *found;
+	struct gt_error err;
+	size_t count;
+	int ret = gt_attach_goroutines(a->attach, &list, &count, &err);
+
+	if (ret < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	found = calloc(count + 1, sizeof(*found));
+	if (!found) {
+		free(list);
+		return gt_die_text(GT_EXIT_FAILURE, "out of memory");
+	}
+	count = gt_attach_goroutines_again(a->attach, list, count);
+	for (size_t i = 0; i < count; i++)
+		found[i] = (struct gt_found){
+			.g = list[i].g,
+			.parent = list[i].parent,
+			.start_pc = list[i].start_pc,
+			.site_pc = list[i].site_pc,
+			.m = list[i].m,
+			.p = list[i].p,
+			.state = list[i].state,
+			.reason = list[i].reason,
+			.fresh = list[i].fresh,
+		};
+	a->found = count;
+	ret = gt_collector_found(r->collector, r->writer, a->view->ticks, found, count, a->view->settled);
+	if (ret < 0)
+		gt_record_failure(r, "cannot write the trace", ret);
+	free(found);
+	free(list);
+	return 0;
+}
+
+static int make_memory(struct attached *a, struct gt_shm_config *memory, const struct gt_collector_config *collector)
+{
+	struct gt_recording *r = a->recording;
+	struct gt_error err;
+	int memfd;
+
+	if (gt_attach_map(a->attach, r->options.stack_depth != 0, getenv("GTRACE_TEST_SKIP_HOOK"), gt_shm_bytes(memory),
+		    &memfd, &err) < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	memory->memfd = memfd;
+	if (memory->m_limit < a->view->m_highest + MS_AHEAD)
+		memory->m_limit = (uint32_t)a->view->m_highest + MS_AHEAD;
+	if (memory->m_limit > memory->m_count)
+		memory->m_limit = memory->m_count;
+	if (gt_shm_create(memory, &r->memory, &err) < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	if (gt_collector_new(collector, &r->collector, &err) < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	return 0;
+}
+
+static int hook(struct attached *a)
+{
+	struct gt_recording *r = a->recording;
+	struct gt_collector_config collector;
+	struct gt_shm_config memory;
+	struct gt_error err;
+	int ret = gt_record_lay_out(r, &memory, &collector);
+
+	if (!ret)
+		ret = gt_record_begin(r);
+	if (!ret)
+		ret = make_memory(a, &memory, &collector);
+	if (ret)
+		return ret;
+	if (gt_attach_patch(a->attach, &r->memory, &err) < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	gt_collector_started(r->collector, a->view->foreign ? 0 : r->pid, a->view->slide);
+	return find_goroutines(a);
+}
+
+/* ---- while it runs ---- */
+
+/* True: it is time to end. */
+static bool on_signal(struct gt_recording *r, uint32_t number)
+{
+	switch (number) {
+	case SIGUSR2:
+		if (r->options.flight)
+			gt_record_snapshot(r, "SIGUSR2", false);
+		return false;
+	case SIGTSTP:
+		raise(SIGSTOP); /* the program goes on; what the memory does not hold is lost, and told */
+		return false;
+	case SIGINT:
+	case SIGTERM:
+	case SIGHUP:
+	case SIGQUIT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void follow(struct attached *a)
+{
+	struct gt_recording *r = a->recording;
+	struct gt_record_pace pace = {1, r->start.monotonic_ns};
+	int64_t end_ns = a->options->duration_ns ? gt_monotonic_ns() + (int64_t)a->options->duration_ns : INT64_MAX;
+	bool over = false;
+
+	while (!over) {
+		struct pollfd fds[2] = {{.fd = a->signals, .events = POLLIN}, {.fd = a->process, .events = POLLIN}};
+		struct signalfd_siginfo info;
+
+		if (poll(fds, 2, pace.wait_ms) > 0) {
+			while (read(a->signals, &info, sizeof(info)) == sizeof(info))
+				over |= on_signal(r, info.ssi_signo);
+			if (fds[1].revents)
+				a->gone = over = true;
+		}
+		over |= gt_monotonic_ns() >= end_ns;
+		note_cpu(a);
+		gt_record_round(r, &pace);
+	}
+}
+
+/* ---- the end ---- */
+
+static void unhook(struct attached *a)
+{
+	struct pollfd process = {.fd = a->process, .events = POLLIN};
+	struct gt_error err;
+	int ret = gt_attach_detach(a->attach, &err);
+
+	if (ret < 0 && poll(&process, 1, ret == -ESRCH ? 1000 : 0) > 0)
+		a->gone = true;
+	else if (ret < 0)
+		gt_record_failure(a->recording, "hooks stay in the program", ret);
+	if (ret < 0 && !a->gone)
+		gt_die(0, &err);
+}
+
+static void tell(const struct attached *a)
+{
+	const struct gt_attach_view *view = a->view;
+	char longest[32], total[32];
+
+	fprintf(stderr,
+		"gtrace: attached to process %d: stopped %u times, %s at the longest, %s in all, at %zu threads; %zu "
+		"goroutines "
+		"found, %zu hooks%s%s\n",
+		(int)view->pid, view->stops, gt_format_duration((uint64_t)view->stop_ns_longest, longest),
+		gt_format_duration((uint64_t)view->stop_ns_total, total), view->threads, a->found, view->hooks,
+		view->settled ? "" : ", a change of state was under way when they were put in",
+		view->left_mapped ? ", a thread stayed in them: their page is left, unused" : "");
+}
+
+static int finish(struct attached *a)
+{
+	struct gt_recording *r = a->recording;
+	const char *end = a->gone ? "program ended" : "program goes on";
+	struct gt_collector_totals totals;
+	struct gt_clock_pair now = gt_clock_pair();
+	uint64_t bytes = 0;
+
+	if (r->options.flight) {
+		gt_collector_follow(r->collector);
+		if (gt_record_snapshot(r, a->gone ? "end of the program" : "end of the recording", true) < 0)
+			r->failed = true;
+	} else {
+		gt_record_finish(r, a->gone ? "ended" : "still running", &bytes);
+		gt_collector_totals(r->collector, &totals);
+		if (r->failed)
+			gt_die(0, &r->failure);
+		else if (!r->options.quiet)
+			gt_record_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns,
+				a->cpu_ns - a->cpu_begin_ns, end);
+	}
+	if (!r->options.quiet)
+		tell(a);
+	return r->failed ? GT_EXIT_FAILURE : 0;
+}
+
+static int attach_signals(void)
+{
+	sigset_t ours;
+
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&ours);
+	for (size_t i = 0; i < 8; i++)
+		sigaddset(&ours, (int[]){SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGUSR1, SIGUSR2}[i]);
+	sigprocmask(SIG_BLOCK, &ours, NULL);
+	return signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int run(struct attached *a)
+{
+	struct gt_recording *r = a->recording;
+	int ret = look(a);
+
+	if (!ret)
+		ret = open_process(a);
+	if (ret)
+		return ret;
+	r->options.argv = arguments(r->pid);
+	if (clock_getcpuclockid(r->pid, &a->cpu_clock) != 0)
+		a->cpu_clock = CLOCK_MONOTONIC;
+	ret = hook(a);
+	note_cpu(a);
+	a->cpu_begin_ns = a->cpu_ns;
+	if (ret) {
+		unhook(a);
+		if (r->writer)
+			gt_writer_abandon(r->writer);
+		return GT_EXIT_FAILURE;
+	}
+	if (!r->options.quiet)
+		fprintf(stderr, "gtrace: recording process %d (%s): Ctrl-C ends it\n", (int)r->pid, r->path);
+	follow(a);
+	if (!a->gone)
+		unhook(a);
+	return finish(a);
+}
+
+int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *options)
+{
+	struct attached a = {.recording = r, .options = options, .process = -1};
+	int ret;
+
+	gt_clock_init();
+	gt_clock_rate();
+	a.signals = attach_signals();
+	if (a.signals < 0)
+		return gt_die_text(GT_EXIT_FAILURE, "cannot make a signalfd: %s", strerror(errno));
+	ret = gt_record_check_proc() ? GT_EXIT_FAILURE : run(&a);
+	if (r->collector)
+		gt_collector_free(r->collector);
+	if (r->memory.shm)
+		gt_shm_close(&r->memory);
+	if (r->options.argv) {
+		free(r->options.argv[0]);
+		free(r->options.argv);
+	}
+	free(r->path);
+	gt_attach_close(a.attach);
+	if (a.process >= 0)
+		close(a.process);
+	close(a.signals);
+	return ret;
+}
