@@ -233,6 +233,9 @@ static void check_syscalls(void)
 		if (!same)
 			gt_sleep(GT_MILLISECOND);
 	}
+	if (!same)
+		fprintf(stderr, "%llu threads are told, the kernel has %llu\n",
+			(unsigned long long)count_of("/sched/threads/total:threads"), (unsigned long long)tasks());
 	CHECK(same);
 	CHECK(write(pipes[1], "12345", 5) == 5);
 	wait_for("/sched/goroutines/not-in-go:goroutines", 0);
