@@ -227,7 +227,7 @@ static void check_syscalls(void)
 		gt_go(read_pipe, NULL);
 	wait_for("/sched/goroutines/not-in-go:goroutines", 5);
 	CHECK(count_of("/gtrace/sched/syscalls:calls") == before + 5);
-	CHECK(count_of("/sched/threads/total:threads") >= 7); /* and main's, and sysmon */
+	CHECK(count_of("/sched/threads/total:threads") >= 8); /* and main's, sysmon, the maker */
 	for (int i = 0; i < 20000 && !same; i++) {
 		same = count_of("/sched/threads/total:threads") == tasks() - OTHER_THREADS;
 		if (!same)
