@@ -336,6 +336,8 @@ static int run(struct attached *a)
 			gt_writer_abandon(r->writer);
 		return GT_EXIT_FAILURE;
 	}
+	if (!r->options.quiet)
+		fprintf(stderr, "gtrace: recording process %d (%s): Ctrl-C ends it\n", (int)r->pid, r->path);
 	gt_watch_start(r);
 	follow(a);
 	if (!a->gone)

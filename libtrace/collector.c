@@ -334,9 +334,17 @@ void gt__collector_reclaim(struct gt_collector *c, uint32_t m, bool flight)
 #define TURN_BLOCKS_MIN 4096 /* 16 MiB: what two busy CPUs write in some 20 ms */
 #define CALM_ROUNDS     256
 
+/* Never so few that an M without a block would be refused one (gt__take_first). */
+static uint32_t turn_min(const struct gt_collector *c)
+{
+	uint32_t half = c->memory->block_count / 2;
+
+	return half > TURN_BLOCKS_MIN ? half : TURN_BLOCKS_MIN;
+}
+
 static void turn_less(struct gt_collector *c)
 {
-	while (c->turn_count > TURN_BLOCKS_MIN) {
+	while (c->turn_count > turn_min(c)) {
 		uint32_t block = gt_queue_take(&c->memory->exchange.free);
 
 		if (block >= c->memory->block_count)

@@ -95,9 +95,16 @@ struct gt_snapshot_result {
 		blocks_missed; /* overwritten before they could be packed: gaps, told by Lost events that count each as one */
 	uint64_t blocks_torn; /* overwritten while they were copied: left out */
 	int64_t copy_ns;
-	bool whole; /* nothing was evicted: everything since the start */
+	uint64_t scratch_bytes; /* what the copy takes: apart from the window */
+	bool whole;             /* nothing was evicted: everything since the start */
 };
-/* Copies the window out and writes it to @writer (which was opened for a window). The window stays as it is. */
+/* In two steps. The copy of the ring: now. What it and the history hold, to @writer (which was opened for a window): until the next
+ * follow, as that packs and overwrites; or in a process that was forked before it. @result of the copy goes on. The same copy may
+ * be written more than once: with another @result, as the copy gave it. */
+int gt_collector_copy(struct gt_collector *collector, struct gt_snapshot_result *result, struct gt_error *err);
+int gt_collector_write_copy(
+	struct gt_collector *collector, struct gt_writer *writer, struct gt_snapshot_result *result);
+/* Both. The window stays as it is. */
 int gt_collector_snapshot(struct gt_collector *collector, struct gt_writer *writer, struct gt_snapshot_result *result);
 
 struct gt_collector_totals {

@@ -440,13 +440,10 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 	return ret;
 }
 
-int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+int gt_collector_copy(struct gt_collector *c, struct gt_snapshot_result *result, struct gt_error *err)
 {
-	struct gt_collector_totals totals = c->totals;
-	struct window window = {0};
-	struct gt_error err;
 	int64_t begin_ns = gt_monotonic_ns();
-	int ret = gt_copy_take(c->memory, &c->copy, &err);
+	int ret = gt_copy_take(c->memory, &c->copy, err);
 
 	gt__learn_slide(c);
 	memset(result, 0, sizeof(*result));
@@ -454,8 +451,17 @@ int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, stru
 		return ret;
 	result->copy_ns = gt_monotonic_ns() - begin_ns;
 	result->blocks_torn = c->copy.torn + c->copy.cut;
+	result->scratch_bytes = c->copy.scratch_bytes;
+	return 0;
+}
+
+int gt_collector_write_copy(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+{
+	struct gt_collector_totals totals = c->totals;
+	struct window window = {0};
+	int ret = join_history(c, &window);
+
 	result->whole = true;
-	ret = join_history(c, &window);
 	for (uint32_t i = 0; i < window.m_count; i++)
 		if (!window.ms[i].whole)
 			result->whole = false;
@@ -471,4 +477,12 @@ int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, stru
 	/* What was counted along the way was counted when it was followed. */
 	c->totals = totals;
 	return ret;
+}
+
+int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+{
+	struct gt_error err;
+	int ret = gt_collector_copy(c, result, &err);
+
+	return ret < 0 ? ret : gt_collector_write_copy(c, writer, result);
 }
