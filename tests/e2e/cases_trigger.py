@@ -57,7 +57,7 @@ def fired(bench, version, what, expression, env=None):
         expect(meta["trigger"] == expression and meta["cause"].startswith("trigger " + expression + ": "), "%s: %s" % (path, meta))
         true_of(bench, path, meta)
         found.append(meta)
-    return found, int(run.stdout.split()[0])
+    return found, int(run.stdout.split()[0]), run.stderr.decode()
 
 
 @case
@@ -71,20 +71,20 @@ def trigger_waits(bench):
         (newest()[0], "starved", "runnable > 100ms", {"GOMAXPROCS": 1, "GODEBUG": "asyncpreemptoff=1"}),
     ]:
         try:
-            found, g = fired(bench, version, what, expression, env)
+            found, g, err = fired(bench, version, what, expression, env)
         except Skip as skip:
             yield str(skip)
             continue
         mine = [meta for meta in found if int(meta["trigger_goroutine"]) == g]
-        expect(len(mine) == 1, "Go %s, %s: %d snapshots of goroutine %d: %s" % (version, what, len(mine), g, [m["cause"] for m in found]))
+        expect(len(mine) == 1, "Go %s, %s: %d snapshots of goroutine %d: %s" % (version, what, len(mine), g, err))
         yield "Go %s: %s%s" % (version, mine[0]["cause"], " (and %d others)" % (len(found) - 1) if len(found) > 1 else "")
 
 
 @case
 def trigger_count(bench):
     """10,001 goroutines and those of the runtime: at the one above the limit, once."""
-    found, count = fired(bench, newest()[0], "many", "goroutines > 10000")
-    expect(len(found) == 1 and count > 10000, "%d snapshots of %d goroutines" % (len(found), count))
+    found, count, err = fired(bench, newest()[0], "many", "goroutines > 10000")
+    expect(len(found) == 1 and count > 10000, "%d snapshots of %d goroutines: %s" % (len(found), count, err))
     expect("10001 goroutines" in found[0]["cause"], found[0]["cause"])
     yield found[0]["cause"]
 
