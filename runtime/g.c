@@ -182,8 +182,8 @@ _Noreturn void gt__g_main(void)
 	struct gt_worker *m = gt__worker();
 	struct gt_g *g = m->g;
 
+	gt_san_switch_after(&g->context.san); /* before anything at which a simulated thread may be left */
 	gt__prof_runs(g);
-	gt_san_switch_after(&g->context.san);
 	gt__landed(m);
 	*m->errno_at = 0;
 	m->locks--;
