@@ -93,7 +93,7 @@ int gt__mappings_read(pid_t pid, struct gt__mapping **mappings, size_t *count, s
 			continue;
 		mapping->gtrace = strstr(line, " /memfd:gtrace") != NULL;
 		mapping->unnamed = !inode && !strchr(line, '[');
-		mapping->runs = !strcmp(rights, "r-xp") && (inode || mapping->unnamed);
+		mapping->runs = !strcmp(rights, "r-xp") && (inode || mapping->unnamed || strstr(line, "[vdso]"));
 		(*count)++;
 	}
 	fclose(in);

@@ -41,3 +41,26 @@ install(FILES ${GTRACE_GDB} DESTINATION ${CMAKE_INSTALL_DATADIR}/gtrace)
 install(FILES ${GTRACE_GDB} DESTINATION ${CMAKE_INSTALL_LIBDIR} RENAME libgtrace_runtime.so.${PROJECT_VERSION}-gdb.py)
 install(FILES ${GTRACE_GDB} DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load/${CMAKE_INSTALL_FULL_LIBDIR}
   RENAME libgtrace_runtime.so.${PROJECT_VERSION}-gdb.py)
+
+# libgtrace_debug: the debug server, for programs that call it.
+add_library(gtrace_debug_static STATIC $<TARGET_OBJECTS:gtrace_debug> $<TARGET_OBJECTS:gtrace_debug_http>)
+add_library(gtrace_debug_shared SHARED $<TARGET_OBJECTS:gtrace_debug> $<TARGET_OBJECTS:gtrace_debug_http>)
+foreach(library gtrace_debug_static gtrace_debug_shared)
+  set_target_properties(${library} PROPERTIES OUTPUT_NAME gtrace_debug LINKER_LANGUAGE C)
+  target_link_libraries(${library} PRIVATE gtrace_flags)
+  # Until libgtrace_profile is installed too, an installed server has no profiles.
+  target_sources(${library} PRIVATE $<$<NOT:$<TARGET_EXISTS:gtrace_profile_shared>>:${CMAKE_SOURCE_DIR}/runtime/debug/absent.c>)
+  target_include_directories(${library} PRIVATE ${CMAKE_SOURCE_DIR}/runtime/include)
+endforeach()
+target_link_libraries(gtrace_debug_shared PRIVATE gtrace_runtime_shared gtrace_shared ${CMAKE_DL_LIBS})
+target_link_libraries(gtrace_debug_shared PRIVATE $<$<TARGET_EXISTS:gtrace_profile_shared>:gtrace_profile_shared>)
+set(debug_map ${CMAKE_BINARY_DIR}/gtrace_debug.map)
+file(WRITE ${debug_map}.new "GTRACE_DEBUG_${GTRACE_ABI} {\n\tglobal: gt_debug_*;\n\tlocal: *;\n};\n")
+configure_file(${debug_map}.new ${debug_map} COPYONLY)
+set_target_properties(gtrace_debug_shared PROPERTIES
+  VERSION ${PROJECT_VERSION} SOVERSION ${GTRACE_ABI} INSTALL_RPATH "$ORIGIN" LINK_DEPENDS ${debug_map})
+target_link_options(gtrace_debug_shared PRIVATE -Wl,--version-script=${debug_map})
+if(NOT GTRACE_SANITIZE)
+  target_link_options(gtrace_debug_shared PRIVATE -Wl,--no-undefined)
+endif()
+install(TARGETS gtrace_debug_static gtrace_debug_shared)

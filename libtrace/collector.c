@@ -5,14 +5,11 @@
 #include "libtrace/walk.h"
 
 #include <errno.h>
+#include <gtrace/hooks.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* A clock is read a little before the record's place is visible to others (out-of-order execution): what lies
- * so near before the round's begin may still come. */
-#define SKEW_TICKS 50000
 
 /* ---- Ms ---- */
 
@@ -92,13 +89,28 @@ static int name_event(struct gt_collector *c, struct gt_writer *writer, struct g
 	return ret;
 }
 
+static int name_alive(struct gt_collector *c, struct gt_writer *writer, const struct gt__name *who)
+{
+	uint64_t start = who->start_pc ? who->start_pc - c->slide : 0;
+	int ret = gt__collector_pc(c, writer, start);
+
+	return ret < 0 ? ret : gt_writer_goroutine(writer, who->g, who->parent, start, 0);
+}
+
 /* ---- a batch: the events of one run of records ---- */
 
 void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const struct gt_record *record)
 {
 	struct gt_event *out = &c->batch[c->batch_count];
-	int count = gt_decode(&state->decoder, c->config.wait_reasons, record, out);
+	int count;
 
+	if (record->kind == GT_REC_VOID || record->ticks < c->since)
+		return;
+	count = gt_decode(&state->decoder, c->config.wait_reasons, record, out);
+	if (count > 0 && record->kind == GT_REC_ALIVE)
+		c->alive[c->alive_count++] = (struct gt__name){.g = record->word[1] & GT_G_MASK,
+			.parent = record->word[4] & GT_G_MASK,
+			.start_pc = record->word[2]};
 	if (count < 0)
 		c->totals.records_bad++;
 	else if (count && !gt__found_created(c, out))
@@ -124,6 +136,9 @@ int gt__batch_write(struct gt_collector *c, struct gt_writer *writer, uint32_t m
 
 	if (!c->batch_count)
 		return 0;
+	for (size_t i = 0; i < c->alive_count && ret >= 0; i++)
+		ret = name_alive(c, writer, &c->alive[i]);
+	c->alive_count = 0;
 	for (size_t i = 0; i < c->batch_count && ret >= 0; i++)
 		ret = name_event(c, writer, &c->batch[i]);
 	if (ret >= 0)
@@ -203,21 +218,6 @@ static size_t drain_queue(struct gt_collector *c, struct gt_writer *writer)
 	return taken;
 }
 
-/* Everything up to @pos was read: nothing of this M is on its way. */
-static bool read_to(const struct gt__m_state *state, uint64_t pos)
-{
-	return (pos - 1) % GT_BLOCK_BYTES + 1 == state->offset + GT_BLOCK_HEADER_BYTES;
-}
-
-/* It has no block, and those that it had came with the queue. */
-static bool nothing_open(const struct gt__m_state *state, const struct gt_m *shared)
-{
-	unsigned int own = GT_OWN_STATE(atomic_load_explicit(&shared->own, memory_order_acquire));
-
-	return (own == GT_OWN_NONE || own == GT_OWN_STOLEN) && !state->partial &&
-	       state->seq == atomic_load_explicit(&shared->seq, memory_order_relaxed);
-}
-
 /* An M that finds no block says nothing more: its losses are told before the watermark passes them. */
 static int tell_lost(struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t lost, uint64_t ticks)
 {
@@ -248,7 +248,7 @@ static int drain_open(
 	int ret = 0;
 
 	if (!pos) /* never recorded */
-		return program_gone ? 0 : tell_lost(c, writer, m, lost, gt_ticks() - SKEW_TICKS);
+		return program_gone ? 0 : tell_lost(c, writer, m, lost, gt_ticks() - GT__SKEW_TICKS);
 	state = gt__collector_m(c, m);
 	if (!state)
 		return -ENOMEM;
@@ -259,8 +259,8 @@ static int drain_open(
 		if (state->tid)
 			gt_writer_thread(writer, m, state->tid, "");
 	}
-	if (nothing_open(state, shared))
-		return program_gone ? 0 : tell_lost(c, writer, m, lost, gt_ticks() - SKEW_TICKS);
+	if (gt__nothing_open(state, shared))
+		return program_gone ? 0 : tell_lost(c, writer, m, lost, gt_ticks() - GT__SKEW_TICKS);
 	if (pos == state->pos_clean)
 		return 0; /* nothing new since everything was read */
 	if (gt_view_open(c->memory, m, c->cells, &view)) {
@@ -272,7 +272,7 @@ static int drain_open(
 		}
 		if (view.seq == state->seq && state->partial) {
 			ret = drain_view(c, writer, state, &view, program_gone);
-			if (ret >= 0 && read_to(state, pos)) {
+			if (ret >= 0 && gt__read_to(state, pos)) {
 				state->pos_clean = pos;
 				state->unread = false;
 				return 0;
@@ -400,7 +400,7 @@ static void start_turn(struct gt_collector *c)
 int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t *blocks)
 {
 	uint64_t begin = gt_ticks();
-	uint64_t watermark = begin - SKEW_TICKS;
+	uint64_t watermark = begin - GT__SKEW_TICKS;
 	size_t taken;
 
 	atomic_store_explicit(&c->memory->shm->heartbeat, begin, memory_order_relaxed);
@@ -416,13 +416,72 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 			gt__collector_reclaim(c, m, false);
 	}
 	gt__collector_grow(c);
-	if (watermark > c->watermark) {
+	if (watermark > c->watermark && !c->held) {
 		c->watermark = watermark;
 		gt_writer_watermark(writer, watermark);
 	}
 	if (blocks)
 		*blocks = taken;
 	return c->failed;
+}
+
+/* ---- files one after the other, of a program that lives on ---- */
+
+void gt_collector_again(struct gt_collector *c, uint64_t since_ticks)
+{
+	c->since = since_ticks;
+	c->held = true;
+	c->failed = 0;
+	/* Each file tells the threads. */
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
+
+		if (chunk && !chunk[m % GT__CHUNK_MS].reclaimed)
+			chunk[m % GT__CHUNK_MS].tid = 0;
+	}
+}
+
+void gt_collector_told(struct gt_collector *c)
+{
+	c->held = false;
+}
+
+static int tell_alive(struct gt_collector *c, struct gt_writer *writer, const struct gt_hook_alive *who, uint32_t m)
+{
+	const struct gt__name name = {.g = who->g, .parent = who->parent, .start_pc = (uintptr_t)who->start};
+	const uint64_t state[GT_EVENT_ARGS_MAX] = {who->g, GT_STATE_NONE, who->state, who->reason};
+	const uint64_t slot[GT_EVENT_ARGS_MAX] = {who->p};
+	struct gt__m_state *thread = gt__collector_m(c, m);
+	int ret = name_alive(c, writer, &name);
+
+	if (thread && !thread->tid) {
+		thread->tid = atomic_load_explicit(&gt_shm_m(c->memory, m)->tid, memory_order_relaxed);
+		gt_writer_thread(writer, m, thread->tid, who->m ? "" : "gtrace");
+	}
+	if (ret >= 0)
+		ret = gt_writer_events_begin(writer, m, c->since);
+	if (ret >= 0 && who->p)
+		ret = gt_writer_event(writer, GT_EV_P_START, c->since, slot);
+	if (ret >= 0)
+		ret = gt_writer_event(writer, GT_EV_GO_STATE, c->since, state);
+	if (ret >= 0)
+		ret = gt_writer_events_end(writer);
+	return ret;
+}
+
+int gt_collector_alive(
+	struct gt_collector *c, struct gt_writer *writer, const struct gt_hook_alive *alive, size_t count, uint32_t m)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < count && ret >= 0; i++) {
+		ret = tell_alive(c, writer, &alive[i], alive[i].m ? alive[i].m - 1 : m);
+		c->totals.goroutines++;
+		c->totals.events += alive[i].p ? 2 : 1;
+	}
+	if (ret < 0 && !c->failed)
+		c->failed = ret;
+	return ret;
 }
 
 int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
@@ -488,6 +547,13 @@ int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint6
 	return 0;
 }
 
+static size_t string_of(void *context, uint64_t id, char *out, size_t size)
+{
+	const struct gt_collector *c = context;
+
+	return gt_string_read(c->memory, id, out, size);
+}
+
 int gt_collector_new(const struct gt_collector_config *config, struct gt_collector **out, struct gt_error *err)
 {
 	struct gt_collector *c = calloc(1, sizeof(*c));
@@ -496,6 +562,10 @@ int gt_collector_new(const struct gt_collector_config *config, struct gt_collect
 		return gt_fail(err, ENOMEM, "out of memory: collector");
 	c->config = *config;
 	c->memory = config->memory;
+	if (config->triggers && gt_triggers_want_events(config->triggers))
+		c->triggers = config->triggers;
+	if (c->triggers)
+		gt_triggers_strings(c->triggers, string_of, c);
 	c->chunks = calloc(c->memory->m_count / GT__CHUNK_MS + 1, sizeof(*c->chunks));
 	if (!c->chunks) {
 		free(c);

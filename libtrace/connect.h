@@ -13,6 +13,10 @@ struct gt_memory *gt__connected(void);
 /* Is it gtrace's (by the environment), not one's own? */
 bool gt__connected_outside(void);
 
+/* What the scheduler can tell; all NULL: nothing. */
+struct gt_hook_world;
+extern struct gt_hook_world gt__world;
+
 /* The id of the text, 0 when there is no room or it is empty. Callable in a signal handler. */
 uint32_t gt__intern(struct gt_shm *shm, const char *text);
 

@@ -177,6 +177,21 @@ static int decode_create(const struct gt_record *record, struct gt_event *out)
 	return gt_state_known((unsigned int)event->args[1]) ? count : -EBADMSG;
 }
 
+static int decode_alive(const struct gt_record *record, struct gt_event *out)
+{
+	unsigned int state = record->word[1] >> 44 & 15, reason = record->word[1] >> 48;
+	int count = 0;
+	struct gt_event *event;
+
+	if (!gt_state_known(state) || state == GT_STATE_NONE)
+		return -EBADMSG;
+	event = add(out, &count, record, GT_EV_GO_STATE);
+	event->args[0] = record->word[1] & GT_G_MASK;
+	event->args[2] = state;
+	event->args[3] = gt_reason_known(reason) ? reason : GT_REASON_UNKNOWN;
+	return count;
+}
+
 static int decode_op(const struct gt_record *record, struct gt_event *out)
 {
 	static const enum gt_event_kind slots[] = {
@@ -351,6 +366,7 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		[GT_REC_THREAD] = 2,
 		[GT_REC_CORO] = 4,
 		[GT_REC_MARK] = 6,
+		[GT_REC_ALIVE] = 6,
 		[GT_REC_OBJECT] = 4,
 		[GT_REC_SYSCALL] = 4,
 		[GT_REC_HEAP] = 4,
@@ -372,6 +388,8 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		return count;
 	}
 	switch (record->kind) {
+	case GT_REC_ALIVE:
+		return decode_alive(record, out);
 	case GT_REC_CREATE:
 		return decode_create(record, out);
 	case GT_REC_MARK:

@@ -40,6 +40,9 @@ __thread struct gt_m *gt__hook_m;
 /* The thread's M; gt__hook_m is the same, or NULL while the clock is a slow one. */
 static __thread struct gt_m *joined;
 
+/* Where the thread's id + 1 is kept for those who ask. */
+static __thread _Atomic uint32_t *id_at;
+
 static struct gt_memory connected;
 static bool is_connected, is_outside;
 static pthread_key_t exit_key;
@@ -62,24 +65,49 @@ static uint32_t m_id(const struct gt_m *m)
 	return (uint32_t)(m - gt_shm_m(&connected, 0));
 }
 
+/* UINT32_MAX: there is none; the collector may add more. */
+static uint32_t new_id(struct gt_shm *shm)
+{
+	uint64_t id = atomic_load_explicit(&shm->m_next, memory_order_relaxed);
+
+	do {
+		if (id >= atomic_load_explicit(&shm->m_limit, memory_order_acquire))
+			return UINT32_MAX;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&shm->m_next, &id, id + 1, memory_order_relaxed, memory_order_relaxed));
+	return (uint32_t)id;
+}
+
+/* The id that @at holds, or a new one. */
+static uint32_t id_of(_Atomic uint32_t *at)
+{
+	uint32_t known = at ? atomic_load_explicit(at, memory_order_acquire) : 0;
+	uint32_t id = known ? known - 1 : new_id(connected.shm);
+
+	/* Who comes second leaves an id unused. */
+	if (at && !known && id != UINT32_MAX &&
+		!atomic_compare_exchange_strong_explicit(
+			at, &known, id + 1, memory_order_acq_rel, memory_order_acquire))
+		id = known - 1;
+	return id;
+}
+
 static struct gt_m *join(void)
 {
 	struct gt_shm *shm = connected.shm;
-	uint64_t id = atomic_load_explicit(&shm->m_next, memory_order_relaxed);
 	struct gt_m *m;
+	uint32_t id;
 
 	if (thread_state != THREAD_NEW)
 		goto fail;
 	thread_state = THREAD_JOINING;
 	GT__SIGNAL_ORDER();
-	do {
-		if (id >= atomic_load_explicit(&shm->m_limit, memory_order_acquire)) {
-			thread_state = THREAD_NEW; /* the collector may add more */
-			goto fail;
-		}
-	} while (!atomic_compare_exchange_weak_explicit(
-		&shm->m_next, &id, id + 1, memory_order_relaxed, memory_order_relaxed));
-	m = gt_shm_m(&connected, (uint32_t)id);
+	id = id_of(id_at);
+	if (id == UINT32_MAX) {
+		thread_state = THREAD_NEW;
+		goto fail;
+	}
+	m = gt_shm_m(&connected, id);
 	atomic_store_explicit(&m->tid, (uint32_t)syscall(SYS_gettid), memory_order_relaxed);
 	/* The first 32 keys need no memory, and the key is made before main. */
 	pthread_setspecific(exit_key, m);
@@ -93,6 +121,34 @@ static struct gt_m *join(void)
 fail:
 	atomic_fetch_add_explicit(&shm->lost_no_m, 1, memory_order_relaxed);
 	return NULL;
+}
+
+struct gt_hook_world gt__world;
+
+void gt_hook_world(const struct gt_hook_world *world)
+{
+	gt__world = *world;
+}
+
+void gt_hook_m_at(_Atomic uint32_t *at)
+{
+	id_at = at;
+	if (joined)
+		atomic_store_explicit(at, m_id(joined) + 1, memory_order_release);
+}
+
+uint32_t gt_hook_m(_Atomic uint32_t *at, uint32_t tid)
+{
+	uint32_t id;
+
+	if (atomic_load_explicit(&connected.shm->m_next, memory_order_relaxed) + 1 >= connected.m_limit)
+		gt_shm_grow_ms(&connected, connected.m_limit + 256, NULL);
+	id = id_of(at);
+	if (id == UINT32_MAX)
+		return 0;
+	if (tid)
+		atomic_store_explicit(&gt_shm_m(&connected, id)->tid, tid, memory_order_relaxed);
+	return id + 1;
 }
 
 static uint64_t *reserve(uint64_t at, uint64_t bytes)
@@ -127,7 +183,7 @@ static bool record(uint64_t at, uint64_t kind, const uint64_t *words, unsigned i
 		gt__hook_store(to, 0, cells << 1);
 	for (unsigned int i = 1; i < cells * 2; i++)
 		gt__hook_store(to, i, words[i - 1]);
-	gt__hook_commit(joined, to, GT_WORD0(gt_ticks(), kind, cells), cells * GT_CELL_BYTES);
+	gt__hook_commit(joined, to, GT_WORD0(gt_ticks(), gt__hook_kind(kind), cells), cells * GT_CELL_BYTES);
 	return true;
 }
 

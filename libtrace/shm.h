@@ -76,6 +76,7 @@
  *   CORO    word 1 = from:40 | exits:1 (bit 40); word 2 = stack id:32 | p + 1:32; word 3 = to:40
  *           a coroutine switch: from waits (or ends, a STATE record follows), to runs
  *   MARK    word 1 = what:8 | g:40 (bits 8..47); word 2 = task; word 3 = parent; word 4 = string id; word 5 = second string id
+ *   ALIVE   as CREATE, of one that was there before the trace: word 1 = its state, arg: the reason when waiting; no site
  *           GT_MARK_NAME: word 2 = the object's address; word 4 = its name
  *   OBJECT  word 1 = g:40; word 2 = holder:40; word 3 = GT_OBJECT_WORD: one more that g is about to wait for (select)
  *   SYSCALL word 1 = what:8 | g:40 (bits 8..47) | number:16; enter: word 2 = first argument, word 3 = third;
@@ -87,6 +88,7 @@
  * Hooks of Go fill the parts of STATE2 that they know; 0 is not known in each of them.
  */
 enum gt_record_kind {
+	GT_REC_VOID = 0, /* its trace had ended before it was written */
 	GT_REC_STATE = 1,
 	GT_REC_STATE2,
 	GT_REC_CREATE,
@@ -98,6 +100,7 @@ enum gt_record_kind {
 	GT_REC_SYSCALL,
 	GT_REC_HEAP,
 	GT_REC_TIMER,
+	GT_REC_ALIVE,
 	GT_REC_END, /* to 31 are free */
 };
 enum gt_slot_op { GT_SLOT_START = 1, GT_SLOT_STOP, GT_SLOT_IDLE };

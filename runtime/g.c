@@ -109,7 +109,7 @@ struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg),
 	g->id = new_id(p);
 	gt__track_out(g);
 	store_release(&g->state, GT_STATE_RUNNABLE);
-	gt_hook_create(g->id, GT_STATE_RUNNABLE, g->parent, (const void *)(uintptr_t)fn, site);
+	gt__tell_create(g, site);
 	return g;
 }
 
@@ -183,8 +183,8 @@ _Noreturn void gt__g_main(void)
 	struct gt_worker *m = gt__worker();
 	struct gt_g *g = m->g;
 
+	gt_san_switch_after(&g->context.san); /* before anything at which a simulated thread may be left */
 	gt__prof_runs(g);
-	gt_san_switch_after(&g->context.san);
 	gt__landed(m);
 	*m->errno_at = 0;
 	m->locks--;
@@ -211,7 +211,7 @@ void gt_exit(void)
 		gt__sched.main_exited = true;
 	store_relaxed(&p->ended, load_relaxed(&p->ended) + 1);
 	store_relaxed(&g->state, GT_STATE_DEAD);
-	gt_hook_end(g->id);
+	gt__tell(g, GT_STATE_RUNNING, GT_STATE_DEAD, 0);
 	m->after = gt__g_give;
 	m->after_arg = g;
 	gt__leave(m, g, true);

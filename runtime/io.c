@@ -92,7 +92,14 @@ static ssize_t try_write(struct gt_fd *fd, const void *buffer, size_t bytes)
 
 	if (!fd->pollable)
 		gt_syscall_enter();
-	got = SYSCALL_AROUND(SYS_write, fd->number, bytes, write(fd->number, buffer, bytes));
+	/* Who writes to a socket that nobody reads any more gets -EPIPE, and no SIGPIPE, as in Go. */
+	got = fd->no_socket
+		      ? -1
+		      : SYSCALL_AROUND(SYS_sendto, fd->number, bytes, send(fd->number, buffer, bytes, MSG_NOSIGNAL));
+	if (fd->no_socket || (got < 0 && errno == ENOTSOCK)) {
+		fd->no_socket = true;
+		got = SYSCALL_AROUND(SYS_write, fd->number, bytes, write(fd->number, buffer, bytes));
+	}
 	if (got < 0)
 		got = -errno;
 	if (!fd->pollable)

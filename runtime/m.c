@@ -53,6 +53,7 @@ void gt__worker_begin(struct gt_worker *m)
 	m->stack_high = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(uintptr_t);
 	own_stack(m);
 	gt__stack_signals(&m->signal_stack);
+	gt_hook_m_at(&m->trace_id);
 	gt_hook_thread(GT_THREAD_START);
 	gt__prof_thread();
 }

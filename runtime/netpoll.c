@@ -96,6 +96,7 @@ int gt__net_new(int number, struct gt_fd **out)
 	fd->number = number;
 	fd->users = 1;
 	fd->closing = false;
+	fd->no_socket = false;
 	for (int i = 0; i < 2; i++) {
 		fd->way[i].ready = false;
 		fd->way[i].deadline_ns = 0;

@@ -39,6 +39,7 @@ struct gt_fd {
 	int number;
 	uint32_t users; /* calls inside, and one for being open */
 	bool pollable;
+	_Atomic bool no_socket; /* known by its first write */
 	bool closing;
 	struct {
 		bool ready; /* an edge came while nobody waited */

@@ -44,7 +44,8 @@ void gt__port_signal(int thread_id, int signal);
 int gt__port_poll_open(void);
 int gt__port_poll_add(int fd, uint64_t tag);
 void gt__port_poll_remove(int fd);
-/* What became ready until @deadline_ns (-1: none; 0: does not wait). Number of @tags and @what; returns early after wake. */
+/* What became ready until @deadline_ns (-1: none; 0: does not wait). Number of @tags and @what; returns early after wake, which
+ * one that does not wait leaves for one that does. */
 int gt__port_poll(uint64_t *tags, uint32_t *what, int room, int64_t deadline_ns);
 void gt__port_poll_wake(void);
 

@@ -82,7 +82,7 @@ static void stop_here(struct gt_worker *m, struct gt_g *g, struct gt_p *p, void 
 	g->bound = m;
 	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
-	gt_hook_yield(g->id, GT_REASON_PREEMPT);
+	gt__tell(g, GT_STATE_RUNNING, GT_STATE_RUNNABLE, GT_REASON_PREEMPT);
 	gt__worker_drop_p(m);
 	m->g = NULL;
 	gt__global_put(g);

@@ -6,6 +6,7 @@
  *   m.c      kernel threads: started, asleep, woken        sysmon.c  the thread without a P: takes back, preempts
  *   sched.c  park, ready, yield: who is next               procs.c   how many Ps
  *   netpoll.c epoll, who waits for a descriptor            io.c      read, write, accept, connect
+ *   alive.c  who is there when a trace begins
  *   start.c  gt_main, deadlock, panic                      preempt.c the end of a slice by a signal
  *   metrics.c what is counted, and the time to run         prometheus.c the same as text
  *
@@ -126,7 +127,9 @@ struct gt_worker {
 	uint64_t random;
 	uint32_t id;
 	int thread;
-	struct gt_p *next_p; /* from whoever wakes it */
+	_Atomic uint32_t trace_id; /* in the trace, + 1 */
+	struct gt_g *landing;      /* g, while that is hidden from `after` */
+	struct gt_p *next_p;       /* from whoever wakes it */
 	struct gt_p *syscall_p;
 	void *_Atomic stopped_at;       /* while it waits in the signal handler: ucontext_t of what it stopped */
 	_Atomic uint32_t wake;          /* 0; 1: woken; 2: asleep */
@@ -170,6 +173,73 @@ void gt__wake_p(void);
 void gt__hand_off(struct gt_p *p);
 /* Is anything in a queue? */
 bool gt__any_work(void);
+
+/* ---- the trace ---- */
+
+/* The goroutine's transitions are told by these: after its state is stored, before anybody else can make its next one. */
+#define GT_TOLD(gate, how) ((gate) >> GT_GATE_SETS << 4 | (uint32_t)(how))
+#define GT_TOLD_SELF       15u
+/* Its first word in this trace. False: the transition is told already. */
+bool gt__tell_first(struct gt_g *g, uint32_t gate, enum gt_state old, enum gt_state new_)
+	__attribute__((noinline, cold));
+size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_t room);
+
+/* The gate of the trace to which the transition is to be told; 0: none. */
+static inline uint32_t gt__tell_gate(struct gt_g *g, enum gt_state old, enum gt_state new_)
+{
+	uint32_t gate;
+
+	atomic_signal_fence(memory_order_seq_cst); /* the state is stored; the rest is membarrier's */
+	gate = gt_hook_sets();
+	if (LIKELY(!gate))
+		return 0;
+	if (UNLIKELY(load_relaxed(&g->told) != GT_TOLD(gate, GT_TOLD_SELF)) && !gt__tell_first(g, gate, old, new_))
+		return 0;
+	return gate;
+}
+
+static inline void gt__tell(struct gt_g *g, enum gt_state old, enum gt_state new_, unsigned int arg)
+{
+	uint32_t gate = gt__tell_gate(g, old, new_);
+
+	if (UNLIKELY(gate))
+		gt__hook_state_in(gate, g->id, old, new_, arg);
+}
+
+static inline void gt__tell_block(struct gt_g *g, uint32_t stack)
+{
+	uint32_t gate = gt__tell_gate(g, GT_STATE_RUNNING, GT_STATE_WAITING);
+
+	if (UNLIKELY(gate))
+		gt__hook_block_on_in(gate, g->id, g->reason, g->on, g->on_holder, stack);
+	g->on = 0;
+}
+
+static inline void gt__tell_ready(struct gt_g *g, const struct gt_worker *m)
+{
+	uint32_t gate = gt__tell_gate(g, GT_STATE_WAITING, GT_STATE_RUNNABLE);
+
+	if (UNLIKELY(gate))
+		gt__hook_wake_in(
+			gate, g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
+	g->cause = GT_CAUSE_NONE;
+}
+
+static inline void gt__tell_syscall(struct gt_g *g, uint32_t stack)
+{
+	uint32_t gate = gt__tell_gate(g, GT_STATE_RUNNING, GT_STATE_SYSCALL);
+
+	if (UNLIKELY(gate))
+		gt__hook_syscall_stack_in(gate, g->id, stack);
+}
+
+static inline void gt__tell_create(struct gt_g *g, const void *site)
+{
+	uint32_t gate = gt__tell_gate(g, GT_STATE_NONE, GT_STATE_RUNNABLE);
+
+	if (UNLIKELY(gate))
+		gt__hook_create_in(gate, g->id, GT_STATE_RUNNABLE, g->parent, (const void *)(uintptr_t)g->start, site);
+}
 
 /* ---- all of it ---- */
 

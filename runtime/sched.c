@@ -40,9 +40,13 @@ inline void gt__landed(struct gt_worker *m)
 	if (!after)
 		return;
 	m->after = NULL;
+	m->landing = g;
+	atomic_signal_fence(memory_order_seq_cst);
 	m->g = NULL;
 	after(m->after_arg);
 	m->g = g;
+	atomic_signal_fence(memory_order_seq_cst);
+	m->landing = NULL;
 }
 
 void gt__put_global(void *g)
@@ -112,7 +116,7 @@ static inline __attribute__((always_inline)) void execute(struct gt_worker *m, s
 	store_relaxed(&g->state, GT_STATE_RUNNING);
 	m->g = g;
 	gt__track_run(g, p);
-	gt_hook_run(g->id, GT_STATE_RUNNABLE, p->id);
+	gt__tell(g, GT_STATE_RUNNABLE, GT_STATE_RUNNING, p->id + 1);
 }
 
 void gt__execute(struct gt_worker *m, struct gt_g *g, bool inherit)
@@ -173,8 +177,7 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 	g->waits_since = load_relaxed(&gt__sched.coarse_ns);
 	gt__track_wait(g, reason);
 	store_relaxed(&g->state, GT_STATE_WAITING);
-	gt_hook_block_on(g->id, reason, g->on, g->on_holder, STACK_HERE(g));
-	g->on = 0;
+	gt__tell_block(g, STACK_HERE(g));
 	m->after = unlock;
 	m->after_arg = arg;
 	if (UNLIKELY(load_relaxed(&gt__prof.block_rate) > 0)) {
@@ -207,8 +210,7 @@ void gt__ready(struct gt_g *g)
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	if (m)
 		m->locks++;
-	gt_hook_wake(g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
-	g->cause = GT_CAUSE_NONE;
+	gt__tell_ready(g, m);
 	if (LIKELY(m && m->p))
 		gt__ring_put(m->p, g, true);
 	else
@@ -234,7 +236,8 @@ static void yield(void (*put)(void *g), enum gt_reason reason)
 	m->locks++;
 	if (UNLIKELY(gt__stack_canaries))
 		gt__stack_check(g);
-	gt_hook_yield(g->id, reason);
+	store_relaxed(&g->state, GT_STATE_RUNNABLE);
+	gt__tell(g, GT_STATE_RUNNING, GT_STATE_RUNNABLE, reason);
 	if (nobody_else(m->p)) {
 		gt__track_alone(g, m->p);
 		execute(m, g, false);
@@ -242,7 +245,6 @@ static void yield(void (*put)(void *g), enum gt_reason reason)
 		return;
 	}
 	gt__track_out(g);
-	store_relaxed(&g->state, GT_STATE_RUNNABLE);
 	m->after = put;
 	m->after_arg = g;
 	gt__leave(m, g, false);
@@ -352,11 +354,11 @@ void gt_syscall_enter(void)
 		return;
 	m->locks++;
 	p = m->p;
-	gt_hook_syscall_stack(g->id, STACK_HERE(g));
 	g->syscall_pc = (uintptr_t)__builtin_return_address(0);
 	g->syscall_frame = *(uintptr_t *)__builtin_frame_address(0);
 	gt__count_own(&m->syscall_edges, 1);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
+	gt__tell_syscall(g, STACK_HERE(g));
 	m->syscall_p = p;
 	m->p = NULL;
 	store_relaxed(&p->syscall_tick, load_relaxed(&p->syscall_tick) + 1);
@@ -376,13 +378,13 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 		gt__worker_take_p(m, p);
 		gt__prof_runs(g);
 		store_relaxed(&g->state, GT_STATE_RUNNING);
-		gt_hook_sysexit(g->id, GT_STATE_RUNNING);
+		gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
 		m->locks--;
 		return;
 	}
 	gt__track_out(g);
 	store_relaxed(&g->state, GT_STATE_RUNNABLE);
-	gt_hook_sysexit(g->id, GT_STATE_RUNNABLE);
+	gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNABLE, GT_REASON_SYSCALL_NO_P);
 	m->after = put_yielded;
 	m->after_arg = g;
 	gt__leave(m, g, false);
@@ -414,7 +416,7 @@ void gt_syscall_exit(void)
 	store_relaxed(&p->syscall_tick, load_relaxed(&p->syscall_tick) + 1);
 	gt__prof_runs(g);
 	store_relaxed(&g->state, GT_STATE_RUNNING);
-	gt_hook_sysexit(g->id, GT_STATE_RUNNING);
+	gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
 	m->locks--;
 }
 

@@ -92,6 +92,7 @@ struct gt_g {
 	/* For profiles (prof.h). */
 	_Atomic uint32_t runs;    /* times it began to run: others that read its stack look at it before and after */
 	_Atomic int64_t woken_ns; /* while block profiles are on: when its last wait was ended */
+	_Atomic uint32_t told;    /* the last trace to which it told something, and how: alive.c */
 };
 _Static_assert(offsetof(struct gt_g, context.sp) == 56, "one line of a cache");
 

@@ -37,6 +37,8 @@ struct gt__disk {
 	bool under_way; /* the head's write is with the kernel */
 	bool regular;   /* written at offsets of our own */
 	bool sync;
+	int (*sink)(void *context, const void *bytes, size_t size);
+	void *sink_context;
 	size_t buffer_bytes;
 	unsigned int head; /* the oldest buffer put; count of them follow */
 	unsigned int count;
@@ -70,6 +72,8 @@ static const char *advice(int code)
 		return "raise the limit on file sizes (ulimit -f) or choose another place with -o";
 	case EIO:
 		return "the disk reports an error: choose another place with -o";
+	case ETIMEDOUT:
+		return "whoever reads it is too slow";
 	case EPIPE:
 		return "whoever read it is gone";
 	case ENOENT:
@@ -290,7 +294,9 @@ int gt__disk_open(const struct gt__disk_config *config, struct gt__disk **out, s
 		if (!disk->buffers[i].bytes)
 			goto no_memory;
 	}
-	ret = open_file(disk, err);
+	disk->sink = config->sink;
+	disk->sink_context = config->sink_context;
+	ret = disk->sink ? 0 : open_file(disk, err);
 	if (ret < 0) {
 		disk_free(disk);
 		return ret;
@@ -363,9 +369,18 @@ static int head_result(struct gt__disk *disk, ssize_t result)
 static int write_head(struct gt__disk *disk)
 {
 	struct buffer *head = head_of(disk);
-	ssize_t result = (disk->regular ? gt__disk_write : write_quietly)(
-		disk->fd, head->bytes + head->done, head->size - head->done);
+	ssize_t result;
 
+	if (disk->sink) {
+		int ret = disk->sink(disk->sink_context, head->bytes, head->size);
+
+		/* Not the codes that mean: once more. */
+		if (ret == -EAGAIN || ret == -EINTR || ret == -ECANCELED)
+			ret = -EPIPE;
+		return head_result(disk, ret < 0 ? ret : (ssize_t)head->size);
+	}
+	result = (disk->regular ? gt__disk_write : write_quietly)(
+		disk->fd, head->bytes + head->done, head->size - head->done);
 	return head_result(disk, result < 0 ? -errno : result);
 }
 

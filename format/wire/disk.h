@@ -22,6 +22,8 @@ struct gt__disk;
 
 struct gt__disk_config {
 	const char *path;
+	int (*sink)(void *context, const void *bytes, size_t size); /* not NULL: there is no file */
+	void *sink_context;
 	size_t buffer_bytes;
 	bool no_uring;
 	bool sync; /* fdatasync before the rename, fsync of the directory behind it */

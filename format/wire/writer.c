@@ -588,7 +588,11 @@ int gt_writer_open(const struct gt_writer_config *config, struct gt_writer **out
 	struct gt_writer *writer = calloc(1, sizeof(*writer));
 	uint8_t header[GT__HEADER_BYTES];
 	struct gt__frames_config frames = {
-		.disk = {.path = config->path, .no_uring = config->no_uring, .sync = config->sync},
+		.disk = {.path = config->path,
+			.sink = config->sink,
+			.sink_context = config->sink_context,
+			.no_uring = config->no_uring,
+			.sync = config->sync},
 		.raw_bytes = GT_WRITER_FRAME_BYTES,
 		.level = config->compression_level,
 		.worker = config->worker,

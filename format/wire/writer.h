@@ -28,8 +28,11 @@
 struct gt_writer;
 
 struct gt_writer_config {
-	const char *path; /* final name; an existing file is replaced at close only */
-	bool window;      /* header flag: a snapshot of a window */
+	const char *path; /* final name; an existing file is replaced at close only. With a sink: what errors call it */
+	/* Takes the bytes instead, in order: 0, or -errno, after which it gets no more. On the thread that calls, or on the worker. */
+	int (*sink)(void *context, const void *bytes, size_t size);
+	void *sink_context;
+	bool window; /* header flag: a snapshot of a window */
 	uint64_t ticks_per_second;
 	uint64_t start_ticks;
 	int64_t start_realtime_ns;

@@ -85,9 +85,10 @@ static void put_sample(struct encoder *e, const struct gt_bucket *bucket)
 	gt_pprof_sample(e->out, locations, depth, bucket->values, labels, label_count);
 }
 
-int gt__profile_encode(const struct gt_profile_kind *kind, struct gt_symbolizer *symbolizer,
-	const struct gt_profile_data *data, int64_t time_ns, int64_t duration_ns, void **bytes, size_t *size)
+int gt__profile_encode(const struct gt_profile_input *in, struct gt_symbolizer *symbolizer, void **bytes, size_t *size)
 {
+	const struct gt_profile_kind *kind = in->kind;
+	const struct gt_profile_data *data = in->data;
 	struct encoder e = {kind, symbolizer, gt_pprof_new(), {0}, 0};
 	int ret = -ENOMEM;
 	char text[96];
@@ -98,7 +99,7 @@ int gt__profile_encode(const struct gt_profile_kind *kind, struct gt_symbolizer 
 		gt_pprof_period(e.out, kind->period_type[0], kind->period_type[1], data->period);
 		if (kind->default_type)
 			gt_pprof_default_type(e.out, kind->default_type);
-		gt_pprof_time(e.out, time_ns, duration_ns);
+		gt_pprof_time(e.out, in->time_ns, in->duration_ns);
 		if (data->lost) {
 			snprintf(text, sizeof(text), "%llu samples were lost: no room", (unsigned long long)data->lost);
 			gt_pprof_comment(e.out, text);

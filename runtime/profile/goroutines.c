@@ -15,7 +15,7 @@
 #define PATIENCE_NS (20 * GT_MILLISECOND)
 
 /* The kernel's id of the thread that runs @g; 0: none that is known. */
-static int thread_of(const struct gt_g *g)
+static GT_SAN_NO_TSAN int thread_of(const struct gt_g *g)
 {
 	uint32_t count = load_acquire(&gt__sched.p_count);
 

@@ -9,9 +9,9 @@
 #include "runtime/malloc/api.h"
 #include "runtime/prof.h"
 #include "runtime/rt.h"
+#include "runtime/traceback.h"
 
 #include <dlfcn.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -156,12 +156,6 @@ int64_t gt_profile_heap_rate(int64_t bytes)
 	return api ? api->rate(bytes) : 0;
 }
 
-/* An object of @size is taken with a chance of 1 - exp(-size / rate): so many were there for each that was. */
-static int64_t scale(int64_t value, double by)
-{
-	return (int64_t)((double)value * by + 0.5);
-}
-
 static int collect_heap(struct gt_profile_data *data, int debug)
 {
 	const struct gt_malloc_api *api = malloc_api();
@@ -171,14 +165,6 @@ static int collect_heap(struct gt_profile_data *data, int debug)
 	if (!api)
 		return 0;
 	data->lost = api->copy(&data->buckets);
-	for (struct gt_bucket *bucket = data->buckets.first; !debug && bucket && data->period > 1;
-		bucket = bucket->next) {
-		double size = bucket->values[0] ? (double)bucket->values[1] / (double)bucket->values[0] : 0;
-		double by = size > 0 ? -1 / expm1(-size / (double)data->period) : 1;
-
-		for (int i = 0; i < 4; i++)
-			bucket->values[i] = scale(bucket->values[i], by);
-	}
 	return 0;
 }
 
@@ -302,62 +288,62 @@ int gt__profile_apart(void (*fn)(void *arg), void *arg)
 	return -ret;
 }
 
+static const char *what_it_does(uint32_t state, uint32_t reason)
+{
+	if (state == GT_STATE_WAITING && reason < gt__reason_text_count && gt__reason_texts[reason])
+		return gt__reason_texts[reason];
+	return state < gt__state_text_count && gt__state_texts[state] ? gt__state_texts[state] : "?";
+}
+
+extern const struct gt_profile_encoder GT_PROFILE_ENCODER __attribute__((weak, visibility("default")));
+
+/* Linked, in whatever way, or loaded now: it stands beside the runtime's own library, or where the loader looks. */
+static const struct gt_profile_encoder *encoder(void)
+{
+	const struct gt_profile_encoder *found = &GT_PROFILE_ENCODER;
+	void *library;
+
+	if (!found)
+		found = dlsym(RTLD_DEFAULT, GT_PROFILE_ENCODER_NAME);
+	if (!found && (library = dlopen(GT_PROFILE_LIBRARY, RTLD_NOW | RTLD_LOCAL)))
+		found = dlsym(library, GT_PROFILE_ENCODER_NAME);
+	return found && found->version == GT_PROFILE_ENCODER_VERSION ? found : NULL;
+}
+
 struct output {
-	const struct gt_profile_kind *kind;
-	struct gt_profile_data *data;
-	int debug;
-	int64_t time_ns, duration_ns;
+	struct gt_profile_input in;
 	void *bytes;
 	size_t size;
 	int ret;
 };
 
-/* Stacks that differ only inside the runtime are one. */
-static int trim(const struct gt_profile_kind *kind, struct gt_symbolizer *symbolizer, struct gt_profile_data *data)
-{
-	struct gt_buckets trimmed = {.bytes_max = SIZE_MAX};
-
-	for (const struct gt_bucket *from = data->buckets.first; from; from = from->next) {
-		const uintptr_t *pcs = from->pcs;
-		size_t depth = from->depth;
-		struct gt_bucket *to;
-
-		gt__symbolizer_trim(symbolizer, kind->trim, &pcs, &depth);
-		to = gt_buckets_get(&trimmed, from->tags, pcs, depth);
-		if (!to) {
-			gt_buckets_free(&trimmed);
-			return -ENOMEM;
-		}
-		for (unsigned int i = 0; i < GT_BUCKET_VALUES; i++)
-			to->values[i] += from->values[i];
-	}
-	gt_buckets_free(&data->buckets);
-	data->buckets = trimmed;
-	return 0;
-}
-
 static void make(void *arg)
 {
-	struct gt_symbolizer *symbolizer = gt__symbolizer_new();
+	const struct gt_profile_encoder *encode = encoder();
 	struct output *o = arg;
 
-	o->ret = symbolizer ? trim(o->kind, symbolizer, o->data) : -ENOMEM;
-	if (o->ret == 0 && o->debug)
-		o->ret = gt__profile_text(o->kind, symbolizer, o->data, o->debug, &o->bytes, &o->size);
-	else if (o->ret == 0)
-		o->ret = gt__profile_encode(
-			o->kind, symbolizer, o->data, o->time_ns, o->duration_ns, &o->bytes, &o->size);
-	gt__symbolizer_free(symbolizer);
+	o->ret = encode ? encode->make(&o->in, &o->bytes, &o->size) : -ELIBACC;
 }
 
 /* Frees the data. */
 static int put(struct output *o, gt_profile_write_fn *write, void *ctx)
 {
-	int ret = gt__profile_apart(make, o);
+	const struct gt_malloc_api *api = malloc_api();
+	struct gt_malloc_totals totals = {0, 0, 0, 0};
+	int ret;
 
+	if (api)
+		api->totals(&totals);
+	o->in.heap_known = api != NULL;
+	o->in.allocs = totals.allocs;
+	o->in.frees = totals.frees;
+	o->in.alloc_bytes = totals.alloc_bytes;
+	o->in.free_bytes = totals.free_bytes;
+	o->in.what_it_does = what_it_does;
+	ret = gt__profile_apart(make, o);
 	if (ret == 0)
 		ret = o->ret;
-	gt_buckets_free(&o->data->buckets);
+	gt_buckets_free(&o->in.data->buckets);
 	for (size_t at = 0; ret == 0 && at < o->size; at += WRITE_BYTES)
 		ret = write(ctx, (const char *)o->bytes + at, o->size - at < WRITE_BYTES ? o->size - at : WRITE_BYTES);
 	free(o->bytes);
@@ -367,7 +353,7 @@ static int put(struct output *o, gt_profile_write_fn *write, void *ctx)
 int gt__profile_put(const struct gt_profile_kind *kind, struct gt_profile_data *data, int64_t time_ns,
 	int64_t duration_ns, gt_profile_write_fn *write, void *ctx)
 {
-	struct output o = {.kind = kind, .data = data, .time_ns = time_ns, .duration_ns = duration_ns};
+	struct output o = {.in = {.kind = kind, .data = data, .time_ns = time_ns, .duration_ns = duration_ns}};
 
 	return put(&o, write, ctx);
 }
@@ -375,16 +361,16 @@ int gt__profile_put(const struct gt_profile_kind *kind, struct gt_profile_data *
 int gt_profile_write(const char *name, int debug, gt_profile_write_fn *write, void *ctx)
 {
 	const struct gt_profile_kind *kind = gt__profile_find(name);
-	struct output o = {.kind = kind, .debug = debug > 0 ? debug : 0};
+	struct output o = {.in = {.kind = kind, .debug = debug > 0 ? debug : 0}};
 	struct gt_profile_data data;
 	int ret;
 
 	if (!kind)
 		return -ENOENT;
 	gt__profile_data_init(&data);
-	o.data = &data;
-	o.time_ns = data.realtime_ns;
-	ret = kind->collect(&data, o.debug);
+	o.in.data = &data;
+	o.in.time_ns = data.realtime_ns;
+	ret = kind->collect(&data, o.in.debug);
 	if (ret < 0) {
 		gt_buckets_free(&data.buckets);
 		return ret;

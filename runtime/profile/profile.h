@@ -1,9 +1,12 @@
 /*
  * profile.h - between the files of this folder.
  *
- *   profile.c     the interface: which profiles there are, block and mutex, differences
- *   cpu.c         SIGPROF, its timers and its ring        goroutines.c  where goroutines and threads are
- *   symbolize.c   modules, functions, lines               encode.c, text.c  what comes out
+ * In the runtime:
+ *   profile.c      the interface: which profiles there are, block and mutex, differences
+ *   cpu.c          SIGPROF, its timers and its ring        goroutines.c     where goroutines and threads are
+ * In libgtrace_profile, which knows nothing of the runtime's inside, and brings zlib and libdw:
+ *   make.c         what is done before                     encode.c, text.c what comes out
+ *   symbolize.c    modules, functions, lines
  *
  * What a profile says at one moment is a set of buckets. Their tags: [0] a number (CPU: the goroutine; heap: the bytes of one
  * object; debug=2: the goroutine), [1] to [3] a goroutine's name, filled up with zeros.
@@ -90,9 +93,26 @@ void gt__symbolizer_trim(struct gt_symbolizer *symbolizer, bool inner, const uin
 
 /* ---- out: bytes that the caller frees ---- */
 
-int gt__profile_encode(const struct gt_profile_kind *kind, struct gt_symbolizer *symbolizer,
-	const struct gt_profile_data *data, int64_t time_ns, int64_t duration_ns, void **bytes, size_t *size);
-int gt__profile_text(const struct gt_profile_kind *kind, struct gt_symbolizer *symbolizer,
-	const struct gt_profile_data *data, int debug, void **bytes, size_t *size);
+struct gt_profile_input {
+	const struct gt_profile_kind *kind;
+	struct gt_profile_data *data; /* is changed */
+	int debug;
+	int64_t time_ns, duration_ns;
+	bool heap_known;                                              /* libgtrace_malloc is there */
+	uint64_t allocs, frees, alloc_bytes, free_bytes;              /* what it counted */
+	const char *(*what_it_does)(uint32_t state, uint32_t reason); /* a goroutine */
+};
+
+/* What libgtrace_profile gives the runtime; looked up by name, for it may be loaded when it is needed first. */
+#define GT_PROFILE_ENCODER         gt__profile_encoder
+#define GT_PROFILE_ENCODER_NAME    "gt__profile_encoder"
+#define GT_PROFILE_ENCODER_VERSION 1u
+struct gt_profile_encoder {
+	uint32_t version;
+	int (*make)(const struct gt_profile_input *in, void **bytes, size_t *size);
+};
+
+int gt__profile_encode(const struct gt_profile_input *in, struct gt_symbolizer *symbolizer, void **bytes, size_t *size);
+int gt__profile_text(const struct gt_profile_input *in, struct gt_symbolizer *symbolizer, void **bytes, size_t *size);
 
 #endif

@@ -209,8 +209,8 @@ static bool is_inside(const char *name)
 {
 	static const char *const called[] = {"gt__chan_send", "gt__chan_recv", "gt__chan_recv_value",
 		"gt__chan_try_send", "gt__chan_try_recv", "gt__chan_close", "gt__chan_make", NULL};
-	static const char *const statics[] = {"wait_in", "lock_slow", "unlock_slow", "sleep_and_leave", "select_many",
-		"select_one", "take_over", "yield", "start_thread", "syscall_exit_slow", NULL};
+	static const char *const statics[] = {"switch_to", "wait_in", "lock_slow", "unlock_slow", "sleep_and_leave",
+		"select_many", "select_one", "take_over", "yield", "start_thread", "syscall_exit_slow", NULL};
 
 	if (strncmp(name, "gt__", 4) == 0)
 		return !is_one_of(name, called);

@@ -3,11 +3,7 @@
  */
 #include "runtime/profile/profile.h"
 
-#include "runtime/malloc/api.h"
-#include "runtime/rt.h"
-#include "runtime/traceback.h"
-
-#include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,37 +82,27 @@ static void put_head(FILE *to, const struct gt_profile_kind *kind, const struct 
 		fprintf(to, "%s profile: total " COUNT "\n", kind->name, ll(sum[0]));
 }
 
-static void put_heap_end(FILE *to)
+static void put_heap_end(FILE *to, const struct gt_profile_input *in)
 {
-	const struct gt_malloc_api *api = dlsym(RTLD_DEFAULT, GT_MALLOC_API_NAME);
-	struct gt_malloc_totals t;
-
-	if (!api || api->version != GT_MALLOC_API_VERSION) {
+	if (!in->heap_known) {
 		fprintf(to, "# the program runs without libgtrace_malloc: nothing is counted\n");
 		return;
 	}
-	api->totals(&t);
 	fprintf(to,
 		"\n# runtime.MemStats\n# Alloc = " COUNT "\n# TotalAlloc = " COUNT "\n# Mallocs = " COUNT
 		"\n# Frees = " COUNT "\n",
-		ll(t.alloc_bytes - t.free_bytes), ll(t.alloc_bytes), ll(t.allocs), ll(t.frees));
+		ll(in->alloc_bytes - in->free_bytes), ll(in->alloc_bytes), ll(in->allocs), ll(in->frees));
 }
 
-static const char *what_it_does(uint32_t state, uint32_t reason)
-{
-	if (state == GT_STATE_WAITING && reason < gt__reason_text_count && gt__reason_texts[reason])
-		return gt__reason_texts[reason];
-	return state < gt__state_text_count && gt__state_texts[state] ? gt__state_texts[state] : "?";
-}
-
-static void put_goroutine(FILE *to, struct gt_symbolizer *s, const struct gt_bucket *bucket)
+static void put_goroutine(
+	FILE *to, const struct gt_profile_input *in, struct gt_symbolizer *s, const struct gt_bucket *bucket)
 {
 	struct gt_symbols_line lines[GT_PROFILE_LINES];
 	char name[25] = "";
 
 	memcpy(name, &bucket->tags[1], 24);
 	fprintf(to, "goroutine " COUNT " [%s]:%s%s\n", ll(bucket->tags[0]),
-		what_it_does((uint32_t)bucket->values[2], (uint32_t)bucket->values[3]), name[0] ? " " : "", name);
+		in->what_it_does((uint32_t)bucket->values[2], (uint32_t)bucket->values[3]), name[0] ? " " : "", name);
 	for (size_t i = 0; i < bucket->depth; i++) {
 		size_t count = gt__symbolizer_lines(s, bucket->pcs[i], lines, GT_PROFILE_LINES);
 
@@ -131,9 +117,12 @@ static void put_goroutine(FILE *to, struct gt_symbolizer *s, const struct gt_buc
 	fputc('\n', to);
 }
 
-static void put_all(FILE *to, struct gt_symbolizer *s, const struct gt_profile_kind *kind,
-	const struct gt_profile_data *data, int debug, const struct gt_bucket **sorted)
+static void put_all(
+	FILE *to, const struct gt_profile_input *in, struct gt_symbolizer *s, const struct gt_bucket **sorted)
 {
+	const struct gt_profile_kind *kind = in->kind;
+	const struct gt_profile_data *data = in->data;
+	int debug = in->debug;
 	bool heap = strcmp(kind->name, "heap") == 0 || strcmp(kind->name, "allocs") == 0;
 	bool waits = strcmp(kind->name, "block") == 0 || strcmp(kind->name, "mutex") == 0;
 	bool each = debug >= 2 && strcmp(kind->name, "goroutine") == 0;
@@ -149,7 +138,7 @@ static void put_all(FILE *to, struct gt_symbolizer *s, const struct gt_profile_k
 		const int64_t *v = sorted[i]->values;
 
 		if (each) {
-			put_goroutine(to, s, sorted[i]);
+			put_goroutine(to, in, s, sorted[i]);
 			continue;
 		}
 		if (heap)
@@ -162,21 +151,20 @@ static void put_all(FILE *to, struct gt_symbolizer *s, const struct gt_profile_k
 		put_bucket(to, s, sorted[i], numbers);
 	}
 	if (heap)
-		put_heap_end(to);
+		put_heap_end(to, in);
 	if (data->lost)
 		fprintf(to, "# " COUNT " samples were lost: no room\n", ll(data->lost));
 }
 
-int gt__profile_text(const struct gt_profile_kind *kind, struct gt_symbolizer *s, const struct gt_profile_data *data,
-	int debug, void **bytes, size_t *size)
+int gt__profile_text(const struct gt_profile_input *in, struct gt_symbolizer *s, void **bytes, size_t *size)
 {
-	const struct gt_bucket **sorted = calloc(data->buckets.count + 1, sizeof(*sorted));
+	const struct gt_bucket **sorted = calloc(in->data->buckets.count + 1, sizeof(*sorted));
 	char *text = NULL;
 	FILE *to = sorted ? open_memstream(&text, size) : NULL;
 	bool bad = !to;
 
 	if (to) {
-		put_all(to, s, kind, data, debug, sorted);
+		put_all(to, in, s, sorted);
 		bad = ferror(to);
 		bad |= fclose(to) != 0;
 	}

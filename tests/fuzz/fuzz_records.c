@@ -44,6 +44,7 @@ static char *make_file(const uint8_t *data, size_t size, size_t *file_size)
 static uint64_t pass(struct gt_trace *trace)
 {
 	struct gt_event event;
+	char name[GT_TRACE_OBJECT_BYTES];
 	int64_t last = INT64_MIN;
 	uint64_t count = 0;
 
@@ -56,6 +57,15 @@ static uint64_t pass(struct gt_trace *trace)
 			if (spec->args[i].type == GT_ARG_STATE &&
 				(event.args[i] > 15 || !gt_state_known((unsigned int)event.args[i])))
 				abort();
+			if (spec->args[i].type == GT_ARG_OBJECT &&
+				(event.args[i] >= GT_OBJECT_COUNT || !gt_object_known((unsigned int)event.args[i])))
+				abort();
+			if (spec->args[i].type == GT_ARG_CAUSE &&
+				(event.args[i] >= GT_CAUSE_COUNT || !gt_cause_known((unsigned int)event.args[i])))
+				abort();
+			if (spec->args[i].type == GT_ARG_OBJECT)
+				gt_trace_object(trace, (unsigned int)event.args[i], event.args[i + 1], name);
+			gt_trace_syscall(trace, event.args[i]);
 			gt_trace_goroutine(trace, event.args[i]);
 			gt_trace_function(trace, event.args[i]);
 		}

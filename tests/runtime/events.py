@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from trace import Trace, number
 
 GTRACE, PROGRAM = sys.argv[1:3]
-CALLS = ("read", "write", "accept4", "connect", "close", "fcntl", "getsockopt", "getpeername")
+CALLS = ("read", "write", "sendto", "accept4", "connect", "close", "fcntl", "getsockopt", "getpeername")
 
 
 def run(command, **env):
@@ -189,7 +189,9 @@ def calls(folder, procs):
 def sets(folder, procs):
     """Sets that are off leave no event; sched is always there."""
     known = {"objects": ("WaitsOn", "WakeCause"), "marks": ("ObjectName",), "timers": ("TimerSet", "TimerFire"), "syscalls": ("SyscallInfo",)}
-    for chosen in ("sched", "objects", "marks", "timers", "syscalls", "all", "-objects"):
+    if procs > 1:
+        return
+    for chosen in ("sched", "timers", "syscalls", "all", "-objects"):
         recorded = Recorded(folder, ["objects"], procs, ["--events=" + chosen])
         names = {event.name for event in recorded.trace.events}
         on = {"objects", "marks"} - {"objects"} if chosen == "-objects" else set(known) if chosen == "all" else {chosen}

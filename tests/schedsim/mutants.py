@@ -28,7 +28,8 @@ MUTANTS = [
     ("sched.c", "spinning leaks when a spinner gives up",
      "	if (spun) {\n		m->spinning = false;\n", "	if (spun && MUTANT)\n		m->spinning = false;\n	else if (spun) {\n		m->spinning = false;\n"),
     ("p.c", "who steals what is next drops it",
-     "				continue;\n			return g;", "				continue;\n			return MUTANT ? NULL : g;"),
+     "			gt__count_own(&p->counts.stolen, 1);\n			return g;",
+     "			gt__count_own(&p->counts.stolen, 1);\n			return MUTANT ? NULL : g;"),
     ("sched.c", "what is next is dropped at the end of a slice",
      "		if (g)\n			gt__ring_put(p, g, false);\n		g = NULL;",
      "		if (g && !MUTANT)\n			gt__ring_put(p, g, false);\n		g = NULL;"),
@@ -96,8 +97,8 @@ MUTANTS = [
     ("sysmon.c", "a slice in system calls never ends",
      "look_at_syscall(p, now) || look_at_slice(p, now);", "look_at_syscall(p, now) || (!MUTANT && look_at_slice(p, now));", "preempt-syscalls"),
     ("sched.c", "a goroutine can be found before it has left its stack",
-     "	m->after = unlock;\n	m->after_arg = arg;\n	gt__leave(m, g, false);",
-     "	m->after = unlock;\n	m->after_arg = arg;\n	if (MUTANT && unlock) {\n		m->after = NULL;\n		unlock(arg);\n	}\n	gt__leave(m, g, false);"),
+     "	m->after = unlock;\n	m->after_arg = arg;\n	if (UNLIKELY",
+     "	m->after = unlock;\n	m->after_arg = arg;\n	if (MUTANT && unlock) {\n		m->after = NULL;\n		unlock(arg);\n	}\n	if (UNLIKELY"),
     ("lock.c", "a lock is given back, and who sleeps for it is not woken",
      "		gt__port_wake(&lock->state, 1);", "		gt__port_wake(&lock->state, MUTANT ? 0 : 1);"),
     ("m.c", "sysmon is not woken when a P becomes busy",
@@ -105,7 +106,7 @@ MUTANTS = [
     ("mutex.c", "an unlock believes that a waiter is on its way",
      "!(state & (LOCKED | WOKEN | STARVING))) {", "!(state & (LOCKED | WOKEN | STARVING)) && !MUTANT) {"),
     ("waitq.h", "a select is won twice",
-     "			continue;\n		w->wait->fired = w;", "			if (!MUTANT)\n				continue;\n		w->wait->fired = w;"),
+     "		return false;\n	w->wait->fired = w;", "		if (!MUTANT)\n			return false;\n	w->wait->fired = w;"),
 ]
 
 

@@ -101,14 +101,14 @@ void gt__port_signal(int thread_id, int signal)
 
 void *gt__port_memory(void *old, size_t old_bytes, size_t bytes)
 {
-	void *memory = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095);
+	void *memory = sim_aligned_alloc(4096, bytes);
 
 	if (!memory)
 		return NULL;
 	memset(memory, 0, bytes);
 	if (old)
 		memcpy(memory, old, old_bytes);
-	free(old);
+	sim_free(old);
 	return memory;
 }
 

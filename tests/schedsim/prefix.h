@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #if defined(__SANITIZE_ADDRESS__)
@@ -128,6 +129,7 @@ int sim_fcntl(int fd, int what);
 #define sigaltstack(stack, before)                        ((void)(stack))
 #define read(fd, buffer, bytes)                           sim_read(fd, buffer, bytes)
 #define write(fd, buffer, bytes)                          sim_write(fd, buffer, bytes)
+#define send(fd, buffer, bytes, flags)                    sim_write(fd, buffer, bytes)
 #define close(fd)                                         sim_close(fd)
 #define fcntl(fd, ...)                                    sim_fcntl(fd, 0)
 

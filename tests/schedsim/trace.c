@@ -101,3 +101,17 @@ uint32_t gt_hook_stack(const void *pc, const void *frame, const void *low, const
 {
 	return 0;
 }
+
+/* The trace begins with the program: nobody is there before it. */
+void gt_hook_world(const struct gt_hook_world *world)
+{
+}
+
+void gt_hook_m_at(_Atomic uint32_t *at)
+{
+}
+
+uint32_t gt_hook_m(_Atomic uint32_t *at, uint32_t tid)
+{
+	return 0;
+}

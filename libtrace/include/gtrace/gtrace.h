@@ -79,12 +79,20 @@ static inline struct gt__region gt__region_enter(uint64_t task, const char *name
 		region.inside; region.inside = false)
 
 /*
- * Traces this process into @path, by a thread of its own, until gt_stop or exit. Returns 0 or -errno, and then
- * gt_start_error() says in one line what happened: -EBUSY when gtrace already records the process, or gt_start did.
+ * Traces this process by a thread of its own, from now until gt_stop or exit: into a file, a descriptor (which stays the caller's, is
+ * written in order and may be a pipe), or by calls of @write on that thread, each with the next bytes: 0, or -errno, after which it
+ * is not called again. May be called at any time and again and again; when it returns, the trace runs. Goroutines of
+ * gt_main that are there already are told in the trace as they are then; of another scheduler's, the trace knows what happens next.
+ *
+ * Return 0 or -errno, and then gt_start_error() says in one line what happened: -EBUSY when a trace of this kind runs already, or
+ * gtrace records the process (its recording goes on, and has everything; a copy of it is not made).
  */
 int gt_start(const char *path);
-/* Writes what is left and gives the file its name. */
+int gt_start_fd(int fd);
+int gt_start_write(int (*write)(void *context, const void *bytes, size_t size), void *context);
+/* Writes what is left; a file gets its name. -errno when that failed, or the sink did before, or events are missing. */
 int gt_stop(void);
+/* Of the last call, by whatever thread. */
 const char *gt_start_error(void);
 
 #ifdef __cplusplus

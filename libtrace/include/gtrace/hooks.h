@@ -48,6 +48,32 @@ GT_API void gt__hook_big_g(void) GT__SLOW;
 
 #define GT__UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/*
+ * A trace that begins in the midst of a program's life must not get what a thread decided to tell in an earlier one. Each trace
+ * has its number in the gate; a record that is meant for one trace carries the gate above its kind (0: for any), and
+ * is made void when that has another value by the time the record is reserved. [turn] the record is
+ * reserved, then the gate is loaded <> the gate is stored, membarrier, then the reservations are waited for.
+ */
+#define GT__KIND_IN(gate, kind) ((uint64_t)(gate) << 32 | (uint64_t)(kind))
+
+/* The memory behind the gate is there before the gate opens, and a barrier on all CPUs lies between: TSan does not see that one. */
+#ifdef __SANITIZE_THREAD__
+#define GT__GATE_ORDER memory_order_acquire
+#else
+#define GT__GATE_ORDER memory_order_relaxed
+#endif
+static inline uint32_t gt__hook_gate_now(void)
+{
+	return atomic_load_explicit(__atomic_load_n(&gt__hook_gate, __ATOMIC_RELAXED), GT__GATE_ORDER);
+}
+
+static inline uint64_t gt__hook_kind(uint64_t kind)
+{
+	if (kind >> 32 && GT__UNLIKELY(gt__hook_gate_now() != kind >> 32))
+		return GT_REC_VOID; /* [turn] */
+	return kind & 31;
+}
+
 static inline void gt__hook_store(uint64_t *cells, unsigned int word, uint64_t value)
 {
 	atomic_store_explicit((_Atomic uint64_t *)&cells[word], value, memory_order_relaxed);
@@ -72,7 +98,7 @@ static inline bool gt__hook_record1(uint64_t kind, uint64_t word1)
 		return gt__hook_record1_slow(at, kind, word1);
 	cells = (uint64_t *)(void *)(gt__hook_blocks + at);
 	gt__hook_store(cells, 1, word1);
-	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), kind, 1), GT_CELL_BYTES);
+	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), gt__hook_kind(kind), 1), GT_CELL_BYTES);
 	return true;
 }
 
@@ -92,7 +118,7 @@ static inline bool gt__hook_record2(uint64_t kind, uint64_t word1, uint64_t word
 	gt__hook_store(cells, 1, word1);
 	gt__hook_store(cells, 2, word2);
 	gt__hook_store(cells, 3, word3);
-	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), kind, 2), 2 * GT_CELL_BYTES);
+	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), gt__hook_kind(kind), 2), 2 * GT_CELL_BYTES);
 	return true;
 }
 
@@ -111,7 +137,7 @@ static inline bool gt__hook_record3(uint64_t kind, const uint64_t words[5])
 	gt__hook_store(cells, 0, 3 << 1);
 	for (unsigned int i = 0; i < 5; i++)
 		gt__hook_store(cells, i + 1, words[i]);
-	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), kind, 3), 3 * GT_CELL_BYTES);
+	gt__hook_commit(m, cells, GT_WORD0(gt__cpu_ticks(), gt__hook_kind(kind), 3), 3 * GT_CELL_BYTES);
 	return true;
 }
 
@@ -120,13 +146,15 @@ static inline bool gt__hook_record3(uint64_t kind, const uint64_t words[5])
 /* Are hooks on? For work that is only needed for a record. */
 static inline bool gt_hooks_on(void)
 {
-	return GT__UNLIKELY(atomic_load_explicit(gt__hook_gate, memory_order_relaxed) != 0);
+	return GT__UNLIKELY(gt__hook_gate_now() != 0);
 }
 
-/* Which sets of events are (enum gt_set)? 0 when hooks are off: still one load, and one branch on what is asked. */
+/* The gate: which sets of events are on (enum gt_set), and above them the number of the trace that the process writes of itself
+ * (0: gtrace's own). 0 when hooks are off: still one load, and one branch on what is asked. */
+#define GT_GATE_SETS 12 /* bits */
 static inline uint32_t gt_hook_sets(void)
 {
-	return atomic_load_explicit(gt__hook_gate, memory_order_relaxed);
+	return gt__hook_gate_now();
 }
 
 static inline bool gt_hooks_on_for(enum gt_set set)
@@ -135,40 +163,55 @@ static inline bool gt_hooks_on_for(enum gt_set set)
 }
 
 /* Any change of state. @arg: P id + 1 when @new_ is running, else enum gt_reason. */
-static inline void gt_hook_state(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
+static inline void gt__hook_state_in(uint32_t gate, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
 {
-	if (!gt_hooks_on())
-		return;
 	if (GT__UNLIKELY(g > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	gt__hook_record1(GT_REC_STATE, GT_STATE_WORD(g, old, new_, arg));
+	gt__hook_record1(GT__KIND_IN(gate, GT_REC_STATE), GT_STATE_WORD(g, old, new_, arg));
+}
+
+static inline void gt_hook_state(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg)
+{
+	if (gt_hooks_on())
+		gt__hook_state_in(0, g, old, new_, arg);
 }
 
 /* The same, and who made it happen: @by, the goroutine that acted (0: the scheduler). Twice the size. */
-static inline void gt_hook_state_by(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
+static inline void gt__hook_state_by_in(
+	uint32_t gate, uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
 {
-	if (!gt_hooks_on())
-		return;
 	if (GT__UNLIKELY(g > GT_G_MASK || by > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	gt__hook_record2(GT_REC_STATE2, GT_STATE_WORD(g, old, new_, arg), 0, by);
+	gt__hook_record2(GT__KIND_IN(gate, GT_REC_STATE2), GT_STATE_WORD(g, old, new_, arg), 0, by);
+}
+
+static inline void gt_hook_state_by(uint64_t g, enum gt_state old, enum gt_state new_, unsigned int arg, uint64_t by)
+{
+	if (gt_hooks_on())
+		gt__hook_state_by_in(0, g, old, new_, arg, by);
 }
 
 /* @g was created in state @new_ by @parent (0: none); it will run @start; the statement stands at @site (a return address). */
-static inline void gt_hook_create(uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
+static inline void gt__hook_create_in(
+	uint32_t gate, uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
 {
-	if (!gt_hooks_on())
-		return;
 	if (GT__UNLIKELY(g > GT_G_MASK || parent > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	gt__hook_record3(GT_REC_CREATE, (const uint64_t[5]){GT_STATE_WORD(g, GT_STATE_NONE, new_, 0),
-						(uint64_t)(uintptr_t)start, (uint64_t)(uintptr_t)site, parent, 0});
+	gt__hook_record3(GT__KIND_IN(gate, GT_REC_CREATE),
+		(const uint64_t[5]){GT_STATE_WORD(g, GT_STATE_NONE, new_, 0), (uint64_t)(uintptr_t)start,
+			(uint64_t)(uintptr_t)site, parent, 0});
+}
+
+static inline void gt_hook_create(uint64_t g, enum gt_state new_, uint64_t parent, const void *start, const void *site)
+{
+	if (gt_hooks_on())
+		gt__hook_create_in(0, g, new_, parent, start, site);
 }
 
 /* The transitions by name. */
@@ -186,25 +229,32 @@ static inline void gt_hook_block(uint64_t g, enum gt_reason reason)
  * The same, and for what: @object of GT_OBJECT_WORD (0: not told), @holder: the goroutine that had last locked it (0: not
  * known), @stack: of gt_hook_stack.
  */
-static inline void gt_hook_block_on(uint64_t g, enum gt_reason reason, uint64_t object, uint64_t holder, uint32_t stack)
+static inline void gt__hook_block_on_in(
+	uint32_t gate, uint64_t g, enum gt_reason reason, uint64_t object, uint64_t holder, uint32_t stack)
 {
-	uint32_t sets = gt_hook_sets();
-
-	if (!GT__UNLIKELY(sets))
-		return;
 	if (GT__UNLIKELY(g > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	if (!(sets & GT_SET_OBJECTS) || holder > GT_G_MASK)
+	if (!(gate & GT_SET_OBJECTS) || holder > GT_G_MASK)
 		holder = 0;
-	if (!(sets & GT_SET_OBJECTS))
+	if (!(gate & GT_SET_OBJECTS))
 		object = 0;
 	if (!object && !stack)
-		gt__hook_record1(GT_REC_STATE, GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason));
+		gt__hook_record1(
+			GT__KIND_IN(gate, GT_REC_STATE), GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason));
 	else
-		gt__hook_record2(GT_REC_STATE2, GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason),
-			stack | holder << 32, object | holder >> 32 << 56);
+		gt__hook_record2(GT__KIND_IN(gate, GT_REC_STATE2),
+			GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_WAITING, reason), stack | holder << 32,
+			object | holder >> 32 << 56);
+}
+
+static inline void gt_hook_block_on(uint64_t g, enum gt_reason reason, uint64_t object, uint64_t holder, uint32_t stack)
+{
+	uint32_t gate = gt_hook_sets();
+
+	if (GT__UNLIKELY(gate))
+		gt__hook_block_on_in(gate, g, reason, object, holder, stack);
 }
 
 /* One more that @g is about to wait for: before gt_hook_block_on, on the same thread, for a wait on many. */
@@ -225,20 +275,24 @@ static inline void gt_hook_ready(uint64_t g, enum gt_state old, uint64_t by)
 }
 
 /* The same, of one that waited: @cause when no goroutine did it (@by = 0), @detail as causes.def says. */
-static inline void gt_hook_wake(uint64_t g, uint64_t by, enum gt_cause cause, uint32_t detail)
+static inline void gt__hook_wake_in(uint32_t gate, uint64_t g, uint64_t by, enum gt_cause cause, uint32_t detail)
 {
-	uint32_t sets = gt_hook_sets();
-
-	if (!GT__UNLIKELY(sets))
-		return;
 	if (GT__UNLIKELY(g > GT_G_MASK || by > GT_G_MASK)) {
 		gt__hook_big_g();
 		return;
 	}
-	if (!(sets & GT_SET_OBJECTS))
+	if (!(gate & GT_SET_OBJECTS))
 		cause = GT_CAUSE_NONE;
-	gt__hook_record2(GT_REC_STATE2, GT_STATE_WORD(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, cause),
+	gt__hook_record2(GT__KIND_IN(gate, GT_REC_STATE2), GT_STATE_WORD(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, cause),
 		cause ? (uint64_t)detail << 32 : 0, by);
+}
+
+static inline void gt_hook_wake(uint64_t g, uint64_t by, enum gt_cause cause, uint32_t detail)
+{
+	uint32_t gate = gt_hook_sets();
+
+	if (GT__UNLIKELY(gate))
+		gt__hook_wake_in(gate, g, by, cause, detail);
 }
 
 static inline void gt_hook_end(uint64_t g)
@@ -251,14 +305,21 @@ static inline void gt_hook_syscall(uint64_t g)
 	gt_hook_state(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
 }
 
+static inline void gt__hook_syscall_stack_in(uint32_t gate, uint64_t g, uint32_t stack)
+{
+	if (!stack || GT__UNLIKELY(g > GT_G_MASK))
+		gt__hook_state_in(gate, g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
+	else
+		gt__hook_record2(GT__KIND_IN(gate, GT_REC_STATE2),
+			GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0), stack, 0);
+}
+
 static inline void gt_hook_syscall_stack(uint64_t g, uint32_t stack)
 {
-	if (!gt_hooks_on())
-		return;
-	if (!stack || GT__UNLIKELY(g > GT_G_MASK))
-		gt_hook_syscall(g);
-	else
-		gt__hook_record2(GT_REC_STATE2, GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0), stack, 0);
+	uint32_t gate = gt_hook_sets();
+
+	if (GT__UNLIKELY(gate))
+		gt__hook_syscall_stack_in(gate, g, stack);
 }
 
 /* @new_: running, or runnable when there was no P for it. */
@@ -280,6 +341,46 @@ static inline void gt_hook_thread(enum gt_thread_op op)
 {
 	if (gt_hooks_on())
 		gt__hook_thread(op);
+}
+
+/*
+ * Traces that begin while goroutines live (gt_start in a running program). For a scheduler that can tell what there is; others
+ * are traced from what happens next.
+ */
+struct gt_hook_alive {
+	uint64_t g, parent;
+	const void *start;
+	uint32_t m; /* running or in a system call: its M's id + 1, from gt_hook_m */
+	uint32_t p; /* running: P id + 1 */
+	uint8_t state, reason;
+};
+struct gt_hook_world {
+	/*
+	 * Goroutines that have told nothing in the trace of @gate, and now never tell what they are told to be here: those with an M first.
+	 * Called by the collecting thread, while all run on, with the same @at (zeroed at first) until it gives 0.
+	 */
+	size_t (*alive)(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_t room);
+	/* Around what blocks the calling thread for some ms. */
+	void (*block_begin)(void);
+	void (*block_end)(void);
+};
+GT_API void gt_hook_world(const struct gt_hook_world *world);
+
+/* Where the calling thread's M id + 1 is to be kept, from its first record on (0: it has none yet); and that id, made when there is
+ * none, for the thread @tid whose place @at is. 0: there are too many Ms. */
+GT_API void gt_hook_m_at(_Atomic uint32_t *at);
+GT_API uint32_t gt_hook_m(_Atomic uint32_t *at, uint32_t tid);
+
+/* A goroutine that was there before the trace of @gate, and says only now, in @state, what it is. */
+static inline void gt_hook_alive(uint32_t gate, const struct gt_hook_alive *who)
+{
+	if (GT__UNLIKELY(who->g > GT_G_MASK || who->parent > GT_G_MASK)) {
+		gt__hook_big_g();
+		return;
+	}
+	gt__hook_record3(GT__KIND_IN(gate, GT_REC_ALIVE),
+		(const uint64_t[5]){GT_STATE_WORD(who->g, GT_STATE_NONE, who->state, who->reason),
+			(uint64_t)(uintptr_t)who->start, 0, who->parent, 0});
 }
 
 /* ---- stacks ---- */

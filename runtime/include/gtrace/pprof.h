@@ -10,8 +10,9 @@
  *	work();
  *	gt_profile_cpu_stop();                          then: go tool pprof -http=: FILE
  *
- * Link libgtrace_profile as well; heap and allocs are empty unless the program runs with libgtrace_malloc (linked, or
- * LD_PRELOAD). Stacks are taken by frame pointers: compile with -fno-omit-frame-pointer. gt-profile(3) has more.
+ * What is written is made by libgtrace_profile, loaded at the first one unless it is linked (-ELIBACC: neither). heap and allocs
+ * are empty unless the program runs with libgtrace_malloc (linked, or LD_PRELOAD). Stacks are taken by frame pointers: compile with
+ * -fno-omit-frame-pointer. gt_profile_cpu_start(3) has more.
  *
  * All calls are for goroutines and for plain threads. @write is called on the caller's own stack, never from a signal or
  * another thread, some times or once, and may wait (gt_write); what it returns but 0 ends the profile and is returned.

@@ -1,0 +1,113 @@
+/*
+ * alive.c - a trace begins while goroutines live: who is there, and in which state, without stopping anybody.
+ *
+ * A goroutine's word `told` holds the number of the trace to which it last told something, and GT_TOLD_SELF; or the state
+ * that the list (gt__alive) claims for it. Both sides change it by compare-and-swap, once a trace:
+ *
+ *   transition   1 state stored   2 gate loaded: on   3 told is another trace's: CAS to SELF, ALIVE(old state), the event
+ *   list         1 gate stored, barrier on all CPUs   2 state loaded   3 told is another trace's: CAS to the state
+ *
+ * A transition that saw the gate shut has stored its state before the barrier, so the list sees it. One that saw it open finds
+ * either nothing (then it speaks first, and the list's swap fails), or a claim: of its old state, and it goes on as if told; or of
+ * its new one, since the list looked after step 1: then the list has told the transition, and the event is left out.
+ * A goroutine's transitions come one after the other, so a claim is one of the two.
+ */
+#include "runtime/rt.h"
+
+bool gt__tell_first(struct gt_g *g, uint32_t gate, enum gt_state old, enum gt_state new_)
+{
+	uint32_t told = load_acquire(&g->told);
+
+	for (;;) {
+		if (told >> 4 == gate >> GT_GATE_SETS) {
+			enum gt_state claim = (enum gt_state)(told & 15);
+
+			store_relaxed(&g->told, GT_TOLD(gate, GT_TOLD_SELF));
+			return claim == old;
+		}
+		/* Our trace is over, and another's list was here. */
+		if (gate != gt_hook_sets())
+			return false;
+		if (atomic_compare_exchange_weak_explicit(
+			    &g->told, &told, GT_TOLD(gate, GT_TOLD_SELF), memory_order_acq_rel, memory_order_acquire))
+			break;
+	}
+	if (old != GT_STATE_NONE)
+		gt_hook_alive(gate, &(struct gt_hook_alive){
+					    .g = g->id,
+					    .parent = g->parent,
+					    .start = (const void *)(uintptr_t)g->start,
+					    .state = (uint8_t)old,
+					    .reason = old == GT_STATE_WAITING ? (uint8_t)g->reason : 0,
+				    });
+	return true;
+}
+
+/* ---- the list ---- */
+
+/* What it reads may change under it; then the swap fails. */
+static GT_SAN_NO_TSAN bool claim(struct gt_g *g, uint32_t gate, bool on_m, struct gt_hook_alive *out)
+{
+	uint32_t told = load_acquire(&g->told);
+	uint32_t state = load_acquire(&g->state);
+
+	if (told >> 4 == gate >> GT_GATE_SETS || state == GT_STATE_NONE || state == GT_STATE_DEAD ||
+		on_m != (state == GT_STATE_RUNNING || state == GT_STATE_SYSCALL))
+		return false;
+	out->g = g->id;
+	out->parent = g->parent;
+	out->start = (const void *)(uintptr_t)g->start;
+	out->state = (uint8_t)state;
+	out->reason = state == GT_STATE_WAITING ? (uint8_t)g->reason : 0;
+	return atomic_compare_exchange_strong_explicit(
+		&g->told, &told, GT_TOLD(gate, state), memory_order_acq_rel, memory_order_relaxed);
+}
+
+static GT_SAN_NO_TSAN bool claim_of(struct gt_worker *m, uint32_t gate, struct gt_hook_alive *out)
+{
+	struct gt_g *g = *(struct gt_g *volatile *)&m->g;
+	struct gt_p *p;
+	uint32_t id;
+
+	if (!g)
+		g = *(struct gt_g *volatile *)&m->landing;
+	if (!g)
+		return false;
+	/* While a goroutine runs its M has the same P: what is read before the swap still holds when that succeeds. */
+	p = *(struct gt_p *volatile *)&m->p;
+	id = gt_hook_m(&m->trace_id, (uint32_t)m->thread);
+	if (!id || !m->thread || !claim(g, gate, true, out))
+		return false;
+	out->m = id;
+	out->p = out->state == GT_STATE_RUNNING && p ? p->id + 1 : 0;
+	return true;
+}
+
+/* @at: 0: at the first M; else [0] is the M to be looked at next, or 1, and [1] the slot. */
+size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_t room)
+{
+	struct gt_worker *m = (struct gt_worker *)(uintptr_t)at[0];
+	uint32_t slots = gt__stack_count(), slot = (uint32_t)at[1];
+	size_t count = 0;
+
+	if (!m) {
+		gt__lock(&gt__sched.lock);
+		m = gt__sched.all_m;
+		gt__unlock(&gt__sched.lock);
+	}
+	if (at[0] != 1) {
+		for (; m && count < room; m = m->next_all) {
+			out[count] = (struct gt_hook_alive){0};
+			count += claim_of(m, gate, &out[count]);
+		}
+		at[0] = m ? (uint64_t)(uintptr_t)m : 1;
+		if (count)
+			return count;
+	}
+	for (; slot < slots && count < room; slot++) {
+		out[count] = (struct gt_hook_alive){0};
+		count += claim(gt__stack_g(slot), gate, false, &out[count]);
+	}
+	at[1] = slot;
+	return count;
+}
