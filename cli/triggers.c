@@ -290,6 +290,8 @@ void gt_watch_step(struct gt_recording *r)
 
 		describe(&fired, text, sizeof(text));
 		ask(r, &fired, fired.trigger->text, text);
+		if (w->pending && !r->options.triggers.after_ns)
+			write_now(r);
 	}
 	look_at_command(r);
 	if (w->pending && gt_monotonic_ns() >= w->due_ns)
@@ -328,8 +330,7 @@ static void tell_totals(const struct gt_triggers_totals *totals)
 		fprintf(stderr, ", %" PRIu64 " more held back by --trigger-interval or --trigger-once",
 			totals->suppressed);
 	if (totals->untracked)
-		fprintf(stderr, ", %" PRIu64 " goroutines found no room: a larger --max-bytes helps",
-			totals->untracked);
+		fprintf(stderr, ", goroutines found no room in the table: a larger --max-bytes helps");
 	if (totals->forgotten)
 		fprintf(stderr, ", waits forgotten %" PRIu64 " times after a loss", totals->forgotten);
 	fprintf(stderr, "\n");
