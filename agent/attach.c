@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@
 #define GIVE_UP_NS     5000000000 /* of all tries */
 #define SETTLE_TRIES   40         /* after that a change under way is accepted, and told */
 #define DRAIN_TRIES    200
+#define START_TRIES    100
+#define START_NAP_NS   10000000
 #define CODE_BYTES_MAX (1u << 20)
 #define POPULATE_MAX   (8u << 20)
 
@@ -79,6 +82,18 @@ static struct gt_thread *worker(struct gt_attach *attach)
 	return best;
 }
 
+/* A gtrace that was killed has left a thread in a call for it: it comes back by itself. */
+static bool in_stub(const struct gt_attach *attach)
+{
+	for (size_t i = 0; i < attach->threads.count; i++) {
+		const struct gt_thread *thread = &attach->threads.list[i];
+
+		if (!thread->gone && thread->stopped && thread->regs.rip - attach->stub < gt_remote_stub_bytes())
+			return true;
+	}
+	return false;
+}
+
 static enum gt_standing worst_standing(struct gt_attach *attach)
 {
 	enum gt_standing worst = GT_STANDING_WELL;
@@ -111,7 +126,7 @@ static int stop_standing(
 		if (ret < 0 && ret != -EAGAIN)
 			return ret;
 		if (ret >= 0) {
-			bool able = worker(attach) != NULL;
+			bool able = worker(attach) && !in_stub(attach);
 
 			if (!gt__attach_same_program(attach)) {
 				go_on(attach);
@@ -202,16 +217,23 @@ static int unmap_both(struct gt_attach *attach, struct gt_remote *remote, struct
 {
 	int64_t ret = 0;
 
-	/* The code last: its first page tells of the rings. */
-	if (attach->rings)
+	uint64_t nothing[2] = {0, 0};
+
+	/* The code last: its first page tells of the rings, but not of what may be in their place a moment later. */
+	if (attach->rings && attach->code_address)
+		ret = gt__memory_write(attach->memory, remote->thread->tid,
+			attach->code_address + offsetof(struct gt_hookpage, rings), nothing, sizeof(nothing));
+	if (attach->rings && ret >= 0)
 		ret = call(remote, GT_REMOTE_PLAIN, "unmap memory", SYS_munmap,
 			(const uint64_t[6]){attach->rings, attach->rings_size}, err);
+	if (ret >= 0)
+		attach->rings = 0;
 	if (ret >= 0 && attach->code_address)
 		ret = call(remote, GT_REMOTE_PLAIN, "unmap memory", SYS_munmap,
 			(const uint64_t[6]){attach->code_address, attach->code_size}, err);
 	if (ret < 0)
 		return (int)ret;
-	attach->rings = attach->code_address = 0;
+	attach->code_address = 0;
 	return 0;
 }
 
@@ -222,7 +244,7 @@ static int with_worker(struct gt_attach *attach, work_fn *work, void *context, s
 {
 	struct gt_remote remote;
 	struct gt_error later;
-	int ret = gt_remote_begin(&remote, worker(attach), attach->memory, attach->stub, err), end;
+	int ret = gt_remote_begin(&remote, worker(attach), attach->memory, attach->stub, attach->original, err), end;
 
 	if (ret < 0)
 		return ret;
@@ -266,18 +288,36 @@ static int take_over(struct gt_attach *attach, uint64_t at, const struct gt_hook
 	return 0;
 }
 
+/* A function that ran once, before the first goroutine: there is one, so it is over. */
 static int find_stub_place(struct gt_attach *attach, struct gt_error *err)
 {
-	struct gt__mapping *mappings;
-	size_t count;
-	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
+	struct gt_gofunction function;
+	struct gt_goroutine *list;
+	size_t count = 0;
+	int ret;
 
-	if (ret < 0)
-		return ret;
-	ret = gt__zeros_find(
-		attach->memory, mappings, count, gt_remote_stub_bytes(), gt_remote_stub(), &attach->stub, err);
-	free(mappings);
-	return ret;
+	if (!gt_pclntab_find(attach->view.bin->pclntab, "runtime.schedinit", &function) ||
+		function.size < gt_remote_stub_bytes())
+		return gt_fail(err, ENOTSUP, "cannot attach: process %d: runtime.schedinit is not in the program",
+			(int)attach->view.pid);
+	attach->stub = function.va + attach->view.slide;
+	attach->original = gt_elf_at(&attach->view.bin->image, function.va, function.size);
+	if (!attach->original)
+		return gt_fail(
+			err, ENOTSUP, "cannot attach: process %d: its file lacks its code", (int)attach->view.pid);
+	for (int tries = 0; tries < START_TRIES; tries++) {
+		ret = gt_attach_goroutines(attach, &list, &count, err);
+		if (ret >= 0)
+			free(list);
+		if (ret >= 0 && count)
+			return 0;
+		if (ret < 0 && ret != -EAGAIN)
+			break;
+		nap_ns(START_NAP_NS);
+	}
+	return ret < 0 ? gt_fail_prefix(err, ret, "cannot attach: process %d", (int)attach->view.pid)
+		       : gt_fail(err, EAGAIN, "cannot attach: process %d has no goroutine yet: try again",
+				 (int)attach->view.pid);
 }
 
 int gt_attach_open(pid_t pid, struct gt_attach **out, struct gt_error *err)
@@ -498,7 +538,7 @@ static void prepare_pages(struct gt_attach *attach, const struct gt_memory *memo
 	if (!attach->idle || gt_threads_stop_one(&attach->threads, attach->idle, STOP_NS, NULL) < 0)
 		return;
 	if (worker(attach) && (int64_t)worker(attach)->regs.orig_rax == SYS_futex &&
-		gt_remote_begin(&remote, worker(attach), attach->memory, attach->stub, NULL) >= 0) {
+		gt_remote_begin(&remote, worker(attach), attach->memory, attach->stub, attach->original, NULL) >= 0) {
 		int64_t result = gt_remote_call(&remote, GT_REMOTE_PLAIN, SYS_membarrier,
 			(const uint64_t[6]){MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED}, &failed, NULL);
 

@@ -49,6 +49,8 @@ static int seize_failed(const struct gt_threads *threads, pid_t tid, int code, s
 	if (code == ESRCH || !status_value(threads->pid, tid, "State", text, sizeof(text)) || *text == 'Z' ||
 		*text == 'X')
 		return 0;
+	if (status_value(threads->pid, tid, "TracerPid", text, sizeof(text)) && atoi(text) == getpid())
+		return 0; /* it was let go as one that dies, and has not died yet */
 	if (status_value(threads->pid, tid, "TracerPid", text, sizeof(text)) && atoi(text) > 0)
 		return gt_fail(err, EBUSY,
 			"cannot attach: process %d is traced by process %s already: end that (a debugger, strace, "

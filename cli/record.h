@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/resolver.h"
+#include "cli/triggers.h"
 #include "format/wire/writer.h"
 #include "libtrace/collector.h"
 
@@ -31,6 +32,7 @@ struct gt_record_options {
 	uint64_t buffer_bytes;
 	bool no_uring;
 	bool quiet;
+	struct gt_trigger_options triggers;
 };
 
 struct gt_flight;
@@ -52,9 +54,15 @@ struct gt_recording {
 
 	struct gt_clock_pair start;
 	int64_t start_realtime_ns;
+<<<<<<< HEAD
 	struct gt_flight *flight; /* NULL: no --flight, or the program does not run yet */
 	int private_fds[2];       /* of the recorder alone: not for the process that writes a snapshot; 0 = none */
 	struct gt_error failure;  /* the writer's, told at the end */
+=======
+	unsigned int snapshots;
+	struct gt_watch *watch;  /* NULL: no triggers */
+	struct gt_error failure; /* the writer's, told at the end */
+>>>>>>> main
 	bool failed;
 };
 

@@ -32,6 +32,7 @@
 #define ROUND_MS_MIN       1
 #define ROUND_MS_MAX       20
 #define HISTORY_FROM_BYTES (2u << 20) /* of --max-bytes: below it packing is not worth its work */
+#define TRIGGER_BLOCKS     1024       /* with triggers: look more often when an eighth of these come at once */
 #define FLUSH_NS           250000000  /* a cut file lacks at most so much */
 
 static int64_t realtime_ns(void)
@@ -129,6 +130,7 @@ static void write_counts(struct gt_recording *r, struct gt_writer *writer)
 
 void gt_record_write_losses(const struct gt_collector_totals *totals, struct gt_writer *writer)
 {
+<<<<<<< HEAD
 	gt_writer_loss(writer, "no room", totals->lost_full);
 	gt_writer_loss(writer, "in a signal", totals->lost_nested);
 	gt_writer_loss(writer, "unknown M", totals->lost_no_m);
@@ -139,6 +141,88 @@ void gt_record_write_losses(const struct gt_collector_totals *totals, struct gt_
 	gt_writer_loss(writer, "stacks", totals->stacks_lost);
 	gt_writer_loss(writer, "strings", totals->strings_lost);
 	gt_writer_loss(writer, "names", totals->names_lost);
+=======
+	struct gt_collector_totals totals;
+
+	gt_collector_totals(r->collector, &totals);
+	gt_writer_loss(writer, "no room", totals.lost_full);
+	gt_writer_loss(writer, "in a signal", totals.lost_nested);
+	gt_writer_loss(writer, "unknown M", totals.lost_no_m);
+	gt_writer_loss(writer, "large id", totals.lost_big_g);
+	gt_writer_loss(writer, "no hook stack", totals.lost_spill);
+	gt_writer_loss(writer, "in flight at the end", totals.lost_in_flight);
+	gt_writer_loss(writer, "damaged", totals.records_bad);
+	gt_writer_loss(writer, "stacks", totals.stacks_lost);
+	gt_writer_loss(writer, "strings", totals.strings_lost);
+	gt_writer_loss(writer, "names", totals.names_lost);
+}
+
+/* ---- snapshots ---- */
+
+/* NAME.gtrace -> NAME-2.gtrace for the second snapshot; the one at the end has the plain name. */
+static void snapshot_path(const struct gt_recording *r, bool final, char *path, size_t size)
+{
+	const char *dot = strrchr(r->output, '.'), *slash = strrchr(r->output, '/');
+	int stem = dot && (!slash || dot > slash) ? (int)(dot - r->output) : (int)strlen(r->output);
+
+	if (final)
+		snprintf(path, size, "%s", r->output);
+	else
+		snprintf(path, size, "%.*s-%u%s", stem, r->output, r->snapshots, r->output + stem);
+}
+
+int gt_record_snapshot(struct gt_recording *r, const char *cause, bool final)
+{
+	struct gt_collector_totals totals;
+	struct gt_snapshot_result result;
+	struct gt_writer *writer;
+	struct gt_error err;
+	char path[PATH_MAX + 16], size[32], age[32];
+	struct gt_clock_pair now;
+	int ret;
+
+	r->snapshots++;
+	snapshot_path(r, final, path, sizeof(path));
+	ret = gt_record_open_writer(r, path, &writer, &err);
+	if (ret < 0)
+		return gt_die(ret, &err);
+	gt_writer_meta(writer, "cause", cause);
+	gt_metas_number(writer, "min_age_ns", r->options.min_age_ns);
+	gt_metas_number(writer, "max_bytes", r->options.window_bytes_max);
+	gt_watch_metas(r, writer);
+	ret = gt_collector_snapshot(r->collector, writer, &result);
+	if (ret < 0) {
+		gt_writer_abandon(writer);
+		return gt_die_text(ret, "cannot write the snapshot: %s: %s", path, strerror(-ret));
+	}
+	gt_metas_number(writer, "kept_bytes", result.kept_bytes);
+	gt_metas_number(writer, "kept_ns", (uint64_t)ticks_to_ns(result.kept_ticks));
+	gt_metas_number(writer, "complete_ns", (uint64_t)ticks_to_ns(result.complete_ticks));
+	write_losses(r, writer);
+	if (result.blocks_torn)
+		gt_writer_loss(writer, "blocks overwritten during the copy", result.blocks_torn);
+	now = gt_clock_pair();
+	ret = gt_writer_close(writer, now.ticks, now.monotonic_ns, &err);
+	if (ret < 0)
+		return gt_die(ret, &err);
+	if (r->options.quiet)
+		return 0;
+	gt_format_duration((uint64_t)ticks_to_ns(result.kept_ticks), age);
+	fprintf(stderr, "gtrace: snapshot %s: %" PRIu64 " events, ", path, result.events);
+	gt_collector_totals(r->collector, &totals);
+	if (totals.lost)
+		fprintf(stderr, "%" PRIu64 " lost, ", totals.lost);
+	if (result.whole && !totals.lost)
+		fprintf(stderr, "all %s since the start", age);
+	else
+		fprintf(stderr, "the last %s of %s asked", age,
+			gt_format_duration(r->options.min_age_ns, (char[32]){0}));
+	if (result.blocks_missed)
+		fprintf(stderr, " (%" PRIu64 " blocks missed: no gap in the last %s)", result.blocks_missed,
+			gt_format_duration((uint64_t)ticks_to_ns(result.complete_ticks), (char[32]){0}));
+	fprintf(stderr, ", copied in %s (%s)\n", gt_format_duration((uint64_t)result.copy_ns, size), cause);
+	return 0;
+>>>>>>> main
 }
 
 /* ---- following the program ---- */
@@ -257,6 +341,10 @@ void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 
 	if (ret < 0)
 		gt_record_failure(r, "cannot write the trace", ret);
+	gt_watch_step(r);
+	/* Triggers hold the events of a round. */
+	if (r->watch && block_count > TRIGGER_BLOCKS)
+		block_count = TRIGGER_BLOCKS;
 	/* Half as long when an eighth of the buffer came at once, twice as long when next to nothing did. */
 	if (blocks > block_count / 8)
 		pace->wait_ms = pace->wait_ms > ROUND_MS_MIN ? pace->wait_ms / 2 : 0;
@@ -374,17 +462,25 @@ static void lay_out_strings(uint64_t bytes, struct gt_shm_config *config)
 	config->string_bytes = config->string_slot_count * 24;
 }
 
-/* Packed, old blocks take a fifth or less; but what is not packed survives gtrace too, and is what a stopped gtrace leaves. */
-static uint64_t history_bytes(uint64_t bytes)
+/* With triggers: who is in which state since when. Taken from the history, or where there is none from the ring. */
+static uint64_t trigger_bytes(const struct gt_recording *r, uint64_t bytes)
 {
-	return bytes >= HISTORY_FROM_BYTES ? bytes / 16 * 5 : 0;
+	return r->options.triggers.count ? bytes / 8 : 0;
+}
+
+/* Packed, old blocks take a fifth or less; but what is not packed survives gtrace too, and is what a stopped gtrace leaves. */
+static uint64_t history_bytes(const struct gt_recording *r, uint64_t bytes)
+{
+	if (bytes < HISTORY_FROM_BYTES)
+		return 0;
+	return bytes / 16 * 5 - trigger_bytes(r, bytes);
 }
 
 /* How the memory of a window is shared out. MaxBytes holds for both processes. */
 static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct gt_shm_config *config)
 {
 	/* An eighth is for the names of goroutines, and what the history takes: they live in this process. */
-	config->max_bytes = bytes - bytes / 8 - history_bytes(bytes);
+	config->max_bytes = bytes - bytes / 8 - history_bytes(r, bytes) - trigger_bytes(r, bytes);
 	/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
 	config->m_count = (uint32_t)(bytes / 16 / GT_M_BYTES);
 	config->m_count = config->m_count < 512 ? 512 : config->m_count > 16384 ? 16384 : config->m_count;
@@ -419,6 +515,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.sets = r->options.sets,
 	};
 	uint64_t least;
+	int ret;
 
 	*collector = (struct gt_collector_config){
 		.memory = &r->memory,
@@ -433,7 +530,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 	if (r->options.flight) {
 		lay_out_window(r, r->options.window_bytes_max, &config);
 		collector->names_bytes_max = r->options.window_bytes_max / 8;
-		collector->history_bytes_max = history_bytes(r->options.window_bytes_max);
+		collector->history_bytes_max = history_bytes(r, r->options.window_bytes_max);
 		least = least_window(r, &config);
 		if (r->options.window_bytes_max < least)
 			return gt_die_text(GT_EXIT_RECORD,
@@ -450,7 +547,11 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 			lay_out_strings(1 << 20, &config);
 	}
 	*out = config;
-	return 0;
+	if (!r->options.flight)
+		return 0;
+	ret = gt_watch_new(r, trigger_bytes(r, r->options.window_bytes_max));
+	collector->triggers = gt_watch_triggers(r);
+	return ret;
 }
 
 /* Stream: the file. The trace's time begins here. */
@@ -558,8 +659,12 @@ int gt_record_run(struct gt_recording *r)
 	struct gt_collector_totals totals;
 	struct gt_clock_pair now;
 	sigset_t ours, before, ignored;
+<<<<<<< HEAD
 	struct gt_death death;
 	char exit_text[GT_DEATH_TEXT], cause[GT_DEATH_TEXT], end[GT_DEATH_TEXT + 32];
+=======
+	char exit_text[128], end[160], cause[256] = "end of the program";
+>>>>>>> main
 	uint64_t bytes = 0;
 	int signals, status = 0, ret;
 
@@ -590,18 +695,28 @@ int gt_record_run(struct gt_recording *r)
 			gt_writer_abandon(r->writer);
 		return ret;
 	}
+<<<<<<< HEAD
 	gt_death_watch(&death, r->pid);
 	if (r->options.flight) {
 		r->private_fds[0] = signals;
 		r->flight = gt_flight_start(r);
 	}
+=======
+	gt_watch_start(r);
+>>>>>>> main
 	follow(r, signals, &status);
 	now = gt_clock_pair();
 	gt_death_exit_text(&death, status, exit_text);
 	snprintf(end, sizeof(end), "program ended with %s", exit_text);
 	if (r->options.flight) {
+<<<<<<< HEAD
 		gt_death_cause(&death, status, r->layout != NULL, cause);
 		if (!r->flight || gt_flight_end(r->flight, cause, exit_text) < 0)
+=======
+		gt_collector_follow_end(r->collector);
+		gt_watch_end(r, status, cause, sizeof(cause));
+		if (gt_record_snapshot(r, cause, true) < 0)
+>>>>>>> main
 			r->failed = true;
 	} else {
 		gt_record_finish(r, exit_text, &bytes);
@@ -612,7 +727,11 @@ int gt_record_run(struct gt_recording *r)
 			gt_record_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns,
 				cpu_ns(RUSAGE_CHILDREN), end);
 	}
+<<<<<<< HEAD
 	gt_flight_free(r->flight);
+=======
+	gt_watch_free(r);
+>>>>>>> main
 	gt_collector_free(r->collector);
 	close(signals);
 	gt_shm_close(&r->memory);

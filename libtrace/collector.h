@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 struct gt_collector;
+struct gt_triggers;
 
 /* What stands at @pc (in the file's address space: slide taken off), innermost call first. Texts must live until the next
  * call. Returns the number of lines, 0 when nothing is known. */
@@ -38,7 +39,9 @@ struct gt_collector_config {
 	const uint8_t *wait_reasons; /* 256 entries, or NULL: records hold enum gt_reason */
 	size_t names_bytes_max;      /* flight: memory for the names of goroutines; 0 = stream */
 	size_t history_bytes_max;    /* flight: memory for old blocks, packed; 0 = none are kept */
-	gt_resolve_fn *resolve;      /* may be NULL: no names */
+	struct gt_triggers
+		*triggers; /* flight: told of every event, those of open blocks too; NULL = none. Kept by the caller */
+	gt_resolve_fn *resolve; /* may be NULL: no names */
 	void *resolve_context;
 };
 
@@ -80,6 +83,8 @@ void gt_collector_told(struct gt_collector *collector);
 
 /* Flight. Returns how many blocks were new: many in a row mean that it should be called more often. */
 size_t gt_collector_follow(struct gt_collector *collector);
+/* After the last follow of a program that ended: triggers are judged up to its end. */
+void gt_collector_follow_end(struct gt_collector *collector);
 
 struct gt_snapshot_result {
 	uint64_t events;

@@ -96,7 +96,7 @@ def flight(bench):
     version = newest()[0]
     program = [build_go("exits", version), "ticks", "4000"]
     out = bench.path()
-    options = ["--flight", "--min-age=200ms", "--max-bytes=4M"]
+    options = ["--flight", "--min-age=200ms", "--max-bytes=1M"]
     gtrace = subprocess.Popen(bench.command(program, options, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     read_until(gtrace.stdout.fileno(), b"ready")
     names = []

@@ -25,10 +25,11 @@ class Recorder:
         os.makedirs(self.folder, exist_ok=True)
         self.runtime = os.path.join(self.folder, "run")
         os.makedirs(self.runtime, mode=0o700, exist_ok=True)
+        self.err_name = os.path.join(bench.dir, "err%d" % bench.count)  # not in the folder: its disk may be full
         self.env = dict(os.environ, XDG_RUNTIME_DIR=self.runtime)
         self.out = os.path.join(self.folder, "t.gtrace")
         command = bench.command(program, ["--flight"] + list(options), self.out)
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=open(os.path.join(self.folder, "err"), "w"), env=self.env)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=open(self.err_name, "w"), env=self.env)
         read_until(self.process.stdout.fileno(), b"ready")
         self.pid = self.process.pid
         wait(lambda: self.sockets(), "a socket")
@@ -50,7 +51,7 @@ class Recorder:
         return sorted(f for f in os.listdir(self.folder) if NAME.search(f))
 
     def err(self):
-        return open(os.path.join(self.folder, "err"), errors="replace").read()
+        return open(self.err_name, errors="replace").read()
 
     def end(self, number=signal.SIGTERM, code=None):
         if number:
@@ -74,7 +75,8 @@ def wait(condition, what):
 def events(bench, path):
     run = bench.run([bench.gtrace, "convert", path, "--to", "events", "-o", "-"])
     expect(run.returncode == 0, "convert: %s" % run.stderr)
-    return b"".join(line + b"\n" for line in run.stdout.split(b"\n") if line and not line.startswith(b"#"))
+    # Without their times: ticks are the same, but the longer gtrace runs, the better it knows how long a tick is.
+    return [re.sub(rb"^ *-?\d+ ", b"", line) for line in run.stdout.split(b"\n") if line and not line.startswith(b"#")]
 
 
 def meta(bench, path, key):
@@ -97,8 +99,8 @@ def snapshot_command(bench):
     for options in ([], ["--no-uring"]):
         recorder = Recorder(bench, idle(), options)
         time.sleep(0.2)
-        first, said = recorder.ask()
         fds = len(os.listdir("/proc/%d/fd" % recorder.pid))
+        first, said = recorder.ask()
         expect(os.path.dirname(first) == recorder.folder and NAME.search(first).group(2) == "command", first)
         expect("snapshot " in said and "copied in" in said and "(command)" in said, said)
         second, said = recorder.ask("-o", "mine.gtrace", "--reason", "slow login", pid=child_of(recorder.pid))
@@ -118,11 +120,10 @@ def snapshot_command(bench):
             expect(stat.S_IMODE(os.stat(name).st_mode) == 0o600, "mode of the socket")
         expect(stat.S_IMODE(os.stat(os.path.join(recorder.runtime, "gtrace")).st_mode) == 0o700, "mode of the folder")
         wait(lambda: len(os.listdir("/proc/%d/fd" % recorder.pid)) == fds, "descriptors to be closed")
-        children = open("/proc/%d/task/%d/children" % (recorder.pid, recorder.pid)).read().split()
-        expect(len(children) == 1, "children: %s" % children)
+        wait(lambda: len(open("/proc/%d/task/%d/children" % (recorder.pid, recorder.pid)).read().split()) == 1, "the writers to be gone")
         recorder.end(code=3)
         expect(meta(bench, recorder.out, "cause") == "program ended with status 3", "cause: %s" % meta(bench, recorder.out, "cause"))
-        yield "%s: three of %d bytes of events" % (options, len(what[0]))
+        yield "%s: three of %d events" % (options, len(what[0]))
 
 
 @case
