@@ -286,18 +286,15 @@ static int finish(struct attached *a)
 	struct gt_recording *r = a->recording;
 	const char *end = a->gone ? "program ended" : "program goes on";
 	struct gt_collector_totals totals;
+	struct gt_trigger_metas metas;
 	struct gt_clock_pair now = gt_clock_pair();
 	uint64_t bytes = 0;
 
 	if (r->options.flight) {
-<<<<<<< HEAD
-		if (!r->flight || gt_flight_end(r->flight, a->gone ? "program ended" : "end of the recording",
-					  a->gone ? "ended" : "still running") < 0)
-=======
 		gt_collector_follow_end(r->collector);
-		gt_watch_end(r, -1, NULL, 0);
-		if (gt_record_snapshot(r, a->gone ? "end of the program" : "end of the recording", true) < 0)
->>>>>>> main
+		gt_watch_end(r, -1, NULL, 0, &metas);
+		if (!r->flight || gt_flight_end(r->flight, a->gone ? "program ended" : "end of the recording",
+					  a->gone ? "ended" : "still running", NULL, 0) < 0)
 			r->failed = true;
 	} else {
 		gt_record_finish(r, a->gone ? "ended" : "still running", &bytes);
@@ -350,15 +347,12 @@ static int run(struct attached *a)
 	}
 	if (!r->options.quiet)
 		fprintf(stderr, "gtrace: recording process %d (%s): Ctrl-C ends it\n", (int)r->pid, r->path);
-<<<<<<< HEAD
 	if (r->options.flight) {
 		r->private_fds[0] = a->signals;
 		r->private_fds[1] = a->process;
 		r->flight = gt_flight_start(r);
 	}
-=======
 	gt_watch_start(r);
->>>>>>> main
 	follow(a);
 	if (!a->gone)
 		unhook(a);
@@ -376,11 +370,8 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	if (a.signals < 0)
 		return gt_die_text(GT_EXIT_FAILURE, "cannot make a signalfd: %s", strerror(errno));
 	ret = gt_record_check_proc() ? GT_EXIT_FAILURE : run(&a);
-<<<<<<< HEAD
-	gt_flight_free(r->flight);
-=======
 	gt_watch_free(r);
->>>>>>> main
+	gt_flight_free(r->flight);
 	if (r->collector)
 		gt_collector_free(r->collector);
 	if (r->memory.shm)

@@ -3,6 +3,7 @@
 
 #include "cli/control.h"
 #include "cli/flight_file.h"
+#include "cli/record.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -511,9 +512,10 @@ static void wait_for_child(struct gt_flight *f)
 	}
 }
 
-int gt_flight_end(struct gt_flight *f, const char *cause, const char *exit_text)
+int gt_flight_end(struct gt_flight *f, const char *cause, const char *exit_text, const struct gt_flight_meta *metas,
+	size_t meta_count)
 {
-	struct request *last = request_new(cause, NULL, NULL, 0);
+	struct request *last = request_new(cause, NULL, metas, meta_count);
 	struct gt__copied copied;
 
 	if (f->control)

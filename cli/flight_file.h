@@ -3,6 +3,7 @@
 #define GT_CLI_FLIGHT_FILE_H
 
 #include "cli/flight.h"
+#include "cli/record.h"
 
 struct gt__meta {
 	char key[32], value[256];

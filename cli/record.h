@@ -54,15 +54,10 @@ struct gt_recording {
 
 	struct gt_clock_pair start;
 	int64_t start_realtime_ns;
-<<<<<<< HEAD
 	struct gt_flight *flight; /* NULL: no --flight, or the program does not run yet */
 	int private_fds[2];       /* of the recorder alone: not for the process that writes a snapshot; 0 = none */
+	struct gt_watch *watch;   /* NULL: no triggers */
 	struct gt_error failure;  /* the writer's, told at the end */
-=======
-	unsigned int snapshots;
-	struct gt_watch *watch;  /* NULL: no triggers */
-	struct gt_error failure; /* the writer's, told at the end */
->>>>>>> main
 	bool failed;
 };
 

@@ -130,7 +130,6 @@ static void write_counts(struct gt_recording *r, struct gt_writer *writer)
 
 void gt_record_write_losses(const struct gt_collector_totals *totals, struct gt_writer *writer)
 {
-<<<<<<< HEAD
 	gt_writer_loss(writer, "no room", totals->lost_full);
 	gt_writer_loss(writer, "in a signal", totals->lost_nested);
 	gt_writer_loss(writer, "unknown M", totals->lost_no_m);
@@ -141,88 +140,6 @@ void gt_record_write_losses(const struct gt_collector_totals *totals, struct gt_
 	gt_writer_loss(writer, "stacks", totals->stacks_lost);
 	gt_writer_loss(writer, "strings", totals->strings_lost);
 	gt_writer_loss(writer, "names", totals->names_lost);
-=======
-	struct gt_collector_totals totals;
-
-	gt_collector_totals(r->collector, &totals);
-	gt_writer_loss(writer, "no room", totals.lost_full);
-	gt_writer_loss(writer, "in a signal", totals.lost_nested);
-	gt_writer_loss(writer, "unknown M", totals.lost_no_m);
-	gt_writer_loss(writer, "large id", totals.lost_big_g);
-	gt_writer_loss(writer, "no hook stack", totals.lost_spill);
-	gt_writer_loss(writer, "in flight at the end", totals.lost_in_flight);
-	gt_writer_loss(writer, "damaged", totals.records_bad);
-	gt_writer_loss(writer, "stacks", totals.stacks_lost);
-	gt_writer_loss(writer, "strings", totals.strings_lost);
-	gt_writer_loss(writer, "names", totals.names_lost);
-}
-
-/* ---- snapshots ---- */
-
-/* NAME.gtrace -> NAME-2.gtrace for the second snapshot; the one at the end has the plain name. */
-static void snapshot_path(const struct gt_recording *r, bool final, char *path, size_t size)
-{
-	const char *dot = strrchr(r->output, '.'), *slash = strrchr(r->output, '/');
-	int stem = dot && (!slash || dot > slash) ? (int)(dot - r->output) : (int)strlen(r->output);
-
-	if (final)
-		snprintf(path, size, "%s", r->output);
-	else
-		snprintf(path, size, "%.*s-%u%s", stem, r->output, r->snapshots, r->output + stem);
-}
-
-int gt_record_snapshot(struct gt_recording *r, const char *cause, bool final)
-{
-	struct gt_collector_totals totals;
-	struct gt_snapshot_result result;
-	struct gt_writer *writer;
-	struct gt_error err;
-	char path[PATH_MAX + 16], size[32], age[32];
-	struct gt_clock_pair now;
-	int ret;
-
-	r->snapshots++;
-	snapshot_path(r, final, path, sizeof(path));
-	ret = gt_record_open_writer(r, path, &writer, &err);
-	if (ret < 0)
-		return gt_die(ret, &err);
-	gt_writer_meta(writer, "cause", cause);
-	gt_metas_number(writer, "min_age_ns", r->options.min_age_ns);
-	gt_metas_number(writer, "max_bytes", r->options.window_bytes_max);
-	gt_watch_metas(r, writer);
-	ret = gt_collector_snapshot(r->collector, writer, &result);
-	if (ret < 0) {
-		gt_writer_abandon(writer);
-		return gt_die_text(ret, "cannot write the snapshot: %s: %s", path, strerror(-ret));
-	}
-	gt_metas_number(writer, "kept_bytes", result.kept_bytes);
-	gt_metas_number(writer, "kept_ns", (uint64_t)ticks_to_ns(result.kept_ticks));
-	gt_metas_number(writer, "complete_ns", (uint64_t)ticks_to_ns(result.complete_ticks));
-	write_losses(r, writer);
-	if (result.blocks_torn)
-		gt_writer_loss(writer, "blocks overwritten during the copy", result.blocks_torn);
-	now = gt_clock_pair();
-	ret = gt_writer_close(writer, now.ticks, now.monotonic_ns, &err);
-	if (ret < 0)
-		return gt_die(ret, &err);
-	if (r->options.quiet)
-		return 0;
-	gt_format_duration((uint64_t)ticks_to_ns(result.kept_ticks), age);
-	fprintf(stderr, "gtrace: snapshot %s: %" PRIu64 " events, ", path, result.events);
-	gt_collector_totals(r->collector, &totals);
-	if (totals.lost)
-		fprintf(stderr, "%" PRIu64 " lost, ", totals.lost);
-	if (result.whole && !totals.lost)
-		fprintf(stderr, "all %s since the start", age);
-	else
-		fprintf(stderr, "the last %s of %s asked", age,
-			gt_format_duration(r->options.min_age_ns, (char[32]){0}));
-	if (result.blocks_missed)
-		fprintf(stderr, " (%" PRIu64 " blocks missed: no gap in the last %s)", result.blocks_missed,
-			gt_format_duration((uint64_t)ticks_to_ns(result.complete_ticks), (char[32]){0}));
-	fprintf(stderr, ", copied in %s (%s)\n", gt_format_duration((uint64_t)result.copy_ns, size), cause);
-	return 0;
->>>>>>> main
 }
 
 /* ---- following the program ---- */
@@ -659,12 +576,9 @@ int gt_record_run(struct gt_recording *r)
 	struct gt_collector_totals totals;
 	struct gt_clock_pair now;
 	sigset_t ours, before, ignored;
-<<<<<<< HEAD
+	struct gt_trigger_metas metas;
 	struct gt_death death;
-	char exit_text[GT_DEATH_TEXT], cause[GT_DEATH_TEXT], end[GT_DEATH_TEXT + 32];
-=======
-	char exit_text[128], end[160], cause[256] = "end of the program";
->>>>>>> main
+	char exit_text[GT_DEATH_TEXT], cause[256], end[GT_DEATH_TEXT + 32];
 	uint64_t bytes = 0;
 	int signals, status = 0, ret;
 
@@ -695,28 +609,21 @@ int gt_record_run(struct gt_recording *r)
 			gt_writer_abandon(r->writer);
 		return ret;
 	}
-<<<<<<< HEAD
 	gt_death_watch(&death, r->pid);
 	if (r->options.flight) {
 		r->private_fds[0] = signals;
 		r->flight = gt_flight_start(r);
 	}
-=======
 	gt_watch_start(r);
->>>>>>> main
 	follow(r, signals, &status);
 	now = gt_clock_pair();
 	gt_death_exit_text(&death, status, exit_text);
 	snprintf(end, sizeof(end), "program ended with %s", exit_text);
 	if (r->options.flight) {
-<<<<<<< HEAD
 		gt_death_cause(&death, status, r->layout != NULL, cause);
-		if (!r->flight || gt_flight_end(r->flight, cause, exit_text) < 0)
-=======
 		gt_collector_follow_end(r->collector);
-		gt_watch_end(r, status, cause, sizeof(cause));
-		if (gt_record_snapshot(r, cause, true) < 0)
->>>>>>> main
+		gt_watch_end(r, status, cause, sizeof(cause), &metas);
+		if (!r->flight || gt_flight_end(r->flight, cause, exit_text, metas.list, metas.count) < 0)
 			r->failed = true;
 	} else {
 		gt_record_finish(r, exit_text, &bytes);
@@ -727,11 +634,8 @@ int gt_record_run(struct gt_recording *r)
 			gt_record_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns,
 				cpu_ns(RUSAGE_CHILDREN), end);
 	}
-<<<<<<< HEAD
-	gt_flight_free(r->flight);
-=======
 	gt_watch_free(r);
->>>>>>> main
+	gt_flight_free(r->flight);
 	gt_collector_free(r->collector);
 	close(signals);
 	gt_shm_close(&r->memory);
