@@ -17,6 +17,7 @@ def metas(path):
 
 def record(folder, what, expression, code=0):
     """META of each trigger's snapshot, META of the last one, what it printed."""
+    folder = tempfile.mkdtemp(dir=folder)
     out = os.path.join(folder, what + ".gtrace")
     run = subprocess.run([GTRACE, "record", "-o", out, "--flight", "--after=0", "--trigger-interval=0", "--trigger", expression, PROGRAM, what],
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
