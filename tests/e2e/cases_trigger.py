@@ -107,7 +107,7 @@ def trigger_ends(bench):
         meta = metas(bench, out)
         expect(not snapshots(out), "%s, %s: %s" % (what, expression, snapshots(out)))
         expect(meta.get("trigger") == (expression if cause else None), "%s, %s: %s" % (what, expression, meta))
-        expect(meta["cause"] == ("trigger %s: %s" % (expression, cause) if cause else "end of the program"), meta["cause"])
+        expect(meta["cause"] == ("trigger %s: %s" % (expression, cause) if cause else "program ended with status %d" % code), meta["cause"])
         yield meta["cause"]
 
 
