@@ -59,8 +59,7 @@ struct gt_context {
 };
 
 /*
- * What every switch touches comes first, in 64 bytes: each goroutine lies at the same place of its slot, so that those of
- * many fall into the same few sets of a cache.
+ * What every switch touches comes first, in 64 bytes: those of many goroutines share few sets of a cache (stack.c: COLOURS).
  */
 struct gt_g {
 	/* Read only for all but the scheduler. */
