@@ -521,10 +521,16 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 				state->last_ticks = record.ticks;
 		}
 		result->in_flight += walk.in_flight;
-		/* Behind its last block: lost since that was opened. */
-		if (of[view.m] && order[i] == &window->views[of[view.m]->first + of[view.m]->count - 1] &&
-			of[view.m]->lost > state->lost_told)
-			gt__batch_lost(c, state, state->last_ticks, of[view.m]->lost - state->lost_told);
+		if (of[view.m] && order[i] == &window->views[of[view.m]->first + of[view.m]->count - 1]) {
+			/* Behind its last block: lost since that was opened; and blocks, when that is a packed one. */
+			uint64_t missed =
+				!order[i]->cells && of[view.m]->seq > view.seq ? of[view.m]->seq - view.seq : 0;
+
+			lost = of[view.m]->lost > state->lost_told ? of[view.m]->lost - state->lost_told : 0;
+			result->blocks_missed += missed;
+			if (lost + missed)
+				gt__batch_lost(c, state, state->last_ticks, lost + missed);
+		}
 		result->events += c->batch_count;
 		ret = gt__batch_write(c, writer, view.m);
 	}
