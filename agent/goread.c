@@ -204,9 +204,8 @@ static size_t fill_all(const struct gt_goread *read, const uint64_t *pointers, s
 		if (!good[i] || !fill(read->layout, bytes + i * G_BYTES, &list[kept]))
 			continue;
 		list[kept].address = pointers[i];
-		ms[kept] = 0;
-		if (list[kept].state == GT_STATE_RUNNING || list[kept].state == GT_STATE_SYSCALL)
-			ms[kept] = word(bytes + i * G_BYTES, read->layout->g_m);
+		/* One that waits has one too when it is the runtime that waits for it: it goes on there. */
+		ms[kept] = list[kept].state == GT_STATE_RUNNABLE ? 0 : word(bytes + i * G_BYTES, read->layout->g_m);
 		kept++;
 	}
 	fill_ms(read, ms, list, kept);

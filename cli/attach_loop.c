@@ -283,7 +283,8 @@ static int finish(struct attached *a)
 	uint64_t bytes = 0;
 
 	if (r->options.flight) {
-		gt_collector_follow(r->collector);
+		gt_collector_follow_end(r->collector);
+		gt_watch_end(r, -1, NULL, 0);
 		if (gt_record_snapshot(r, a->gone ? "end of the program" : "end of the recording", true) < 0)
 			r->failed = true;
 	} else {
@@ -335,6 +336,9 @@ static int run(struct attached *a)
 			gt_writer_abandon(r->writer);
 		return GT_EXIT_FAILURE;
 	}
+	if (!r->options.quiet)
+		fprintf(stderr, "gtrace: recording process %d (%s): Ctrl-C ends it\n", (int)r->pid, r->path);
+	gt_watch_start(r);
 	follow(a);
 	if (!a->gone)
 		unhook(a);
@@ -352,6 +356,7 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	if (a.signals < 0)
 		return gt_die_text(GT_EXIT_FAILURE, "cannot make a signalfd: %s", strerror(errno));
 	ret = gt_record_check_proc() ? GT_EXIT_FAILURE : run(&a);
+	gt_watch_free(r);
 	if (r->collector)
 		gt_collector_free(r->collector);
 	if (r->memory.shm)

@@ -130,6 +130,9 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	char *end;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = o;
+		return 0;
 	case 'o':
 		if (!*arg || strlen(arg) >= PATH_MAX)
 			argp_error(state, "-o takes the name of a file");
@@ -182,7 +185,8 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	}
 }
 
-const struct argp gt_record_common = {.options = common_options, .parser = parse_common};
+static const struct argp_child common_children[] = {{&gt_trigger_argp, 0, NULL, 0}, {0}};
+const struct argp gt_record_common = {.options = common_options, .parser = parse_common, .children = common_children};
 
 void gt_record_defaults(struct gt_record_options *o)
 {
@@ -192,6 +196,7 @@ void gt_record_defaults(struct gt_record_options *o)
 		.window_bytes_max = 16 << 20,
 		.buffer_bytes = 32 << 20,
 		.sets = gt_sets_default(),
+		.triggers = {.after_ns = 200000000, .interval_ns = 1000000000},
 	};
 }
 

@@ -35,11 +35,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (options->file)
-			argp_usage(state);
+			argp_error(state, "one FILE only");
 		options->file = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_usage(state);
+		argp_error(state, "FILE is missing");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -125,6 +125,7 @@ int gt_cmd_recover(int argc, char **argv)
 	struct options options = {0};
 	int fd, ret;
 
+	argp_err_exit_status = GT_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	fd = open(options.file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)

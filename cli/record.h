@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/resolver.h"
+#include "cli/triggers.h"
 #include "format/wire/writer.h"
 #include "libtrace/collector.h"
 
@@ -27,6 +28,7 @@ struct gt_record_options {
 	uint64_t buffer_bytes;
 	bool no_uring;
 	bool quiet;
+	struct gt_trigger_options triggers;
 };
 
 struct gt_recording {
@@ -47,6 +49,7 @@ struct gt_recording {
 	struct gt_clock_pair start;
 	int64_t start_realtime_ns;
 	unsigned int snapshots;
+	struct gt_watch *watch;  /* NULL: no triggers */
 	struct gt_error failure; /* the writer's, told at the end */
 	bool failed;
 };

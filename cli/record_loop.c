@@ -30,6 +30,7 @@
 #define ROUND_MS_MIN       1
 #define ROUND_MS_MAX       20
 #define HISTORY_FROM_BYTES (2u << 20) /* of --max-bytes: below it packing is not worth its work */
+#define TRIGGER_BLOCKS     1024       /* with triggers: look more often when an eighth of these come at once */
 #define FLUSH_NS           250000000  /* a cut file lacks at most so much */
 
 static int64_t realtime_ns(void)
@@ -179,6 +180,7 @@ int gt_record_snapshot(struct gt_recording *r, const char *cause, bool final)
 	gt_writer_meta(writer, "cause", cause);
 	gt_metas_number(writer, "min_age_ns", r->options.min_age_ns);
 	gt_metas_number(writer, "max_bytes", r->options.window_bytes_max);
+	gt_watch_metas(r, writer);
 	ret = gt_collector_snapshot(r->collector, writer, &result);
 	if (ret < 0) {
 		gt_writer_abandon(writer);
@@ -329,6 +331,10 @@ void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 
 	if (ret < 0)
 		gt_record_failure(r, "cannot write the trace", ret);
+	gt_watch_step(r);
+	/* Triggers hold the events of a round. */
+	if (r->watch && block_count > TRIGGER_BLOCKS)
+		block_count = TRIGGER_BLOCKS;
 	/* Half as long when an eighth of the buffer came at once, twice as long when next to nothing did. */
 	if (blocks > block_count / 8)
 		pace->wait_ms = pace->wait_ms > ROUND_MS_MIN ? pace->wait_ms / 2 : 0;
@@ -448,17 +454,25 @@ static void lay_out_strings(uint64_t bytes, struct gt_shm_config *config)
 	config->string_bytes = config->string_slot_count * 24;
 }
 
-/* Packed, old blocks take a fifth or less; but what is not packed survives gtrace too, and is what a stopped gtrace leaves. */
-static uint64_t history_bytes(uint64_t bytes)
+/* With triggers: who is in which state since when. Taken from the history, or where there is none from the ring. */
+static uint64_t trigger_bytes(const struct gt_recording *r, uint64_t bytes)
 {
-	return bytes >= HISTORY_FROM_BYTES ? bytes / 16 * 5 : 0;
+	return r->options.triggers.count ? bytes / 8 : 0;
+}
+
+/* Packed, old blocks take a fifth or less; but what is not packed survives gtrace too, and is what a stopped gtrace leaves. */
+static uint64_t history_bytes(const struct gt_recording *r, uint64_t bytes)
+{
+	if (bytes < HISTORY_FROM_BYTES)
+		return 0;
+	return bytes / 16 * 5 - trigger_bytes(r, bytes);
 }
 
 /* How the memory of a window is shared out. MaxBytes holds for both processes. */
 static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct gt_shm_config *config)
 {
 	/* An eighth is for the names of goroutines, and what the history takes: they live in this process. */
-	config->max_bytes = bytes - bytes / 8 - history_bytes(bytes);
+	config->max_bytes = bytes - bytes / 8 - history_bytes(r, bytes) - trigger_bytes(r, bytes);
 	/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
 	config->m_count = (uint32_t)(bytes / 16 / GT_M_BYTES);
 	config->m_count = config->m_count < 512 ? 512 : config->m_count > 16384 ? 16384 : config->m_count;
@@ -493,6 +507,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.sets = r->options.sets,
 	};
 	uint64_t least;
+	int ret;
 
 	*collector = (struct gt_collector_config){
 		.memory = &r->memory,
@@ -507,7 +522,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 	if (r->options.flight) {
 		lay_out_window(r, r->options.window_bytes_max, &config);
 		collector->names_bytes_max = r->options.window_bytes_max / 8;
-		collector->history_bytes_max = history_bytes(r->options.window_bytes_max);
+		collector->history_bytes_max = history_bytes(r, r->options.window_bytes_max);
 		least = least_window(r, &config);
 		if (r->options.window_bytes_max < least)
 			return gt_die_text(GT_EXIT_RECORD,
@@ -524,7 +539,11 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 			lay_out_strings(1 << 20, &config);
 	}
 	*out = config;
-	return 0;
+	if (!r->options.flight)
+		return 0;
+	ret = gt_watch_new(r, trigger_bytes(r, r->options.window_bytes_max));
+	collector->triggers = gt_watch_triggers(r);
+	return ret;
 }
 
 /* Stream: the file. The trace's time begins here. */
@@ -632,7 +651,7 @@ int gt_record_run(struct gt_recording *r)
 	struct gt_collector_totals totals;
 	struct gt_clock_pair now;
 	sigset_t ours, before, ignored;
-	char exit_text[128], end[160];
+	char exit_text[128], end[160], cause[256] = "end of the program";
 	uint64_t bytes = 0;
 	int signals, status = 0, ret;
 
@@ -663,13 +682,15 @@ int gt_record_run(struct gt_recording *r)
 			gt_writer_abandon(r->writer);
 		return ret;
 	}
+	gt_watch_start(r);
 	follow(r, signals, &status);
 	now = gt_clock_pair();
 	describe_exit(status, exit_text, sizeof(exit_text));
 	snprintf(end, sizeof(end), "program ended with %s", exit_text);
 	if (r->options.flight) {
-		gt_collector_follow(r->collector);
-		if (gt_record_snapshot(r, "end of the program", true) < 0)
+		gt_collector_follow_end(r->collector);
+		gt_watch_end(r, status, cause, sizeof(cause));
+		if (gt_record_snapshot(r, cause, true) < 0)
 			r->failed = true;
 		gt_collector_totals(r->collector, &totals);
 	} else {
@@ -681,6 +702,7 @@ int gt_record_run(struct gt_recording *r)
 			gt_record_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns,
 				cpu_ns(RUSAGE_CHILDREN), end);
 	}
+	gt_watch_free(r);
 	gt_collector_free(r->collector);
 	close(signals);
 	gt_shm_close(&r->memory);

@@ -7,20 +7,31 @@
 #include "libtrace/collector.h"
 #include "libtrace/decode.h"
 #include "libtrace/history.h"
+#include "libtrace/triggers.h"
 #include "libtrace/walk.h"
 
 #define GT__CHUNK_MS  256
 #define GT__MS_AHEAD  256 /* ids beyond the highest seen that hooks may use at once */
 #define GT__LINES_MAX 32  /* inlined calls at one pc */
-#define GT__BATCH_MAX (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
+/* A clock is read a little before the record's place is visible to others (out-of-order execution): what lies
+ * so near before the round's begin may still come. */
+#define GT__SKEW_TICKS 50000
+/* A thread that stays in the midst of something so long is stopped, or gone: it does not hold up the others. */
+#define GT__STUCK_SECONDS 1
+#define GT__BATCH_MAX     (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
 
 struct gt__m_state {
 	struct gt_decoder decoder;
-	uint64_t seq;        /* of the block that was read last, or is being read */
-	uint32_t offset;     /* of its cells: read up to here */
-	uint64_t pos_clean;  /* M.pos when everything was read; 0 never */
-	uint64_t last_ticks; /* of its newest event */
-	uint64_t lost_told;  /* of M.lost: already told by Lost events */
+	uint64_t seq;         /* of the block that was read last, or is being read */
+	uint32_t offset;      /* of its cells: read up to here */
+	uint64_t pos_clean;   /* M.pos when everything was read; 0 never */
+	uint64_t last_ticks;  /* of its newest event */
+	uint64_t lost_told;   /* of M.lost: already told by Lost events */
+	uint64_t gap_seq;     /* flight, triggers: an open block that was seen before the block before it */
+	uint64_t stuck_pos;   /* the same: M.pos at which a record was in flight, */
+	uint64_t stuck_ticks; /* and since when */
+	uint64_t begin_seq;   /* when this recording began: M.seq */
+	uint64_t begin_lost;  /* and what it had lost */
 	uint32_t tid;
 	bool partial;   /* the block was read while open: the sealed queue will bring it */
 	bool unread;    /* at the end: not all of it could be read */
@@ -66,6 +77,11 @@ struct gt_collector {
 	struct gt_copy copy;    /* of the last snapshot; its memory is used again */
 	uint64_t follow_ticket; /* next sealed block to look at */
 	bool followed;
+	bool behind;                            /* a block before the newest one was still to come */
+	uint64_t awaited_ticket, awaited_since; /* ticks */
+	struct gt_triggers *triggers;           /* flight: NULL when there are none that need events */
+	uint64_t
+		lost_seen; /* triggers: records that were lost, up to the last round, less those of blocks that nobody read */
 	struct gt_history *history; /* flight: NULL when there is none */
 	uint64_t history_ticket;    /* next sealed block to pack */
 	struct gt_found *found;     /* flight: told again in each snapshot that reaches so far back */
@@ -92,12 +108,29 @@ static inline void gt__learn_slide(struct gt_collector *collector)
 		collector->slide = atomic_load_explicit(&collector->memory->shm->slide, memory_order_relaxed);
 }
 
+/* Everything up to @pos was read: nothing of this M is on its way. */
+static inline bool gt__read_to(const struct gt__m_state *state, uint64_t pos)
+{
+	return (pos - 1) % GT_BLOCK_BYTES + 1 == state->offset + GT_BLOCK_HEADER_BYTES;
+}
+
+/* It has no block, and those that it had came with the queue. */
+static inline bool gt__nothing_open(const struct gt__m_state *state, const struct gt_m *shared)
+{
+	unsigned int own = GT_OWN_STATE(atomic_load_explicit(&shared->own, memory_order_acquire));
+
+	return (own == GT_OWN_NONE || own == GT_OWN_STOLEN) && !state->partial &&
+	       state->seq == atomic_load_explicit(&shared->seq, memory_order_relaxed);
+}
+
 struct gt__m_state *gt__collector_m(struct gt_collector *collector, uint32_t m);
 void gt__batch_add(struct gt_collector *collector, struct gt__m_state *state, const struct gt_record *record);
 void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, uint64_t ticks, uint64_t count);
 int gt__batch_write(struct gt_collector *collector, struct gt_writer *writer, uint32_t m);
 void gt__collector_reclaim(struct gt_collector *collector, uint32_t m, bool flight);
 void gt__collector_grow(struct gt_collector *collector);
+void gt__follow_view(struct gt_collector *collector, const struct gt_view *view, bool step_over);
+void gt__follow_open(struct gt_collector *collector, uint64_t begin);
 int gt__names_start(struct gt_collector *collector, size_t bytes_max);
 void gt__names_free(struct gt_collector *collector);
 void gt__name_found(struct gt_collector *collector, const struct gt_found *found);

@@ -19,7 +19,8 @@
 struct first {
 	uint64_t ticks;
 	uint32_t m;
-	uint8_t old; /* enum gt_state; NONE: it was created */
+	uint8_t old;  /* enum gt_state; NONE: it was created */
+	bool keeps_m; /* the event is one of its own M */
 };
 
 struct firsts {
@@ -55,7 +56,7 @@ static bool old_state(const struct gt_event *event, uint8_t *old)
 
 static int note_first(struct firsts *firsts, const struct gt_event *event, uint32_t m)
 {
-	struct first first = {.ticks = event->ticks, .m = m};
+	struct first first = {.ticks = event->ticks, .m = m, .keeps_m = event->kind == GT_EV_GO_RUN};
 	uint64_t *index;
 
 	if (!old_state(event, &first.old))
@@ -95,8 +96,10 @@ static int note_views(struct gt_collector *c, struct firsts *firsts)
 		while (ret >= 0 && gt_walk_next(&walk, view, true, &record) > 0) {
 			int count = gt_decode(&decoder, c->config.wait_reasons, &record, events);
 
+			/* Of what was written during the copy some is in it and some is not. */
 			for (int j = 0; j < count && ret >= 0; j++)
-				ret = note_first(firsts, &events[j], view->m);
+				if (events[j].ticks < c->copy.ticks)
+					ret = note_first(firsts, &events[j], view->m);
 		}
 	}
 	return ret;
@@ -115,8 +118,9 @@ static bool settle(const struct firsts *firsts, struct gt_found *found)
 		return false;
 	if (found->state != GT_STATE_WAITING || first->old != GT_STATE_WAITING)
 		found->reason = GT_REASON_UNKNOWN;
+	/* One that is woken by another M waits on none; one that runs on without a wake-up kept its M. */
+	found->m = first->old == GT_STATE_WAITING && !first->keeps_m ? 0 : first->m;
 	found->state = first->old;
-	found->m = first->m;
 	found->p = 0;
 	found->fresh = false;
 	return true;
@@ -195,7 +199,7 @@ static int keep(struct gt_collector *c, const struct firsts *firsts, const struc
 		/* One whose M is not known does not run any more: it was met in the midst of a change. */
 		if (on_m(found) && found->m >= c->memory->m_count)
 			continue;
-		if (!on_m(found))
+		if (!on_m(found) && found->m >= c->memory->m_count)
 			found->m = 0;
 		if (found->m >= c->ms_seen)
 			c->ms_seen = (uint32_t)found->m + 1;
@@ -205,6 +209,16 @@ static int keep(struct gt_collector *c, const struct firsts *firsts, const struc
 	}
 	qsort(c->found, c->found_count, sizeof(*c->found), by_m);
 	return ret;
+}
+
+static void tell_triggers(struct gt_collector *c, const struct gt_found *found)
+{
+	const struct gt_event event = {.kind = GT_EV_GO_STATE,
+		.ticks = c->found_ticks,
+		.args = {found->g, GT_STATE_NONE, found->state, found->reason}};
+
+	if (c->triggers)
+		gt_triggers_event(c->triggers, &event);
 }
 
 int gt_collector_found(struct gt_collector *c, struct gt_writer *writer, uint64_t ticks, const struct gt_found *list,
@@ -223,8 +237,10 @@ int gt_collector_found(struct gt_collector *c, struct gt_writer *writer, uint64_
 	free(firsts.list);
 	c->totals.goroutines += c->found_count;
 	if (ret < 0 || !writer) {
-		for (size_t i = 0; i < c->found_count; i++)
+		for (size_t i = 0; i < c->found_count; i++) {
 			gt__name_found(c, &c->found[i]);
+			tell_triggers(c, &c->found[i]);
+		}
 		return ret;
 	}
 	gt_copy_free(&c->copy);

@@ -116,18 +116,40 @@ void gt__names_free(struct gt_collector *c)
 
 /* ---- reading along ---- */
 
-static void follow_view(struct gt_collector *c, const struct gt_view *view)
+/* With triggers a block may have been read in part while it was open. False: all of it was. */
+static bool where_it_stopped(
+	struct gt_collector *c, struct gt__m_state *state, const struct gt_view *view, struct gt_walk *walk)
+{
+	if (view->seq < state->seq)
+		return false;
+	if (view->seq == state->seq) {
+		walk->at = state->offset;
+	} else if (view->seq != state->seq + 1 || state->partial) {
+		/* Of the missing ones nobody knows how much they held. */
+		gt_decoder_lost(&state->decoder);
+		c->lost_seen -= (view->seq - state->seq) * (GT_BLOCK_CELL_BYTES / GT_CELL_BYTES);
+	}
+	state->seq = view->seq;
+	state->partial = view->open;
+	return true;
+}
+
+void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool step_over)
 {
 	struct gt__m_state *state = gt__collector_m(c, view->m);
 	struct gt_walk walk = {0};
 	struct gt_record record;
 
-	if (!state)
+	if (!state || (c->triggers && !where_it_stopped(c, state, view, &walk)))
 		return;
 	if (view->m >= c->ms_seen)
 		c->ms_seen = view->m + 1;
-	while (gt_walk_next(&walk, view, true, &record) > 0)
+	while (gt_walk_next(&walk, view, step_over, &record) > 0) {
 		gt__batch_add(c, state, &record);
+		if (record.ticks > state->last_ticks)
+			state->last_ticks = record.ticks;
+	}
+	state->offset = walk.at;
 	for (size_t i = 0; i < c->alive_count; i++)
 		gt_collector_name(c, c->alive[i].g, c->alive[i].parent, c->alive[i].start_pc, 0);
 	c->alive_count = 0;
@@ -142,8 +164,11 @@ static void follow_view(struct gt_collector *c, const struct gt_view *view)
 		} else if (event->kind == GT_EV_GO_END) {
 			name_died(c, event);
 		}
+		if (c->triggers)
+			gt_triggers_event(c->triggers, event);
 	}
 	c->batch_count = 0;
+	c->alive_count = 0;
 }
 
 /* All but the newest quarter of the ring: while that has room, nothing is overwritten soon and nothing need be packed. */
@@ -160,13 +185,29 @@ static void pack_old(struct gt_collector *c, uint64_t first, uint64_t end)
 			gt_history_add(c->history, &view);
 }
 
+/* A thread has taken the ticket and is about to put its block there: it may be off its CPU for a while. One that never comes
+ * back does not hold up the others for ever. */
+static bool still_to_come(struct gt_collector *c, uint64_t ticket, uint64_t now)
+{
+	const struct gt_queue_ref *queue = &c->memory->exchange.sealed;
+	uint64_t word = atomic_load_explicit(&queue->slots[ticket & queue->slot_mask], memory_order_relaxed);
+
+	if (gt__ticket_diff(gt__slot_ticket(word), ticket) >= 0)
+		return false;
+	if (c->awaited_ticket != ticket || !c->awaited_since) {
+		c->awaited_ticket = ticket;
+		c->awaited_since = now;
+	}
+	return now - c->awaited_since < GT__STUCK_SECONDS * gt_clock_rate();
+}
+
 size_t gt_collector_follow(struct gt_collector *c)
 {
-	uint64_t first, end, oldest = 0;
+	uint64_t first, end, oldest = 0, begin = gt_ticks();
 	struct gt_view view;
 	size_t count = 0;
 
-	atomic_store_explicit(&c->memory->shm->heartbeat, gt_ticks(), memory_order_relaxed);
+	atomic_store_explicit(&c->memory->shm->heartbeat, begin, memory_order_relaxed);
 	gt_sealed_range(c->memory, &first, &end);
 	if (c->history)
 		oldest = gt_history_oldest(c->history);
@@ -179,13 +220,18 @@ size_t gt_collector_follow(struct gt_collector *c)
 	for (; gt__ticket_diff(end, c->follow_ticket) > 0;
 		c->follow_ticket = (c->follow_ticket + 1) & GT_TICKET_MASK, count++)
 		if (gt_view_sealed(c->memory, c->follow_ticket, c->cells, &view))
-			follow_view(c, &view);
+			gt__follow_view(c, &view, true);
+		else if (still_to_come(c, c->follow_ticket, begin))
+			break;
+	c->behind = gt__ticket_diff(end, c->follow_ticket) > 0;
 	c->followed = true;
 	if (c->history)
 		pack_old(c, first, end);
 	for (uint32_t m = c->ms_seen; m < c->memory->m_limit; m++)
 		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed))
 			c->ms_seen = m + 1;
+	if (c->triggers)
+		gt__follow_open(c, begin);
 	for (uint32_t m = 0; m < c->ms_seen; m++)
 		gt__collector_reclaim(c, m, true);
 	gt__collector_grow(c);
@@ -245,7 +291,7 @@ static void join(const struct gt_collector *c, struct window *window, const stru
 	const struct gt_view *old, size_t old_count)
 {
 	const struct gt_copy *copy = &c->copy;
-	uint64_t before = base_of(c, m->m)->seq;
+	uint64_t before = base_of(c, m->m)->begin_seq;
 	struct gt_copy_m *out = &window->ms[window->m_count++];
 	uint64_t next = m->count ? copy->views[m->first].seq : m->seq + 1;
 	size_t begin = first_of(old, old_count, m->m), end = begin, since;
@@ -485,7 +531,7 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 		qsort(order, window->view_count, sizeof(*order), by_time);
 	for (uint32_t i = 0; !ret && i < window->m_count; i++) {
 		of[window->ms[i].m] = &window->ms[i];
-		states[window->ms[i].m].lost_told = base_of(c, window->ms[i].m)->lost_told;
+		states[window->ms[i].m].lost_told = base_of(c, window->ms[i].m)->begin_lost;
 	}
 	if (!ret)
 		ret = write_lost_at_birth(c, window, writer, states);
@@ -541,25 +587,10 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 	return ret;
 }
 
-int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+int gt_collector_copy(struct gt_collector *c, struct gt_snapshot_result *result, struct gt_error *err)
 {
-	return gt_collector_snapshot_cut(c, writer, NULL, result);
-}
-
-int gt_collector_grow_history(struct gt_collector *c, size_t bytes_max)
-{
-	return c->history ? gt_history_grow(c->history, bytes_max) : gt_history_new(bytes_max, &c->history);
-}
-
-int gt_collector_snapshot_cut(struct gt_collector *c, struct gt_writer *writer, const struct gt_snapshot_cut *cut,
-	struct gt_snapshot_result *result)
-{
-	struct gt_collector_totals totals = c->totals;
-	uint64_t since = c->since;
-	struct window window = {0};
-	struct gt_error err;
 	int64_t begin_ns = gt_monotonic_ns();
-	int ret = gt_copy_take(c->memory, &c->copy, &err);
+	int ret = gt_copy_take(c->memory, &c->copy, err);
 
 	gt__learn_slide(c);
 	memset(result, 0, sizeof(*result));
@@ -567,8 +598,24 @@ int gt_collector_snapshot_cut(struct gt_collector *c, struct gt_writer *writer, 
 		return ret;
 	result->copy_ns = gt_monotonic_ns() - begin_ns;
 	result->blocks_torn = c->copy.torn + c->copy.cut;
+	result->scratch_bytes = c->copy.scratch_bytes;
+	return 0;
+}
+
+int gt_collector_grow_history(struct gt_collector *c, size_t bytes_max)
+{
+	return c->history ? gt_history_grow(c->history, bytes_max) : gt_history_new(bytes_max, &c->history);
+}
+
+int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer, const struct gt_snapshot_cut *cut,
+	struct gt_snapshot_result *result)
+{
+	struct gt_collector_totals totals = c->totals;
+	uint64_t since = c->since;
+	struct window window = {0};
+	int ret = join_history(c, &window);
+
 	result->whole = true;
-	ret = join_history(c, &window);
 	if (ret >= 0)
 		ret = cut_window(c, &window, cut);
 	c->hidden = cut && cut->sets ? ~cut->sets : 0;
@@ -591,4 +638,26 @@ int gt_collector_snapshot_cut(struct gt_collector *c, struct gt_writer *writer, 
 	/* What was counted along the way was counted when it was followed. */
 	c->totals = totals;
 	return ret;
+}
+
+int gt_collector_write_copy(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+{
+	return gt_collector_write_copy_cut(c, writer, NULL, result);
+}
+
+int gt_collector_snapshot_cut(struct gt_collector *c, struct gt_writer *writer, const struct gt_snapshot_cut *cut,
+	struct gt_snapshot_result *result)
+{
+	struct gt_error err;
+	int ret = gt_collector_copy(c, result, &err);
+
+	return ret < 0 ? ret : gt_collector_write_copy_cut(c, writer, cut, result);
+}
+
+int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+{
+	struct gt_error err;
+	int ret = gt_collector_copy(c, result, &err);
+
+	return ret < 0 ? ret : gt_collector_write_copy(c, writer, result);
 }

@@ -95,7 +95,6 @@ struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg),
 	gt_san_stack_made(&g->context.san, low, (size_t)(high - low));
 	g->context.sp = gt__context_new(high);
 	g->param = NULL;
-	store_relaxed(&g->select_done, 0);
 	g->reason = GT_REASON_UNKNOWN;
 	g->parent = parent ? parent->id : 0;
 	g->saved_errno = 0;
@@ -183,8 +182,8 @@ _Noreturn void gt__g_main(void)
 	struct gt_worker *m = gt__worker();
 	struct gt_g *g = m->g;
 
+	gt_san_switch_after(&g->context.san); /* before anything at which a simulated thread may be left */
 	gt__prof_runs(g);
-	gt_san_switch_after(&g->context.san);
 	gt__landed(m);
 	*m->errno_at = 0;
 	m->locks--;

@@ -26,6 +26,9 @@ bool gt__port_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline_ns);
 void gt__port_exact(bool exact);
 void gt__port_wake(_Atomic uint32_t *word, int count);
 
+/* A full barrier on every thread of the process. False: there is none; then a waiter must look again now and then. */
+bool gt__port_barrier(void);
+
 /* For the body of a spin; and for one that has gone on too long. */
 void gt__port_pause(void);
 void gt__port_give_cpu(void);
@@ -44,7 +47,8 @@ void gt__port_signal(int thread_id, int signal);
 int gt__port_poll_open(void);
 int gt__port_poll_add(int fd, uint64_t tag);
 void gt__port_poll_remove(int fd);
-/* What became ready until @deadline_ns (-1: none; 0: does not wait). Number of @tags and @what; returns early after wake. */
+/* What became ready until @deadline_ns (-1: none; 0: does not wait). Number of @tags and @what; returns early after wake, which
+ * one that does not wait leaves for one that does. */
 int gt__port_poll(uint64_t *tags, uint32_t *what, int room, int64_t deadline_ns);
 void gt__port_poll_wake(void);
 

@@ -15,6 +15,8 @@ import cases_story  # noqa: E402,F401
 import cases_same  # noqa: E402,F401
 import cases_hard  # noqa: E402,F401
 import cases_view  # noqa: E402,F401
+import cases_trigger  # noqa: E402,F401
+import cases_attach  # noqa: E402,F401
 
 
 def main():

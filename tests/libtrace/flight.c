@@ -320,8 +320,8 @@ static void two(void)
 	sum = check_snapshot(marks);
 	CHECK(sum.numbered == 0 && sum.marks == 10000, "%" PRIu64 ", %" PRIu64, sum.numbered, sum.marks);
 	sum = check_snapshot(small);
-	CHECK(sum.marks == 0 && sum.numbered > 100 && sum.numbered < 7000 && sum.events == sum.numbered + 1,
-		"%" PRIu64, sum.numbered);
+	CHECK(sum.marks == 0 && sum.numbered > 100 && sum.numbered < 7000 && sum.events == sum.numbered + 1, "%" PRIu64,
+		sum.numbered);
 	CHECK(seen[1].last == 10000, "%" PRIu64, seen[1].last);
 	sum = check_snapshot(recent);
 	CHECK(sum.events == 0, "%" PRIu64 " events of the last nanosecond", sum.events);

@@ -491,13 +491,17 @@ static void starter(void *arg)
 static void storm(void)
 {
 	const char *runs = getenv("GTRACE_RUNS");
-	int rounds_left = runs && strcmp(runs, "long") == 0 ? 200 : 6;
+#if defined(GT_SAN_THREAD) || defined(GT_SAN_ADDRESS)
+	int rounds_left = runs && strcmp(runs, "long") == 0 ? 200 : 2, busy_count = 100;
+#else
+	int rounds_left = runs && strcmp(runs, "long") == 0 ? 200 : 6, busy_count = 1000;
+#endif
 	struct gt_mutex mutex = {0};
 
 	gt_profile_block_rate(1000);
 	gt_profile_mutex_fraction(2);
-	gt_wg_add(&wg, 1000 + 1 + 2);
-	start(1000, "busy", busy, &mutex);
+	gt_wg_add(&wg, busy_count + 1 + 2);
+	start(busy_count, "busy", busy, &mutex);
 	start(1, "looker", looker, NULL);
 	start(2, "starter", starter, NULL);
 	while (rounds_left > 0) {

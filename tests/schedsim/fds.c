@@ -207,7 +207,9 @@ int gt__port_poll(uint64_t *tags, uint32_t *what, int room, int64_t deadline_ns)
 		int count = 0, from = (int)sim_below(SIM_FDS);
 		bool woken = wake_pending;
 
-		wake_pending = false;
+		/* One that does not wait leaves it for one that does: a level, not an edge. */
+		if (deadline_ns != 0)
+			wake_pending = false;
 		for (int i = 0; i < SIM_FDS && count < room; i++) {
 			struct end *end = &ends[(from + i) % SIM_FDS];
 

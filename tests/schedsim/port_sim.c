@@ -60,6 +60,17 @@ void gt__port_wake(_Atomic uint32_t *word, int count)
 	sim_point("futex wake", "done");
 }
 
+/* Half of the seeds are of a kernel without it. */
+bool gt__port_barrier(void)
+{
+	sim_point("membarrier", "");
+	if (sim.config.seed % 2)
+		return false;
+	sim_flush_all();
+	sim_point("membarrier", "done");
+	return true;
+}
+
 void gt__port_pause(void)
 {
 	sim_back_off();
@@ -101,14 +112,14 @@ void gt__port_signal(int thread_id, int signal)
 
 void *gt__port_memory(void *old, size_t old_bytes, size_t bytes)
 {
-	void *memory = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095);
+	void *memory = sim_aligned_alloc(4096, bytes);
 
 	if (!memory)
 		return NULL;
 	memset(memory, 0, bytes);
 	if (old)
 		memcpy(memory, old, old_bytes);
-	free(old);
+	sim_free(old);
 	return memory;
 }
 

@@ -552,11 +552,9 @@ static struct {
 } mapped[MAPPED_MAX] SIM_KEPT;
 static uint32_t mapped_count SIM_KEPT = 0;
 
-void *sim_aligned_alloc(size_t align, size_t bytes);
 void *sim_malloc(size_t bytes);
 void *sim_calloc(size_t count, size_t bytes);
 void *sim_realloc(void *at, size_t bytes);
-void sim_free(void *at);
 char *sim_getenv(const char *name);
 void *sim_mmap(size_t bytes, int protection, int flags);
 
@@ -589,10 +587,11 @@ void *sim_calloc(size_t count, size_t bytes)
 
 void sim_free(void *at)
 {
-	struct piece *piece = (struct piece *)at - 1;
+	struct piece *piece;
 
 	if (!at)
 		return;
+	piece = (struct piece *)at - 1;
 	sim_flush();
 	if (piece->live != PIECE_LIVE)
 		sim_fail("free of what is not allocated");

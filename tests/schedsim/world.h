@@ -155,6 +155,10 @@ static inline uint32_t sim_index(const struct sim_fiber *fiber)
 	return (uint32_t)(fiber - sim.fiber);
 }
 
+/* The run's memory: gone when it ends. */
+void *sim_aligned_alloc(size_t align, size_t bytes);
+void sim_free(void *at);
+
 /* check.c: at each switch; and when no thread can go on before time passes. */
 void sim_check_always(void);
 void sim_check_at_rest(void);

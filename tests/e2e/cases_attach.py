@@ -1,0 +1,383 @@
+# cases_attach.py - hooks into programs that run already, and out again: nothing of them is changed but what is written down.
+import json
+import os
+import random
+import re
+import select
+import signal
+import subprocess
+import time
+
+import trace as trace_reader
+from harness import MODES, Failure, Skip, build_c, build_go, case, expect, minor, newest, runs, versions
+from trace import number
+
+REASONS = {"finalizer wait", "GC sweep wait", "GC scavenge wait", "force gc (idle)"}
+
+
+class Program:
+    """A program that runs, with pipes; killed in the end."""
+
+    def __init__(self, argv, env=None, stdin=subprocess.PIPE):
+        full = dict(os.environ, **{k: str(v) for k, v in (env or {}).items()})
+        self.run = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=full)
+        self.pid = self.run.pid
+        self.err = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        if self.run.poll() is None:
+            self.run.kill()
+        self.run.communicate()
+
+    def until(self, text, stream=None, limit=60):
+        return until(stream or self.run.stderr, text, limit)
+
+    def say(self, text):
+        self.run.stdin.write(text)
+        self.run.stdin.flush()
+
+
+def until(stream, text, limit=60):
+    """Reads on until @text came."""
+    got, end = b"", time.monotonic() + limit
+    while text not in got:
+        left = end - time.monotonic()
+        ready = select.select([stream], [], [], max(0, left))[0] if left > 0 else []
+        part = os.read(stream.fileno(), 65536) if ready else b""
+        if not part:
+            raise Failure("no %r, but %r" % (text, got[-2000:]))
+        got += part
+    return got
+
+
+class Attached:
+    """gtrace attach, from the moment the hooks are in."""
+
+    def __init__(self, bench, pid, options=(), out=None):
+        self.bench, self.out = bench, out or bench.path()
+        self.run = subprocess.Popen([bench.gtrace, "attach", "-o", self.out] + list(options) + [str(pid)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            self.err = until(self.run.stderr, b"recording process")
+        except Failure:
+            self.run.kill()
+            self.run.wait()
+            self.run.stderr.close()
+            raise
+
+    def end(self, check=True):
+        self.run.send_signal(signal.SIGINT)
+        err = self.err + self.run.communicate(timeout=60)[1]
+        self.text = err.decode(errors="replace")
+        expect(self.run.returncode == 0, "exit %d: %s" % (self.run.returncode, self.text))
+        if check:
+            expect(os.path.exists(self.out), "no trace: " + self.text)
+            self.bench.check(self.out)
+        return self.out
+
+
+def outside(pid):
+    """What of a process others can see, and gtrace must leave as it was."""
+    maps = [line.split() for line in open("/proc/%d/maps" % pid)]
+    status = dict(line.split(":", 1) for line in open("/proc/%d/status" % pid))
+    fds = sorted((name, os.readlink("/proc/%d/fd/%s" % (pid, name))) for name in os.listdir("/proc/%d/fd" % pid))
+    return {
+        "code": [line for line in maps if "x" in line[1]],
+        "gtrace": [line for line in maps if "gtrace" in " ".join(line)],
+        "fds": fds,
+        "tracer": status["TracerPid"].strip(),
+        "masks": [status[key].strip() for key in ("SigBlk", "SigIgn", "SigCgt")],
+    }
+
+
+def midway_story(bench, version, mode="static", procs=2, options=(), arguments=()):
+    program = build_go("midway", version, mode)
+    with Program([program] + list(arguments), env={"GOMAXPROCS": procs}) as p:
+        p.until(b"phase 1\n")
+        before = outside(p.pid)
+        attached = Attached(bench, p.pid, ["--buffer=128M"] + list(options))
+        p.say(b"\n")
+        p.until(b"phase 2\n")
+        out = attached.end()
+        after = outside(p.pid)
+        p.say(b"\n")
+        p.until(b"phase 3\n")
+        stdout, err = p.run.communicate(timeout=60)
+        expect(p.run.returncode == 0, "the program ended with %d: %s" % (p.run.returncode, err[-2000:]))
+    if "left, unused" not in attached.text:
+        expect(before == after, "not as it was: %s\n%s" % (before, after))
+    expect("lost: 0 events" in attached.text, attached.text)
+    return json.loads(stdout), trace_reader.load(bench.gtrace, out), attached.text
+
+
+def compare_midway(story, trace, exact=True):
+    trace.complete = False
+    broken = trace.first_broken()
+    expect(broken is None, "the chain breaks: %s" % (broken,))
+    for worker in story["workers"]:
+        events = [e for e in trace.by_g[worker["g"]] if e.name not in ("WaitsOn", "WakeCause")]
+        expect(events, "worker %s: nothing known of it" % worker)
+        first = events[0]
+        expect(first.name == "GoState" and first.args["old"] == "none" and first.args["new"] == "waiting", "worker %s began with %s" % (worker, first))
+        expect(first.args["reason"] == worker["reason"], "worker %s was found in %s" % (worker, first))
+        if not exact:
+            continue
+        blocks = [e.args["reason"] for e in events if e.name == "GoBlock" and e.args["reason"] == worker["reason"]]
+        expect(len(blocks) == worker["woken"], "worker %s: %d blocks: %s" % (worker, len(blocks), blocks))
+        wakes = [e for e in events if e.name == "GoReady" and number(e.args["by"]) == story["main"]]
+        expect(len(wakes) == worker["woken"], "worker %s: woken %d times" % (worker, len(wakes)))
+        expect(events[-1].name == "GoBlock", "worker %s ended with %s" % (worker, events[-1]))
+    for g in story["idle"]:
+        events = trace.by_g[g]
+        expect(len(events) == 1 and events[0].name == "GoState" and events[0].args["reason"] == "chan receive", "goroutine %d, which only waits: %s" % (g, events))
+    for g in story["children"]:
+        created = trace.of(g, "GoCreate")
+        expect(len(created) == 1 and number(created[0].args["parent"]) == story["main"], "goroutine %d was created by main: %s" % (g, created))
+        expect(trace.of(g, "GoEnd"), "goroutine %d has not ended" % g)
+    expect(trace.by_g[story["main"]][0].name == "GoState", "main was not found")
+
+
+@case
+def attach_story(bench):
+    """A program attached to in its midst: each goroutine that lived is found as it was, and each step from there is exact."""
+    for version in versions():
+        events, total = 0, 0
+        for procs in (1, 2, 8):
+            for _ in range(runs(1, long=20)):
+                story, trace, text = midway_story(bench, version, procs=procs)
+                compare_midway(story, trace)
+                events += len(trace.events)
+                total += 1
+        yield "Go %s: %d times, %d events, each number exact" % (version, total, events)
+
+
+@case
+def attach_modes(bench):
+    """The same, however the program was linked; with garbage collection, signals, no stacks, in flight."""
+    for version in versions():
+        for mode in MODES:
+            if mode == "static-pie" and minor(version) < (1, 22):
+                continue  # such a program of Go 1.19 ends at its start, gtrace or not
+            story, trace, text = midway_story(bench, version, mode, procs=4)
+            compare_midway(story, trace)
+        story, trace, text = midway_story(bench, version, options=["--stacks=off"])
+        compare_midway(story, trace)
+        story, trace, text = midway_story(bench, version, procs=4, arguments=["-gc"])
+        compare_midway(story, trace, exact=False)
+        yield "Go %s: %s" % (version, ", ".join(MODES))
+
+
+@case
+def attach_cycles(bench):
+    """Hooks in and out of a busy server, again and again: none of its clients meets an error."""
+    for version in newest():
+        program = build_go("web", version)
+        cycles = runs(10, long=100)
+        with Program([program, "serve"], stdin=subprocess.DEVNULL) as server:
+            address = server.until(b"\n", server.run.stdout).decode().strip()
+            with Program([program, "load", address, "20"]) as client:
+                time.sleep(0.3)
+                before, events, longest = outside(server.pid), 0, 0.0
+                for _ in range(cycles):
+                    out = bench.path()
+                    run = bench.run([bench.gtrace, "attach", "-o", out, "--duration", "150ms", str(server.pid)])
+                    text = run.stderr.decode(errors="replace")
+                    expect(run.returncode == 0, "exit %d: %s" % (run.returncode, text))
+                    bench.check(out)
+                    events += int(re.search(r"(\d+) events on", text).group(1))
+                    os.unlink(out)
+                    after = outside(server.pid)
+                    for key in ("code", "gtrace", "tracer", "masks"):
+                        expect(before[key] == after[key], "%s: %s, %s" % (key, before[key], after[key]))
+                client.say(b"\n")
+                stdout, err = client.run.communicate(timeout=60)
+                asked, wrong = stdout.split()[:2]
+                expect(client.run.returncode == 0 and wrong == b"0", "errors of clients: %r %r" % (stdout, err))
+                expect(int(asked) > 100 and events > 0, "%r, %d events: nothing was tested" % (stdout, events))
+            expect(server.run.poll() is None, "the server ended")
+        yield "Go %s: %d times in and out, %d events, %s requests, none wrong" % (version, cycles, events, asked.decode())
+
+
+def kill_rounds(bench, program, env, times, chance, want):
+    """Attaches and kills gtrace, until @times are through; each run of the program must end as it should."""
+    killed = attached = 0
+    while killed < times:
+        with Program(program, env, stdin=subprocess.DEVNULL) as p:
+            while p.run.poll() is None and killed < times:
+                gtrace = subprocess.Popen([bench.gtrace, "attach", "-q", "--duration", "60ms", "-o", bench.path(), str(p.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                time.sleep(chance.uniform(0, 0.35))
+                gtrace.kill()
+                err = gtrace.communicate()[1].decode(errors="replace")
+                killed += 1
+                attached += gtrace.returncode in (0, -9)
+                expect(gtrace.returncode in (0, -9) or p.run.poll() is not None or re.search("gone|is no|has ended|no process|ended", err), "exit %d: %s" % (gtrace.returncode, err))
+            stdout, err = p.run.communicate(timeout=120)
+            expect(p.run.returncode == 0 and stdout == want, "killed %d times: the program ended with %s: %r %r" % (killed, p.run.returncode, stdout, err[-3000:]))
+    return attached
+
+
+@case
+def attach_kill(bench):
+    """SIGKILL of gtrace at any instant of its way in and out: the program goes on, and the next gtrace takes over what was left."""
+    chance = random.Random(3)
+    for version in versions():
+        program = [build_go("stress", version)]
+        want = bench.plain(program).stdout
+        times = runs(12, long=200)
+        attached = kill_rounds(bench, program, {"GOMAXPROCS": chance.choice((1, 2, 8)), "GOGC": 5}, times, chance, want)
+        yield "Go %s: killed %d times, %d of them at work" % (version, times, attached)
+
+
+def refused(bench, pid, pattern, changed=None, options=(), prefix=()):
+    before = outside(changed) if changed else None
+    run = bench.run(list(prefix) + [bench.gtrace, "attach", "--duration", "1s", "-o", bench.path()] + list(options) + [str(pid)])
+    text = run.stderr.decode(errors="replace")
+    expect(run.returncode == 1 and len(text.splitlines()) == 1 and re.search(pattern, text), "exit %d: %r instead of %r" % (run.returncode, text, pattern))
+    if changed:
+        expect(outside(changed) == before, "a refused attach changed something")
+    return text.strip()
+
+
+@case
+def attach_refused(bench):
+    """Whatever cannot be attached to: one line, exit 1, nothing changed, no file left."""
+    version = newest()[0]
+    go = build_go("web", version)
+    with Program([go, "serve"], stdin=subprocess.DEVNULL) as server:
+        server.until(b"\n", server.run.stdout)
+        gone = Program(["true"])
+        gone.run.communicate()
+        yield refused(bench, gone.pid, "there is no process")
+        dead = os.fork()
+        if dead == 0:
+            os._exit(0)
+        wait_state(dead, "Z")
+        yield refused(bench, dead, "has ended")
+        os.waitpid(dead, 0)
+        with Program(["sleep", "60"]) as other:
+            time.sleep(0.1)
+            yield refused(bench, other.pid, "is no Go program", other.pid)
+        thread = [t for t in os.listdir("/proc/%d/task" % server.pid) if int(t) != server.pid][0]
+        yield refused(bench, thread, "is a thread of process", server.pid)
+        run = bench.run(["sh", "-c", 'exec "$0" attach $$', bench.gtrace])
+        expect(run.returncode == 1 and b"is gtrace itself" in run.stderr, run.stderr)
+        if os.path.exists("/proc/2/comm") and not os.path.exists("/proc/2/exe"):
+            yield refused(bench, 2, "thread of the kernel")
+        # An output that cannot be.
+        yield refused(bench, server.pid, "No such file", server.pid, ["-o", "/no/such/folder/x.gtrace"])
+        yield refused(bench, server.pid, "--max-bytes", server.pid, ["--flight", "--max-bytes", "8K"])
+        # Another gtrace.
+        first = Attached(bench, server.pid)
+        yield refused(bench, server.pid, "another gtrace")
+        first.end()
+        # A debugger: here one that only seizes.
+        code = "import ctypes,sys,time; l=ctypes.CDLL(None); l.ptrace.argtypes=[ctypes.c_long]*4; r=l.ptrace(0x4206,int(sys.argv[1]),0,0); print(r,flush=True); time.sleep(60)"
+        with Program(["python3", "-c", code, str(server.pid)]) as debugger:
+            debugger.until(b"0\n", debugger.run.stdout)
+            yield refused(bench, server.pid, "is traced by process %d already" % debugger.pid)
+        if os.geteuid() == 0:
+            user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+            os.chmod(bench.dir, 0o777)
+            if bench.run(user + [bench.gtrace, "--version"]).returncode == 0:
+                yield refused(bench, server.pid, "belongs to another user", server.pid, prefix=user)
+        left = [name for name in os.listdir(bench.dir) if not name.endswith(".gtrace")]
+        expect(not left, "left: %s" % left)
+    try:
+        linked = build_c("linked")
+    except (Skip, OSError, subprocess.CalledProcessError):
+        linked = None
+    if linked:
+        with Program([linked]) as p:
+            yield refused(bench, p.pid, "libtrace", p.pid)
+
+
+@case
+def attach_life(bench):
+    """The program's end ends the recording; a stopped one stays stopped; --duration, a snapshot on SIGUSR2, a signal storm, cgo."""
+    version = newest()[0]
+    # Its own end.
+    with Program([build_go("exits", version), "ticks", "1500"]) as p:
+        p.until(b"ready", p.run.stdout)
+        attached = Attached(bench, p.pid)
+        p.run.communicate(timeout=60)
+        err = attached.run.communicate(timeout=60)[1].decode(errors="replace")
+        expect(attached.run.returncode == 0 and "program ended" in err, "exit %d: %s" % (attached.run.returncode, err))
+        bench.check(attached.out)
+    yield "the program's end ends it"
+    # SIGKILL of the program.
+    with Program([build_go("midway", version)]) as p:
+        p.until(b"phase 1\n")
+        attached = Attached(bench, p.pid)
+        p.run.kill()
+        err = attached.run.communicate(timeout=60)[1].decode(errors="replace")
+        expect(attached.run.returncode == 0 and "program ended" in err, "exit %d: %s" % (attached.run.returncode, err))
+        bench.check(attached.out)
+    yield "so does SIGKILL"
+    # Stopped before: it stays so, through both.
+    with Program([build_go("midway", version)]) as p:
+        p.until(b"phase 1\n")
+        os.kill(p.pid, signal.SIGSTOP)
+        wait_state(p.pid, "T")
+        attached = Attached(bench, p.pid)
+        wait_state(p.pid, "T")
+        attached.end()
+        wait_state(p.pid, "T")
+        os.kill(p.pid, signal.SIGCONT)
+        p.say(b"\n")
+        p.until(b"phase 2\n")
+        p.say(b"\n")
+        p.until(b"phase 3\n")
+        expect(json.loads(p.run.communicate(timeout=60)[0])["ended"], "it did not end well")
+    yield "a stopped program stays stopped"
+    # Flight.
+    with Program([build_go("midway", version)]) as p:
+        p.until(b"phase 1\n")
+        attached = Attached(bench, p.pid, ["--flight", "--min-age=100ms", "--max-bytes=4M"])
+        time.sleep(0.3)
+        attached.run.send_signal(signal.SIGUSR2)
+        until(attached.run.stderr, b"SIGUSR2")
+        p.say(b"\n")
+        p.until(b"phase 2\n")
+        attached.end()
+        bench.check(attached.out[:-7] + "-1.gtrace")
+    yield "flight: snapshots on SIGUSR2 and at the end"
+
+
+def wait_state(pid, state):
+    for _ in range(1000):
+        now = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[0]
+        if now == state:
+            return
+        time.sleep(0.01)
+    raise Failure("process %d is in state %s, not %s" % (pid, now, state))
+
+
+@case
+def attach_same(bench):
+    """Programs under attach after attach say what they say without: all that stress does, C threads that call back, signals."""
+    for version in versions():
+        cycles = 0
+        for name, mode in (("stress", "static"), ("cgo", "cgo"), ("preempt", "static")):
+            try:
+                program = build_go(name, version, mode)
+            except Skip:
+                continue
+            for procs in (1, 2, 8):
+                env = {"GOMAXPROCS": procs, "GOGC": 5}
+                want = bench.plain([program], env)
+                with Program([program], env, stdin=subprocess.DEVNULL) as p:
+                    while p.run.poll() is None:
+                        run = bench.run([bench.gtrace, "attach", "-q", "-o", bench.path(), "--duration", "40ms", str(p.pid)])
+                        text = run.stderr.decode(errors="replace")
+                        expect(run.returncode == 0 or p.run.poll() is not None or "ended" in text or "gone" in text or "no process" in text, "exit %d: %s" % (run.returncode, text))
+                        cycles += run.returncode == 0
+                    stdout, err = p.run.communicate(timeout=60)
+                    expect(p.run.returncode == want.returncode, "%s ended with %d: %s" % (name, p.run.returncode, err[-3000:]))
+                    if name != "preempt":
+                        expect(stdout == want.stdout, "%s: %r instead of %r" % (name, stdout, want.stdout))
+        for path in [os.path.join(bench.dir, name) for name in os.listdir(bench.dir) if name.endswith(".gtrace")]:
+            bench.check(path)
+            os.unlink(path)
+        yield "Go %s: %d times attached, nothing changed" % (version, cycles)

@@ -1,0 +1,3 @@
+module gtrace.example/midway
+
+go 1.19

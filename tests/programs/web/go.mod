@@ -1,0 +1,3 @@
+module gtrace.example/web
+
+go 1.19
