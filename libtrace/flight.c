@@ -6,6 +6,7 @@
  */
 #include "libtrace/crash_write.h"
 #include "libtrace/embed.h"
+#include "libtrace/history.h"
 
 #include "base/clock.h"
 
@@ -25,11 +26,13 @@
 #define MAX_BYTES_USUAL    (16u << 20)
 #define MAX_BYTES_MAX      (1ull << 30)
 #define HISTORY_FROM_BYTES (2u << 20) /* below it packing is not worth its work */
-#define STACK_DEPTH        16
-#define WAIT_MS_MAX        20
-#define SIGNALS            64
-#define PATH_USUAL         "gtrace-%p-%n.gtrace"
-#define PATH_BYTES         4096
+/* What waits to be packed counts as history. */
+#define WAITING_BYTES ((GT_HISTORY_CHUNK_BLOCKS + 1) * GT_BLOCK_BYTES)
+#define STACK_DEPTH   16
+#define WAIT_MS_MAX   20
+#define SIGNALS       64
+#define PATH_USUAL    "gtrace-%p-%n.gtrace"
+#define PATH_BYTES    4096
 
 struct gt_flight {
 	struct gt_flight *next;
@@ -69,6 +72,7 @@ static char *crash_path;
 static struct gt_clock_pair begin;
 static int64_t begin_real_ns;
 static size_t names_bytes, history_bytes;
+static uint64_t largest_bytes; /* that any of them asked for: what is held is measured by it */
 
 static int wake = -1; /* an eventfd */
 static _Atomic bool signalled[SIGNALS + 1];
@@ -226,7 +230,7 @@ static int write_window(
 	meta_number(writer, "min_age_ns", flight->min_age_ns);
 	meta_number(writer, "max_bytes", flight->max_bytes);
 	/* The largest is the measure of all that is held. */
-	if (flight->max_bytes >= names_bytes * 8)
+	if (flight->max_bytes >= largest_bytes)
 		cut.max_bytes = 0;
 	else
 		cut.max_bytes -= cut.max_bytes / 8;
@@ -306,15 +310,19 @@ static uint32_t sets_of_all(void)
 
 static int add(struct gt_flight *flight)
 {
-	uint64_t largest = names_bytes * 8;
+	uint64_t more;
 	int ret;
 
 	/* What it asks for beyond the others is history. */
-	if (flight->max_bytes > largest) {
-		ret = gt_collector_grow_history(gt__own.collector, history_bytes + (flight->max_bytes - largest));
+	if (flight->max_bytes > largest_bytes) {
+		more = history_bytes + (flight->max_bytes - largest_bytes);
+		if (more < GT_HISTORY_BYTES_MIN + WAITING_BYTES)
+			more = 0;
+		ret = more ? gt_collector_grow_history(gt__own.collector, more - WAITING_BYTES) : 0;
 		if (ret < 0)
 			return gt_fail(&error, -ret, "no memory for a window of %" PRIu64 " bytes", flight->max_bytes);
-		history_bytes += flight->max_bytes - largest;
+		history_bytes = more ? more : history_bytes;
+		largest_bytes = flight->max_bytes;
 	}
 	flight->next = flights;
 	flights = flight;
@@ -651,6 +659,7 @@ static int start_first(const struct gt_flight_config *config, struct gt_flight *
 	gt_collector_free(gt__own.collector);
 	gt__own.collector = NULL;
 	names_bytes = flight->max_bytes / 8;
+	largest_bytes = flight->max_bytes;
 	history_bytes = history_of(config, flight->max_bytes);
 	setup.memory = gt__connected();
 	atomic_store(&setup.memory->shm->mode, GT_MODE_FLIGHT);
@@ -666,7 +675,7 @@ static int start_first(const struct gt_flight_config *config, struct gt_flight *
 			setup.names_place = (uint8_t *)crash + GT_CRASH_NAMES_AT;
 	}
 	setup.names_bytes_max = names_bytes;
-	setup.history_bytes_max = history_bytes;
+	setup.history_bytes_max = history_bytes ? history_bytes - WAITING_BYTES : 0;
 	ret = gt_collector_new(&setup, &gt__own.collector, &error);
 	if (ret < 0)
 		return ret;

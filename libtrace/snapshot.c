@@ -568,12 +568,12 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 		}
 		result->in_flight += walk.in_flight;
 		if (of[view.m] && order[i] == &window->views[of[view.m]->first + of[view.m]->count - 1]) {
-			/* Behind its last block: lost since that was opened; and blocks, when that is a packed one. */
-			uint64_t missed =
-				!order[i]->cells && of[view.m]->seq > view.seq ? of[view.m]->seq - view.seq : 0;
+			/* Behind its last block: lost since that was opened; and blocks that were overwritten before they
+			 * were copied or packed. */
+			uint64_t missed = of[view.m]->seq > view.seq ? of[view.m]->seq - view.seq : 0;
 
 			lost = of[view.m]->lost > state->lost_told ? of[view.m]->lost - state->lost_told : 0;
-			result->blocks_missed += missed;
+			result->blocks_missed += order[i]->cells ? 0 : missed;
 			if (lost + missed)
 				gt__batch_lost(c, state, state->last_ticks, lost + missed);
 		}

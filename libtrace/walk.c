@@ -212,8 +212,11 @@ static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
 		out->seq = load(&shared->seq);
 		copy->m_count++;
 		if (copy->view_count < memory->block_count &&
-			gt_view_open(memory, m, cells_of(copy, copy->view_count), &copy->views[copy->view_count]))
+			gt_view_open(memory, m, cells_of(copy, copy->view_count), &copy->views[copy->view_count])) {
+			/* It may open the next one meanwhile: that holds nothing yet. */
+			out->seq = copy->views[copy->view_count].seq;
 			copy->view_count++;
+		}
 	}
 }
 

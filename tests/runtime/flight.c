@@ -77,9 +77,9 @@ static int program(int argc, char **argv)
 	int value;
 
 	(void)argc, (void)argv;
-	never = gt_chan_make(int_chan, 0);
-	ping = gt_chan_make(int_chan, 0);
-	pong = gt_chan_make(int_chan, 0);
+	never = gt_chan_make(int);
+	ping = gt_chan_make(int);
+	pong = gt_chan_make(int);
 	for (int i = 0; i < PARKED; i++)
 		gt_go(park, NULL);
 	gt_go(answer, NULL);
