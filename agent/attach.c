@@ -528,30 +528,41 @@ static int build_code(struct gt_attach *attach, const struct gt_memory *memory, 
 	return 0;
 }
 
-/* Of one thread that sleeps, while the others run: what takes long, and what may fail. */
-static void prepare_pages(struct gt_attach *attach, const struct gt_memory *memory)
+/* One thread that slept at the last stop does @work, while the others run. False: there is none, or it does something else now. */
+static bool with_sleeper(struct gt_attach *attach, work_fn *work, void *context, int *ret, struct gt_error *err)
 {
-	uint64_t blocks = (uint64_t)memory->block_count * GT_BLOCK_BYTES;
-	struct gt_remote remote;
-	bool failed;
+	bool able;
 
 	if (!attach->idle || gt_threads_stop_one(&attach->threads, attach->idle, STOP_NS, NULL) < 0)
-		return;
-	if (worker(attach) && (int64_t)worker(attach)->regs.orig_rax == SYS_futex &&
-		gt_remote_begin(&remote, worker(attach), attach->memory, attach->stub, attach->original, NULL) >= 0) {
-		int64_t result = gt_remote_call(&remote, GT_REMOTE_PLAIN, SYS_membarrier,
-			(const uint64_t[6]){MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED}, &failed, NULL);
-
-		attach->view.membarrier = !failed && result == 0;
-		gt_remote_call(&remote, GT_REMOTE_PLAIN, SYS_madvise,
-			(const uint64_t[6]){attach->rings, memory->blocks_offset, MADV_POPULATE_WRITE}, &failed, NULL);
-		gt_remote_call(&remote, GT_REMOTE_PLAIN, SYS_madvise,
-			(const uint64_t[6]){attach->rings + memory->blocks_offset,
-				blocks < POPULATE_MAX ? blocks : POPULATE_MAX, MADV_POPULATE_WRITE},
-			&failed, NULL);
-		gt_remote_end(&remote, NULL);
-	}
+		return false;
+	able = worker(attach) && (int64_t)worker(attach)->regs.orig_rax == SYS_futex;
+	if (able)
+		*ret = with_worker(attach, work, context, err);
 	gt_threads_go(&attach->threads);
+	return able;
+}
+
+/* What takes long, and what may fail. The lines of Ms that will never be used have no pages. */
+static int populate_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
+{
+	const struct gt_memory *memory = context;
+	const uint64_t blocks = (uint64_t)memory->block_count * GT_BLOCK_BYTES;
+	const uint64_t pieces[][2] = {
+		{0, memory->ms_offset + (uint64_t)memory->m_limit * GT_M_BYTES},
+		{memory->stacks_offset, memory->blocks_offset - memory->stacks_offset},
+		{memory->blocks_offset, blocks < POPULATE_MAX ? blocks : POPULATE_MAX},
+	};
+	bool failed;
+	int64_t result = gt_remote_call(remote, GT_REMOTE_PLAIN, SYS_membarrier,
+		(const uint64_t[6]){MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED}, &failed, err);
+
+	attach->view.membarrier = !failed && result == 0;
+	for (size_t i = 0; i < 3 && !failed; i++)
+		gt_remote_call(remote, GT_REMOTE_PLAIN, SYS_madvise,
+			(const uint64_t[6]){attach->rings + pieces[i][0] / GT__PAGE * GT__PAGE,
+				(pieces[i][1] + GT__PAGE - 1) / GT__PAGE * GT__PAGE, MADV_POPULATE_WRITE},
+			&failed, err);
+	return 0;
 }
 
 static int check_bytes(const struct gt_attach *attach, struct gt_error *err)
@@ -609,6 +620,7 @@ static int patch_stopped(struct gt_attach *attach, const uint8_t *code, bool cod
 
 int gt_attach_patch(struct gt_attach *attach, const struct gt_memory *memory, struct gt_error *err)
 {
+	struct gt_memory populated = *memory;
 	enum gt_standing stands;
 	bool code_written;
 	sigset_t before;
@@ -621,7 +633,7 @@ int gt_attach_patch(struct gt_attach *attach, const struct gt_memory *memory, st
 		return ret;
 	code_written = gt__memory_write(attach->memory, 0, attach->code_address, code, attach->code_size) == 0;
 	hold_signals(&before);
-	prepare_pages(attach, memory);
+	with_sleeper(attach, populate_work, &populated, &ret, err);
 	ret = stop_standing(attach, GT_STANDING_WELL, &stands, err);
 	if (ret >= 0) {
 		ret = patch_stopped(attach, code, code_written, err);
@@ -683,16 +695,33 @@ static bool in_code(struct gt_attach *attach)
 	return found;
 }
 
-/* One stop: the sites' own bytes, and, when nobody is in the hooks, no trace of them. 1: somebody is. */
+/* One stop: the sites' own bytes. 1: somebody is in the hooks, or may come back to them. */
 static int detach_stopped(struct gt_attach *attach, struct gt_error *err)
 {
 	int ret = attach->patched ? restore_sites(attach, err) : 0;
 
 	if (ret < 0)
 		return ret;
-	if (in_code(attach))
-		return 1;
-	return with_worker(attach, unmap_work, NULL, err);
+	for (size_t i = 0; i < attach->threads.count; i++)
+		if ((int64_t)attach->threads.list[i].regs.orig_rax == SYS_futex)
+			attach->idle = attach->threads.list[i].tid;
+	return in_code(attach);
+}
+
+/* Nobody is in what is unmapped: the others may run meanwhile, it takes a while. */
+static int unmap(struct gt_attach *attach, struct gt_error *err)
+{
+	enum gt_standing stands;
+	int ret;
+
+	if (with_sleeper(attach, unmap_work, NULL, &ret, err) && ret >= 0)
+		return 0;
+	ret = stop_standing(attach, GT_STANDING_BAD, &stands, err);
+	if (ret < 0)
+		return ret;
+	ret = with_worker(attach, unmap_work, NULL, err);
+	go_on(attach);
+	return ret;
 }
 
 int gt_attach_detach(struct gt_attach *attach, struct gt_error *err)
@@ -717,6 +746,8 @@ int gt_attach_detach(struct gt_attach *attach, struct gt_error *err)
 			break;
 		nap_ns(500000 + tries % 5 * 300000);
 	}
+	if (ret == 0)
+		ret = unmap(attach, err);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	attach->patched = attach->patched && ret < 0;
 	attach->view.left_mapped = ret > 0;

@@ -13,13 +13,15 @@
 #ifndef GT_CLI_FLIGHT_H
 #define GT_CLI_FLIGHT_H
 
-#include "cli/record.h"
+#include <stddef.h>
+#include <stdint.h>
 
 #define GT_FLIGHT_GAP_NS    100000000
 #define GT_FLIGHT_METAS_MAX 8
-#define GT_FLIGHT_CAUSE_MAX 128
+#define GT_FLIGHT_CAUSE_MAX 256
 
 struct gt_flight;
+struct gt_recording;
 
 struct gt_flight_meta {
 	const char *key, *value;
@@ -44,7 +46,8 @@ int gt_flight_request(struct gt_flight *flight, const char *cause, int64_t after
 
 /* The end: waits for the child, writes what was asked for, then the last snapshot, under the plain name, here. @exit_text: how the
  * program ended, or NULL. Returns 0, or -errno after it was told. */
-int gt_flight_end(struct gt_flight *flight, const char *cause, const char *exit_text);
+int gt_flight_end(struct gt_flight *flight, const char *cause, const char *exit_text,
+	const struct gt_flight_meta *metas, size_t meta_count);
 void gt_flight_free(struct gt_flight *flight);
 
 #endif

@@ -20,13 +20,8 @@
 
 struct gt_watch {
 	struct gt_triggers *triggers;
-	pid_t command; /* 0: none, or it has ended */
-	/* The snapshot to come, or that is being written. */
-	struct gt_triggers_fired fired;
-	char expression[GT_TRIGGER_TEXT_BYTES], cause[256];
-	bool pending, writing;
-	int64_t due_ns;
-	uint64_t suppressed_told;
+	pid_t command;    /* 0: none, or it has ended */
+	int64_t waits_ns; /* until then a snapshot waits for its time */
 };
 
 /* ---- options ---- */
@@ -139,51 +134,43 @@ static void describe(const struct gt_triggers_fired *fired, char *text, size_t s
 
 /* ---- snapshots ---- */
 
-void gt_watch_metas(const struct gt_recording *r, struct gt_writer *writer)
+static void add_number(struct gt_trigger_metas *metas, const char *key, int64_t value)
 {
-	const struct gt_watch *w = r->watch;
-	const struct gt_triggers_fired *fired;
-	char number[32];
+	char *number = metas->numbers[metas->count];
 
-	if (!w || !w->writing)
-		return;
-	fired = &w->fired;
-	gt_writer_meta(writer, "trigger", w->expression);
-	if (fired->g) {
-		snprintf(number, sizeof(number), "%" PRIu64, fired->g);
-		gt_writer_meta(writer, "trigger_goroutine", number);
-	}
-	if (fired->trigger && fired->trigger->kind == GT_TRIGGER_BLOCKED)
-		gt_writer_meta(writer, "trigger_reason", gt_reason_text(fired->reason));
-	/* From the trace's begin, as its events are told. */
-	snprintf(number, sizeof(number), "%" PRId64, ns_of(fired->since_ticks) - ns_of(r->start.ticks));
-	gt_writer_meta(writer, "trigger_since_ns", number);
-	snprintf(number, sizeof(number), "%" PRId64, ns_of(fired->at_ticks) - ns_of(r->start.ticks));
-	gt_writer_meta(writer, "trigger_at_ns", number);
-	snprintf(number, sizeof(number), "%" PRId64, ns_of(fired->at_ticks - fired->since_ticks));
-	gt_writer_meta(writer, "trigger_lasted_ns", number);
+	snprintf(number, sizeof(metas->numbers[0]), "%" PRId64, value);
+	metas->list[metas->count++] = (struct gt_flight_meta){key, number};
 }
 
-static void write_now(struct gt_recording *r)
+/* Times are from the trace's begin, as its events are told. */
+static void fill_metas(const struct gt_recording *r, const struct gt_triggers_fired *fired, const char *expression,
+	struct gt_trigger_metas *metas)
 {
-	r->watch->pending = false;
-	r->watch->writing = true;
-	gt_record_snapshot(r, r->watch->cause, false);
-	r->watch->writing = false;
+	metas->count = 0;
+	metas->list[metas->count++] = (struct gt_flight_meta){"trigger", expression};
+	if (fired->g)
+		add_number(metas, "trigger_goroutine", (int64_t)fired->g);
+	if (fired->trigger && fired->trigger->kind == GT_TRIGGER_BLOCKED)
+		metas->list[metas->count++] = (struct gt_flight_meta){"trigger_reason", gt_reason_text(fired->reason)};
+	add_number(metas, "trigger_since_ns", ns_of(fired->since_ticks) - ns_of(r->start.ticks));
+	add_number(metas, "trigger_at_ns", ns_of(fired->at_ticks) - ns_of(r->start.ticks));
+	add_number(metas, "trigger_lasted_ns", ns_of(fired->at_ticks - fired->since_ticks));
 }
 
 /* @text: what came true. */
 static void ask(struct gt_recording *r, const struct gt_triggers_fired *fired, const char *expression, const char *text)
 {
 	struct gt_watch *w = r->watch;
+	int64_t now_ns = gt_monotonic_ns();
+	struct gt_trigger_metas metas;
+	char cause[GT_FLIGHT_CAUSE_MAX];
 
-	if (w->pending)
+	if (w->waits_ns > now_ns || !r->flight)
 		return;
-	w->fired = *fired;
-	snprintf(w->expression, sizeof(w->expression), "%s", expression);
-	snprintf(w->cause, sizeof(w->cause), "trigger %s: %s", expression, text);
-	w->pending = true;
-	w->due_ns = gt_monotonic_ns() + (int64_t)r->options.triggers.after_ns;
+	fill_metas(r, fired, expression, &metas);
+	snprintf(cause, sizeof(cause), "trigger %s: %s", expression, text);
+	gt_flight_request(r->flight, cause, (int64_t)r->options.triggers.after_ns, metas.list, metas.count);
+	w->waits_ns = now_ns + (int64_t)r->options.triggers.after_ns;
 }
 
 /* ---- the command beside ---- */
@@ -292,26 +279,23 @@ void gt_watch_step(struct gt_recording *r)
 		ask(r, &fired, fired.trigger->text, text);
 	}
 	look_at_command(r);
-	if (w->pending && gt_monotonic_ns() >= w->due_ns)
-		write_now(r);
 }
 
-void gt_watch_end(struct gt_recording *r, int status, char *cause, size_t size)
+void gt_watch_end(struct gt_recording *r, int status, char *cause, size_t size, struct gt_trigger_metas *metas)
 {
+	struct gt_triggers_fired fired;
 	struct gt_watch *w = r->watch;
 
+	metas->count = 0;
 	if (!w)
 		return;
 	gt_watch_step(r);
-	if (w->pending)
-		write_now(r);
-	if (status != -1 && gt_triggers_ended(w->triggers, status, gt_ticks(), &w->fired)) {
+	if (status != -1 && gt_triggers_ended(w->triggers, status, gt_ticks(), &fired)) {
 		char text[192];
 
-		describe(&w->fired, text, sizeof(text));
-		snprintf(w->expression, sizeof(w->expression), "%s", w->fired.trigger->text);
-		snprintf(cause, size, "trigger %s: %s", w->expression, text);
-		w->writing = true; /* of the last snapshot, which is the caller's */
+		describe(&fired, text, sizeof(text));
+		fill_metas(r, &fired, fired.trigger->text, metas);
+		snprintf(cause, size, "trigger %s: %s", fired.trigger->text, text);
 	}
 	if (w->command) {
 		kill(-w->command, SIGTERM);
@@ -328,8 +312,7 @@ static void tell_totals(const struct gt_triggers_totals *totals)
 		fprintf(stderr, ", %" PRIu64 " more held back by --trigger-interval or --trigger-once",
 			totals->suppressed);
 	if (totals->untracked)
-		fprintf(stderr, ", %" PRIu64 " goroutines found no room: a larger --max-bytes helps",
-			totals->untracked);
+		fprintf(stderr, ", goroutines found no room in the table: a larger --max-bytes helps");
 	if (totals->forgotten)
 		fprintf(stderr, ", waits forgotten %" PRIu64 " times after a loss", totals->forgotten);
 	fprintf(stderr, "\n");

@@ -2,12 +2,12 @@
 #ifndef GT_CLI_TRIGGERS_H
 #define GT_CLI_TRIGGERS_H
 
+#include "cli/flight.h"
 #include "libtrace/triggers.h"
 
 #include <argp.h>
 
 struct gt_recording;
-struct gt_writer;
 
 struct gt_trigger_options {
 	struct gt_trigger list[GT_TRIGGERS_MAX];
@@ -31,12 +31,15 @@ struct gt_triggers *gt_watch_triggers(const struct gt_recording *recording);
 void gt_watch_start(struct gt_recording *recording);
 /* After each look of the collector: what fired, and what is due. */
 void gt_watch_step(struct gt_recording *recording);
-/* The program ended (@status as of waitpid) or goes on without us (-1). What was due later is written now. @cause gets the cause of the
- * last snapshot when that is a trigger's; else it stays. */
-void gt_watch_end(struct gt_recording *recording, int status, char *cause, size_t size);
+/* What a snapshot says of its trigger. */
+struct gt_trigger_metas {
+	struct gt_flight_meta list[GT_FLIGHT_METAS_MAX];
+	char numbers[GT_FLIGHT_METAS_MAX][32];
+	size_t count;
+};
+/* The program ended (@status as of waitpid) or goes on without us (-1): before gt_flight_end, which writes what was due later.
+ * @cause and @metas get those of the last snapshot when that is a trigger's; else the one stays, the other is empty. */
+void gt_watch_end(struct gt_recording *recording, int status, char *cause, size_t size, struct gt_trigger_metas *metas);
 void gt_watch_free(struct gt_recording *recording);
-
-/* META of the snapshot that is being written. */
-void gt_watch_metas(const struct gt_recording *recording, struct gt_writer *writer);
 
 #endif

@@ -16,7 +16,9 @@
 /* A clock is read a little before the record's place is visible to others (out-of-order execution): what lies
  * so near before the round's begin may still come. */
 #define GT__SKEW_TICKS 50000
-#define GT__BATCH_MAX  (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
+/* A thread that stays in the midst of something so long is stopped, or gone: it does not hold up the others. */
+#define GT__STUCK_SECONDS 1
+#define GT__BATCH_MAX     (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
 
 struct gt__m_state {
 	struct gt_decoder decoder;
@@ -73,7 +75,9 @@ struct gt_collector {
 	struct gt_copy copy;    /* of the last snapshot; its memory is used again */
 	uint64_t follow_ticket; /* next sealed block to look at */
 	bool followed;
-	struct gt_triggers *triggers; /* flight: NULL when there are none that need events */
+	bool behind;                            /* a block before the newest one was still to come */
+	uint64_t awaited_ticket, awaited_since; /* ticks */
+	struct gt_triggers *triggers;           /* flight: NULL when there are none that need events */
 	uint64_t
 		lost_seen; /* triggers: records that were lost, up to the last round, less those of blocks that nobody read */
 	struct gt_history *history; /* flight: NULL when there is none */

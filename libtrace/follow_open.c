@@ -8,9 +8,6 @@
 
 #include "libtrace/refill.h"
 
-/* A thread that stays in the midst of a record so long is stopped, or gone: what it has not said does not hold up the others. */
-#define STUCK_SECONDS 1
-
 /* Reads on in the block of @m. True: all that it recorded is known. */
 static bool read_open(struct gt_collector *c, uint32_t m, struct gt__m_state *state, uint64_t pos)
 {
@@ -21,8 +18,9 @@ static bool read_open(struct gt_collector *c, uint32_t m, struct gt__m_state *st
 	if (view.seq < state->seq)
 		return false;
 	/* An older block of it is in the queue, for the next round; or was overwritten, if the next round did not bring it. */
-	if (view.seq != state->seq && (view.seq != state->seq + 1 || state->partial) && view.seq != state->gap_seq) {
-		state->gap_seq = view.seq;
+	if (view.seq != state->seq && (view.seq != state->seq + 1 || state->partial) &&
+		(c->behind || view.seq != state->gap_seq)) {
+		state->gap_seq = c->behind ? 0 : view.seq;
 		return false;
 	}
 	gt__follow_view(c, &view, false);
@@ -45,7 +43,7 @@ static uint64_t known_until(struct gt_collector *c, uint32_t m, uint64_t begin, 
 		state->stuck_pos = pos;
 		state->stuck_ticks = begin;
 	}
-	if (begin - state->stuck_ticks > STUCK_SECONDS * gt_clock_rate())
+	if (begin - state->stuck_ticks > GT__STUCK_SECONDS * gt_clock_rate())
 		return watermark;
 	return state->last_ticks < watermark ? state->last_ticks : watermark;
 }

@@ -165,6 +165,22 @@ static void pack_old(struct gt_collector *c, uint64_t first, uint64_t end)
 			gt_history_add(c->history, &view);
 }
 
+/* A thread has taken the ticket and is about to put its block there: it may be off its CPU for a while. One that never comes
+ * back does not hold up the others for ever. */
+static bool still_to_come(struct gt_collector *c, uint64_t ticket, uint64_t now)
+{
+	const struct gt_queue_ref *queue = &c->memory->exchange.sealed;
+	uint64_t word = atomic_load_explicit(&queue->slots[ticket & queue->slot_mask], memory_order_relaxed);
+
+	if (gt__ticket_diff(gt__slot_ticket(word), ticket) >= 0)
+		return false;
+	if (c->awaited_ticket != ticket || !c->awaited_since) {
+		c->awaited_ticket = ticket;
+		c->awaited_since = now;
+	}
+	return now - c->awaited_since < GT__STUCK_SECONDS * gt_clock_rate();
+}
+
 size_t gt_collector_follow(struct gt_collector *c)
 {
 	uint64_t first, end, oldest = 0, begin = gt_ticks();
@@ -185,6 +201,9 @@ size_t gt_collector_follow(struct gt_collector *c)
 		c->follow_ticket = (c->follow_ticket + 1) & GT_TICKET_MASK, count++)
 		if (gt_view_sealed(c->memory, c->follow_ticket, c->cells, &view))
 			gt__follow_view(c, &view, true);
+		else if (still_to_come(c, c->follow_ticket, begin))
+			break;
+	c->behind = gt__ticket_diff(end, c->follow_ticket) > 0;
 	c->followed = true;
 	if (c->history)
 		pack_old(c, first, end);

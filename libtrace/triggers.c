@@ -489,15 +489,17 @@ static void count_only(struct gt_triggers *t, const struct compact *event)
 
 void gt_triggers_lost(struct gt_triggers *t, uint64_t count, uint64_t ticks)
 {
+	t->ends_lost += count;
+	sort_events(t);
 	for (size_t i = 0; i < t->buffered; i++) {
 		count_only(t, &t->buffer[i]);
-		if (t->buffer[i].ticks > ticks)
-			ticks = t->buffer[i].ticks;
+		judge_count(t, t->buffer[i].word & G_MASK, t->buffer[i].ticks, ticks);
 	}
+	if (t->buffered && t->buffer[t->buffered - 1].ticks > ticks)
+		ticks = t->buffer[t->buffered - 1].ticks;
 	t->buffered = 0;
 	if (ticks > t->forget_ticks)
 		t->forget_ticks = ticks;
-	t->ends_lost += count;
 	t->totals.forgotten++;
 	forget_all(t);
 }

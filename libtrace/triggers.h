@@ -99,7 +99,7 @@ bool gt_triggers_next(struct gt_triggers *triggers, struct gt_triggers_fired *ou
 struct gt_triggers_totals {
 	uint64_t fired;
 	uint64_t suppressed; /* by the interval, or once */
-	uint64_t untracked;  /* goroutines that found no room */
+	uint64_t untracked;  /* events of goroutines that found no room */
 	uint64_t forgotten;  /* times that a loss, or too many events at once, made it forget what was under way */
 };
 void gt_triggers_totals(const struct gt_triggers *triggers, struct gt_triggers_totals *out);

@@ -158,14 +158,9 @@ def attach_modes(bench):
     """The same, however the program was linked; with garbage collection, signals, no stacks, in flight."""
     for version in versions():
         for mode in MODES:
-            if mode == "cgo":
-                continue
-            try:
-                story, trace, text = midway_story(bench, version, mode, procs=4)
-            except Failure as failure:
-                if mode == "static-pie" and "build" in str(failure):
-                    continue
-                raise
+            if mode == "static-pie" and minor(version) < (1, 22):
+                continue  # such a program of Go 1.19 ends at its start, gtrace or not
+            story, trace, text = midway_story(bench, version, mode, procs=4)
             compare_midway(story, trace)
         story, trace, text = midway_story(bench, version, options=["--stacks=off"])
         compare_midway(story, trace)
