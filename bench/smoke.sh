@@ -9,6 +9,7 @@ $bin/hook 5 1
 $bin/window_to_file -n 100000 -r 1 "$dir"
 $bin/convert -n 100000 -r 1 "$dir"
 bench/runtime-vs-go.py --bin $bin --quick --rounds 1 --count 2000
+bench/runtime-vs-go.py --bin $bin --quick --rounds 1 --count 2000 # says itself when there is no go
 if ! command -v go >/dev/null; then
 	echo "no go command"
 	exit 77
