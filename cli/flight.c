@@ -247,14 +247,15 @@ static void on_report(struct gt_flight *f, const struct gt__report *report)
 	request = f->writing[report->index];
 	if (report->ret < 0 || !f->recording->options.quiet)
 		fprintf(stderr, "gtrace: %s\n", report->line);
-	answer(f, request, report->ret < 0, report->path, report->line);
 	if (request->last)
 		f->last_ret = report->ret;
-	if (report->ret < 0)
-		return;
-	f->written++;
-	if (!request->path && !request->last)
-		rotate(f, report);
+	if (report->ret == 0) {
+		f->written++;
+		if (!request->path && !request->last)
+			rotate(f, report);
+	}
+	/* Last: who was answered finds all as it should be. */
+	answer(f, request, report->ret < 0, report->path, report->line);
 }
 
 /* Of what is being written: what has no report has failed, for @why. */

@@ -558,6 +558,9 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 		state->lost_told = view.lost;
 		state->last_ticks = window->ticks;
 		while (gt_walk_next(&walk, &view, true, &record) > 0) {
+			/* Made during the copy, which may have lasted: what other Ms did then is not all held. */
+			if (record.ticks > window->ticks)
+				continue;
 			gt__batch_add(c, state, &record);
 			if (record.ticks >= window->since)
 				result->kept_bytes += record.words * 8;
