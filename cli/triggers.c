@@ -309,7 +309,8 @@ static void tell_totals(const struct gt_triggers_totals *totals)
 	if (totals->untracked)
 		fprintf(stderr, ", goroutines found no room in the table: a larger --max-bytes helps");
 	if (totals->forgotten)
-		fprintf(stderr, ", waits forgotten %" PRIu64 " times after a loss", totals->forgotten);
+		fprintf(stderr, ", waits forgotten %" PRIu64 " times (a loss, or too many events at once)",
+			totals->forgotten);
 	fprintf(stderr, "\n");
 }
 
