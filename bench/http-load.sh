@@ -11,6 +11,7 @@ trap '[ -z "$record" ] || kill -INT $record 2>/dev/null || :; rm -rf "$folder"' 
 cd "$folder"
 mkdir www
 printf '<h1>index</h1>' >www/index.html
+: >out
 "$bin/gtrace" record -o h.gtrace -- "$bin/http-server" -p 0 www >out 2>err &
 record=$!
 while ! grep -q 'http://' out; do
