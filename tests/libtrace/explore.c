@@ -148,11 +148,12 @@ static void steal(int victim)
 	if (GT_OWN_STATE(own) != GT_OWN_OWNED)
 		return;
 	point();
-	end = atomic_load_explicit(&m->end, memory_order_relaxed);
-	if (!end)
-		return; /* its owner may be about to store it */
+	if (atomic_load_explicit(&m->busy, memory_order_acquire))
+		return;
 	point();
-	if (!atomic_compare_exchange_strong(&m->end, &end, 0))
+	end = atomic_load_explicit(&m->end, memory_order_relaxed);
+	point();
+	if (end && !atomic_compare_exchange_strong(&m->end, &end, 0))
 		return;
 	point();
 	pos = atomic_load_explicit(&m->pos, memory_order_acquire);
