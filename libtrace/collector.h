@@ -38,6 +38,7 @@ struct gt_collector_config {
 	const uint8_t *wait_reasons; /* 256 entries, or NULL: records hold enum gt_reason */
 	size_t names_bytes_max;      /* flight: memory for the names of goroutines; 0 = stream */
 	size_t history_bytes_max;    /* flight: memory for old blocks, packed; 0 = none are kept */
+	size_t attic_bytes_max;      /* flight: memory for what idle Ms recorded last; 0 = it stays in blocks */
 	gt_resolve_fn *resolve;      /* may be NULL: no names */
 	void *resolve_context;
 };
@@ -104,6 +105,7 @@ struct gt_collector_totals {
 	uint64_t stacks_lost, strings_lost;
 	uint64_t records_bad; /* records that no hook writes */
 	uint64_t ms;
+	uint64_t stolen;                            /* blocks taken from idle Ms */
 	uint64_t names_lost;                        /* goroutines whose name found no room */
 	uint64_t history_bytes, history_cell_bytes; /* packed blocks: what they take, what they hold */
 };

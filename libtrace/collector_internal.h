@@ -12,6 +12,7 @@
 #define GT__CHUNK_MS  256
 #define GT__MS_AHEAD  256 /* ids beyond the highest seen that hooks may use at once */
 #define GT__LINES_MAX 32  /* inlined calls at one pc */
+#define GT__STEALS_MAX 512 /* in one round */
 #define GT__BATCH_MAX (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
 
 struct gt__m_state {
@@ -21,7 +22,12 @@ struct gt__m_state {
 	uint64_t pos_clean;  /* M.pos when everything was read; 0 never */
 	uint64_t last_ticks; /* of its newest event */
 	uint64_t lost_told;  /* of M.lost: already told by Lost events */
+	uint64_t known_seq;   /* flight: of the newest block that was sealed, or put into the attic, and seen */
+	uint64_t ring_ticket; /* of the newest one that was sealed, */
+	uint64_t idle_pos;    /* M.pos at the last look for idle Ms */
+	uint32_t idle_rounds; /* it is the same since */
 	uint32_t tid;
+	bool in_ring;   /* which may be in the ring still */
 	bool partial;   /* the block was read while open: the sealed queue will bring it */
 	bool unread;    /* at the end: not all of it could be read */
 	bool ended;     /* MEnd was seen */
@@ -48,6 +54,13 @@ struct gt__names {
 	uint64_t lost;
 };
 
+/* Flight: records of stolen blocks (idle.c). */
+struct gt__attic {
+	uint8_t *memory;
+	size_t bytes_max;
+	size_t first, end, count; /* as a history's chunks */
+};
+
 struct gt_collector {
 	struct gt_collector_config config;
 	struct gt_memory *memory;
@@ -66,6 +79,8 @@ struct gt_collector {
 	struct gt_copy copy;    /* of the last snapshot; its memory is used again */
 	uint64_t follow_ticket; /* next sealed block to look at */
 	bool followed;
+	bool never_steal; /* the kernel has no membarrier */
+	struct gt__attic attic;
 	struct gt_history *history; /* flight: NULL when there is none */
 	uint64_t history_ticket;    /* next sealed block to pack */
 	struct gt_found *found;     /* flight: told again in each snapshot that reaches so far back */
@@ -97,6 +112,14 @@ void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, u
 int gt__batch_write(struct gt_collector *collector, struct gt_writer *writer, uint32_t m);
 void gt__collector_reclaim(struct gt_collector *collector, uint32_t m, bool flight);
 void gt__collector_grow(struct gt_collector *collector);
+void gt__follow_view(struct gt_collector *collector, const struct gt_view *view);
+void gt__idle_sealed(struct gt_collector *collector, const struct gt_view *view, uint64_t ticket);
+void gt__put_away(struct gt_collector *collector, uint32_t block);
+void gt__collector_idle(struct gt_collector *collector);
+int gt__attic_start(struct gt__attic *attic, size_t bytes_max);
+void gt__attic_free(struct gt__attic *attic);
+/* attic->count of them; their cells live until the next follow. */
+void gt__attic_views(const struct gt__attic *attic, struct gt_view *out);
 int gt__names_start(struct gt_collector *collector, size_t bytes_max);
 void gt__names_free(struct gt_collector *collector);
 void gt__name_found(struct gt_collector *collector, const struct gt_found *found);

@@ -99,7 +99,7 @@ void gt__names_free(struct gt_collector *c)
 
 /* ---- reading along ---- */
 
-static void follow_view(struct gt_collector *c, const struct gt_view *view)
+void gt__follow_view(struct gt_collector *c, const struct gt_view *view)
 {
 	struct gt__m_state *state = gt__collector_m(c, view->m);
 	struct gt_walk walk = {0};
@@ -109,8 +109,11 @@ static void follow_view(struct gt_collector *c, const struct gt_view *view)
 		return;
 	if (view->m >= c->ms_seen)
 		c->ms_seen = view->m + 1;
-	while (gt_walk_next(&walk, view, true, &record) > 0)
+	while (gt_walk_next(&walk, view, true, &record) > 0) {
 		gt__batch_add(c, state, &record);
+		if (record.ticks > state->last_ticks)
+			state->last_ticks = record.ticks;
+	}
 	for (size_t i = 0; i < c->batch_count; i++) {
 		const struct gt_event *event = &c->batch[i];
 
@@ -158,8 +161,10 @@ size_t gt_collector_follow(struct gt_collector *c)
 		c->follow_ticket = first;
 	for (; gt__ticket_diff(end, c->follow_ticket) > 0;
 		c->follow_ticket = (c->follow_ticket + 1) & GT_TICKET_MASK, count++)
-		if (gt_view_sealed(c->memory, c->follow_ticket, c->cells, &view))
-			follow_view(c, &view);
+		if (gt_view_sealed(c->memory, c->follow_ticket, c->cells, &view)) {
+			gt__follow_view(c, &view);
+			gt__idle_sealed(c, &view, c->follow_ticket);
+		}
 	c->followed = true;
 	if (c->history)
 		pack_old(c, first, end);
@@ -168,6 +173,7 @@ size_t gt_collector_follow(struct gt_collector *c)
 			c->ms_seen = m + 1;
 	for (uint32_t m = 0; m < c->ms_seen; m++)
 		gt__collector_reclaim(c, m, true);
+	gt__collector_idle(c);
 	gt__collector_grow(c);
 	if (oldest)
 		name_forget_ended(c, oldest);
@@ -211,9 +217,11 @@ static size_t first_of(const struct gt_view *old, size_t count, uint32_t m)
 
 /* Of one M: its old blocks, then those of the ring. Where blocks are missing in between (gtrace came too late to pack them), what is
  * older is kept too: a Lost event tells of the gap, and the M is complete since its end. */
-static void join(struct window *window, const struct gt_copy *copy, const struct gt_copy_m *m,
-	const struct gt_view *old, size_t old_count)
+static void join(struct gt_collector *c, struct window *window, const struct gt_copy_m *m, const struct gt_view *old,
+	size_t old_count)
 {
+	const struct gt_copy *copy = &c->copy;
+	const struct gt__m_state *state = gt__collector_m(c, m->m);
 	struct gt_copy_m *out = &window->ms[window->m_count++];
 	uint64_t next = m->count ? copy->views[m->first].seq : m->seq + 1;
 	size_t begin = first_of(old, old_count, m->m), end = begin, since;
@@ -233,12 +241,14 @@ static void join(struct window *window, const struct gt_copy *copy, const struct
 	if (since < end && !out->whole)
 		out->since = old[since].t_open;
 	else if (since == end && !m->count && m->seq)
-		out->since = copy->ticks; /* nothing of its newest events is held */
+		/* Nothing of its newest events is held; but it may have said nothing since. */
+		out->since = state && state->known_seq == m->seq ? state->last_ticks + 1 : copy->ticks;
 }
 
 static int join_history(struct gt_collector *c, struct window *window)
 {
-	size_t old_count = c->history ? gt_history_count(c->history) : 0;
+	size_t packed_count = c->history ? gt_history_count(c->history) : 0;
+	size_t old_count = packed_count + c->attic.count;
 	struct gt_view *old = calloc(old_count + 1, sizeof(*old));
 
 	window->views = calloc(old_count + c->copy.view_count + 1, sizeof(*window->views));
@@ -247,14 +257,15 @@ static int join_history(struct gt_collector *c, struct window *window)
 		free(old);
 		return -ENOMEM;
 	}
-	if (old_count)
+	if (packed_count)
 		gt_history_views(c->history, old);
-	for (size_t i = 0; i < old_count; i++)
+	for (size_t i = 0; i < packed_count; i++)
 		old[i].place = (uint32_t)i;
+	gt__attic_views(&c->attic, old + packed_count);
 	qsort(old, old_count, sizeof(*old), by_m_and_seq);
 	window->ticks = c->copy.ticks;
 	for (uint32_t i = 0; i < c->copy.m_count; i++)
-		join(window, &c->copy, &c->copy.ms[i], old, old_count);
+		join(c, window, &c->copy.ms[i], old, old_count);
 	free(old);
 	return 0;
 }
