@@ -9,23 +9,23 @@
 #include "libtrace/history.h"
 #include "libtrace/walk.h"
 
-#define GT__CHUNK_MS  256
-#define GT__MS_AHEAD  256 /* ids beyond the highest seen that hooks may use at once */
-#define GT__LINES_MAX 32  /* inlined calls at one pc */
+#define GT__CHUNK_MS   256
+#define GT__MS_AHEAD   256 /* ids beyond the highest seen that hooks may use at once */
+#define GT__LINES_MAX  32  /* inlined calls at one pc */
 #define GT__STEALS_MAX 512 /* in one round */
-#define GT__BATCH_MAX (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
+#define GT__BATCH_MAX  (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
 
 struct gt__m_state {
 	struct gt_decoder decoder;
-	uint64_t seq;        /* of the block that was read last, or is being read */
-	uint32_t offset;     /* of its cells: read up to here */
-	uint64_t pos_clean;  /* M.pos when everything was read; 0 never */
-	uint64_t last_ticks; /* of its newest event */
-	uint64_t lost_told;  /* of M.lost: already told by Lost events */
+	uint64_t seq;         /* of the block that was read last, or is being read */
+	uint32_t offset;      /* of its cells: read up to here */
+	uint64_t pos_clean;   /* M.pos when everything was read; 0 never */
+	uint64_t last_ticks;  /* of its newest event */
+	uint64_t lost_told;   /* of M.lost: already told by Lost events */
 	uint64_t known_seq;   /* flight: of the newest block that was sealed, or put into the attic, and seen */
 	uint64_t ring_ticket; /* of the newest one that was sealed, */
 	uint64_t idle_pos;    /* M.pos at the last look for idle Ms */
-	uint32_t idle_rounds; /* it is the same since */
+	uint64_t idle_ticks;  /* it is the same since */
 	uint32_t tid;
 	bool in_ring;   /* which may be in the ring still */
 	bool partial;   /* the block was read while open: the sealed queue will bring it */
@@ -115,7 +115,8 @@ void gt__collector_grow(struct gt_collector *collector);
 void gt__follow_view(struct gt_collector *collector, const struct gt_view *view);
 void gt__idle_sealed(struct gt_collector *collector, const struct gt_view *view, uint64_t ticket);
 void gt__put_away(struct gt_collector *collector, uint32_t block);
-void gt__collector_idle(struct gt_collector *collector);
+/* How many blocks were stolen; not next to nothing when blocks are short. */
+size_t gt__collector_idle(struct gt_collector *collector);
 int gt__attic_start(struct gt__attic *attic, size_t bytes_max);
 void gt__attic_free(struct gt__attic *attic);
 /* attic->count of them; their cells live until the next follow. */

@@ -20,8 +20,9 @@
 
 /* More is worth a block of the ring. */
 #define ATTIC_USED_MAX (GT_BLOCK_CELL_BYTES / 2)
-/* Rounds without a record; one is enough when blocks are short. */
-#define IDLE_ROUNDS 16
+/* So long without a record is idle; less is enough when blocks are short. */
+#define IDLE_MS        100
+#define IDLE_MS_HUNGRY 2
 
 /* ---- the attic ---- */
 
@@ -171,7 +172,7 @@ void gt__put_away(struct gt_collector *c, uint32_t block)
 /* ---- idle Ms ---- */
 
 /* It said nothing since the last rounds, and has a block. */
-static bool is_idle(struct gt_collector *c, uint32_t m, bool hungry)
+static bool is_idle(struct gt_collector *c, uint32_t m, uint64_t now, uint64_t ticks)
 {
 	const struct gt_m *shared = gt_shm_m(c->memory, m);
 	uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_relaxed);
@@ -181,34 +182,39 @@ static bool is_idle(struct gt_collector *c, uint32_t m, bool hungry)
 		return false;
 	if (pos != state->idle_pos) {
 		state->idle_pos = pos;
-		state->idle_rounds = 0;
+		state->idle_ticks = now;
 		return false;
 	}
 	if (GT_OWN_STATE(atomic_load_explicit(&shared->own, memory_order_relaxed)) != GT_OWN_OWNED)
 		return false;
-	return ++state->idle_rounds >= (hungry ? 1 : IDLE_ROUNDS);
+	return now - state->idle_ticks >= ticks;
 }
 
-void gt__collector_idle(struct gt_collector *c)
+size_t gt__collector_idle(struct gt_collector *c)
 {
 	const struct gt_memory *memory = c->memory;
 	uint32_t queued = gt_queue_length(&memory->exchange.sealed) + gt_queue_length(&memory->exchange.free);
 	uint32_t open = queued < memory->block_count ? memory->block_count - queued : 0;
+	uint64_t now = gt_ticks();
+	bool hungry = open > memory->block_count / 2;
+	uint64_t ticks = gt_clock_rate() / 1000 * (hungry ? IDLE_MS_HUNGRY : IDLE_MS);
+	/* Who finds no block seals none: no reason to look more seldom. */
+	size_t busy = hungry ? memory->block_count / 64 + 1 : 0;
 	struct gt_steal asked[GT__STEALS_MAX];
-	size_t count = 0;
+	size_t count = 0, stolen = 0;
 
 	/* Few hold little. */
 	if (open <= memory->block_count / 8 || c->never_steal ||
 		!atomic_load_explicit(&memory->shm->barrier, memory_order_relaxed))
-		return;
+		return 0;
 	for (uint32_t m = 0; m < c->ms_seen && count < GT__STEALS_MAX; m++)
-		if (is_idle(c, m, open > memory->block_count / 2) && gt_steal_ask(memory, m, &asked[count]))
+		if (is_idle(c, m, now, ticks) && gt_steal_ask(memory, m, &asked[count]))
 			count++;
 	if (!count)
-		return;
+		return busy;
 	if (gt_steal_barrier() < 0) {
 		c->never_steal = true;
-		return;
+		return 0;
 	}
 	for (size_t i = 0; i < count; i++) {
 		uint32_t block = gt_steal_take(memory, &asked[i]);
@@ -216,6 +222,8 @@ void gt__collector_idle(struct gt_collector *c)
 		if (block == GT_NO_BLOCK)
 			continue;
 		gt__put_away(c, block);
-		c->totals.stolen++;
+		stolen++;
 	}
+	c->totals.stolen += stolen;
+	return stolen > busy ? stolen : busy;
 }

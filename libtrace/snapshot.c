@@ -173,7 +173,7 @@ size_t gt_collector_follow(struct gt_collector *c)
 			c->ms_seen = m + 1;
 	for (uint32_t m = 0; m < c->ms_seen; m++)
 		gt__collector_reclaim(c, m, true);
-	gt__collector_idle(c);
+	count += gt__collector_idle(c);
 	gt__collector_grow(c);
 	if (oldest)
 		name_forget_ended(c, oldest);
@@ -215,6 +215,22 @@ static size_t first_of(const struct gt_view *old, size_t count, uint32_t m)
 	return low;
 }
 
+/* Not those from the attic that what comes next in the window does not follow: they lie as they are while all that was behind them
+ * is overwritten. How many. */
+static size_t keep_old(struct gt_view *out, const struct gt_view *old, size_t count, uint64_t next)
+{
+	size_t kept = 0;
+
+	for (size_t i = count; i-- > 0;) {
+		if (old[i].cells && old[i].seq + 1 != next)
+			continue;
+		next = old[i].seq;
+		out[count - ++kept] = old[i];
+	}
+	memmove(out, out + count - kept, kept * sizeof(*out));
+	return kept;
+}
+
 /* Of one M: its old blocks, then those of the ring. Where blocks are missing in between (gtrace came too late to pack them), what is
  * older is kept too: a Lost event tells of the gap, and the M is complete since its end. */
 static void join(struct gt_collector *c, struct window *window, const struct gt_copy_m *m, const struct gt_view *old,
@@ -223,7 +239,7 @@ static void join(struct gt_collector *c, struct window *window, const struct gt_
 	const struct gt_copy *copy = &c->copy;
 	const struct gt__m_state *state = gt__collector_m(c, m->m);
 	struct gt_copy_m *out = &window->ms[window->m_count++];
-	uint64_t next = m->count ? copy->views[m->first].seq : m->seq + 1;
+	uint64_t next = m->count ? copy->views[m->first].seq : m->seq + 1, last = next;
 	size_t begin = first_of(old, old_count, m->m), end = begin, since;
 
 	while (end < old_count && old[end].m == m->m && old[end].seq < next)
@@ -232,11 +248,10 @@ static void join(struct gt_collector *c, struct window *window, const struct gt_
 		next = old[since - 1].seq;
 	*out = *m;
 	out->first = (uint32_t)window->view_count;
-	out->count = (uint32_t)(end - begin) + m->count;
-	memcpy(&window->views[window->view_count], &old[begin], (end - begin) * sizeof(*old));
-	window->view_count += end - begin;
+	window->view_count += keep_old(&window->views[window->view_count], &old[begin], end - begin, last);
 	memcpy(&window->views[window->view_count], &copy->views[m->first], m->count * sizeof(*old));
 	window->view_count += m->count;
+	out->count = (uint32_t)(window->view_count - out->first);
 	out->whole = next == 1;
 	if (since < end && !out->whole)
 		out->since = old[since].t_open;
@@ -353,7 +368,7 @@ static void ages(const struct window *window, uint64_t newest, struct gt_snapsho
 			complete = m->since;
 		if (!m->whole && first > held)
 			held = first;
-		if (m->since < birth)
+		if (m->since && m->since < birth) /* 0: it never had a block */
 			birth = m->since;
 	}
 	held = held ? held : birth;
