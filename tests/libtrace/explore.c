@@ -158,13 +158,17 @@ static void emit_go(int t)
 	for (int tries = 0; tries < 2; tries++) {
 		uint64_t at;
 		uint32_t block;
+		uint8_t stored;
 		bool room;
 
 		point();
+		stored = world->stored[t];
 		at = gt__xadd(&m->pos, RECORD_BYTES);
 		point();
 		room = at + RECORD_BYTES <= atomic_load_explicit(&m->end, memory_order_relaxed);
 		if (!room && gt__unreserve(m, at, RECORD_BYTES)) {
+			if (stored != world->stored[t])
+				failure = "a reservation is taken back below a record";
 			if (world->in_signal[t] ||
 				gt__refill(&world->shm, m, (uint32_t)t, RECORD_BYTES, 0, no_clock) < 0)
 				return;

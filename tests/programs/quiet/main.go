@@ -2,6 +2,7 @@
 //
 // Each thread has one goroutine, which is woken NAPS times, by hand and in turn, and sleeps in between. TURNS are those of
 // a ping-pong before each nap.
+// quiet crowd, quiet wait: crowd.go.
 package main
 
 import (
@@ -36,6 +37,14 @@ func pingpong(turns int) {
 }
 
 func main() {
+	switch os.Args[1] {
+	case "crowd":
+		crowd()
+		return
+	case "wait":
+		wait()
+		return
+	}
 	threads, turns, naps := number(1), number(2), number(3)
 	wake := make([]chan bool, threads)
 	slept := make(chan bool)
