@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@
 #define GIVE_UP_NS     5000000000 /* of all tries */
 #define SETTLE_TRIES   40         /* after that a change under way is accepted, and told */
 #define DRAIN_TRIES    200
+#define START_TRIES    100
+#define START_NAP_NS   10000000
 #define CODE_BYTES_MAX (1u << 20)
 #define POPULATE_MAX   (8u << 20)
 
@@ -79,6 +82,18 @@ static struct gt_thread *worker(struct gt_attach *attach)
 	return best;
 }
 
+/* A gtrace that was killed has left a thread in a call for it: it comes back by itself. */
+static bool in_stub(const struct gt_attach *attach)
+{
+	for (size_t i = 0; i < attach->threads.count; i++) {
+		const struct gt_thread *thread = &attach->threads.list[i];
+
+		if (!thread->gone && thread->stopped && thread->regs.rip - attach->stub < gt_remote_stub_bytes())
+			return true;
+	}
+	return false;
+}
+
 static enum gt_standing worst_standing(struct gt_attach *attach)
 {
 	enum gt_standing worst = GT_STANDING_WELL;
@@ -111,7 +126,7 @@ static int stop_standing(
 		if (ret < 0 && ret != -EAGAIN)
 			return ret;
 		if (ret >= 0) {
-			bool able = worker(attach) != NULL;
+			bool able = worker(attach) && !in_stub(attach);
 
 			if (!gt__attach_same_program(attach)) {
 				go_on(attach);
@@ -202,16 +217,23 @@ static int unmap_both(struct gt_attach *attach, struct gt_remote *remote, struct
 {
 	int64_t ret = 0;
 
-	/* The code last: its first page tells of the rings. */
-	if (attach->rings)
+	uint64_t nothing[2] = {0, 0};
+
+	/* The code last: its first page tells of the rings, but not of what may be in their place a moment later. */
+	if (attach->rings && attach->code_address)
+		ret = gt__memory_write(attach->memory, remote->thread->tid,
+			attach->code_address + offsetof(struct gt_hookpage, rings), nothing, sizeof(nothing));
+	if (attach->rings && ret >= 0)
 		ret = call(remote, GT_REMOTE_PLAIN, "unmap memory", SYS_munmap,
 			(const uint64_t[6]){attach->rings, attach->rings_size}, err);
+	if (ret >= 0)
+		attach->rings = 0;
 	if (ret >= 0 && attach->code_address)
 		ret = call(remote, GT_REMOTE_PLAIN, "unmap memory", SYS_munmap,
 			(const uint64_t[6]){attach->code_address, attach->code_size}, err);
 	if (ret < 0)
 		return (int)ret;
-	attach->rings = attach->code_address = 0;
+	attach->code_address = 0;
 	return 0;
 }
 
@@ -222,7 +244,7 @@ static int with_worker(struct gt_attach *attach, work_fn *work, void *context, s
 {
 	struct gt_remote remote;
 	struct gt_error later;
-	int ret = gt_remote_begin(&remote, worker(attach), attach->memory, attach->stub, err), end;
+	int ret = gt_remote_begin(&remote, worker(attach), attach->memory, attach->stub, attach->original, err), end;
 
 	if (ret < 0)
 		return ret;
@@ -266,18 +288,36 @@ static int take_over(struct gt_attach *attach, uint64_t at, const struct gt_hook
 	return 0;
 }
 
+/* A function that ran once, before the first goroutine: there is one, so it is over. */
 static int find_stub_place(struct gt_attach *attach, struct gt_error *err)
 {
-	struct gt__mapping *mappings;
-	size_t count;
-	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
+	struct gt_gofunction function;
+	struct gt_goroutine *list;
+	size_t count = 0;
+	int ret;
 
-	if (ret < 0)
-		return ret;
-	ret = gt__zeros_find(
-		attach->memory, mappings, count, gt_remote_stub_bytes(), gt_remote_stub(), &attach->stub, err);
-	free(mappings);
-	return ret;
+	if (!gt_pclntab_find(attach->view.bin->pclntab, "runtime.schedinit", &function) ||
+		function.size < gt_remote_stub_bytes())
+		return gt_fail(err, ENOTSUP, "cannot attach: process %d: runtime.schedinit is not in the program",
+			(int)attach->view.pid);
+	attach->stub = function.va + attach->view.slide;
+	attach->original = gt_elf_at(&attach->view.bin->image, function.va, function.size);
+	if (!attach->original)
+		return gt_fail(
+			err, ENOTSUP, "cannot attach: process %d: its file lacks its code", (int)attach->view.pid);
+	for (int tries = 0; tries < START_TRIES; tries++) {
+		ret = gt_attach_goroutines(attach, &list, &count, err);
+		if (ret >= 0)
+			free(list);
+		if (ret >= 0 && count)
+			return 0;
+		if (ret < 0 && ret != -EAGAIN)
+			break;
+		nap_ns(START_NAP_NS);
+	}
+	return ret < 0 ? gt_fail_prefix(err, ret, "cannot attach: process %d", (int)attach->view.pid)
+		       : gt_fail(err, EAGAIN, "cannot attach: process %d has no goroutine yet: try again",
+				 (int)attach->view.pid);
 }
 
 int gt_attach_open(pid_t pid, struct gt_attach **out, struct gt_error *err)
@@ -488,30 +528,41 @@ static int build_code(struct gt_attach *attach, const struct gt_memory *memory, 
 	return 0;
 }
 
-/* Of one thread that sleeps, while the others run: what takes long, and what may fail. */
-static void prepare_pages(struct gt_attach *attach, const struct gt_memory *memory)
+/* One thread that slept at the last stop does @work, while the others run. False: there is none, or it does something else now. */
+static bool with_sleeper(struct gt_attach *attach, work_fn *work, void *context, int *ret, struct gt_error *err)
 {
-	uint64_t blocks = (uint64_t)memory->block_count * GT_BLOCK_BYTES;
-	struct gt_remote remote;
-	bool failed;
+	bool able;
 
 	if (!attach->idle || gt_threads_stop_one(&attach->threads, attach->idle, STOP_NS, NULL) < 0)
-		return;
-	if (worker(attach) && (int64_t)worker(attach)->regs.orig_rax == SYS_futex &&
-		gt_remote_begin(&remote, worker(attach), attach->memory, attach->stub, NULL) >= 0) {
-		int64_t result = gt_remote_call(&remote, GT_REMOTE_PLAIN, SYS_membarrier,
-			(const uint64_t[6]){MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED}, &failed, NULL);
-
-		attach->view.membarrier = !failed && result == 0;
-		gt_remote_call(&remote, GT_REMOTE_PLAIN, SYS_madvise,
-			(const uint64_t[6]){attach->rings, memory->blocks_offset, MADV_POPULATE_WRITE}, &failed, NULL);
-		gt_remote_call(&remote, GT_REMOTE_PLAIN, SYS_madvise,
-			(const uint64_t[6]){attach->rings + memory->blocks_offset,
-				blocks < POPULATE_MAX ? blocks : POPULATE_MAX, MADV_POPULATE_WRITE},
-			&failed, NULL);
-		gt_remote_end(&remote, NULL);
-	}
+		return false;
+	able = worker(attach) && (int64_t)worker(attach)->regs.orig_rax == SYS_futex;
+	if (able)
+		*ret = with_worker(attach, work, context, err);
 	gt_threads_go(&attach->threads);
+	return able;
+}
+
+/* What takes long, and what may fail. The lines of Ms that will never be used have no pages. */
+static int populate_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
+{
+	const struct gt_memory *memory = context;
+	const uint64_t blocks = (uint64_t)memory->block_count * GT_BLOCK_BYTES;
+	const uint64_t pieces[][2] = {
+		{0, memory->ms_offset + (uint64_t)memory->m_limit * GT_M_BYTES},
+		{memory->stacks_offset, memory->blocks_offset - memory->stacks_offset},
+		{memory->blocks_offset, blocks < POPULATE_MAX ? blocks : POPULATE_MAX},
+	};
+	bool failed;
+	int64_t result = gt_remote_call(remote, GT_REMOTE_PLAIN, SYS_membarrier,
+		(const uint64_t[6]){MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED}, &failed, err);
+
+	attach->view.membarrier = !failed && result == 0;
+	for (size_t i = 0; i < 3 && !failed; i++)
+		gt_remote_call(remote, GT_REMOTE_PLAIN, SYS_madvise,
+			(const uint64_t[6]){attach->rings + pieces[i][0] / GT__PAGE * GT__PAGE,
+				(pieces[i][1] + GT__PAGE - 1) / GT__PAGE * GT__PAGE, MADV_POPULATE_WRITE},
+			&failed, err);
+	return 0;
 }
 
 static int check_bytes(const struct gt_attach *attach, struct gt_error *err)
@@ -569,6 +620,7 @@ static int patch_stopped(struct gt_attach *attach, const uint8_t *code, bool cod
 
 int gt_attach_patch(struct gt_attach *attach, const struct gt_memory *memory, struct gt_error *err)
 {
+	struct gt_memory populated = *memory;
 	enum gt_standing stands;
 	bool code_written;
 	sigset_t before;
@@ -581,7 +633,7 @@ int gt_attach_patch(struct gt_attach *attach, const struct gt_memory *memory, st
 		return ret;
 	code_written = gt__memory_write(attach->memory, 0, attach->code_address, code, attach->code_size) == 0;
 	hold_signals(&before);
-	prepare_pages(attach, memory);
+	with_sleeper(attach, populate_work, &populated, &ret, err);
 	ret = stop_standing(attach, GT_STANDING_WELL, &stands, err);
 	if (ret >= 0) {
 		ret = patch_stopped(attach, code, code_written, err);
@@ -643,16 +695,33 @@ static bool in_code(struct gt_attach *attach)
 	return found;
 }
 
-/* One stop: the sites' own bytes, and, when nobody is in the hooks, no trace of them. 1: somebody is. */
+/* One stop: the sites' own bytes. 1: somebody is in the hooks, or may come back to them. */
 static int detach_stopped(struct gt_attach *attach, struct gt_error *err)
 {
 	int ret = attach->patched ? restore_sites(attach, err) : 0;
 
 	if (ret < 0)
 		return ret;
-	if (in_code(attach))
-		return 1;
-	return with_worker(attach, unmap_work, NULL, err);
+	for (size_t i = 0; i < attach->threads.count; i++)
+		if ((int64_t)attach->threads.list[i].regs.orig_rax == SYS_futex)
+			attach->idle = attach->threads.list[i].tid;
+	return in_code(attach);
+}
+
+/* Nobody is in what is unmapped: the others may run meanwhile, it takes a while. */
+static int unmap(struct gt_attach *attach, struct gt_error *err)
+{
+	enum gt_standing stands;
+	int ret;
+
+	if (with_sleeper(attach, unmap_work, NULL, &ret, err) && ret >= 0)
+		return 0;
+	ret = stop_standing(attach, GT_STANDING_BAD, &stands, err);
+	if (ret < 0)
+		return ret;
+	ret = with_worker(attach, unmap_work, NULL, err);
+	go_on(attach);
+	return ret;
 }
 
 int gt_attach_detach(struct gt_attach *attach, struct gt_error *err)
@@ -677,6 +746,8 @@ int gt_attach_detach(struct gt_attach *attach, struct gt_error *err)
 			break;
 		nap_ns(500000 + tries % 5 * 300000);
 	}
+	if (ret == 0)
+		ret = unmap(attach, err);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	attach->patched = attach->patched && ret < 0;
 	attach->view.left_mapped = ret > 0;

@@ -11,9 +11,10 @@ struct gt_attach {
 	struct gt_attach_view view;
 	char exe[64];
 	char program[PATH_MAX];
-	uint64_t device, inode; /* of the program's file: another one after an exec */
-	int memory;             /* /proc/PID/mem */
-	uint64_t stub;          /* place for it */
+	uint64_t device, inode;  /* of the program's file: another one after an exec */
+	int memory;              /* /proc/PID/mem */
+	uint64_t stub;           /* runtime.schedinit, which ran before the first goroutine: place for it */
+	const uint8_t *original; /* its bytes in the file */
 	uint64_t allgs;
 	struct gt_gohooks hooks;
 	struct gt_places places;

@@ -43,6 +43,22 @@ static int read_status(pid_t pid, struct status *out)
 	return 0;
 }
 
+/* One that is about to end has no memory either. */
+static bool is_kernels(pid_t pid)
+{
+	char path[64], text[1024];
+	unsigned int flags = 0;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	in = fopen(path, "re");
+	if (in && fgets(text, sizeof(text), in) && strrchr(text, ')'))
+		sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
+	if (in)
+		fclose(in);
+	return flags & 0x00200000; /* PF_KTHREAD */
+}
+
 static int check_status(struct gt_attach *attach, struct gt_error *err)
 {
 	struct status status;
@@ -58,6 +74,8 @@ static int check_status(struct gt_attach *attach, struct gt_error *err)
 	if (status.tgid != pid)
 		return gt_fail(err, EINVAL, "cannot attach: %d is a thread of process %ld: give that number", pid,
 			status.tgid);
+	if (status.size_kib < 0 && !is_kernels(attach->view.pid))
+		return gt_fail(err, ESRCH, "cannot attach: process %d is gone", pid);
 	if (status.size_kib < 0)
 		return gt_fail(err, EINVAL, "cannot attach: process %d is a thread of the kernel", pid);
 	if (status.tracer)
@@ -149,14 +167,20 @@ int gt__attach_look(struct gt_attach *attach, struct gt_error *err)
 }
 
 /* Can it be what gt_hookpage_fill made, for this program? */
-static bool believable(
-	const struct gt_attach *attach, const struct gt_hookpage *page, const struct gt__mapping *mapping)
+static bool believable(const struct gt_attach *attach, const struct gt_hookpage *page,
+	const struct gt__mapping *mapping, const struct gt__mapping *mappings, size_t count)
 {
+	bool rings = !page->rings;
 	const struct gt_elf_image *image = &attach->view.bin->image;
 
 	if (page->site_count > GT_GOHOOKS_MAX || page->size != mapping->hi - mapping->lo)
 		return false;
 	if (page->rings % GT__PAGE || page->rings_size % GT__PAGE || page->rings + page->rings_size < page->rings)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		rings |= mappings[i].gtrace && mappings[i].lo == page->rings &&
+			 mappings[i].hi - mappings[i].lo == page->rings_size;
+	if (!rings)
 		return false;
 	for (uint32_t i = 0; i < page->site_count; i++) {
 		uint64_t va = page->sites[i].address - attach->view.slide;
@@ -180,7 +204,7 @@ int gt__attach_leftover(struct gt_attach *attach, uint64_t *at, struct gt_hookpa
 	for (size_t i = 0; i < count && !ret; i++) {
 		if (!mappings[i].runs || gt__memory_read(attach->memory, mappings[i].lo, page, sizeof(*page)) < 0 ||
 			memcmp(page->magic, GT_HOOKPAGE_MAGIC, sizeof(page->magic)) ||
-			!believable(attach, page, &mappings[i]))
+			!believable(attach, page, &mappings[i], mappings, count))
 			continue;
 		*at = mappings[i].lo;
 		ret = 1;

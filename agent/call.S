@@ -1,7 +1,7 @@
 /*
  * call.S - a thread of a running process is made to do a few system calls, and goes on where it was.
  *
- * It is written into bytes of the program's own code that are zero and never run. gtrace sets the registers for one call after
+ * It is written over code of the program that has done its work (runtime.schedinit). gtrace sets the registers for one call after
  * the other and takes the thread back at each call's end; what stands behind a call is only run when gtrace has died meanwhile: the
  * descriptor is closed, the signal mask and every register are put back, without one byte of stack.
  */

@@ -390,7 +390,7 @@ int gt_inject_map(struct gt_program *program, const struct gt_inject_maps *maps,
 
 	if (ret < 0)
 		return ret;
-	ret = gt__zeros_find(program->memory, mappings, count, (size_t)(gt__stub_end - gt__stub), NULL, &place, err);
+	ret = gt__zeros_find(program->memory, mappings, count, (size_t)(gt__stub_end - gt__stub), &place, err);
 	free(mappings);
 	name_descriptor(data.rings_path, maps->rings_memfd);
 	if (ret >= 0)

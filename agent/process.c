@@ -91,6 +91,7 @@ int gt__mappings_read(pid_t pid, struct gt__mapping **mappings, size_t *count, s
 		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %" SCNu64, &mapping->lo, &mapping->hi, rights,
 			    &inode) < 3)
 			continue;
+		mapping->gtrace = strstr(line, " /memfd:gtrace") != NULL;
 		mapping->unnamed = !inode && !strchr(line, '[');
 		mapping->runs = !strcmp(rights, "r-xp") && (inode || mapping->unnamed || strstr(line, "[vdso]"));
 		(*count)++;
@@ -126,16 +127,8 @@ static uint64_t zeros_behind_headers(const uint8_t *page, const struct gt__mappi
 	return mapping->lo + (PAGE - need) / STUB_ALIGN * STUB_ALIGN;
 }
 
-static uint64_t left_behind(const uint8_t *page, uint64_t at, size_t need, const uint8_t *known)
-{
-	for (size_t i = 0; known && i + need <= PAGE; i += STUB_ALIGN)
-		if (memcmp(page + i, known, 8) == 0)
-			return at + i;
-	return 0;
-}
-
-int gt__zeros_find(int memory, const struct gt__mapping *mappings, size_t count, size_t need, const uint8_t *known,
-	uint64_t *place, struct gt_error *err)
+int gt__zeros_find(int memory, const struct gt__mapping *mappings, size_t count, size_t need, uint64_t *place,
+	struct gt_error *err)
 {
 	uint8_t first[PAGE], last[PAGE];
 
@@ -146,11 +139,7 @@ int gt__zeros_find(int memory, const struct gt__mapping *mappings, size_t count,
 		if (!mapping->runs || mapping->unnamed || gt__memory_read(memory, mapping->lo, first, PAGE) < 0 ||
 			gt__memory_read(memory, mapping->hi - PAGE, last, PAGE) < 0)
 			continue;
-		*place = left_behind(last, mapping->hi - PAGE, need, known);
-		if (!*place)
-			*place = left_behind(first, mapping->lo, need, known);
-		if (!*place)
-			*place = zeros_at_end(last, mapping, need);
+		*place = zeros_at_end(last, mapping, need);
 		if (!*place)
 			*place = zeros_behind_headers(first, mapping, need);
 	}

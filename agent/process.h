@@ -18,6 +18,7 @@ struct gt__mapping {
 	uint64_t lo, hi;
 	bool runs;    /* r-xp */
 	bool unnamed; /* of no file */
+	bool gtrace;  /* of a memory file of gtrace's */
 };
 
 /* Of process @pid; *@mappings to free(). */
@@ -27,10 +28,9 @@ int gt__memory_read(int memory, uint64_t address, void *to, size_t size);
 /* @tid: a thread that stands under us, for kernels that forbid the write through @memory; 0: none. */
 int gt__memory_write(int memory, pid_t tid, uint64_t address, const void *bytes, size_t size);
 
-/* @need bytes of the program's code that are zero and never run; or the place of a stub of @known's first 8 bytes that was left behind.
- * @known NULL: none. */
-int gt__zeros_find(int memory, const struct gt__mapping *mappings, size_t count, size_t need, const uint8_t *known,
-	uint64_t *place, struct gt_error *err);
+/* @need bytes of the program's code that are zero and never run. */
+int gt__zeros_find(int memory, const struct gt__mapping *mappings, size_t count, size_t need, uint64_t *place,
+	struct gt_error *err);
 
 /* Free space of @size bytes from which a jump reaches all of [@text_lo, @text_hi) and back. */
 int gt__near_find(const struct gt__mapping *mappings, size_t count, uint64_t text_lo, uint64_t text_hi, uint64_t size,

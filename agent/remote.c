@@ -24,11 +24,6 @@ size_t gt_remote_stub_bytes(void)
 	return (size_t)(gt__call_end - gt__call);
 }
 
-const uint8_t *gt_remote_stub(void)
-{
-	return gt__call;
-}
-
 /* What the kernel makes of an interrupted call on the way back to a program that no signal was for. */
 static void begin_call_anew(struct user_regs_struct *regs)
 {
@@ -88,7 +83,8 @@ static int cannot(struct gt_remote *remote, const char *what, struct gt_error *e
 	return gt_fail(err, code, "cannot %s thread %d: %s", what, (int)remote->thread->tid, strerror(code));
 }
 
-int gt_remote_begin(struct gt_remote *remote, struct gt_thread *thread, int memory, uint64_t stub, struct gt_error *err)
+int gt_remote_begin(struct gt_remote *remote, struct gt_thread *thread, int memory, uint64_t stub,
+	const uint8_t *original, struct gt_error *err)
 {
 	uint64_t all = ~0ull;
 	uint8_t bytes[1024];
@@ -99,6 +95,7 @@ int gt_remote_begin(struct gt_remote *remote, struct gt_thread *thread, int memo
 	remote->thread = thread;
 	remote->memory = memory;
 	remote->stub = stub;
+	remote->original = original;
 	remote->back = thread->regs;
 	begin_call_anew(&remote->back);
 	if (gt_remote_stub_bytes() > sizeof(bytes))
@@ -188,7 +185,6 @@ int64_t gt_remote_call(struct gt_remote *remote, enum gt_remote_call how, uint64
 
 int gt_remote_end(struct gt_remote *remote, struct gt_error *err)
 {
-	static const uint8_t zeros[1024];
 	int ret;
 
 	if (remote->lost)
@@ -198,6 +194,7 @@ int gt_remote_end(struct gt_remote *remote, struct gt_error *err)
 		return cannot(remote, "set the signal mask of", err);
 	if (ptrace(PTRACE_SETREGS, remote->thread->tid, NULL, &remote->back) < 0)
 		return cannot(remote, "set the registers of", err);
-	ret = gt__memory_write(remote->memory, remote->thread->tid, remote->stub, zeros, gt_remote_stub_bytes());
+	ret = gt__memory_write(
+		remote->memory, remote->thread->tid, remote->stub, remote->original, gt_remote_stub_bytes());
 	return ret < 0 ? gt_fail(err, -ret, "cannot write into the program: %s", strerror(-ret)) : 0;
 }

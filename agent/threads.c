@@ -14,8 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define THREADS_MAX 100000
-#define NAP_NS      1000000 /* between two looks, should the news of a stop be lost */
+#define THREADS_MAX  100000
+#define SYSCALL_STOP (SIGTRAP | 0x80)
+#define NAP_NS       1000000 /* between two looks, should the news of a stop be lost */
 
 /* ---- what /proc says ---- */
 
@@ -49,6 +50,8 @@ static int seize_failed(const struct gt_threads *threads, pid_t tid, int code, s
 	if (code == ESRCH || !status_value(threads->pid, tid, "State", text, sizeof(text)) || *text == 'Z' ||
 		*text == 'X')
 		return 0;
+	if (status_value(threads->pid, tid, "TracerPid", text, sizeof(text)) && atoi(text) == getpid())
+		return 0; /* it was let go as one that dies, and has not died yet */
 	if (status_value(threads->pid, tid, "TracerPid", text, sizeof(text)) && atoi(text) > 0)
 		return gt_fail(err, EBUSY,
 			"cannot attach: process %d is traced by process %s already: end that (a debugger, strace, "
@@ -115,7 +118,8 @@ static void note(struct gt_thread *thread, int status)
 	thread->plain = false;
 	if (status >> 16 == PTRACE_EVENT_STOP)
 		thread->plain = true;
-	else if (status >> 16 == 0)
+	else if (status >> 16 == 0 &&
+		 WSTOPSIG(status) != SYSCALL_STOP) /* that is one asked for by a gtrace that died */
 		thread->signal = WSTOPSIG(status);
 	if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &thread->regs) < 0)
 		thread->gone = true; /* killed */
@@ -274,8 +278,9 @@ static void let_late_one_go(struct gt_thread *thread)
 
 static void let_go(const struct gt_thread *thread)
 {
-	if (thread->stopped && !thread->gone)
-		ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->signal);
+	if (thread->stopped && !thread->gone &&
+		ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->signal) < 0 && errno == EIO)
+		ptrace(PTRACE_DETACH, thread->tid, NULL, NULL);
 }
 
 void gt_threads_go(struct gt_threads *threads)

@@ -8,6 +8,7 @@ trap 'rm -rf "$dir"' EXIT
 $bin/hook 5 1
 $bin/window_to_file -n 100000 -r 1 "$dir"
 $bin/convert -n 100000 -r 1 "$dir"
+bench/runtime-vs-go.py --bin $bin --quick --rounds 1 --count 2000
 if ! command -v go >/dev/null; then
 	echo "no go command"
 	exit 77

@@ -10,6 +10,7 @@
 #include "cli/attach.h"
 
 #include "agent/attach.h"
+#include "cli/flight.h"
 #include "cli/metas.h"
 
 #include <errno.h>
@@ -206,8 +207,8 @@ static bool on_signal(struct gt_recording *r, uint32_t number)
 {
 	switch (number) {
 	case SIGUSR2:
-		if (r->options.flight)
-			gt_record_snapshot(r, "SIGUSR2", false);
+		if (r->flight)
+			gt_flight_request(r->flight, "SIGUSR2", 0, NULL, 0);
 		return false;
 	case SIGTSTP:
 		raise(SIGSTOP); /* the program goes on; what the memory does not hold is lost, and told */
@@ -230,10 +231,14 @@ static void follow(struct attached *a)
 	bool over = false;
 
 	while (!over) {
-		struct pollfd fds[2] = {{.fd = a->signals, .events = POLLIN}, {.fd = a->process, .events = POLLIN}};
+		struct pollfd fds[3] = {
+			{.fd = a->signals, .events = POLLIN},
+			{.fd = a->process, .events = POLLIN},
+			{.fd = gt_flight_fd(r->flight), .events = POLLIN},
+		};
 		struct signalfd_siginfo info;
 
-		if (poll(fds, 2, pace.wait_ms) > 0) {
+		if (poll(fds, 3, pace.wait_ms) > 0) {
 			while (read(a->signals, &info, sizeof(info)) == sizeof(info))
 				over |= on_signal(r, info.ssi_signo);
 			if (fds[1].revents)
@@ -242,6 +247,8 @@ static void follow(struct attached *a)
 		over |= gt_monotonic_ns() >= end_ns;
 		note_cpu(a);
 		gt_record_round(r, &pace);
+		if (r->flight)
+			gt_flight_step(r->flight);
 	}
 }
 
@@ -281,12 +288,15 @@ static int finish(struct attached *a)
 	struct gt_recording *r = a->recording;
 	const char *end = a->gone ? "program ended" : "program goes on";
 	struct gt_collector_totals totals;
+	struct gt_trigger_metas metas;
 	struct gt_clock_pair now = gt_clock_pair();
 	uint64_t bytes = 0;
 
 	if (r->options.flight) {
-		gt_collector_follow(r->collector);
-		if (gt_record_snapshot(r, a->gone ? "end of the program" : "end of the recording", true) < 0)
+		gt_collector_follow_end(r->collector);
+		gt_watch_end(r, -1, NULL, 0, &metas);
+		if (!r->flight || gt_flight_end(r->flight, a->gone ? "program ended" : "end of the recording",
+					  a->gone ? "ended" : "still running", NULL, 0) < 0)
 			r->failed = true;
 	} else {
 		gt_record_finish(r, a->gone ? "ended" : "still running", &bytes);
@@ -339,6 +349,12 @@ static int run(struct attached *a)
 	}
 	if (!r->options.quiet)
 		fprintf(stderr, "gtrace: recording process %d (%s): Ctrl-C ends it\n", (int)r->pid, r->path);
+	if (r->options.flight) {
+		r->private_fds[0] = a->signals;
+		r->private_fds[1] = a->process;
+		r->flight = gt_flight_start(r);
+	}
+	gt_watch_start(r);
 	follow(a);
 	if (!a->gone)
 		unhook(a);
@@ -356,6 +372,8 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	if (a.signals < 0)
 		return gt_die_text(GT_EXIT_FAILURE, "cannot make a signalfd: %s", strerror(errno));
 	ret = gt_record_check_proc() ? GT_EXIT_FAILURE : run(&a);
+	gt_watch_free(r);
+	gt_flight_free(r->flight);
 	if (r->collector)
 		gt_collector_free(r->collector);
 	if (r->memory.shm)

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { KEY_EVERY = 300, KEY_KEEP, KEY_MAX_DISK };
 enum { KEY_STACKS = 256, KEY_FLIGHT, KEY_MIN_AGE, KEY_MAX_BYTES, KEY_BUFFER, KEY_NO_URING, KEY_LAYOUT, KEY_EVENTS };
 
 static const struct argp_option common_options[] = {
@@ -27,9 +28,15 @@ static const struct argp_option common_options[] = {
 		"`--events=help' lists them (default: default)",
 		0},
 	{"flight", KEY_FLIGHT, NULL, 0,
-		"keep the last moments in memory only; write them on SIGUSR2 to gtrace, and at the program's end", 0},
+		"keep the last moments in memory only; `gtrace snapshot PID', SIGUSR2 to gtrace and the program's end "
+		"write "
+		"them",
+		0},
 	{"min-age", KEY_MIN_AGE, "TIME", 0, "with --flight: how far back it should reach (default: 5s)", 0},
 	{"max-bytes", KEY_MAX_BYTES, "SIZE", 0, "with --flight: the most memory it may take (default: 16M)", 0},
+	{"snapshot-every", KEY_EVERY, "TIME", 0, "with --flight: a snapshot so often (100ms at the least)", 0},
+	{"keep", KEY_KEEP, "N", 0, "with --flight: of the snapshots named by time, the newest N; older ones go", 0},
+	{"max-disk", KEY_MAX_DISK, "SIZE", 0, "with --flight: the same, of so many bytes; the newest always stays", 0},
 	{"buffer", KEY_BUFFER, "SIZE", 0, "memory between the program and the file (default: 32M)", 0},
 	{"no-uring", KEY_NO_URING, NULL, 0, "write the file with write() instead of io_uring", 0},
 	{"quiet", 'q', NULL, 0, "no summary", 0},
@@ -130,6 +137,9 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	char *end;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = o;
+		return 0;
 	case 'o':
 		if (!*arg || strlen(arg) >= PATH_MAX)
 			argp_error(state, "-o takes the name of a file");
@@ -165,6 +175,24 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--max-bytes takes a size (64K, 16M): %s", arg);
 		o->window_option = "--max-bytes";
 		return 0;
+	case KEY_EVERY:
+		if (!gt_parse_duration(arg, &o->every_ns) || o->every_ns < 100000000)
+			argp_error(state, "--snapshot-every takes a time from 100ms on, with its unit: %s", arg);
+		o->every_text = arg;
+		o->window_option = "--snapshot-every";
+		return 0;
+	case KEY_KEEP:
+		depth = strtoul(arg, &end, 10);
+		if (*end || end == arg || *arg == '-' || depth < 1 || depth > 1000000)
+			argp_error(state, "--keep takes a number from 1 to 1000000: %s", arg);
+		o->keep = (unsigned int)depth;
+		o->window_option = "--keep";
+		return 0;
+	case KEY_MAX_DISK:
+		if (!gt_parse_size(arg, &o->disk_bytes_max) || !o->disk_bytes_max)
+			argp_error(state, "--max-disk takes a size (64M, 1G): %s", arg);
+		o->window_option = "--max-disk";
+		return 0;
 	case KEY_BUFFER:
 		if (!gt_parse_size(arg, &o->buffer_bytes) || o->buffer_bytes < 256 * 1024 ||
 			o->buffer_bytes > (uint64_t)GT_BLOCKS_MAX * GT_BLOCK_BYTES / 2)
@@ -182,7 +210,8 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	}
 }
 
-const struct argp gt_record_common = {.options = common_options, .parser = parse_common};
+static const struct argp_child common_children[] = {{&gt_trigger_argp, 0, NULL, 0}, {0}};
+const struct argp gt_record_common = {.options = common_options, .parser = parse_common, .children = common_children};
 
 void gt_record_defaults(struct gt_record_options *o)
 {
@@ -192,6 +221,7 @@ void gt_record_defaults(struct gt_record_options *o)
 		.window_bytes_max = 16 << 20,
 		.buffer_bytes = 32 << 20,
 		.sets = gt_sets_default(),
+		.triggers = {.after_ns = 200000000, .interval_ns = 1000000000},
 	};
 }
 

@@ -11,6 +11,7 @@
 static const struct gt_command commands[] = {
 	{"record", gt_cmd_record, "run a program and record what its scheduler does"},
 	{"attach", gt_cmd_attach, "record a program that runs already, from now on"},
+	{"snapshot", gt_cmd_snapshot, "write what a flight recorder holds now"},
 	{"convert", gt_cmd_convert, "turn a trace into Chrome JSON or text"},
 	{"info", gt_cmd_info, "say what a trace holds"},
 	{"check", gt_cmd_check, "is the trace a possible execution? name the first impossible event"},

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/resolver.h"
+#include "cli/triggers.h"
 #include "format/wire/writer.h"
 #include "libtrace/collector.h"
 
@@ -23,11 +24,18 @@ struct gt_record_options {
 	bool flight;
 	uint64_t min_age_ns;
 	uint64_t window_bytes_max;
+	uint64_t every_ns;         /* a snapshot so often; 0 = only when asked */
+	const char *every_text;    /* as it was given */
+	unsigned int keep;         /* snapshots named by time; 0 = all */
+	uint64_t disk_bytes_max;   /* of them; 0 = no limit */
 	const char *window_option; /* one that needs --flight, or NULL */
 	uint64_t buffer_bytes;
 	bool no_uring;
 	bool quiet;
+	struct gt_trigger_options triggers;
 };
+
+struct gt_flight;
 
 struct gt_recording {
 	struct gt_record_options options;
@@ -46,8 +54,10 @@ struct gt_recording {
 
 	struct gt_clock_pair start;
 	int64_t start_realtime_ns;
-	unsigned int snapshots;
-	struct gt_error failure; /* the writer's, told at the end */
+	struct gt_flight *flight; /* NULL: no --flight, or the program does not run yet */
+	int private_fds[2];       /* of the recorder alone: not for the process that writes a snapshot; 0 = none */
+	struct gt_watch *watch;   /* NULL: no triggers */
+	struct gt_error failure;  /* the writer's, told at the end */
 	bool failed;
 };
 
@@ -65,10 +75,10 @@ int gt_record_check_go_sets(struct gt_recording *recording);
 int gt_record_lay_out(
 	struct gt_recording *recording, struct gt_shm_config *memory, struct gt_collector_config *collector);
 int gt_record_begin(struct gt_recording *recording);
-int gt_record_snapshot(struct gt_recording *recording, const char *cause, bool final);
 
 int gt_record_open_writer(
 	struct gt_recording *recording, const char *path, struct gt_writer **out, struct gt_error *err);
+void gt_record_write_losses(const struct gt_collector_totals *totals, struct gt_writer *writer);
 void gt_record_failure(struct gt_recording *recording, const char *what, int ret);
 
 struct gt_record_pace {

@@ -9,6 +9,8 @@
 #include "cli/record.h"
 
 #include "base/clock.h"
+#include "cli/death.h"
+#include "cli/flight.h"
 #include "cli/metas.h"
 #include "libtrace/shm_create.h"
 
@@ -30,6 +32,7 @@
 #define ROUND_MS_MIN       1
 #define ROUND_MS_MAX       20
 #define HISTORY_FROM_BYTES (2u << 20) /* of --max-bytes: below it packing is not worth its work */
+#define TRIGGER_BLOCKS     1024       /* with triggers: look more often when an eighth of these come at once */
 #define FLUSH_NS           250000000  /* a cut file lacks at most so much */
 
 static int64_t realtime_ns(void)
@@ -66,11 +69,6 @@ static double record_ns(void)
 	}
 	(void)place;
 	return best;
-}
-
-static int64_t ticks_to_ns(int64_t ticks)
-{
-	return (int64_t)((__int128)ticks * 1000000000 / (__int128)gt_clock_rate());
 }
 
 /* ---- the trace's head ---- */
@@ -130,87 +128,18 @@ static void write_counts(struct gt_recording *r, struct gt_writer *writer)
 		gt_writer_meta(writer, "counts", text);
 }
 
-static void write_losses(struct gt_recording *r, struct gt_writer *writer)
+void gt_record_write_losses(const struct gt_collector_totals *totals, struct gt_writer *writer)
 {
-	struct gt_collector_totals totals;
-
-	gt_collector_totals(r->collector, &totals);
-	gt_writer_loss(writer, "no room", totals.lost_full);
-	gt_writer_loss(writer, "in a signal", totals.lost_nested);
-	gt_writer_loss(writer, "unknown M", totals.lost_no_m);
-	gt_writer_loss(writer, "large id", totals.lost_big_g);
-	gt_writer_loss(writer, "no hook stack", totals.lost_spill);
-	gt_writer_loss(writer, "in flight at the end", totals.lost_in_flight);
-	gt_writer_loss(writer, "damaged", totals.records_bad);
-	gt_writer_loss(writer, "stacks", totals.stacks_lost);
-	gt_writer_loss(writer, "strings", totals.strings_lost);
-	gt_writer_loss(writer, "names", totals.names_lost);
-}
-
-/* ---- snapshots ---- */
-
-/* NAME.gtrace -> NAME-2.gtrace for the second snapshot; the one at the end has the plain name. */
-static void snapshot_path(const struct gt_recording *r, bool final, char *path, size_t size)
-{
-	const char *dot = strrchr(r->output, '.'), *slash = strrchr(r->output, '/');
-	int stem = dot && (!slash || dot > slash) ? (int)(dot - r->output) : (int)strlen(r->output);
-
-	if (final)
-		snprintf(path, size, "%s", r->output);
-	else
-		snprintf(path, size, "%.*s-%u%s", stem, r->output, r->snapshots, r->output + stem);
-}
-
-int gt_record_snapshot(struct gt_recording *r, const char *cause, bool final)
-{
-	struct gt_collector_totals totals;
-	struct gt_snapshot_result result;
-	struct gt_writer *writer;
-	struct gt_error err;
-	char path[PATH_MAX + 16], size[32], age[32];
-	struct gt_clock_pair now;
-	int ret;
-
-	r->snapshots++;
-	snapshot_path(r, final, path, sizeof(path));
-	ret = gt_record_open_writer(r, path, &writer, &err);
-	if (ret < 0)
-		return gt_die(ret, &err);
-	gt_writer_meta(writer, "cause", cause);
-	gt_metas_number(writer, "min_age_ns", r->options.min_age_ns);
-	gt_metas_number(writer, "max_bytes", r->options.window_bytes_max);
-	ret = gt_collector_snapshot(r->collector, writer, &result);
-	if (ret < 0) {
-		gt_writer_abandon(writer);
-		return gt_die_text(ret, "cannot write the snapshot: %s: %s", path, strerror(-ret));
-	}
-	gt_metas_number(writer, "kept_bytes", result.kept_bytes);
-	gt_metas_number(writer, "kept_ns", (uint64_t)ticks_to_ns(result.kept_ticks));
-	gt_metas_number(writer, "complete_ns", (uint64_t)ticks_to_ns(result.complete_ticks));
-	write_losses(r, writer);
-	if (result.blocks_torn)
-		gt_writer_loss(writer, "blocks overwritten during the copy", result.blocks_torn);
-	now = gt_clock_pair();
-	ret = gt_writer_close(writer, now.ticks, now.monotonic_ns, &err);
-	if (ret < 0)
-		return gt_die(ret, &err);
-	if (r->options.quiet)
-		return 0;
-	gt_format_duration((uint64_t)ticks_to_ns(result.kept_ticks), age);
-	fprintf(stderr, "gtrace: snapshot %s: %" PRIu64 " events, ", path, result.events);
-	gt_collector_totals(r->collector, &totals);
-	if (totals.lost)
-		fprintf(stderr, "%" PRIu64 " lost, ", totals.lost);
-	if (result.whole && !totals.lost)
-		fprintf(stderr, "all %s since the start", age);
-	else
-		fprintf(stderr, "the last %s of %s asked", age,
-			gt_format_duration(r->options.min_age_ns, (char[32]){0}));
-	if (result.blocks_missed)
-		fprintf(stderr, " (%" PRIu64 " blocks missed: no gap in the last %s)", result.blocks_missed,
-			gt_format_duration((uint64_t)ticks_to_ns(result.complete_ticks), (char[32]){0}));
-	fprintf(stderr, ", copied in %s (%s)\n", gt_format_duration((uint64_t)result.copy_ns, size), cause);
-	return 0;
+	gt_writer_loss(writer, "no room", totals->lost_full);
+	gt_writer_loss(writer, "in a signal", totals->lost_nested);
+	gt_writer_loss(writer, "unknown M", totals->lost_no_m);
+	gt_writer_loss(writer, "large id", totals->lost_big_g);
+	gt_writer_loss(writer, "no hook stack", totals->lost_spill);
+	gt_writer_loss(writer, "in flight at the end", totals->lost_in_flight);
+	gt_writer_loss(writer, "damaged", totals->records_bad);
+	gt_writer_loss(writer, "stacks", totals->stacks_lost);
+	gt_writer_loss(writer, "strings", totals->strings_lost);
+	gt_writer_loss(writer, "names", totals->names_lost);
 }
 
 /* ---- following the program ---- */
@@ -296,8 +225,8 @@ static void on_signal(struct gt_recording *r, const struct signalfd_siginfo *inf
 	case SIGCHLD:
 		return;
 	case SIGUSR2:
-		if (r->options.flight) {
-			gt_record_snapshot(r, "SIGUSR2", false);
+		if (r->flight) {
+			gt_flight_request(r->flight, "SIGUSR2", 0, NULL, 0);
 			return;
 		}
 		break;
@@ -329,6 +258,10 @@ void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 
 	if (ret < 0)
 		gt_record_failure(r, "cannot write the trace", ret);
+	gt_watch_step(r);
+	/* Triggers hold the events of a round. */
+	if (r->watch && block_count > TRIGGER_BLOCKS)
+		block_count = TRIGGER_BLOCKS;
 	/* Half as long when an eighth of the buffer came at once, twice as long when next to nothing did. */
 	if (blocks > block_count / 8)
 		pace->wait_ms = pace->wait_ms > ROUND_MS_MIN ? pace->wait_ms / 2 : 0;
@@ -348,26 +281,22 @@ static void follow(struct gt_recording *r, int signals, int *status)
 	struct gt_record_pace pace = {ROUND_MS_MIN, r->start.monotonic_ns};
 
 	while (!reap(r, status)) {
-		struct pollfd poll_fd = {.fd = signals, .events = POLLIN};
+		struct pollfd fds[2] = {
+			{.fd = signals, .events = POLLIN},
+			{.fd = gt_flight_fd(r->flight), .events = POLLIN},
+		};
 		struct signalfd_siginfo info;
 
-		if (poll(&poll_fd, 1, pace.wait_ms) > 0)
+		if (poll(fds, 2, pace.wait_ms) > 0)
 			while (read(signals, &info, sizeof(info)) == sizeof(info))
 				on_signal(r, &info);
 		gt_record_round(r, &pace);
+		if (r->flight)
+			gt_flight_step(r->flight);
 	}
 }
 
 /* ---- the end ---- */
-
-static void describe_exit(int status, char *text, size_t size)
-{
-	if (WIFSIGNALED(status))
-		snprintf(text, size, "signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
-			WCOREDUMP(status) ? ", core dumped" : "");
-	else
-		snprintf(text, size, "status %d", WEXITSTATUS(status));
-}
 
 static int64_t cpu_ns(int who)
 {
@@ -411,6 +340,7 @@ void gt_record_summary(const struct gt_recording *r, const struct gt_collector_t
 
 void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *bytes)
 {
+	struct gt_collector_totals totals;
 	struct gt_writer_totals written;
 	struct stat file;
 	struct gt_clock_pair now;
@@ -419,7 +349,8 @@ void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *b
 	if (ret < 0)
 		gt_record_failure(r, "cannot write the trace", ret);
 	gt_writer_meta(r->writer, "exit", exit_text);
-	write_losses(r, r->writer);
+	gt_collector_totals(r->collector, &totals);
+	gt_record_write_losses(&totals, r->writer);
 	write_counts(r, r->writer);
 	now = gt_clock_pair();
 	gt_writer_totals(r->writer, &written);
@@ -448,10 +379,18 @@ static void lay_out_strings(uint64_t bytes, struct gt_shm_config *config)
 	config->string_bytes = config->string_slot_count * 24;
 }
 
-/* Packed, old blocks take a fifth or less; but what is not packed survives gtrace too, and is what a stopped gtrace leaves. */
-static uint64_t history_bytes(uint64_t bytes)
+/* With triggers: who is in which state since when. Taken from the history, or where there is none from the ring. */
+static uint64_t trigger_bytes(const struct gt_recording *r, uint64_t bytes)
 {
-	return bytes >= HISTORY_FROM_BYTES ? bytes / 16 * 5 : 0;
+	return r->options.triggers.count ? bytes / 8 : 0;
+}
+
+/* Packed, old blocks take a fifth or less; but what is not packed survives gtrace too, and is what a stopped gtrace leaves. */
+static uint64_t history_bytes(const struct gt_recording *r, uint64_t bytes)
+{
+	if (bytes < HISTORY_FROM_BYTES)
+		return 0;
+	return bytes / 16 * 5 - trigger_bytes(r, bytes);
 }
 
 #define ATTIC_PART 16
@@ -461,7 +400,7 @@ static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct 
 {
 	/* An eighth is for the names of goroutines, a sixteenth for what idle threads said last, and what the history takes:
 	 * they live in this process. */
-	config->max_bytes = bytes - bytes / 8 - bytes / ATTIC_PART - history_bytes(bytes);
+	config->max_bytes = bytes - bytes / 8 - bytes / ATTIC_PART - history_bytes(r, bytes) - trigger_bytes(r, bytes);
 	/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
 	config->m_count = (uint32_t)(bytes / 16 / GT_M_BYTES);
 	config->m_count = config->m_count < 512 ? 512 : config->m_count > 16384 ? 16384 : config->m_count;
@@ -496,6 +435,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.sets = r->options.sets,
 	};
 	uint64_t least;
+	int ret;
 
 	*collector = (struct gt_collector_config){
 		.memory = &r->memory,
@@ -511,7 +451,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		lay_out_window(r, r->options.window_bytes_max, &config);
 		collector->names_bytes_max = r->options.window_bytes_max / 8;
 		collector->attic_bytes_max = r->options.window_bytes_max / ATTIC_PART;
-		collector->history_bytes_max = history_bytes(r->options.window_bytes_max);
+		collector->history_bytes_max = history_bytes(r, r->options.window_bytes_max);
 		least = least_window(r, &config);
 		if (r->options.window_bytes_max < least)
 			return gt_die_text(GT_EXIT_RECORD,
@@ -528,7 +468,11 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 			lay_out_strings(1 << 20, &config);
 	}
 	*out = config;
-	return 0;
+	if (!r->options.flight)
+		return 0;
+	ret = gt_watch_new(r, trigger_bytes(r, r->options.window_bytes_max));
+	collector->triggers = gt_watch_triggers(r);
+	return ret;
 }
 
 /* Stream: the file. The trace's time begins here. */
@@ -638,7 +582,9 @@ int gt_record_run(struct gt_recording *r)
 	struct gt_collector_totals totals;
 	struct gt_clock_pair now;
 	sigset_t ours, before, ignored;
-	char exit_text[128], end[160];
+	struct gt_trigger_metas metas;
+	struct gt_death death;
+	char exit_text[GT_DEATH_TEXT], cause[256], end[GT_DEATH_TEXT + 32];
 	uint64_t bytes = 0;
 	int signals, status = 0, ret;
 
@@ -669,15 +615,22 @@ int gt_record_run(struct gt_recording *r)
 			gt_writer_abandon(r->writer);
 		return ret;
 	}
+	gt_death_watch(&death, r->pid);
+	if (r->options.flight) {
+		r->private_fds[0] = signals;
+		r->flight = gt_flight_start(r);
+	}
+	gt_watch_start(r);
 	follow(r, signals, &status);
 	now = gt_clock_pair();
-	describe_exit(status, exit_text, sizeof(exit_text));
+	gt_death_exit_text(&death, status, exit_text);
 	snprintf(end, sizeof(end), "program ended with %s", exit_text);
 	if (r->options.flight) {
-		gt_collector_follow(r->collector);
-		if (gt_record_snapshot(r, "end of the program", true) < 0)
+		gt_death_cause(&death, status, r->layout != NULL, cause);
+		gt_collector_follow_end(r->collector);
+		gt_watch_end(r, status, cause, sizeof(cause), &metas);
+		if (!r->flight || gt_flight_end(r->flight, cause, exit_text, metas.list, metas.count) < 0)
 			r->failed = true;
-		gt_collector_totals(r->collector, &totals);
 	} else {
 		gt_record_finish(r, exit_text, &bytes);
 		gt_collector_totals(r->collector, &totals);
@@ -687,6 +640,8 @@ int gt_record_run(struct gt_recording *r)
 			gt_record_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns,
 				cpu_ns(RUSAGE_CHILDREN), end);
 	}
+	gt_watch_free(r);
+	gt_flight_free(r->flight);
 	gt_collector_free(r->collector);
 	close(signals);
 	gt_shm_close(&r->memory);

@@ -11,10 +11,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A clock is read a little before the record's place is visible to others (out-of-order execution): what lies
- * so near before the round's begin may still come. */
-#define SKEW_TICKS 50000
-
 /* ---- Ms ---- */
 
 struct gt__m_state *gt__collector_m(struct gt_collector *c, uint32_t m)
@@ -222,21 +218,6 @@ static size_t drain_queue(struct gt_collector *c, struct gt_writer *writer)
 	return taken;
 }
 
-/* Everything up to @pos was read: nothing of this M is on its way. */
-static bool read_to(const struct gt__m_state *state, uint64_t pos)
-{
-	return (pos - 1) % GT_BLOCK_BYTES + 1 == state->offset + GT_BLOCK_HEADER_BYTES;
-}
-
-/* It has no block, and those that it had came with the queue. */
-static bool nothing_open(const struct gt__m_state *state, const struct gt_m *shared)
-{
-	unsigned int own = GT_OWN_STATE(atomic_load_explicit(&shared->own, memory_order_acquire));
-
-	return (own == GT_OWN_NONE || own == GT_OWN_STOLEN) && !state->partial &&
-	       state->seq == atomic_load_explicit(&shared->seq, memory_order_relaxed);
-}
-
 /* An M that finds no block says nothing more: its losses are told before the watermark passes them. */
 static int tell_lost(struct gt_collector *c, struct gt_writer *writer, uint32_t m, uint64_t lost, uint64_t ticks)
 {
@@ -267,7 +248,7 @@ static int drain_open(
 	int ret = 0;
 
 	if (!pos) /* never recorded */
-		return program_gone ? 0 : tell_lost(c, writer, m, lost, gt_ticks() - SKEW_TICKS);
+		return program_gone ? 0 : tell_lost(c, writer, m, lost, gt_ticks() - GT__SKEW_TICKS);
 	state = gt__collector_m(c, m);
 	if (!state)
 		return -ENOMEM;
@@ -278,8 +259,8 @@ static int drain_open(
 		if (state->tid)
 			gt_writer_thread(writer, m, state->tid, "");
 	}
-	if (nothing_open(state, shared))
-		return program_gone ? 0 : tell_lost(c, writer, m, lost, gt_ticks() - SKEW_TICKS);
+	if (gt__nothing_open(state, shared))
+		return program_gone ? 0 : tell_lost(c, writer, m, lost, gt_ticks() - GT__SKEW_TICKS);
 	if (pos == state->pos_clean)
 		return 0; /* nothing new since everything was read */
 	if (gt_view_open(c->memory, m, c->cells, &view)) {
@@ -291,7 +272,7 @@ static int drain_open(
 		}
 		if (view.seq == state->seq && state->partial) {
 			ret = drain_view(c, writer, state, &view, program_gone);
-			if (ret >= 0 && read_to(state, pos)) {
+			if (ret >= 0 && gt__read_to(state, pos)) {
 				state->pos_clean = pos;
 				state->unread = false;
 				return 0;
@@ -419,7 +400,7 @@ static void start_turn(struct gt_collector *c)
 int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t *blocks)
 {
 	uint64_t begin = gt_ticks();
-	uint64_t watermark = begin - SKEW_TICKS;
+	uint64_t watermark = begin - GT__SKEW_TICKS;
 	size_t taken;
 
 	atomic_store_explicit(&c->memory->shm->heartbeat, begin, memory_order_relaxed);
@@ -566,6 +547,13 @@ int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint6
 	return 0;
 }
 
+static size_t string_of(void *context, uint64_t id, char *out, size_t size)
+{
+	const struct gt_collector *c = context;
+
+	return gt_string_read(c->memory, id, out, size);
+}
+
 int gt_collector_new(const struct gt_collector_config *config, struct gt_collector **out, struct gt_error *err)
 {
 	struct gt_collector *c = calloc(1, sizeof(*c));
@@ -574,6 +562,10 @@ int gt_collector_new(const struct gt_collector_config *config, struct gt_collect
 		return gt_fail(err, ENOMEM, "out of memory: collector");
 	c->config = *config;
 	c->memory = config->memory;
+	if (config->triggers && gt_triggers_want_events(config->triggers))
+		c->triggers = config->triggers;
+	if (c->triggers)
+		gt_triggers_strings(c->triggers, string_of, c);
 	c->chunks = calloc(c->memory->m_count / GT__CHUNK_MS + 1, sizeof(*c->chunks));
 	if (!c->chunks) {
 		free(c);

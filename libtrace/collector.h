@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 struct gt_collector;
+struct gt_triggers;
 
 /* What stands at @pc (in the file's address space: slide taken off), innermost call first. Texts must live until the next
  * call. Returns the number of lines, 0 when nothing is known. */
@@ -39,7 +40,9 @@ struct gt_collector_config {
 	size_t names_bytes_max;      /* flight: memory for the names of goroutines; 0 = stream */
 	size_t history_bytes_max;    /* flight: memory for old blocks, packed; 0 = none are kept */
 	size_t attic_bytes_max;      /* flight: memory for what idle Ms recorded last; 0 = it stays in blocks */
-	gt_resolve_fn *resolve;      /* may be NULL: no names */
+	struct gt_triggers
+		*triggers; /* flight: told of every event, those of open blocks too; NULL = none. Kept by the caller */
+	gt_resolve_fn *resolve; /* may be NULL: no names */
 	void *resolve_context;
 };
 
@@ -81,6 +84,8 @@ void gt_collector_told(struct gt_collector *collector);
 
 /* Flight. Returns how many blocks were new: many in a row mean that it should be called more often. */
 size_t gt_collector_follow(struct gt_collector *collector);
+/* After the last follow of a program that ended: triggers are judged up to its end. */
+void gt_collector_follow_end(struct gt_collector *collector);
 
 struct gt_snapshot_result {
 	uint64_t events;
@@ -91,9 +96,16 @@ struct gt_snapshot_result {
 		blocks_missed; /* overwritten before they could be packed: gaps, told by Lost events that count each as one */
 	uint64_t blocks_torn; /* overwritten while they were copied: left out */
 	int64_t copy_ns;
-	bool whole; /* nothing was evicted: everything since the start */
+	uint64_t scratch_bytes; /* what the copy takes: apart from the window */
+	bool whole;             /* nothing was evicted: everything since the start */
 };
-/* Copies the window out and writes it to @writer (which was opened for a window). The window stays as it is. */
+/* In two steps. The copy of the ring: now. What it and the history hold, to @writer (which was opened for a window): until the next
+ * follow, as that packs and overwrites; or in a process that was forked before it. @result of the copy goes on. The same copy may
+ * be written more than once: with another @result, as the copy gave it. */
+int gt_collector_copy(struct gt_collector *collector, struct gt_snapshot_result *result, struct gt_error *err);
+int gt_collector_write_copy(
+	struct gt_collector *collector, struct gt_writer *writer, struct gt_snapshot_result *result);
+/* Both. The window stays as it is. */
 int gt_collector_snapshot(struct gt_collector *collector, struct gt_writer *writer, struct gt_snapshot_result *result);
 
 struct gt_collector_totals {

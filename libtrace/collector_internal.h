@@ -7,13 +7,19 @@
 #include "libtrace/collector.h"
 #include "libtrace/decode.h"
 #include "libtrace/history.h"
+#include "libtrace/triggers.h"
 #include "libtrace/walk.h"
 
-#define GT__CHUNK_MS   256
-#define GT__MS_AHEAD   256 /* ids beyond the highest seen that hooks may use at once */
-#define GT__LINES_MAX  32  /* inlined calls at one pc */
-#define GT__STEALS_MAX 512 /* in one round */
-#define GT__BATCH_MAX  (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
+#define GT__CHUNK_MS  256
+#define GT__MS_AHEAD  256 /* ids beyond the highest seen that hooks may use at once */
+#define GT__LINES_MAX 32  /* inlined calls at one pc */
+/* A clock is read a little before the record's place is visible to others (out-of-order execution): what lies
+ * so near before the round's begin may still come. */
+#define GT__SKEW_TICKS 50000
+/* A thread that stays in the midst of something so long is stopped, or gone: it does not hold up the others. */
+#define GT__STUCK_SECONDS 1
+#define GT__STEALS_MAX    512 /* in one round */
+#define GT__BATCH_MAX     (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
 
 struct gt__m_state {
 	struct gt_decoder decoder;
@@ -26,6 +32,9 @@ struct gt__m_state {
 	uint64_t ring_ticket; /* of the newest one that was sealed, */
 	uint64_t idle_pos;    /* M.pos at the last look for idle Ms */
 	uint64_t idle_ticks;  /* it is the same since */
+	uint64_t gap_seq;     /* flight, triggers: an open block that was seen before the block before it */
+	uint64_t stuck_pos;   /* the same: M.pos at which a record was in flight, */
+	uint64_t stuck_ticks; /* and since when */
 	uint32_t tid;
 	bool in_ring;   /* which may be in the ring still */
 	bool partial;   /* the block was read while open: the sealed queue will bring it */
@@ -81,6 +90,11 @@ struct gt_collector {
 	bool followed;
 	bool never_steal; /* the kernel has no membarrier */
 	struct gt__attic attic;
+	bool behind;                            /* a block before the newest one was still to come */
+	uint64_t awaited_ticket, awaited_since; /* ticks */
+	struct gt_triggers *triggers;           /* flight: NULL when there are none that need events */
+	uint64_t
+		lost_seen; /* triggers: records that were lost, up to the last round, less those of blocks that nobody read */
 	struct gt_history *history; /* flight: NULL when there is none */
 	uint64_t history_ticket;    /* next sealed block to pack */
 	struct gt_found *found;     /* flight: told again in each snapshot that reaches so far back */
@@ -106,13 +120,29 @@ static inline void gt__learn_slide(struct gt_collector *collector)
 		collector->slide = atomic_load_explicit(&collector->memory->shm->slide, memory_order_relaxed);
 }
 
+/* Everything up to @pos was read: nothing of this M is on its way. */
+static inline bool gt__read_to(const struct gt__m_state *state, uint64_t pos)
+{
+	return (pos - 1) % GT_BLOCK_BYTES + 1 == state->offset + GT_BLOCK_HEADER_BYTES;
+}
+
+/* It has no block, and those that it had came with the queue. */
+static inline bool gt__nothing_open(const struct gt__m_state *state, const struct gt_m *shared)
+{
+	unsigned int own = GT_OWN_STATE(atomic_load_explicit(&shared->own, memory_order_acquire));
+
+	return (own == GT_OWN_NONE || own == GT_OWN_STOLEN) && !state->partial &&
+	       state->seq == atomic_load_explicit(&shared->seq, memory_order_relaxed);
+}
+
 struct gt__m_state *gt__collector_m(struct gt_collector *collector, uint32_t m);
 void gt__batch_add(struct gt_collector *collector, struct gt__m_state *state, const struct gt_record *record);
 void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, uint64_t ticks, uint64_t count);
 int gt__batch_write(struct gt_collector *collector, struct gt_writer *writer, uint32_t m);
 void gt__collector_reclaim(struct gt_collector *collector, uint32_t m, bool flight);
 void gt__collector_grow(struct gt_collector *collector);
-void gt__follow_view(struct gt_collector *collector, const struct gt_view *view);
+void gt__follow_view(struct gt_collector *collector, const struct gt_view *view, bool step_over);
+void gt__follow_open(struct gt_collector *collector, uint64_t begin);
 void gt__idle_sealed(struct gt_collector *collector, const struct gt_view *view, uint64_t ticket);
 void gt__put_away(struct gt_collector *collector, uint32_t block);
 /* How many blocks were stolen; not next to nothing when blocks are short. */

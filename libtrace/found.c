@@ -210,6 +210,16 @@ static int keep(struct gt_collector *c, const struct firsts *firsts, const struc
 	return ret;
 }
 
+static void tell_triggers(struct gt_collector *c, const struct gt_found *found)
+{
+	const struct gt_event event = {.kind = GT_EV_GO_STATE,
+		.ticks = c->found_ticks,
+		.args = {found->g, GT_STATE_NONE, found->state, found->reason}};
+
+	if (c->triggers)
+		gt_triggers_event(c->triggers, &event);
+}
+
 int gt_collector_found(struct gt_collector *c, struct gt_writer *writer, uint64_t ticks, const struct gt_found *list,
 	size_t count, bool settled)
 {
@@ -226,8 +236,10 @@ int gt_collector_found(struct gt_collector *c, struct gt_writer *writer, uint64_
 	free(firsts.list);
 	c->totals.goroutines += c->found_count;
 	if (ret < 0 || !writer) {
-		for (size_t i = 0; i < c->found_count; i++)
+		for (size_t i = 0; i < c->found_count; i++) {
 			gt__name_found(c, &c->found[i]);
+			tell_triggers(c, &c->found[i]);
+		}
 		return ret;
 	}
 	gt_copy_free(&c->copy);

@@ -163,7 +163,7 @@ void gt__put_away(struct gt_collector *c, uint32_t block)
 	/* The memory may be written by anybody at any time: from here on it is our copy. */
 	memcpy(c->cells, view.cells, view.used);
 	view.cells = c->cells;
-	gt__follow_view(c, &view);
+	gt__follow_view(c, &view, true);
 	attic_add(&c->attic, &view);
 	state->known_seq = view.seq;
 	gt_give_back(c->memory, block);

@@ -99,21 +99,40 @@ void gt__names_free(struct gt_collector *c)
 
 /* ---- reading along ---- */
 
-void gt__follow_view(struct gt_collector *c, const struct gt_view *view)
+/* With triggers a block may have been read in part while it was open. False: all of it was. */
+static bool where_it_stopped(
+	struct gt_collector *c, struct gt__m_state *state, const struct gt_view *view, struct gt_walk *walk)
+{
+	if (view->seq < state->seq)
+		return false;
+	if (view->seq == state->seq) {
+		walk->at = state->offset;
+	} else if (view->seq != state->seq + 1 || state->partial) {
+		/* Of the missing ones nobody knows how much they held. */
+		gt_decoder_lost(&state->decoder);
+		c->lost_seen -= (view->seq - state->seq) * (GT_BLOCK_CELL_BYTES / GT_CELL_BYTES);
+	}
+	state->seq = view->seq;
+	state->partial = view->open;
+	return true;
+}
+
+void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool step_over)
 {
 	struct gt__m_state *state = gt__collector_m(c, view->m);
 	struct gt_walk walk = {0};
 	struct gt_record record;
 
-	if (!state)
+	if (!state || (c->triggers && !where_it_stopped(c, state, view, &walk)))
 		return;
 	if (view->m >= c->ms_seen)
 		c->ms_seen = view->m + 1;
-	while (gt_walk_next(&walk, view, true, &record) > 0) {
+	while (gt_walk_next(&walk, view, step_over, &record) > 0) {
 		gt__batch_add(c, state, &record);
 		if (record.ticks > state->last_ticks)
 			state->last_ticks = record.ticks;
 	}
+	state->offset = walk.at;
 	for (size_t i = 0; i < c->batch_count; i++) {
 		const struct gt_event *event = &c->batch[i];
 
@@ -125,8 +144,11 @@ void gt__follow_view(struct gt_collector *c, const struct gt_view *view)
 		} else if (event->kind == GT_EV_GO_END) {
 			name_died(c, event);
 		}
+		if (c->triggers)
+			gt_triggers_event(c->triggers, event);
 	}
 	c->batch_count = 0;
+	c->alive_count = 0;
 }
 
 /* All but the newest quarter of the ring: while that has room, nothing is overwritten soon and nothing need be packed. */
@@ -143,13 +165,29 @@ static void pack_old(struct gt_collector *c, uint64_t first, uint64_t end)
 			gt_history_add(c->history, &view);
 }
 
+/* A thread has taken the ticket and is about to put its block there: it may be off its CPU for a while. One that never comes
+ * back does not hold up the others for ever. */
+static bool still_to_come(struct gt_collector *c, uint64_t ticket, uint64_t now)
+{
+	const struct gt_queue_ref *queue = &c->memory->exchange.sealed;
+	uint64_t word = atomic_load_explicit(&queue->slots[ticket & queue->slot_mask], memory_order_relaxed);
+
+	if (gt__ticket_diff(gt__slot_ticket(word), ticket) >= 0)
+		return false;
+	if (c->awaited_ticket != ticket || !c->awaited_since) {
+		c->awaited_ticket = ticket;
+		c->awaited_since = now;
+	}
+	return now - c->awaited_since < GT__STUCK_SECONDS * gt_clock_rate();
+}
+
 size_t gt_collector_follow(struct gt_collector *c)
 {
-	uint64_t first, end, oldest = 0;
+	uint64_t first, end, oldest = 0, begin = gt_ticks();
 	struct gt_view view;
 	size_t count = 0;
 
-	atomic_store_explicit(&c->memory->shm->heartbeat, gt_ticks(), memory_order_relaxed);
+	atomic_store_explicit(&c->memory->shm->heartbeat, begin, memory_order_relaxed);
 	gt_sealed_range(c->memory, &first, &end);
 	if (c->history)
 		oldest = gt_history_oldest(c->history);
@@ -162,15 +200,20 @@ size_t gt_collector_follow(struct gt_collector *c)
 	for (; gt__ticket_diff(end, c->follow_ticket) > 0;
 		c->follow_ticket = (c->follow_ticket + 1) & GT_TICKET_MASK, count++)
 		if (gt_view_sealed(c->memory, c->follow_ticket, c->cells, &view)) {
-			gt__follow_view(c, &view);
+			gt__follow_view(c, &view, true);
 			gt__idle_sealed(c, &view, c->follow_ticket);
+		} else if (still_to_come(c, c->follow_ticket, begin)) {
+			break;
 		}
+	c->behind = gt__ticket_diff(end, c->follow_ticket) > 0;
 	c->followed = true;
 	if (c->history)
 		pack_old(c, first, end);
 	for (uint32_t m = c->ms_seen; m < c->memory->m_limit; m++)
 		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed))
 			c->ms_seen = m + 1;
+	if (c->triggers)
+		gt__follow_open(c, begin);
 	for (uint32_t m = 0; m < c->ms_seen; m++)
 		gt__collector_reclaim(c, m, true);
 	count += gt__collector_idle(c);
@@ -439,13 +482,10 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 	return ret;
 }
 
-int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+int gt_collector_copy(struct gt_collector *c, struct gt_snapshot_result *result, struct gt_error *err)
 {
-	struct gt_collector_totals totals = c->totals;
-	struct window window = {0};
-	struct gt_error err;
 	int64_t begin_ns = gt_monotonic_ns();
-	int ret = gt_copy_take(c->memory, &c->copy, &err);
+	int ret = gt_copy_take(c->memory, &c->copy, err);
 
 	gt__learn_slide(c);
 	memset(result, 0, sizeof(*result));
@@ -453,8 +493,17 @@ int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, stru
 		return ret;
 	result->copy_ns = gt_monotonic_ns() - begin_ns;
 	result->blocks_torn = c->copy.torn + c->copy.cut;
+	result->scratch_bytes = c->copy.scratch_bytes;
+	return 0;
+}
+
+int gt_collector_write_copy(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+{
+	struct gt_collector_totals totals = c->totals;
+	struct window window = {0};
+	int ret = join_history(c, &window);
+
 	result->whole = true;
-	ret = join_history(c, &window);
 	for (uint32_t i = 0; i < window.m_count; i++)
 		if (!window.ms[i].whole)
 			result->whole = false;
@@ -470,4 +519,12 @@ int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, stru
 	/* What was counted along the way was counted when it was followed. */
 	c->totals = totals;
 	return ret;
+}
+
+int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+{
+	struct gt_error err;
+	int ret = gt_collector_copy(c, result, &err);
+
+	return ret < 0 ? ret : gt_collector_write_copy(c, writer, result);
 }

@@ -95,7 +95,6 @@ struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg),
 	gt_san_stack_made(&g->context.san, low, (size_t)(high - low));
 	g->context.sp = gt__context_new(high);
 	g->param = NULL;
-	store_relaxed(&g->select_done, 0);
 	g->reason = GT_REASON_UNKNOWN;
 	g->parent = parent ? parent->id : 0;
 	g->saved_errno = 0;

@@ -250,7 +250,7 @@ static void look_at_ms(union value *v)
 
 	gt__lock(&s->lock);
 	first = s->all_m;
-	v[GT__METRIC_THREADS].uint64 = s->m_count + (s->m_count != 0); /* sysmon */
+	v[GT__METRIC_THREADS].uint64 = s->m_count ? s->m_count + 2 : 0; /* sysmon, and the maker of threads */
 	v[GT__METRIC_THREADS_IDLE].uint64 = s->m_idle;
 	v[GT__METRIC_GOMAXPROCS].uint64 = load_relaxed(&s->procs);
 	now = gt__port_now();

@@ -26,6 +26,9 @@ bool gt__port_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline_ns);
 void gt__port_exact(bool exact);
 void gt__port_wake(_Atomic uint32_t *word, int count);
 
+/* A full barrier on every thread of the process. False: there is none; then a waiter must look again now and then. */
+bool gt__port_barrier(void);
+
 /* For the body of a spin; and for one that has gone on too long. */
 void gt__port_pause(void);
 void gt__port_give_cpu(void);

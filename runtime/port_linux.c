@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -106,6 +107,18 @@ void gt__port_wake(_Atomic uint32_t *word, int count)
 
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count);
 	errno = before;
+}
+
+bool gt__port_barrier(void)
+{
+	int before = errno;
+	bool done = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+
+	/* EPERM: the first time in this process. */
+	if (!done && errno == EPERM && syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0)
+		done = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+	errno = before;
+	return done;
 }
 
 void gt__port_pause(void)

@@ -142,21 +142,7 @@ struct gt_worker {
 	uintptr_t created[GT_CREATED_DEPTH]; /* the stack that started this thread */
 };
 
-extern __thread struct gt_worker *gt__worker_here __attribute__((tls_model("initial-exec")));
-
-/* Never cached by the compiler: a goroutine changes threads. */
-static inline struct gt_worker *gt__worker(void)
-{
-#if defined(__x86_64__)
-	struct gt_worker *m;
-
-	__asm__ volatile("movq gt__worker_here@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(m) : : "memory");
-	return m;
-#else
-	extern struct gt_worker *gt__worker_slow(void);
-	return gt__worker_slow();
-#endif
-}
+_Static_assert(offsetof(struct gt_worker, locks) == GT_WORKER_LOCKS, "sched.h counts them");
 
 _Noreturn void gt__schedule(struct gt_worker *m); /* on the scheduler's stack, for ever */
 void gt__worker_begin(struct gt_worker *m);       /* on its thread */
@@ -182,6 +168,8 @@ bool gt__any_work(void);
 /* Its first word in this trace. False: the transition is told already. */
 bool gt__tell_first(struct gt_g *g, uint32_t gate, enum gt_state old, enum gt_state new_)
 	__attribute__((noinline, cold));
+/* The program's stack as the trace knows it: @pc, and its callers from @frame on. */
+uint32_t gt__stack_id(const struct gt_g *g, const void *pc, const void *frame) __attribute__((noinline));
 size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_t room);
 
 /* The gate of the trace to which the transition is to be told; 0: none. */
@@ -206,12 +194,12 @@ static inline void gt__tell(struct gt_g *g, enum gt_state old, enum gt_state new
 		gt__hook_state_in(gate, g->id, old, new_, arg);
 }
 
-static inline void gt__tell_block(struct gt_g *g, uint32_t stack)
+static inline void gt__tell_block(struct gt_g *g, const void *pc, const void *frame)
 {
 	uint32_t gate = gt__tell_gate(g, GT_STATE_RUNNING, GT_STATE_WAITING);
 
 	if (UNLIKELY(gate))
-		gt__hook_block_on_in(gate, g->id, g->reason, g->on, g->on_holder, stack);
+		gt__hook_block_on_in(gate, g->id, g->reason, g->on, g->on_holder, gt__stack_id(g, pc, frame));
 	g->on = 0;
 }
 
@@ -225,12 +213,12 @@ static inline void gt__tell_ready(struct gt_g *g, const struct gt_worker *m)
 	g->cause = GT_CAUSE_NONE;
 }
 
-static inline void gt__tell_syscall(struct gt_g *g, uint32_t stack)
+static inline void gt__tell_syscall(struct gt_g *g, const void *pc, const void *frame)
 {
 	uint32_t gate = gt__tell_gate(g, GT_STATE_RUNNING, GT_STATE_SYSCALL);
 
 	if (UNLIKELY(gate))
-		gt__hook_syscall_stack_in(gate, g->id, stack);
+		gt__hook_syscall_stack_in(gate, g->id, gt__stack_id(g, pc, frame));
 }
 
 static inline void gt__tell_create(struct gt_g *g, const void *site)

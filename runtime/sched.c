@@ -151,11 +151,10 @@ void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying)
 
 /* ---- park, ready, yield ---- */
 
-/* From the caller of the function that calls this on. */
-#define STACK_HERE(g) \
-	(gt_hooks_on() ? stack_id(g, __builtin_return_address(0), *(void **)__builtin_frame_address(0)) : 0)
+/* From the caller of the function that uses this on: pc and frame. */
+#define STACK_HERE __builtin_return_address(0), *(void **)__builtin_frame_address(0)
 
-static __attribute__((noinline)) uint32_t stack_id(const struct gt_g *g, const void *pc, const void *frame)
+uint32_t gt__stack_id(const struct gt_g *g, const void *pc, const void *frame)
 {
 	char *low, *high;
 
@@ -177,7 +176,7 @@ void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 	g->waits_since = load_relaxed(&gt__sched.coarse_ns);
 	gt__track_wait(g, reason);
 	store_relaxed(&g->state, GT_STATE_WAITING);
-	gt__tell_block(g, STACK_HERE(g));
+	gt__tell_block(g, STACK_HERE);
 	m->after = unlock;
 	m->after_arg = arg;
 	if (UNLIKELY(load_relaxed(&gt__prof.block_rate) > 0)) {
@@ -358,7 +357,7 @@ void gt_syscall_enter(void)
 	g->syscall_frame = *(uintptr_t *)__builtin_frame_address(0);
 	gt__count_own(&m->syscall_edges, 1);
 	store_relaxed(&g->state, GT_STATE_SYSCALL);
-	gt__tell_syscall(g, STACK_HERE(g));
+	gt__tell_syscall(g, STACK_HERE);
 	m->syscall_p = p;
 	m->p = NULL;
 	store_relaxed(&p->syscall_tick, load_relaxed(&p->syscall_tick) + 1);

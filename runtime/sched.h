@@ -35,14 +35,20 @@
 /* ---- locks ---- */
 
 /* Valid when zeroed. Spins a little, then sleeps in the kernel (the M does): for some tens of instructions only. Not
- * recursive; given back on the thread that took it (@unlock of a park runs there). While a thread holds one it is not preempted. */
+ * recursive; given back on the thread that took it (@unlock of a park runs there). While a thread holds one it is not preempted.
+ * Whoever takes it after its last holder may free the memory it lies in: giving it back ends with the store (lock.c). */
 struct gt_lock {
-	_Atomic uint32_t state; /* 0 free, 1 held, 2 held and somebody sleeps */
+	_Atomic uint32_t state; /* 0 free, 1 held */
 };
 
-void gt__lock(struct gt_lock *lock);
 bool gt__lock_try(struct gt_lock *lock);
+#ifdef GT_LOCKS_ELSEWHERE /* a simulation's */
+void gt__lock(struct gt_lock *lock);
 void gt__unlock(struct gt_lock *lock);
+#else
+static inline void gt__lock(struct gt_lock *lock);
+static inline void gt__unlock(struct gt_lock *lock);
+#endif
 
 /* ---- goroutines ---- */
 
@@ -53,8 +59,7 @@ struct gt_context {
 };
 
 /*
- * What every switch touches comes first, in 64 bytes: each goroutine lies at the same place of its slot, so that those of
- * many fall into the same few sets of a cache.
+ * What every switch touches comes first, in 64 bytes: those of many goroutines share few sets of a cache (stack.c: COLOURS).
  */
 struct gt_g {
 	/* Read only for all but the scheduler. */
@@ -68,17 +73,17 @@ struct gt_g {
 	/* For metrics: this time is taken; transitions until the next that is, of how many. */
 	bool tracked, track_more;
 	uint8_t track_left, track_period;
-	int64_t waits_since; /* of the coarse clock; for people */
-	/* For those who wait. Written by the goroutine before it parks or by the waker before gt__ready; nobody else's. */
-	_Atomic uint32_t select_done; /* for select: 0 -> 1 by the one waker that wins */
-	bool woken_ok;                /* for channels: woken by a transfer, not by close */
-	struct gt_context context;    /* its first 8 bytes are the last of the 64 */
+	/* For profiles (prof.h): times it began to run: others that read its stack look at it before and after. */
+	_Atomic uint32_t runs;
+	/* Why the next gt__ready comes, when it is no goroutine that calls it: gt__woken_by. The waker's. */
+	uint32_t cause;
 	/* What the next park waits for, as the trace tells it: gt__waits_on. The goroutine's own. */
 	uint64_t on;
-	uint64_t on_holder;
-	/* Why the next gt__ready comes, when it is no goroutine that calls it: gt__woken_by. The waker's. */
-	uint32_t cause, cause_detail;
-	void *param; /* from waker to waiter, as both agree; NULL after creation */
+	struct gt_context context; /* its first 8 bytes are the last of the 64 */
+	uint64_t on_holder;        /* counts only with `on` */
+	uint32_t cause_detail;
+	int64_t waits_since; /* of the coarse clock; for people */
+	void *param;         /* from waker to waiter, as both agree; NULL after creation */
 	uint64_t parent;
 	void (*start)(void *arg);
 	void *arg;
@@ -89,9 +94,7 @@ struct gt_g {
 	uint32_t slot;                       /* of the stack */
 	uintptr_t syscall_pc, syscall_frame; /* who called gt_syscall_enter */
 	int64_t track_since_ns, track_mutex_ns;
-	/* For profiles (prof.h). */
-	_Atomic uint32_t runs;    /* times it began to run: others that read its stack look at it before and after */
-	_Atomic int64_t woken_ns; /* while block profiles are on: when its last wait was ended */
+	_Atomic int64_t woken_ns; /* for profiles; while block profiles are on: when its last wait was ended */
 	_Atomic uint32_t told;    /* the last trace to which it told something, and how: alive.c */
 };
 _Static_assert(offsetof(struct gt_g, context.sp) == 56, "one line of a cache");
@@ -202,6 +205,66 @@ _Noreturn void gt__panic(const char *format, ...) __attribute__((format(printf, 
 _Noreturn void gt__fatal(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 
 /* ---- inline ---- */
+
+extern __thread struct gt_worker *gt__worker_here __attribute__((tls_model("initial-exec")));
+
+/* Never cached by the compiler: a goroutine changes threads. */
+static inline struct gt_worker *gt__worker(void)
+{
+#if defined(__x86_64__)
+	struct gt_worker *m;
+
+	__asm__ volatile("movq gt__worker_here@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(m) : : "memory");
+	return m;
+#else
+	extern struct gt_worker *gt__worker_slow(void);
+	return gt__worker_slow();
+#endif
+}
+
+#ifndef GT_LOCKS_ELSEWHERE
+
+#define GT_WORKER_LOCKS 24 /* where struct gt_worker counts the locks that are held */
+
+static inline void gt__locks_add(uint32_t by)
+{
+	struct gt_worker *m = gt__worker();
+
+	if (__builtin_expect(m != NULL, 1))
+		*(uint32_t *)(void *)((char *)m + GT_WORKER_LOCKS) += by;
+}
+
+#define GT_SLEEPER_WORDS 64u
+extern _Atomic uint32_t gt__sleepers[GT_SLEEPER_WORDS];
+void gt__lock_slow(struct gt_lock *lock) __attribute__((noinline, cold));
+void gt__unlock_slow(struct gt_lock *lock) __attribute__((noinline, cold));
+
+static inline _Atomic uint32_t *gt__sleepers_on(const struct gt_lock *lock)
+{
+	return &gt__sleepers[(uintptr_t)lock / 64 % GT_SLEEPER_WORDS];
+}
+
+static inline void gt__lock(struct gt_lock *lock)
+{
+	uint32_t free = 0;
+
+	gt__locks_add(1);
+	if (__builtin_expect(!atomic_compare_exchange_strong_explicit(
+				     &lock->state, &free, 1, memory_order_acquire, memory_order_relaxed),
+		    0))
+		gt__lock_slow(lock);
+}
+
+/* What it does, and why it may: lock.c. */
+static inline void gt__unlock(struct gt_lock *lock)
+{
+	atomic_store_explicit(&lock->state, 0, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
+	if (__builtin_expect(atomic_load_explicit(gt__sleepers_on(lock), memory_order_relaxed) != 0, 0)) /* [free] */
+		gt__unlock_slow(lock);
+	gt__locks_add(UINT32_MAX);
+}
+#endif
 
 /* Set while some P's slice is over; a hint, so that a checkpoint costs a load. */
 extern _Atomic uint32_t gt__preempt_wanted;

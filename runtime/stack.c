@@ -1,7 +1,7 @@
 /*
- * stack.c - one reserved region, cut into slots of equal size; the goroutine itself stands at the top of its slot.
+ * stack.c - one reserved region, cut into slots of equal size; the goroutine itself stands near the top of its slot.
  *
- *   | guard page | ............ untouched ............ | stack <- | struct gt_g |
+ *   | guard page | ............ untouched ............ | stack <- | struct gt_g | 0 .. COLOURS - 1 lines |
  *
  * So an idle goroutine costs the one page that both share. Slots are opened in chunks, in order, and used again by
  * whoever ends (g.c), with the page they touched. Huge pages are off: one would make the whole slot real.
@@ -41,6 +41,13 @@ static struct {
 } stacks;
 bool gt__stack_canaries;
 GT_API extern const struct gt_inspect gt__inspect; /* below */
+
+/*
+ * What many goroutines touch at every switch would lie at the same place of a page, in a few sets of the caches; so they stand at
+ * different ones. All of it within half a page: an idle goroutine still needs but one.
+ */
+#define COLOURS      24u
+#define COLOUR_BYTES 64u
 
 #define G_BYTES ((sizeof(struct gt_g) + 63) & ~(size_t)63)
 
@@ -107,7 +114,7 @@ static char *slot_low(uint32_t slot)
 
 struct gt_g *gt__stack_g(uint32_t slot)
 {
-	return (struct gt_g *)(void *)(slot_low(slot) + stacks.slot_bytes - G_BYTES);
+	return (struct gt_g *)(void *)(slot_low(slot) + stacks.slot_bytes - G_BYTES - slot % COLOURS * COLOUR_BYTES);
 }
 
 uint32_t gt__stack_count(void)
@@ -211,7 +218,8 @@ void gt__stack_check(const struct gt_g *g)
 struct gt_inspect {
 	char magic[8];
 	uint32_t version, g_bytes;
-	char *const *base; /* of the first slot; a struct gt_g stands at the end of each, in its last g_bytes bytes */
+	/* Of the first slot; in each a struct gt_g is at its end less g_bytes, and less number % colours * colour_bytes. */
+	char *const *base;
 	const size_t *slot_bytes;
 	const _Atomic uint32_t *count;
 	struct gt_worker *const *workers;
@@ -220,6 +228,7 @@ struct gt_inspect {
 	const _Atomic int64_t *now;
 	uint32_t id, parent, state, reason, name, name_bytes, start, sp, bound, since; /* offsets in struct gt_g */
 	uint32_t worker_g, worker_thread, worker_next;                                 /* in struct gt_worker */
+	uint32_t colours, colour_bytes;
 };
 
 #define IN_G(field)      ((uint32_t)offsetof(struct gt_g, field))
@@ -227,7 +236,7 @@ struct gt_inspect {
 
 const struct gt_inspect gt__inspect = {
 	.magic = "gtinsp1",
-	.version = 1,
+	.version = 2,
 	.g_bytes = G_BYTES,
 	.base = &stacks.base,
 	.slot_bytes = &stacks.slot_bytes,
@@ -251,6 +260,8 @@ const struct gt_inspect gt__inspect = {
 	.worker_g = IN_WORKER(g),
 	.worker_thread = IN_WORKER(thread),
 	.worker_next = IN_WORKER(next_all),
+	.colours = COLOURS,
+	.colour_bytes = COLOUR_BYTES,
 };
 
 /* ---- a write into a guard ---- */

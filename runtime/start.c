@@ -68,6 +68,7 @@ int gt_main(int argc, char **argv, int (*main_fn)(int argc, char **argv))
 	gt_hook_current(current);
 	gt_hook_world(&(struct gt_hook_world){
 		.alive = gt__alive, .block_begin = gt_syscall_enter, .block_end = gt_syscall_exit});
+	gt__port_barrier(); /* the first takes long, but for a process of one thread */
 	m = gt__worker_new();
 	s->m_count = 1;
 	s->all_m = m;

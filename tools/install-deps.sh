@@ -42,6 +42,7 @@ tests() {
 	need wrk has wrk
 	need zstd has zstd
 	need mandoc has mandoc
+	need strace has strace
 	need gdb has gdb
 	need valgrind has valgrind
 	need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc

@@ -160,7 +160,7 @@ def trace():
     check(ask("/debug/pprof/trace?format=nonsense")[0] == 400, "trace: format=nonsense")
     check(ask("/debug/pprof/trace?seconds=1e9")[0] == 400, "trace: too long")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        first = pool.submit(ask, "/debug/pprof/trace?seconds=3")
+        first = pool.submit(ask, "/debug/pprof/trace?seconds=1")
         while True:  # until the first is under way, a second one is taken
             status, headers, body = ask("/debug/pprof/trace?seconds=0.001")
             if status != 200 or first.done():
@@ -200,9 +200,12 @@ def profile_pages():
     for word in [b"goroutine 1 [", b"producer", b"chan receive"]:
         check(word in body, "goroutine?debug=2 has %r" % word)
     check(ask("/debug/pprof/heap?gc=1")[0] == 200, "heap?gc=1")
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        answers = [f.result() for f in [pool.submit(ask, "/debug/pprof/profile?seconds=2") for _ in range(2)]]
-    answers.sort(key=lambda a: a[0])
+    for _ in range(20):  # on a busy machine the second may come when the first is over
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            answers = [f.result() for f in [pool.submit(ask, "/debug/pprof/profile?seconds=1") for _ in range(2)]]
+        answers.sort(key=lambda a: a[0])
+        if answers[1][0] != 200:
+            break
     check([a[0] for a in answers] == [200, 500], "two CPU profiles at once: %s" % [a[0] for a in answers])
     check(answers[1][2].startswith(b"Could not enable CPU profiling: cpu profiling already in use"), "%r" % answers[1][2])
     check(gzip.decompress(answers[0][2]) != b"", "profile is gzipped")
@@ -222,6 +225,13 @@ def crowd():
     check(all(status == 200 for i, status in enumerate(answers) if i % len(paths) != 4), "a crowd: not all answered")
 
 
+def first_part(s):
+    try:
+        return s.recv(100)
+    except ConnectionError:
+        return b""
+
+
 def slow_clients():
     """The strict server: 4 connections, half a second for a request to come."""
     got = raw(b"GET / HTTP/1.1\r\n", to=strict_port)
@@ -235,11 +245,14 @@ def slow_clients():
         except OSError:
             pass
     check(raw(b"", to=strict_port) == b"", "a client that says nothing is left")
-    held = [socket.create_connection(("127.0.0.1", strict_port), timeout=60) for _ in range(12)]
-    turned = sum(b" 503 " in s.recv(100) for s in held)
+    for _ in range(50):  # a place is given back after half a second: on a busy machine before the last one comes
+        held = [socket.create_connection(("127.0.0.1", strict_port), timeout=60) for _ in range(12)]
+        turned = sum(b" 503 " in first_part(s) for s in held)
+        for s in held:
+            s.close()
+        if turned >= 8:
+            break
     check(turned >= 8, "too many connections: %d turned away" % turned)
-    for s in held:
-        s.close()
     until = time.monotonic() + 60
     while ask("/debug/pprof/cmdline", to=strict_port)[0] != 200:
         check(time.monotonic() < until, "the places are given back")

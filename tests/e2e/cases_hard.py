@@ -1,5 +1,6 @@
 # cases_hard.py - gtrace killed, the program killed, no memory, no disk, calls refused: the program is never harmed.
 import ctypes
+import glob
 import os
 import random
 import re
@@ -93,20 +94,23 @@ def kill_program(bench):
 def flight(bench):
     """The flight recorder: a snapshot on SIGUSR2, another at the end, each a possible execution and within its bounds."""
     version = newest()[0]
-    program = [build_go("exits", version), "ticks", "1500"]
+    program = [build_go("exits", version), "ticks", "4000"]
     out = bench.path()
-    options = ["--flight", "--min-age=200ms", "--max-bytes=4M"]
+    options = ["--flight", "--min-age=200ms", "--max-bytes=1M"]
     gtrace = subprocess.Popen(bench.command(program, options, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     read_until(gtrace.stdout.fileno(), b"ready")
     names = []
-    for _ in range(3):
-        time.sleep(0.3)
+    for count in range(1, 4):
+        time.sleep(0.2)
         gtrace.send_signal(signal.SIGUSR2)
+        while len(glob.glob(out[:-len(".gtrace")] + "-*Z-SIGUSR2.gtrace")) < count and gtrace.poll() is None:
+            time.sleep(0.01)
     stdout, err = gtrace.communicate(timeout=30)
     expect(gtrace.returncode == 0 and stdout.endswith(b"end\n"), "exit %d, %r, %s" % (gtrace.returncode, stdout, err))
     base = out[:-len(".gtrace")]
-    for name in [base + "-1.gtrace", base + "-2.gtrace", base + "-3.gtrace", out]:
-        expect(os.path.exists(name), "no " + name)
+    timed = sorted(glob.glob(base + "-*Z-SIGUSR2.gtrace"))
+    expect(len(timed) == 3, "not three snapshots: %s" % timed)
+    for name in timed + [out]:
         bench.check(name)
         trace = trace_reader.load(bench.gtrace, name)
         span = trace.events[-1].ns - trace.events[0].ns

@@ -78,6 +78,8 @@ def go(version):
     if not root:
         raise Skip("Go %s is not installed and cannot be fetched" % version)
     env = dict(os.environ, GOTOOLCHAIN="local", GOROOT=root, GOFLAGS="-buildvcs=false", GOWORK="off")
+    if minor(version) < (1, 20):
+        env["GODEBUG"] = "goindex=0"  # its index of packages does not find what other versions' caches know
     return os.path.join(root, "bin", "go"), env
 
 

@@ -11,10 +11,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
+import cases_snapshot  # noqa: E402,F401
 import cases_story  # noqa: E402,F401
 import cases_same  # noqa: E402,F401
 import cases_hard  # noqa: E402,F401
 import cases_view  # noqa: E402,F401
+import cases_trigger  # noqa: E402,F401
 import cases_attach  # noqa: E402,F401
 
 

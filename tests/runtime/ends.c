@@ -4,6 +4,7 @@
 #include "runtime/sched.h"
 
 #include <gtrace/go.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,20 +34,32 @@ static void spins(void *arg)
 		gt_checkpoint();
 }
 
-static struct gt_g *links[2];
+static struct gt_g *_Atomic links[2];
 
+struct link {
+	struct gt_g *g;
+	long at;
+};
+
+/* Only who waits can be made ready: it is found from here on, when it has parked. */
+static void publish(void *arg)
+{
+	struct link *link = arg;
+
+	atomic_store(&links[link->at], link->g);
+}
+
+/* Two that make each other ready for ever: in one slice, which must end for the others. */
 static void chain(void *arg)
 {
-	long me = (intptr_t)arg;
+	struct link link = {gt__self(), (intptr_t)arg};
 
 	for (;;) {
-		struct gt_g *other = links[!me];
+		struct gt_g *other = atomic_exchange(&links[!link.at], NULL);
 
-		links[!me] = NULL;
 		if (other)
 			gt__ready(other);
-		links[me] = gt__self();
-		gt__park(NULL, NULL, GT_REASON_CHAN_RECEIVE);
+		gt__park(publish, &link, GT_REASON_CHAN_RECEIVE);
 	}
 }
 

@@ -68,9 +68,9 @@ typedef gt_chan(int) chan_int;
 
 static struct gt_wg done;
 static chan_int channel, full, one, two, release;
-static struct gt_mutex mutex;
+static struct gt_mutex mutex, cond_mutex; /* the first may still be wanted when the other is */
 static struct gt_rwmutex rw;
-static struct gt_cond cond = {.mutex = &mutex};
+static struct gt_cond cond = {.mutex = &cond_mutex};
 static struct gt_wg group;
 static struct gt_once once;
 static struct gt_sem sem = {.size = 1};
@@ -118,10 +118,10 @@ static void write_locks(void *arg)
 }
 static void waits_cond(void *arg)
 {
-	gt_mutex_lock(&mutex);
+	gt_mutex_lock(&cond_mutex);
 	here();
 	gt_cond_wait(&cond);
-	gt_mutex_unlock(&mutex);
+	gt_mutex_unlock(&cond_mutex);
 	gt_wg_done(&done);
 }
 static void waits_group(void *arg)
@@ -238,9 +238,9 @@ static void locked(void)
 	gt_rwmutex_unlock(&rw);
 	g = start(waits_cond, NULL);
 	SAY(g, "cond", (uintptr_t)&cond, 0, "goroutine", MAIN, "waits_cond");
-	gt_mutex_lock(&mutex);
+	gt_mutex_lock(&cond_mutex);
 	gt_cond_signal(&cond);
-	gt_mutex_unlock(&mutex);
+	gt_mutex_unlock(&cond_mutex);
 	gt_wg_wait(&done);
 }
 

@@ -72,10 +72,14 @@ static int run(int argc, char **argv)
 	}
 	put(file, v1 ? "550000\n" : "550000 100000\n");
 	expect(6);
-	put(file, v1 ? "50000\n" : "50000 100000\n");
-	expect(2); /* not below */
+	put(file, v1 ? "150000\n" : "150000 100000\n");
+	expect(2); /* 1.5, rounded up */
 	put(file, v1 ? "-1\n" : "max 100000\n");
 	expect(8);
+	put(file, v1 ? "50000\n" : "50000 100000\n");
+	expect(2); /* not below, though a half is one when rounded up */
+	put(file, v1 ? "550000\n" : "550000 100000\n");
+	expect(6);
 	/* What is set by a call is not changed, until the default is asked for. */
 	gt_gomaxprocs(5);
 	put(file, v1 ? "400000\n" : "400000 100000\n");

@@ -230,8 +230,23 @@ static void check_waits(void)
 		sim_fail("a descriptor is ready, and who looks at it sleeps");
 }
 
+/* Without membarrier who sleeps for a lock may have missed its wake, and looks again after a while. */
+static bool somebody_looks_again(void)
+{
+	for (uint32_t i = 0; i < sim.fibers; i++) {
+		const struct sim_fiber *fiber = &sim.fiber[i];
+
+		if (fiber->state == FIBER_ASLEEP && fiber->word && fiber->deadline != SIM_NEVER &&
+			fiber->word != &gt__sched.poll_word && fiber->word != &gt__sched.sysmon_asleep)
+			return true;
+	}
+	return false;
+}
+
 void sim_check_at_rest(void)
 {
+	if (somebody_looks_again())
+		return;
 	check_lists();
 	check_ps();
 	check_ms();

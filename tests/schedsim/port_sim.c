@@ -60,6 +60,17 @@ void gt__port_wake(_Atomic uint32_t *word, int count)
 	sim_point("futex wake", "done");
 }
 
+/* Half of the seeds are of a kernel without it. */
+bool gt__port_barrier(void)
+{
+	sim_point("membarrier", "");
+	if (sim.config.seed % 2)
+		return false;
+	sim_flush_all();
+	sim_point("membarrier", "done");
+	return true;
+}
+
 void gt__port_pause(void)
 {
 	sim_back_off();

@@ -17,7 +17,8 @@ NONE, RUNNING, SYSCALL, WAITING, DEAD = 0, 2, 3, 4, 6
 PARTS = (("magic", "8s"), ("version", "I"), ("g_bytes", "I"), ("base", "Q"), ("slot_bytes", "Q"), ("count", "Q"), ("workers", "Q"),
          ("states", "Q"), ("reasons", "Q"), ("state_count", "Q"), ("reason_count", "Q"), ("now", "Q"),
          ("id", "I"), ("parent", "I"), ("state", "I"), ("reason", "I"), ("name", "I"), ("name_bytes", "I"), ("start", "I"),
-         ("sp", "I"), ("bound", "I"), ("since", "I"), ("worker_g", "I"), ("worker_thread", "I"), ("worker_next", "I"))
+         ("sp", "I"), ("bound", "I"), ("since", "I"), ("worker_g", "I"), ("worker_thread", "I"), ("worker_next", "I"),
+         ("colours", "I"), ("colour_bytes", "I"))
 
 # What gt__switch leaves on a stack, in words from its sp on: registers by name, the return address, the size.
 SAVED = {
@@ -53,7 +54,7 @@ class Runtime:
         values = struct.unpack("=" + "".join(kind for _, kind in PARTS), memory(at, size))
         for (name, _), value in zip(PARTS, values):
             setattr(self, name, value)
-        if self.magic != b"gtinsp1\0" or self.version != 1:
+        if self.magic != b"gtinsp1\0" or self.version != 2:
             raise gdb.GdbError("goroutines of another version of the gtrace runtime than this file's (%d)" % self.version)
         self.low = number(self.base)
         if not self.low:
@@ -92,7 +93,7 @@ class Runtime:
                 self.worker_thread_of[worker] = thread
             sp = int(gdb.newest_frame().read_register("sp")) & (1 << 64) - 1
             if self.low <= sp < self.low + self.made * self.slot:
-                g = self.low + (sp - self.low) // self.slot * self.slot + self.slot - self.g_bytes
+                g = self.place((sp - self.low) // self.slot)
             if g:
                 self.thread_of.setdefault(g, thread)
         if selected and selected.is_valid():
@@ -100,10 +101,14 @@ class Runtime:
             if frame and frame.is_valid():
                 frame.select()
 
+    def place(self, slot):
+        """Of the goroutine of this slot."""
+        return self.low + (slot + 1) * self.slot - self.g_bytes - slot % self.colours * self.colour_bytes
+
     def goroutines(self):
         found = []
         for i in range(self.made):
-            g = Goroutine(self, self.low + (i + 1) * self.slot - self.g_bytes)
+            g = Goroutine(self, self.place(i))
             if g.state not in (NONE, DEAD):
                 found.append(g)
         return sorted(found, key=lambda g: g.id)
