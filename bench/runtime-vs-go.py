@@ -27,7 +27,7 @@ ROWS = [
     ("syscall: enter and exit", "syscall", (100000, 100000), 1, "over_ns", "ns", 1, ("<", 25)),
     ("sleep of 100 us: late, p50", "sleep", (1000, 300), 1, "p50", "us", 1e3, ("<", 120)),
     ("sleep of 100 us: late, p99", "sleep", (1000, 300), 1, "p99", "us", 1e3, None),
-    ("100,000 sleepers: late, p50", "sleepers", (100000, 100000), 2, "p50", "ms", MS, ("x", 1.0)),
+    ("100,000 sleepers: late, p50", "sleepers", (100000, 100000), 2, "p50", "us", 1e3, ("x", 1.0)),
     ("100,000 sleepers: late, p99", "sleepers", (100000, 100000), 2, "p99", "ms", MS, ("x", 1.0)),
     ("a spinner gives way, p50", "preempt", (30, 8), 1, "p50", "ms", MS, ("<", 20)),
     ("idle goroutines: start of one", "idle", (1000000, 100000), 2, "start_ns", "ns", 1, ("x", 1.2)),

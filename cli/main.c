@@ -14,6 +14,7 @@ static const struct gt_command commands[] = {
 	{"snapshot", gt_cmd_snapshot, "write what a flight recorder holds now"},
 	{"convert", gt_cmd_convert, "turn a trace into Chrome JSON or text"},
 	{"info", gt_cmd_info, "say what a trace holds"},
+	{"recover", gt_cmd_recover, "turn the crash file of a program's own flight recorder into a trace"},
 	{"check", gt_cmd_check, "is the trace a possible execution? name the first impossible event"},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -1,8 +1,7 @@
 /*
  * triggers.c - what --trigger and --trigger-command do in a recording.
  *
- * The collector judges (libtrace/triggers.h); here a verdict becomes a text and a snapshot --after so long. While one waits for its
- * time, others are counted with it: its window holds them too.
+ * The collector judges (libtrace/triggers.h); here a verdict becomes a text and a request for a snapshot --after so long.
  */
 #include "cli/triggers.h"
 
@@ -20,8 +19,7 @@
 
 struct gt_watch {
 	struct gt_triggers *triggers;
-	pid_t command;    /* 0: none, or it has ended */
-	int64_t waits_ns; /* until then a snapshot waits for its time */
+	pid_t command; /* 0: none, or it has ended */
 };
 
 /* ---- options ---- */
@@ -38,7 +36,7 @@ static const struct argp_option options[] = {
 	{"after", KEY_AFTER, "TIME", 0, "with --trigger: go on recording so long before the snapshot (default: 200ms)",
 		0},
 	{"trigger-interval", KEY_INTERVAL, "TIME", 0,
-		"with --trigger: at most one snapshot in so long; 0: as many as fire (default: 1s)", 0},
+		"with --trigger: each fires at most once in so long; 0: as often as it comes true (default: 1s)", 0},
 	{"trigger-once", KEY_ONCE, NULL, 0, "with --trigger: each fires at most once", 0},
 	{"trigger-command", KEY_COMMAND, "CMD", 0,
 		"with --flight: run CMD (by sh -c) beside the program; a snapshot follows its end", 0},
@@ -160,17 +158,14 @@ static void fill_metas(const struct gt_recording *r, const struct gt_triggers_fi
 /* @text: what came true. */
 static void ask(struct gt_recording *r, const struct gt_triggers_fired *fired, const char *expression, const char *text)
 {
-	struct gt_watch *w = r->watch;
-	int64_t now_ns = gt_monotonic_ns();
 	struct gt_trigger_metas metas;
 	char cause[GT_FLIGHT_CAUSE_MAX];
 
-	if (w->waits_ns > now_ns || !r->flight)
+	if (!r->flight)
 		return;
 	fill_metas(r, fired, expression, &metas);
 	snprintf(cause, sizeof(cause), "trigger %s: %s", expression, text);
 	gt_flight_request(r->flight, cause, (int64_t)r->options.triggers.after_ns, metas.list, metas.count);
-	w->waits_ns = now_ns + (int64_t)r->options.triggers.after_ns;
 }
 
 /* ---- the command beside ---- */

@@ -99,6 +99,46 @@ static int name_alive(struct gt_collector *c, struct gt_writer *writer, const st
 
 /* ---- a batch: the events of one run of records ---- */
 
+static uint32_t set_of(const struct gt_event *event)
+{
+	switch (event->kind) {
+	case GT_EV_TASK_BEGIN:
+	case GT_EV_TASK_END:
+	case GT_EV_REGION_BEGIN:
+	case GT_EV_REGION_END:
+	case GT_EV_LOG:
+	case GT_EV_OBJECT_NAME:
+		return GT_SET_MARKS;
+	case GT_EV_WAITS_ON:
+	case GT_EV_WAKE_CAUSE:
+		return GT_SET_OBJECTS;
+	case GT_EV_ALLOC:
+	case GT_EV_FREE:
+	case GT_EV_HEAP:
+		return GT_SET_HEAP | GT_SET_ALLOC;
+	case GT_EV_TIMER_SET:
+	case GT_EV_TIMER_FIRE:
+	case GT_EV_TIMER_STOP:
+		return GT_SET_TIMERS;
+	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_RESULT:
+		return GT_SET_SYSCALLS;
+	default:
+		return GT_SET_SCHED;
+	}
+}
+
+/* Leaves what is of another set than the hidden ones; returns how many. */
+static int hide(uint32_t hidden, struct gt_event *events, int count)
+{
+	int kept = 0;
+
+	for (int i = 0; i < count; i++)
+		if (set_of(&events[i]) & ~hidden)
+			events[kept++] = events[i];
+	return kept;
+}
+
 void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const struct gt_record *record)
 {
 	struct gt_event *out = &c->batch[c->batch_count];
@@ -111,6 +151,8 @@ void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const stru
 		c->alive[c->alive_count++] = (struct gt__name){.g = record->word[1] & GT_G_MASK,
 			.parent = record->word[4] & GT_G_MASK,
 			.start_pc = record->word[2]};
+	if (count > 0 && c->hidden)
+		count = hide(c->hidden, out, count);
 	if (count < 0)
 		c->totals.records_bad++;
 	else if (count && !gt__found_created(c, out))
@@ -427,8 +469,34 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 
 /* ---- files one after the other, of a program that lives on ---- */
 
+/* What other traces left is nobody's: blocks are free again, and reading goes on where each M stands. */
+static void forget(struct gt_collector *c)
+{
+	struct gt_view view;
+	uint32_t block;
+
+	for (uint32_t i = 0; i < c->memory->block_count && gt_take_sealed(c->memory, &block, &view); i++)
+		gt_give_back(c->memory, block);
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		const struct gt_m *shared = gt_shm_m(c->memory, m);
+		uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
+		unsigned int own = GT_OWN_STATE(atomic_load_explicit(&shared->own, memory_order_acquire));
+		struct gt__m_state *state = pos ? gt__collector_m(c, m) : NULL;
+
+		if (!state)
+			continue;
+		state->seq = atomic_load_explicit(&shared->seq, memory_order_relaxed);
+		state->offset = (uint32_t)((pos - 1) % GT_BLOCK_BYTES + 1 - GT_BLOCK_HEADER_BYTES);
+		state->partial = own == GT_OWN_OWNED || own == GT_OWN_BUSY;
+		state->pos_clean = pos;
+		state->begin_seq = state->seq;
+		state->begin_lost = state->lost_told = gt__m_lost(shared);
+	}
+}
+
 void gt_collector_again(struct gt_collector *c, uint64_t since_ticks)
 {
+	forget(c);
 	c->since = since_ticks;
 	c->held = true;
 	c->failed = 0;

@@ -40,6 +40,7 @@ struct gt_collector_config {
 	size_t names_bytes_max;      /* flight: memory for the names of goroutines; 0 = stream */
 	size_t history_bytes_max;    /* flight: memory for old blocks, packed; 0 = none are kept */
 	size_t attic_bytes_max;      /* flight: memory for what idle Ms recorded last; 0 = it stays in blocks */
+	void *names_place; /* flight: where the names stand (gt_collector_names_max struct gt_crash_name, zeroed), or NULL */
 	struct gt_triggers
 		*triggers; /* flight: told of every event, those of open blocks too; NULL = none. Kept by the caller */
 	gt_resolve_fn *resolve; /* may be NULL: no names */
@@ -82,6 +83,17 @@ int gt_collector_alive(struct gt_collector *collector, struct gt_writer *writer,
 	size_t count, uint32_t m);
 void gt_collector_told(struct gt_collector *collector);
 
+/* Flight: what was there at the @since_ticks of gt_collector_again; each snapshot that reaches so far back tells it. */
+int gt_collector_alive_kept(
+	struct gt_collector *collector, const struct gt_hook_alive *alive, size_t count, uint32_t m);
+/* How many names so many bytes hold. */
+size_t gt_collector_names_max(size_t bytes);
+/* A goroutine that a dead program's list names; slide included. */
+void gt_collector_name(
+	struct gt_collector *collector, uint64_t g, uint64_t parent, uint64_t start_pc, uint64_t site_pc);
+/* Room for more history; never less than there is. */
+int gt_collector_grow_history(struct gt_collector *collector, size_t bytes_max);
+
 /* Flight. Returns how many blocks were new: many in a row mean that it should be called more often. */
 size_t gt_collector_follow(struct gt_collector *collector);
 /* After the last follow of a program that ended: triggers are judged up to its end. */
@@ -95,6 +107,7 @@ struct gt_snapshot_result {
 	uint64_t
 		blocks_missed; /* overwritten before they could be packed: gaps, told by Lost events that count each as one */
 	uint64_t blocks_torn; /* overwritten while they were copied: left out */
+	uint64_t in_flight;   /* records that were begun and not committed: left out */
 	int64_t copy_ns;
 	uint64_t scratch_bytes; /* what the copy takes: apart from the window */
 	bool whole;             /* nothing was evicted: everything since the start */
@@ -107,6 +120,17 @@ int gt_collector_write_copy(
 	struct gt_collector *collector, struct gt_writer *writer, struct gt_snapshot_result *result);
 /* Both. The window stays as it is. */
 int gt_collector_snapshot(struct gt_collector *collector, struct gt_writer *writer, struct gt_snapshot_result *result);
+
+/* The part of the window that one of several asks for. */
+struct gt_snapshot_cut {
+	uint64_t since_ticks; /* nothing older */
+	uint64_t max_bytes;   /* the newest blocks that take no more; 0: all */
+	uint32_t sets;        /* enum gt_set; 0: all */
+};
+int gt_collector_snapshot_cut(struct gt_collector *collector, struct gt_writer *writer,
+	const struct gt_snapshot_cut *cut, struct gt_snapshot_result *result);
+int gt_collector_write_copy_cut(struct gt_collector *collector, struct gt_writer *writer,
+	const struct gt_snapshot_cut *cut, struct gt_snapshot_result *result);
 
 struct gt_collector_totals {
 	uint64_t events;

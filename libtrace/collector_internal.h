@@ -35,6 +35,8 @@ struct gt__m_state {
 	uint64_t gap_seq;     /* flight, triggers: an open block that was seen before the block before it */
 	uint64_t stuck_pos;   /* the same: M.pos at which a record was in flight, */
 	uint64_t stuck_ticks; /* and since when */
+	uint64_t begin_seq;   /* when this recording began: M.seq */
+	uint64_t begin_lost;  /* and what it had lost */
 	uint32_t tid;
 	bool in_ring;   /* which may be in the ring still */
 	bool partial;   /* the block was read while open: the sealed queue will bring it */
@@ -108,8 +110,9 @@ struct gt_collector {
 	size_t batch_count;
 	struct gt__name alive[GT__BATCH_MAX]; /* who the batch says was there before the trace */
 	size_t alive_count;
-	uint64_t since; /* ticks: what is older belongs to an earlier file */
-	bool held;      /* the watermark stays: the trace's first events are still to come */
+	uint64_t since;  /* ticks: what is older belongs to an earlier file */
+	uint32_t hidden; /* sets that this snapshot does not show */
+	bool held;       /* the watermark stays: the trace's first events are still to come */
 	struct gt_collector_totals totals;
 };
 

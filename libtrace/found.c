@@ -11,6 +11,7 @@
 #include "libtrace/walk.h"
 
 #include <errno.h>
+#include <gtrace/hooks.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,6 +253,31 @@ int gt_collector_found(struct gt_collector *c, struct gt_writer *writer, uint64_
 		ret = gt__found_write_states(c, writer);
 	gt__found_free(c);
 	return ret;
+}
+
+int gt_collector_alive_kept(struct gt_collector *c, const struct gt_hook_alive *alive, size_t count, uint32_t m)
+{
+	struct gt_found *list = realloc(c->found, (c->found_count + count + 1) * sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	c->found = list;
+	c->found_ticks = c->since;
+	for (size_t i = 0; i < count; i++) {
+		list[c->found_count] = (struct gt_found){
+			.g = alive[i].g,
+			.parent = alive[i].parent,
+			.start_pc = (uintptr_t)alive[i].start,
+			.m = alive[i].m ? alive[i].m - 1 : m,
+			.p = alive[i].p,
+			.state = alive[i].state,
+			.reason = alive[i].reason,
+		};
+		gt__name_found(c, &list[c->found_count++]);
+	}
+	c->totals.goroutines += count;
+	qsort(c->found, c->found_count, sizeof(*c->found), by_m);
+	return 0;
 }
 
 /* Its creation is still to be recorded: it is known already. */

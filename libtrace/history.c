@@ -204,6 +204,38 @@ static struct chunk *make_room(struct gt_history *h, size_t bytes)
 	return chunk_at(h, h->end);
 }
 
+int gt_history_grow(struct gt_history *h, size_t bytes_max)
+{
+	size_t at = h->first, end = 0;
+	uint8_t *memory;
+
+	bytes_max &= ~(size_t)7;
+	if (bytes_max <= h->bytes_max)
+		return 0;
+	if (bytes_max > UINT32_MAX)
+		return -EINVAL;
+	memory = mmap(NULL, bytes_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return -ENOMEM;
+	for (size_t left = h->chunk_count; left; left--) {
+		const struct chunk *chunk;
+
+		at = skip_unused(h, at);
+		chunk = chunk_at(h, at);
+		memcpy(memory + end, chunk, chunk->bytes);
+		end += chunk->bytes;
+		at += chunk->bytes;
+	}
+	for (uint32_t i = 0; i < GT_HISTORY_OPEN_CHUNKS; i++)
+		h->open[i].chunk = NULL;
+	munmap(h->memory, h->bytes_max);
+	h->memory = memory;
+	h->bytes_max = bytes_max;
+	h->first = 0;
+	h->end = end;
+	return 0;
+}
+
 static void pack_waiting(struct gt_history *h)
 {
 	size_t packed, bytes;

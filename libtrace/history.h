@@ -28,6 +28,9 @@ struct gt_history;
 int gt_history_new(size_t bytes_max, struct gt_history **out);
 void gt_history_free(struct gt_history *history);
 
+/* Room for more; what is held stays. -ENOMEM: nothing has changed. */
+int gt_history_grow(struct gt_history *history, size_t bytes_max);
+
 /* Copies @view, whose records are all committed or lost by now. -ENOMEM: it is not held. */
 int gt_history_add(struct gt_history *history, const struct gt_view *view);
 

@@ -276,8 +276,8 @@ int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, str
 	memory.fd = config->memfd ? config->memfd : memfd_create("gtrace", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (memory.fd < 0)
 		return gt_fail(err, errno, "cannot make the window's memory: memfd_create: %s", strerror(errno));
-	if (ftruncate(memory.fd, (off_t)memory.total_bytes) < 0 ||
-		fcntl(memory.fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0) {
+	if (ftruncate(memory.fd, (off_t)(memory.total_bytes + config->extra_bytes)) < 0 ||
+		(!config->file && fcntl(memory.fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0)) {
 		ret = gt_fail(err, errno, "cannot make the window's memory of %" PRIu64 " bytes: %s%s",
 			memory.total_bytes, strerror(errno),
 			errno == EFBIG ? ": raise the limit on file sizes, which holds for memory too (ulimit -f)"
@@ -351,6 +351,27 @@ static int check_head(const struct gt_shm *shm, uint64_t file_bytes, struct gt_m
 	if (memory->m_limit > memory->m_count)
 		return gt_fail(err, EBADMSG, "the window's head is damaged: %u threads of %u", memory->m_limit,
 			memory->m_count);
+	return 0;
+}
+
+int gt_shm_adopt(void *map, uint64_t bytes, struct gt_memory *out, struct gt_error *err)
+{
+	uint64_t slots_offset = 0, slot_count = 0;
+	struct gt_memory memory;
+	const struct gt_shm *head = map;
+	int ret;
+
+	if (bytes < sizeof(*head))
+		return gt_fail(err, EBADMSG, "this is no window of gtrace: %" PRIu64 " bytes are too few", bytes);
+	if (head->magic == GT_SHM_MAGIC && head->abi == GT_SHM_ABI && head->total_bytes > bytes)
+		return gt_fail(err, EBADMSG, "the file was cut: %" PRIu64 " bytes of at least %" PRIu64, bytes,
+			head->total_bytes);
+	ret = check_head(map, head->total_bytes, &memory, &slots_offset, &slot_count, err);
+	if (ret < 0)
+		return ret;
+	memory.shm = map;
+	connect(&memory, slots_offset, slot_count);
+	*out = memory;
 	return 0;
 }
 

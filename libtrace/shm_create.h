@@ -30,7 +30,9 @@ struct gt_shm_config {
 	uint32_t spill_count;
 	uint32_t sets; /* library form: enum gt_set; 0: the default */
 	uint64_t text_base, text_end;
-	int memfd; /* an empty memfd to be used; it is closed when that fails. 0: one is made */
+	int memfd;            /* an empty memfd to be used; it is closed when that fails. 0: one is made */
+	bool file;            /* memfd is a plain file, which knows no seals */
+	uint64_t extra_bytes; /* at its end, for the caller */
 };
 
 struct gt_memory {
@@ -43,6 +45,7 @@ struct gt_memory {
 	uint32_t string_slot_count, string_bytes;
 	uint64_t text_base, text_end;
 	uint32_t m_limit;            /* what this side made usable */
+	uint64_t dead_ticks;         /* its program is gone: no record is younger. 0: it lives */
 	struct gt_exchange exchange; /* for the queues' operations */
 };
 
@@ -53,6 +56,10 @@ int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, str
 /* Maps what @fd refers to; the memory keeps a descriptor of its own. -EBADMSG when it is not what a creator makes,
  * -EPROTONOSUPPORT for another ABI. */
 int gt_shm_map(int fd, struct gt_memory *out, struct gt_error *err);
+
+/* The same of a copy of one, @bytes at @map, whose program is gone: nothing of it is mapped or kept open, it is the caller's. @cut: the
+ * bytes do not reach as far as the head tells. */
+int gt_shm_adopt(void *map, uint64_t bytes, struct gt_memory *out, struct gt_error *err);
 
 /* Fills this mapping's page table (a writer's: a hook meets no fault). Not for a memory whose maker is not trusted: its pages
  * that do not exist yet would be made. */

@@ -6,6 +6,7 @@
  */
 #include "libtrace/collector_internal.h"
 
+#include "libtrace/crash.h"
 #include "libtrace/refill.h"
 
 #include <errno.h>
@@ -31,6 +32,7 @@ static void name_forget_ended(struct gt_collector *c, uint64_t oldest_ticks)
 
 			gt_map_remove(&names->map, ended->g);
 			names->entries[at].g = 0;
+			GT__SIGNAL_ORDER();
 			names->entries[at].parent = names->free;
 			names->free = at;
 		}
@@ -53,18 +55,24 @@ static void name_born(struct gt_collector *c, const struct gt_event *event)
 		names->lost++;
 		return;
 	}
-	names->entries[at] = (struct gt__name){
-		.g = event->args[0],
-		.parent = event->args[2],
-		.start_pc = event->args[3],
-		.site_pc = event->args[4],
-	};
+	names->entries[at].parent = event->args[2];
+	names->entries[at].start_pc = event->args[3];
+	names->entries[at].site_pc = event->args[4];
+	GT__SIGNAL_ORDER(); /* a crash file shows no half of it */
+	names->entries[at].g = event->args[0];
 }
 
 void gt__name_found(struct gt_collector *c, const struct gt_found *found)
 {
 	const struct gt_event event = {
 		.args = {found->g, 0, found->parent, found->start_pc, found->site_pc ? found->site_pc - 1 : 0}};
+
+	name_born(c, &event);
+}
+
+void gt_collector_name(struct gt_collector *c, uint64_t g, uint64_t parent, uint64_t start_pc, uint64_t site_pc)
+{
+	const struct gt_event event = {.args = {g, 0, parent, start_pc, site_pc}};
 
 	name_born(c, &event);
 }
@@ -78,14 +86,22 @@ static void name_died(struct gt_collector *c, const struct gt_event *event)
 	names->ended[names->ended_end++ % names->max] = (struct gt__ended){.g = event->args[0], .ticks = event->ticks};
 }
 
-int gt__names_start(struct gt_collector *c, size_t bytes_max)
+_Static_assert(sizeof(struct gt__name) == sizeof(struct gt_crash_name), "names may stand in a crash file");
+
+size_t gt_collector_names_max(size_t bytes)
 {
 	/* An entry, its place in the map (two thirds full at most, doubled when it grows), its place in the queue of the dead. */
 	size_t each = sizeof(struct gt__name) + 4 * sizeof(struct gt_map_slot) + sizeof(struct gt__ended);
 
-	c->names.max = (uint32_t)(bytes_max / each > 64 ? bytes_max / each : 64);
+	return bytes / each > 64 ? bytes / each : 64;
+}
+
+int gt__names_start(struct gt_collector *c, size_t bytes_max)
+{
+	c->names.max = (uint32_t)gt_collector_names_max(bytes_max);
 	c->names.free = GT__NAME_NONE;
-	c->names.entries = calloc(c->names.max, sizeof(*c->names.entries));
+	c->names.entries =
+		c->config.names_place ? c->config.names_place : calloc(c->names.max, sizeof(*c->names.entries));
 	c->names.ended = calloc(c->names.max, sizeof(*c->names.ended));
 	return c->names.entries && c->names.ended ? 0 : -ENOMEM;
 }
@@ -93,7 +109,8 @@ int gt__names_start(struct gt_collector *c, size_t bytes_max)
 void gt__names_free(struct gt_collector *c)
 {
 	gt_map_free(&c->names.map);
-	free(c->names.entries);
+	if (!c->config.names_place)
+		free(c->names.entries);
 	free(c->names.ended);
 }
 
@@ -133,6 +150,9 @@ void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool st
 			state->last_ticks = record.ticks;
 	}
 	state->offset = walk.at;
+	for (size_t i = 0; i < c->alive_count; i++)
+		gt_collector_name(c, c->alive[i].g, c->alive[i].parent, c->alive[i].start_pc, 0);
+	c->alive_count = 0;
 	for (size_t i = 0; i < c->batch_count; i++) {
 		const struct gt_event *event = &c->batch[i];
 
@@ -230,6 +250,7 @@ struct window {
 	struct gt_copy_m *ms;
 	size_t view_count;
 	uint64_t ticks; /* when the copy of the ring began */
+	uint64_t since; /* nothing older is shown */
 	uint32_t m_count;
 };
 
@@ -274,13 +295,23 @@ static size_t keep_old(struct gt_view *out, const struct gt_view *old, size_t co
 	return kept;
 }
 
+/* Where the M stood when this recording began. */
+static const struct gt__m_state *base_of(const struct gt_collector *c, uint32_t m)
+{
+	static const struct gt__m_state none;
+	const struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
+
+	return chunk ? &chunk[m % GT__CHUNK_MS] : &none;
+}
+
 /* Of one M: its old blocks, then those of the ring. Where blocks are missing in between (gtrace came too late to pack them), what is
  * older is kept too: a Lost event tells of the gap, and the M is complete since its end. */
-static void join(struct gt_collector *c, struct window *window, const struct gt_copy_m *m, const struct gt_view *old,
-	size_t old_count)
+static void join(const struct gt_collector *c, struct window *window, const struct gt_copy_m *m,
+	const struct gt_view *old, size_t old_count)
 {
 	const struct gt_copy *copy = &c->copy;
-	const struct gt__m_state *state = gt__collector_m(c, m->m);
+	uint64_t before = base_of(c, m->m)->begin_seq;
+	const struct gt__m_state *state = base_of(c, m->m);
 	struct gt_copy_m *out = &window->ms[window->m_count++];
 	uint64_t next = m->count ? copy->views[m->first].seq : m->seq + 1, last = next;
 	size_t begin = first_of(old, old_count, m->m), end = begin, since;
@@ -295,12 +326,14 @@ static void join(struct gt_collector *c, struct window *window, const struct gt_
 	memcpy(&window->views[window->view_count], &copy->views[m->first], m->count * sizeof(*old));
 	window->view_count += m->count;
 	out->count = (uint32_t)(window->view_count - out->first);
-	out->whole = next == 1;
-	if (since < end && !out->whole)
+	out->whole = next <= before + 1;
+	if (out->whole)
+		out->since = out->since > c->since ? out->since : c->since;
+	else if (since < end)
 		out->since = old[since].t_open;
-	else if (since == end && !m->count && m->seq)
+	else if (!m->count && m->seq)
 		/* Nothing of its newest events is held; but it may have said nothing since. */
-		out->since = state && state->known_seq == m->seq ? state->last_ticks + 1 : copy->ticks;
+		out->since = state->known_seq == m->seq ? state->last_ticks + 1 : copy->ticks;
 }
 
 static int join_history(struct gt_collector *c, struct window *window)
@@ -326,6 +359,88 @@ static int join_history(struct gt_collector *c, struct window *window)
 		join(c, window, &c->copy.ms[i], old, old_count);
 	free(old);
 	return 0;
+}
+
+/* ---- the part of it that is asked for ---- */
+
+static int by_youth(const void *left, const void *right)
+{
+	const struct gt_view *a = *(const struct gt_view *const *)left, *b = *(const struct gt_view *const *)right;
+
+	return a->t_open > b->t_open ? -1 : a->t_open < b->t_open;
+}
+
+/* The time from which on blocks take no more than @max_bytes: those of the ring a page, packed ones their share. */
+static int since_by_bytes(
+	const struct gt_collector *c, const struct window *window, uint64_t max_bytes, uint64_t *since)
+{
+	const struct gt_view **order = calloc(window->view_count + 1, sizeof(*order));
+	struct gt_history_totals totals = {0};
+	uint64_t packed = 0, held = 0;
+
+	if (!order)
+		return -ENOMEM;
+	if (c->history)
+		gt_history_totals(c->history, &totals);
+	if (totals.blocks)
+		packed = totals.bytes / totals.blocks + 1;
+	/* One block of each M may be older than the cut and is there all the same. */
+	max_bytes -= max_bytes / 2 < (uint64_t)window->m_count * GT_BLOCK_BYTES
+			     ? max_bytes / 2
+			     : (uint64_t)window->m_count * GT_BLOCK_BYTES;
+	for (size_t i = 0; i < window->view_count; i++)
+		order[i] = &window->views[i];
+	qsort(order, window->view_count, sizeof(*order), by_youth);
+	for (size_t i = 0; i < window->view_count; i++) {
+		held += order[i]->cells ? GT_BLOCK_BYTES : packed;
+		if (held > max_bytes) {
+			if (i && order[i - 1]->t_open > *since)
+				*since = order[i - 1]->t_open;
+			break;
+		}
+	}
+	free(order);
+	return 0;
+}
+
+/* Leaves out the blocks that end before it, and says of each M since when it is complete. */
+static void cut_views(const struct gt_collector *c, struct window *window)
+{
+	size_t kept = 0;
+
+	for (uint32_t i = 0; i < window->m_count; i++) {
+		struct gt_copy_m *m = &window->ms[i];
+		const struct gt_view *views = &window->views[m->first];
+		uint32_t drop = 0;
+
+		while (drop + 1 < m->count && views[drop + 1].t_open <= window->since)
+			drop++;
+		if (m->count && views[drop].t_open < window->since) {
+			if (m->since < window->since)
+				m->whole = window->since == c->since;
+			if (m->since < window->since)
+				m->since = window->since;
+		}
+		memmove(&window->views[kept], &views[drop], (m->count - drop) * sizeof(*views));
+		m->first = (uint32_t)kept;
+		m->count -= drop;
+		kept += m->count;
+	}
+	window->view_count = kept;
+}
+
+static int cut_window(struct gt_collector *c, struct window *window, const struct gt_snapshot_cut *cut)
+{
+	int ret = 0;
+
+	window->since = c->since;
+	if (cut && cut->since_ticks > window->since)
+		window->since = cut->since_ticks;
+	if (cut && cut->max_bytes)
+		ret = since_by_bytes(c, window, cut->max_bytes, &window->since);
+	if (window->since)
+		cut_views(c, window);
+	return ret;
 }
 
 static void window_free(struct window *window)
@@ -392,7 +507,7 @@ static int write_lost_at_birth(
 
 		if (!m->count)
 			ret = write_lost(c, writer, &states[m->m], m->m, window->ticks, m->lost);
-		else if (first->seq == 1)
+		else if (first->seq == 1 && first->t_open >= window->since)
 			ret = write_lost(c, writer, &states[m->m], m->m, first->t_open, first->lost);
 	}
 	return ret;
@@ -407,6 +522,8 @@ static void ages(const struct window *window, uint64_t newest, struct gt_snapsho
 		const struct gt_copy_m *m = &window->ms[i];
 		uint64_t first = m->count ? window->views[m->first].t_open : m->since;
 
+		if (first < window->since)
+			first = window->since;
 		if (!m->whole && m->since > complete)
 			complete = m->since;
 		if (!m->whole && first > held)
@@ -434,8 +551,10 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 		order[i] = &window->views[i];
 	if (!ret)
 		qsort(order, window->view_count, sizeof(*order), by_time);
-	for (uint32_t i = 0; !ret && i < window->m_count; i++)
+	for (uint32_t i = 0; !ret && i < window->m_count; i++) {
 		of[window->ms[i].m] = &window->ms[i];
+		states[window->ms[i].m].lost_told = base_of(c, window->ms[i].m)->begin_lost;
+	}
 	if (!ret)
 		ret = write_lost_at_birth(c, window, writer, states);
 	for (size_t i = 0; i < window->view_count && ret >= 0; i++) {
@@ -462,16 +581,24 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 		state->last_ticks = window->ticks;
 		while (gt_walk_next(&walk, &view, true, &record) > 0) {
 			gt__batch_add(c, state, &record);
-			result->kept_bytes += record.words * 8;
+			if (record.ticks >= window->since)
+				result->kept_bytes += record.words * 8;
 			if (record.ticks > newest)
 				newest = record.ticks;
 			if (record.ticks > state->last_ticks)
 				state->last_ticks = record.ticks;
 		}
-		/* Behind its last block: lost since that was opened. */
-		if (of[view.m] && order[i] == &window->views[of[view.m]->first + of[view.m]->count - 1] &&
-			of[view.m]->lost > state->lost_told)
-			gt__batch_lost(c, state, state->last_ticks, of[view.m]->lost - state->lost_told);
+		result->in_flight += walk.in_flight;
+		if (of[view.m] && order[i] == &window->views[of[view.m]->first + of[view.m]->count - 1]) {
+			/* Behind its last block: lost since that was opened; and blocks that were overwritten before they
+			 * were copied or packed. */
+			uint64_t missed = of[view.m]->seq > view.seq ? of[view.m]->seq - view.seq : 0;
+
+			lost = of[view.m]->lost > state->lost_told ? of[view.m]->lost - state->lost_told : 0;
+			result->blocks_missed += order[i]->cells ? 0 : missed;
+			if (lost + missed)
+				gt__batch_lost(c, state, state->last_ticks, lost + missed);
+		}
 		result->events += c->batch_count;
 		ret = gt__batch_write(c, writer, view.m);
 	}
@@ -497,28 +624,56 @@ int gt_collector_copy(struct gt_collector *c, struct gt_snapshot_result *result,
 	return 0;
 }
 
-int gt_collector_write_copy(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+int gt_collector_grow_history(struct gt_collector *c, size_t bytes_max)
+{
+	return c->history ? gt_history_grow(c->history, bytes_max) : gt_history_new(bytes_max, &c->history);
+}
+
+int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer, const struct gt_snapshot_cut *cut,
+	struct gt_snapshot_result *result)
 {
 	struct gt_collector_totals totals = c->totals;
+	uint64_t since = c->since;
 	struct window window = {0};
 	int ret = join_history(c, &window);
 
 	result->whole = true;
+	if (ret >= 0)
+		ret = cut_window(c, &window, cut);
+	c->hidden = cut && cut->sets ? ~cut->sets : 0;
 	for (uint32_t i = 0; i < window.m_count; i++)
 		if (!window.ms[i].whole)
 			result->whole = false;
 	if (ret >= 0)
 		ret = write_names(c, &window, writer);
-	if (!result->whole)
+	/* Of no use any more, but for a snapshot that only shows less than there is. */
+	if (!result->whole && window.since == since)
 		gt__found_free(c);
-	if (ret >= 0)
+	if (ret >= 0 && result->whole)
 		ret = gt__found_write_states(c, writer);
+	c->since = window.since;
 	if (ret >= 0)
 		ret = write_views(c, &window, writer, result);
 	window_free(&window);
+	c->since = since;
+	c->hidden = 0;
 	/* What was counted along the way was counted when it was followed. */
 	c->totals = totals;
 	return ret;
+}
+
+int gt_collector_write_copy(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)
+{
+	return gt_collector_write_copy_cut(c, writer, NULL, result);
+}
+
+int gt_collector_snapshot_cut(struct gt_collector *c, struct gt_writer *writer, const struct gt_snapshot_cut *cut,
+	struct gt_snapshot_result *result)
+{
+	struct gt_error err;
+	int ret = gt_collector_copy(c, result, &err);
+
+	return ret < 0 ? ret : gt_collector_write_copy_cut(c, writer, cut, result);
 }
 
 int gt_collector_snapshot(struct gt_collector *c, struct gt_writer *writer, struct gt_snapshot_result *result)

@@ -56,6 +56,8 @@ struct gt_triggers {
 	uint32_t cursor[GT_TRIGGERS_MAX]; /* first of its list that was not judged */
 	bool done[GT_TRIGGERS_MAX];       /* once: it has fired; goroutines: until there are fewer */
 	bool over[GT_TRIGGERS_MAX];       /* goroutines: above the limit */
+	bool has_fired[GT_TRIGGERS_MAX];
+	uint64_t last_fired[GT_TRIGGERS_MAX]; /* ticks */
 	struct gt_triggers_config config;
 	uint64_t interval_ticks;
 	bool lists_wanted[LIST_COUNT], counts, events;
@@ -74,8 +76,6 @@ struct gt_triggers {
 	struct gt_map names; /* string id -> bits of triggers */
 
 	uint64_t goroutines, ends_lost; /* at most so many of them may have ended unseen */
-	uint64_t last_fired;            /* ticks */
-	bool has_fired;
 	struct gt_triggers_fired fired[FIRED_MAX];
 	unsigned int fired_first, fired_count;
 	struct gt_triggers_totals totals;
@@ -106,10 +106,10 @@ static enum list_of list_of_kind(enum gt_trigger_kind kind)
 
 /* ---- what fires ---- */
 
-static bool too_soon(const struct gt_triggers *t, uint64_t ticks)
+static bool too_soon(const struct gt_triggers *t, size_t i, uint64_t ticks)
 {
-	return t->has_fired && t->interval_ticks &&
-	       (ticks < t->last_fired || ticks - t->last_fired < t->interval_ticks);
+	return t->has_fired[i] && t->interval_ticks &&
+	       (ticks < t->last_fired[i] || ticks - t->last_fired[i] < t->interval_ticks);
 }
 
 /* @now: of the round; the interval is counted by it. */
@@ -117,13 +117,13 @@ static void fire(struct gt_triggers *t, size_t i, const struct gt_triggers_fired
 {
 	struct gt_triggers_fired *out;
 
-	if (t->done[i] || too_soon(t, now) || t->fired_count == FIRED_MAX) {
+	if (t->done[i] || too_soon(t, i, now) || t->fired_count == FIRED_MAX) {
 		t->totals.suppressed++;
 		return;
 	}
 	t->done[i] = t->config.once;
-	t->has_fired = true;
-	t->last_fired = now;
+	t->has_fired[i] = true;
+	t->last_fired[i] = now;
 	t->totals.fired++;
 	out = &t->fired[(t->fired_first + t->fired_count++) % FIRED_MAX];
 	*out = *what;

@@ -62,7 +62,7 @@ struct gt_triggers_config {
 	const struct gt_trigger *list;
 	size_t count; /* up to GT_TRIGGERS_MAX */
 	uint64_t ticks_per_second;
-	uint64_t interval_ns; /* between two that fire, whichever; 0: no limit */
+	uint64_t interval_ns; /* between two times that a trigger fires; 0: no limit */
 	bool once;            /* each at most once */
 	size_t bytes_max;     /* for the table of goroutines */
 };
@@ -93,7 +93,7 @@ void gt_triggers_round(struct gt_triggers *triggers, uint64_t watermark);
 /* The program ended, @status as of waitpid: what `exit' and `signal' wait for. Neither the interval nor once holds it up. */
 bool gt_triggers_ended(struct gt_triggers *triggers, int status, uint64_t ticks, struct gt_triggers_fired *out);
 
-/* False: nothing (more). What fired first in the last round comes; the interval counts from it. */
+/* False: nothing (more). In the order in which they fired. */
 bool gt_triggers_next(struct gt_triggers *triggers, struct gt_triggers_fired *out);
 
 struct gt_triggers_totals {

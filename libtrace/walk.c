@@ -65,6 +65,11 @@ hole:
 	return 0;
 }
 
+static uint64_t youngest(const struct gt_memory *memory)
+{
+	return memory->dead_ticks ? memory->dead_ticks : gt_ticks() + SKEW_TICKS_MAX;
+}
+
 /* ---- streaming ---- */
 
 bool gt_view_block(const struct gt_memory *memory, uint32_t block, struct gt_view *out)
@@ -78,7 +83,7 @@ bool gt_view_block(const struct gt_memory *memory, uint32_t block, struct gt_vie
 	out->m = GT_BLOCK_ID_M(id);
 	out->t_open = load(&header->t_open);
 	out->lost = load(&header->lost);
-	out->t_max = gt_ticks() + SKEW_TICKS_MAX;
+	out->t_max = youngest(memory);
 	out->used = used <= GT_BLOCK_CELL_BYTES ? (uint32_t)used : 0;
 	out->open = false;
 	return out->seq != 0 && out->m < memory->m_count && used <= GT_BLOCK_CELL_BYTES;
@@ -144,7 +149,7 @@ static bool view_own(const struct gt_memory *memory, uint32_t m, bool stolen, ui
 		GT__FENCE(memory_order_acquire); /* [again] */
 		if (load(&header->id) != id)
 			continue;
-		out->t_max = gt_ticks() + SKEW_TICKS_MAX;
+		out->t_max = youngest(memory);
 		out->cells = cells;
 		out->seq = GT_BLOCK_ID_SEQ(id);
 		out->m = m;
@@ -214,8 +219,11 @@ static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
 		out->seq = load(&shared->seq);
 		copy->m_count++;
 		if (copy->view_count < memory->block_count &&
-			view_own(memory, m, true, cells_of(copy, copy->view_count), &copy->views[copy->view_count]))
+			view_own(memory, m, true, cells_of(copy, copy->view_count), &copy->views[copy->view_count])) {
+			/* It may open the next one meanwhile: that holds nothing yet. */
+			out->seq = copy->views[copy->view_count].seq;
 			copy->view_count++;
+		}
 	}
 }
 
@@ -374,7 +382,7 @@ int gt_copy_take(const struct gt_memory *memory, struct gt_copy *copy, struct gt
 	copy->views = (struct gt_view *)(void *)cells_of(copy, memory->block_count);
 	copy->ms = (struct gt_copy_m *)(void *)(copy->views + memory->block_count);
 	copy->view_count = copy->m_count = copy->torn = copy->cut = 0;
-	copy->ticks = gt_ticks();
+	copy->ticks = memory->dead_ticks ? memory->dead_ticks : gt_ticks();
 
 	copy_open(memory, copy);
 	memset(open_view, 0xff, memory->m_count * sizeof(*open_view));

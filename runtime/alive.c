@@ -26,7 +26,7 @@ bool gt__tell_first(struct gt_g *g, uint32_t gate, enum gt_state old, enum gt_st
 			return claim == old;
 		}
 		/* Our trace is over, and another's list was here. */
-		if (gate != gt_hook_sets())
+		if (!gt__hook_same_trace(gate, gt_hook_sets()))
 			return false;
 		if (atomic_compare_exchange_weak_explicit(
 			    &g->told, &told, GT_TOLD(gate, GT_TOLD_SELF), memory_order_acq_rel, memory_order_acquire))

@@ -207,9 +207,15 @@ static inline void gt__tell_ready(struct gt_g *g, const struct gt_worker *m)
 {
 	uint32_t gate = gt__tell_gate(g, GT_STATE_WAITING, GT_STATE_RUNNABLE);
 
-	if (UNLIKELY(gate))
-		gt__hook_wake_in(
-			gate, g->id, m && m->g ? m->g->id : 0, m ? g->cause : GT_CAUSE_THREAD, g->cause_detail);
+	if (UNLIKELY(gate)) {
+		enum gt_cause cause = g->cause;
+		uint32_t detail = cause != GT_CAUSE_NONE ? g->cause_detail : 0;
+
+		/* Sysmon has no M either, but finds what is ready. */
+		if (!m && cause == GT_CAUSE_NONE)
+			cause = GT_CAUSE_THREAD;
+		gt__hook_wake_in(gate, g->id, m && m->g ? m->g->id : 0, cause, detail);
+	}
 	g->cause = GT_CAUSE_NONE;
 }
 

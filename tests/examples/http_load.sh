@@ -9,6 +9,7 @@ mkdir www
 printf '<h1>index</h1>' >www/index.html
 bad=0
 for procs in 1 2 4; do
+	: >out # now, not when the one behind it comes to it: else the address before is found there
 	GOMAXPROCS=$procs "$gtrace" record -o h.gtrace -- "$server" -p 0 www >out 2>err &
 	record=$!
 	while ! grep -q 'http://' out; do

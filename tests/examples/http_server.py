@@ -266,15 +266,25 @@ def few_places(directory):
     s.stop()  # also while it waits for a place
 
 
+def begin_echo(client):
+    """A request of which the server has begun to read the body: it said so."""
+    client.sendall(b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n')
+    got = b''
+    while not got.endswith(b'\r\n\r\n'):
+        piece = client.recv(1)
+        assert piece
+        got += piece
+    assert got == b'HTTP/1.1 100 Continue\r\n\r\n'
+    client.sendall(b'ab')
+
+
 def stopping(directory):
     """A request under way is answered, an idle connection ends at once, a new one is not taken."""
     for how in (signal.SIGINT, signal.SIGTERM):
         s = Server(directory)
         idle, busy = s.client(), socket.create_connection(('127.0.0.1', s.port), 60)
         s.ask('GET', '/', client=idle)
-        busy.sendall(b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab')
-        while int(dict(line.split() for line in s.ask('GET', '/stats')[1].decode().splitlines())['connections']) < 3:
-            pass
+        begin_echo(busy)
         s.process.send_signal(how)
         assert idle.sock.recv(1) == b''
         busy.sendall(b'cde')
@@ -290,10 +300,8 @@ def stopping(directory):
             pass
     # Asked twice: ends at once, and says what it left.
     s = Server(directory)
-    with socket.create_connection(('127.0.0.1', s.port)) as busy:
-        busy.sendall(b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab')
-        s.ask('GET', '/')
-        time.sleep(0.05)
+    with socket.create_connection(('127.0.0.1', s.port), 60) as busy:
+        begin_echo(busy)
         s.process.send_signal(signal.SIGINT)
         time.sleep(0.05)
         while s.process.poll() is None:

@@ -392,6 +392,10 @@ Test(triggers, interval_and_once)
 	gt_triggers_round(t, 10 * MS);
 	expect_one(t, 1, 1);
 	expect_none(t); /* the other is in the same snapshot */
+	run(t, 11 * MS, 1);
+	block(t, 12 * MS, 1, GT_REASON_SELECT);
+	gt_triggers_round(t, 20 * MS);
+	expect_one(t, 1, 12 * MS); /* another trigger has an interval of its own */
 	create(t, 900 * MS, 3);
 	gt_triggers_round(t, 950 * MS);
 	expect_none(t);
@@ -399,7 +403,7 @@ Test(triggers, interval_and_once)
 	gt_triggers_round(t, 1100 * MS);
 	expect_one(t, 4, 1020 * MS);
 	gt_triggers_totals(t, &totals);
-	cr_expect(totals.fired == 2 && totals.suppressed == 2);
+	cr_expect(totals.fired == 3 && totals.suppressed == 2);
 	gt_triggers_free(t);
 
 	config.interval_ns = 0;

@@ -33,6 +33,10 @@ class Recorded:
         self.trace = Trace(run([GTRACE, "convert", self.file, "--to", "events", "-o", "-"]).splitlines())
         expect(not self.trace.strange, "lines that are none: %s" % self.trace.strange[:3])
         expect(not self.trace.lost(), "events were lost")
+        for event in self.trace.named("WakeCause"):
+            if event.args["cause"] == "thread":
+                # Here all wake-ups are by goroutines, timers and descriptors, also where sysmon finds them.
+                sys.exit("woken by a thread that is no goroutine's: %s" % (event,))
 
     def json(self):
         return json.loads(run([GTRACE, "convert", self.file, "--to", "json", "-o", "-"]))

@@ -16,7 +16,7 @@ def code(path):
     return re.sub(r"//.*", "", text)
 
 functions = {}
-headers = [f"{source}/libtrace/include/gtrace/{name}.h" for name in ("gtrace", "hooks")]
+headers = [f"{source}/libtrace/include/gtrace/{name}.h" for name in ("flight", "gtrace", "hooks")]
 for path in headers + sorted(glob.glob(f"{source}/runtime/include/gtrace/*.h")):
     text = code(path)
     # Prototypes and inline functions begin at the margin; macros by #define.

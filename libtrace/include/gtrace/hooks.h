@@ -67,9 +67,20 @@ static inline uint32_t gt__hook_gate_now(void)
 	return atomic_load_explicit(__atomic_load_n(&gt__hook_gate, __ATOMIC_RELAXED), GT__GATE_ORDER);
 }
 
+#define GT_GATE_SETS 12 /* bits */
+
+/* A trace of the process's own may change its sets while it runs. */
+static inline bool gt__hook_same_trace(uint32_t gate, uint32_t now)
+{
+	return now == gate || (now >> GT_GATE_SETS && now >> GT_GATE_SETS == gate >> GT_GATE_SETS);
+}
+
 static inline uint64_t gt__hook_kind(uint64_t kind)
 {
-	if (kind >> 32 && GT__UNLIKELY(gt__hook_gate_now() != kind >> 32))
+	uint32_t now;
+
+	if (kind >> 32 && GT__UNLIKELY((now = gt__hook_gate_now()) != kind >> 32) &&
+		!gt__hook_same_trace((uint32_t)(kind >> 32), now))
 		return GT_REC_VOID; /* [turn] */
 	return kind & 31;
 }
@@ -151,7 +162,6 @@ static inline bool gt_hooks_on(void)
 
 /* The gate: which sets of events are on (enum gt_set), and above them the number of the trace that the process writes of itself
  * (0: gtrace's own). 0 when hooks are off: still one load, and one branch on what is asked. */
-#define GT_GATE_SETS 12 /* bits */
 static inline uint32_t gt_hook_sets(void)
 {
 	return gt__hook_gate_now();
