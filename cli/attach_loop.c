@@ -194,6 +194,8 @@ static int hook(struct attached *a)
 		return ret;
 	if (gt_attach_patch(a->attach, &r->memory, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
+	if (a->view->membarrier)
+		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, a->view->foreign ? 0 : r->pid, a->view->slide);
 	return find_goroutines(a);
 }

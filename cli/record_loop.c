@@ -393,11 +393,14 @@ static uint64_t history_bytes(const struct gt_recording *r, uint64_t bytes)
 	return bytes / 16 * 5 - trigger_bytes(r, bytes);
 }
 
+#define ATTIC_PART 16
+
 /* How the memory of a window is shared out. MaxBytes holds for both processes. */
 static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct gt_shm_config *config)
 {
-	/* An eighth is for the names of goroutines, and what the history takes: they live in this process. */
-	config->max_bytes = bytes - bytes / 8 - history_bytes(r, bytes) - trigger_bytes(r, bytes);
+	/* An eighth is for the names of goroutines, a sixteenth for what idle threads said last, and what the history takes:
+	 * they live in this process. */
+	config->max_bytes = bytes - bytes / 8 - bytes / ATTIC_PART - history_bytes(r, bytes) - trigger_bytes(r, bytes);
 	/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
 	config->m_count = (uint32_t)(bytes / 16 / GT_M_BYTES);
 	config->m_count = config->m_count < 512 ? 512 : config->m_count > 16384 ? 16384 : config->m_count;
@@ -447,6 +450,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 	if (r->options.flight) {
 		lay_out_window(r, r->options.window_bytes_max, &config);
 		collector->names_bytes_max = r->options.window_bytes_max / 8;
+		collector->attic_bytes_max = r->options.window_bytes_max / ATTIC_PART;
 		collector->history_bytes_max = history_bytes(r, r->options.window_bytes_max);
 		least = least_window(r, &config);
 		if (r->options.window_bytes_max < least)
@@ -528,6 +532,8 @@ static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *
 						    : GT_EXIT_NOT_EXECUTABLE,
 			&err);
 	r->pid = r->agent.pid;
+	if (r->agent.membarrier)
+		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, r->pid, r->agent.slide);
 	if (r->writer)
 		gt_metas_number(r->writer, "pid", (uint64_t)r->pid);

@@ -365,7 +365,7 @@ void gt__collector_reclaim(struct gt_collector *c, uint32_t m, bool flight)
 		return;
 	/* In flight its records stay part of the window; in a stream they were read, but for one that the thread never ended. */
 	if (flight)
-		gt_queue_put(&c->memory->exchange, &c->memory->exchange.sealed, block);
+		gt__put_away(c, block);
 	else
 		gt_give_back(c->memory, block);
 	state->partial = false;
@@ -647,6 +647,10 @@ int gt_collector_new(const struct gt_collector_config *config, struct gt_collect
 		gt_collector_free(c);
 		return gt_fail(err, ENOMEM, "out of memory: collector");
 	}
+	if (config->attic_bytes_max && gt__attic_start(&c->attic, config->attic_bytes_max) < 0) {
+		gt_collector_free(c);
+		return gt_fail(err, ENOMEM, "out of memory: collector");
+	}
 	start_turn(c);
 	*out = c;
 	return 0;
@@ -667,6 +671,7 @@ void gt_collector_free(struct gt_collector *c)
 	free(c->chunks);
 	gt__names_free(c);
 	gt_history_free(c->history);
+	gt__attic_free(&c->attic);
 	gt_copy_free(&c->copy);
 	while (c->reserve_count)
 		gt_give_back(c->memory, c->reserve[--c->reserve_count]);

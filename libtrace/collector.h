@@ -39,6 +39,7 @@ struct gt_collector_config {
 	const uint8_t *wait_reasons; /* 256 entries, or NULL: records hold enum gt_reason */
 	size_t names_bytes_max;      /* flight: memory for the names of goroutines; 0 = stream */
 	size_t history_bytes_max;    /* flight: memory for old blocks, packed; 0 = none are kept */
+	size_t attic_bytes_max;      /* flight: memory for what idle Ms recorded last; 0 = it stays in blocks */
 	void *names_place; /* flight: where the names stand (gt_collector_names_max struct gt_crash_name, zeroed), or NULL */
 	struct gt_triggers
 		*triggers; /* flight: told of every event, those of open blocks too; NULL = none. Kept by the caller */
@@ -140,6 +141,7 @@ struct gt_collector_totals {
 	uint64_t stacks_lost, strings_lost;
 	uint64_t records_bad; /* records that no hook writes */
 	uint64_t ms;
+	uint64_t stolen;                            /* blocks taken from idle Ms */
 	uint64_t names_lost;                        /* goroutines whose name found no room */
 	uint64_t history_bytes, history_cell_bytes; /* packed blocks: what they take, what they hold */
 };

@@ -18,6 +18,7 @@
 #define GT__SKEW_TICKS 50000
 /* A thread that stays in the midst of something so long is stopped, or gone: it does not hold up the others. */
 #define GT__STUCK_SECONDS 1
+#define GT__STEALS_MAX    512 /* in one round */
 #define GT__BATCH_MAX     (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
 
 struct gt__m_state {
@@ -27,12 +28,17 @@ struct gt__m_state {
 	uint64_t pos_clean;   /* M.pos when everything was read; 0 never */
 	uint64_t last_ticks;  /* of its newest event */
 	uint64_t lost_told;   /* of M.lost: already told by Lost events */
+	uint64_t known_seq;   /* flight: of the newest block that was sealed, or put into the attic, and seen */
+	uint64_t ring_ticket; /* of the newest one that was sealed, */
+	uint64_t idle_pos;    /* M.pos at the last look for idle Ms */
+	uint64_t idle_ticks;  /* it is the same since */
 	uint64_t gap_seq;     /* flight, triggers: an open block that was seen before the block before it */
 	uint64_t stuck_pos;   /* the same: M.pos at which a record was in flight, */
 	uint64_t stuck_ticks; /* and since when */
 	uint64_t begin_seq;   /* when this recording began: M.seq */
 	uint64_t begin_lost;  /* and what it had lost */
 	uint32_t tid;
+	bool in_ring;   /* which may be in the ring still */
 	bool partial;   /* the block was read while open: the sealed queue will bring it */
 	bool unread;    /* at the end: not all of it could be read */
 	bool ended;     /* MEnd was seen */
@@ -59,6 +65,13 @@ struct gt__names {
 	uint64_t lost;
 };
 
+/* Flight: records of stolen blocks (idle.c). */
+struct gt__attic {
+	uint8_t *memory;
+	size_t bytes_max;
+	size_t first, end, count; /* as a history's chunks */
+};
+
 struct gt_collector {
 	struct gt_collector_config config;
 	struct gt_memory *memory;
@@ -77,6 +90,8 @@ struct gt_collector {
 	struct gt_copy copy;    /* of the last snapshot; its memory is used again */
 	uint64_t follow_ticket; /* next sealed block to look at */
 	bool followed;
+	bool never_steal; /* the kernel has no membarrier */
+	struct gt__attic attic;
 	bool behind;                            /* a block before the newest one was still to come */
 	uint64_t awaited_ticket, awaited_since; /* ticks */
 	struct gt_triggers *triggers;           /* flight: NULL when there are none that need events */
@@ -131,6 +146,14 @@ void gt__collector_reclaim(struct gt_collector *collector, uint32_t m, bool flig
 void gt__collector_grow(struct gt_collector *collector);
 void gt__follow_view(struct gt_collector *collector, const struct gt_view *view, bool step_over);
 void gt__follow_open(struct gt_collector *collector, uint64_t begin);
+void gt__idle_sealed(struct gt_collector *collector, const struct gt_view *view, uint64_t ticket);
+void gt__put_away(struct gt_collector *collector, uint32_t block);
+/* How many blocks were stolen; not next to nothing when blocks are short. */
+size_t gt__collector_idle(struct gt_collector *collector);
+int gt__attic_start(struct gt__attic *attic, size_t bytes_max);
+void gt__attic_free(struct gt__attic *attic);
+/* attic->count of them; their cells live until the next follow. */
+void gt__attic_views(const struct gt__attic *attic, struct gt_view *out);
 int gt__names_start(struct gt_collector *collector, size_t bytes_max);
 void gt__names_free(struct gt_collector *collector);
 void gt__name_found(struct gt_collector *collector, const struct gt_found *found);

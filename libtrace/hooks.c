@@ -256,7 +256,8 @@ int gt__connect(const struct gt_memory *memory)
 		return -EAGAIN;
 	pthread_atfork(NULL, NULL, in_child);
 	/* So that a thief (gt_steal_barrier) waits for our threads too; without it idle threads keep their blocks. */
-	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0)
+		atomic_store_explicit(&memory->shm->barrier, 1, memory_order_relaxed);
 	connected = *memory;
 	is_connected = true;
 	gt__hook_blocks = (uint8_t *)memory->shm + memory->blocks_offset;

@@ -240,7 +240,8 @@ static inline int gt__refill(
 	exchange = gt_exchange_of(shm);
 	ret = gt__refill_busy(&exchange, m, m_id, bytes, clock);
 	GT__SIGNAL_ORDER();
-	atomic_store_explicit(&m->busy, 0, memory_order_relaxed);
+	GT_POINT();
+	atomic_store_explicit(&m->busy, 0, memory_order_release); /* [idle] */
 	return ret;
 }
 

@@ -242,7 +242,8 @@ struct gt_shm {
 	_Alignas(GT_CACHE_LINE) _Atomic uint32_t mode; /* enum gt_shm_mode */
 	_Atomic uint32_t enabled; /* library form: the sets of events (enum gt_set) that hooks record; 0: none */
 	_Atomic uint32_t m_limit; /* M ids below it have their page; grows only */
-	_Atomic uint32_t reserved0;
+	_Atomic uint32_t
+		barrier; /* 1: membarrier reaches the program's threads, so that blocks of idle Ms may be stolen */
 	_Atomic uint64_t heartbeat; /* clock of the collector's last round */
 
 	/* changed by writers, rarely */

@@ -219,10 +219,12 @@ size_t gt_collector_follow(struct gt_collector *c)
 		c->follow_ticket = first;
 	for (; gt__ticket_diff(end, c->follow_ticket) > 0;
 		c->follow_ticket = (c->follow_ticket + 1) & GT_TICKET_MASK, count++)
-		if (gt_view_sealed(c->memory, c->follow_ticket, c->cells, &view))
+		if (gt_view_sealed(c->memory, c->follow_ticket, c->cells, &view)) {
 			gt__follow_view(c, &view, true);
-		else if (still_to_come(c, c->follow_ticket, begin))
+			gt__idle_sealed(c, &view, c->follow_ticket);
+		} else if (still_to_come(c, c->follow_ticket, begin)) {
 			break;
+		}
 	c->behind = gt__ticket_diff(end, c->follow_ticket) > 0;
 	c->followed = true;
 	if (c->history)
@@ -234,6 +236,7 @@ size_t gt_collector_follow(struct gt_collector *c)
 		gt__follow_open(c, begin);
 	for (uint32_t m = 0; m < c->ms_seen; m++)
 		gt__collector_reclaim(c, m, true);
+	count += gt__collector_idle(c);
 	gt__collector_grow(c);
 	if (oldest)
 		name_forget_ended(c, oldest);
@@ -276,6 +279,22 @@ static size_t first_of(const struct gt_view *old, size_t count, uint32_t m)
 	return low;
 }
 
+/* Not those from the attic that what comes next in the window does not follow: they lie as they are while all that was behind them
+ * is overwritten. How many. */
+static size_t keep_old(struct gt_view *out, const struct gt_view *old, size_t count, uint64_t next)
+{
+	size_t kept = 0;
+
+	for (size_t i = count; i-- > 0;) {
+		if (old[i].cells && old[i].seq + 1 != next)
+			continue;
+		next = old[i].seq;
+		out[count - ++kept] = old[i];
+	}
+	memmove(out, out + count - kept, kept * sizeof(*out));
+	return kept;
+}
+
 /* Where the M stood when this recording began. */
 static const struct gt__m_state *base_of(const struct gt_collector *c, uint32_t m)
 {
@@ -292,8 +311,9 @@ static void join(const struct gt_collector *c, struct window *window, const stru
 {
 	const struct gt_copy *copy = &c->copy;
 	uint64_t before = base_of(c, m->m)->begin_seq;
+	const struct gt__m_state *state = base_of(c, m->m);
 	struct gt_copy_m *out = &window->ms[window->m_count++];
-	uint64_t next = m->count ? copy->views[m->first].seq : m->seq + 1;
+	uint64_t next = m->count ? copy->views[m->first].seq : m->seq + 1, last = next;
 	size_t begin = first_of(old, old_count, m->m), end = begin, since;
 
 	while (end < old_count && old[end].m == m->m && old[end].seq < next)
@@ -302,23 +322,24 @@ static void join(const struct gt_collector *c, struct window *window, const stru
 		next = old[since - 1].seq;
 	*out = *m;
 	out->first = (uint32_t)window->view_count;
-	out->count = (uint32_t)(end - begin) + m->count;
-	memcpy(&window->views[window->view_count], &old[begin], (end - begin) * sizeof(*old));
-	window->view_count += end - begin;
+	window->view_count += keep_old(&window->views[window->view_count], &old[begin], end - begin, last);
 	memcpy(&window->views[window->view_count], &copy->views[m->first], m->count * sizeof(*old));
 	window->view_count += m->count;
+	out->count = (uint32_t)(window->view_count - out->first);
 	out->whole = next <= before + 1;
 	if (out->whole)
 		out->since = out->since > c->since ? out->since : c->since;
 	else if (since < end)
 		out->since = old[since].t_open;
 	else if (!m->count && m->seq)
-		out->since = copy->ticks; /* nothing of its newest events is held */
+		/* Nothing of its newest events is held; but it may have said nothing since. */
+		out->since = state->known_seq == m->seq ? state->last_ticks + 1 : copy->ticks;
 }
 
 static int join_history(struct gt_collector *c, struct window *window)
 {
-	size_t old_count = c->history ? gt_history_count(c->history) : 0;
+	size_t packed_count = c->history ? gt_history_count(c->history) : 0;
+	size_t old_count = packed_count + c->attic.count;
 	struct gt_view *old = calloc(old_count + 1, sizeof(*old));
 
 	window->views = calloc(old_count + c->copy.view_count + 1, sizeof(*window->views));
@@ -327,10 +348,11 @@ static int join_history(struct gt_collector *c, struct window *window)
 		free(old);
 		return -ENOMEM;
 	}
-	if (old_count)
+	if (packed_count)
 		gt_history_views(c->history, old);
-	for (size_t i = 0; i < old_count; i++)
+	for (size_t i = 0; i < packed_count; i++)
 		old[i].place = (uint32_t)i;
+	gt__attic_views(&c->attic, old + packed_count);
 	qsort(old, old_count, sizeof(*old), by_m_and_seq);
 	window->ticks = c->copy.ticks;
 	for (uint32_t i = 0; i < c->copy.m_count; i++)
@@ -506,7 +528,7 @@ static void ages(const struct window *window, uint64_t newest, struct gt_snapsho
 			complete = m->since;
 		if (!m->whole && first > held)
 			held = first;
-		if (m->since < birth)
+		if (m->since && m->since < birth) /* 0: it never had a block */
 			birth = m->since;
 	}
 	held = held ? held : birth;

@@ -114,7 +114,7 @@ void gt_give_back(const struct gt_memory *memory, uint32_t block)
  * Order: own, then done, then id, then the cells upwards, then id again. What lies below done was reserved before it, and
  * the copy never overtakes the writer; a record that straddles done is not seen whole and so not at all.
  */
-bool gt_view_open(const struct gt_memory *memory, uint32_t m, uint64_t *cells, struct gt_view *out)
+static bool view_own(const struct gt_memory *memory, uint32_t m, bool stolen, uint64_t *cells, struct gt_view *out)
 {
 	const struct gt_m *shared = gt_shm_m(memory, m);
 
@@ -125,7 +125,8 @@ bool gt_view_open(const struct gt_memory *memory, uint32_t m, uint64_t *cells, s
 		const struct gt_block *header;
 		uint64_t id, begin, used;
 
-		if ((GT_OWN_STATE(own) != GT_OWN_OWNED && GT_OWN_STATE(own) != GT_OWN_BUSY) ||
+		if ((GT_OWN_STATE(own) != GT_OWN_OWNED && GT_OWN_STATE(own) != GT_OWN_BUSY &&
+			    !(stolen && GT_OWN_STATE(own) == GT_OWN_STOLEN)) ||
 			block >= memory->block_count)
 			return false;
 		header = gt_shm_block(memory, block);
@@ -157,6 +158,11 @@ bool gt_view_open(const struct gt_memory *memory, uint32_t m, uint64_t *cells, s
 		return true;
 	}
 	return false;
+}
+
+bool gt_view_open(const struct gt_memory *memory, uint32_t m, uint64_t *cells, struct gt_view *out)
+{
+	return view_own(memory, m, false, cells, out);
 }
 
 /* ---- a copy of the window ---- */
@@ -193,7 +199,8 @@ static uint64_t *cells_of(const struct gt_copy *copy, uint32_t place)
 	return (uint64_t *)copy->scratch + (uint64_t)place * (GT_BLOCK_CELL_BYTES / 8);
 }
 
-/* Every older block of an M is in the queue by the time that its own was read, so this comes first. */
+/* Every older block of an M is in the queue by the time that its own was read, so this comes first. A stolen block may be
+ * in the thief's hand: it is read where it lies, until another M opens it. */
 static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
 {
 	uint32_t limit = atomic_load_explicit(&memory->shm->m_limit, memory_order_acquire);
@@ -212,7 +219,7 @@ static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
 		out->seq = load(&shared->seq);
 		copy->m_count++;
 		if (copy->view_count < memory->block_count &&
-			gt_view_open(memory, m, cells_of(copy, copy->view_count), &copy->views[copy->view_count])) {
+			view_own(memory, m, true, cells_of(copy, copy->view_count), &copy->views[copy->view_count])) {
 			/* It may open the next one meanwhile: that holds nothing yet. */
 			out->seq = copy->views[copy->view_count].seq;
 			copy->view_count++;
@@ -400,8 +407,12 @@ bool gt_steal_ask(const struct gt_memory *memory, uint32_t m, struct gt_steal *o
 	out->own = atomic_load_explicit(&shared->own, memory_order_acquire);
 	if (GT_OWN_STATE(out->own) != GT_OWN_OWNED || GT_OWN_BLOCK(out->own) >= memory->block_count)
 		return false;
+	/* busy is set before own and cleared after end: who sees this own and no busy sees the end that belongs to it, or one
+	 * that a thief cleared. */
+	if (atomic_load_explicit(&shared->busy, memory_order_acquire)) /* pairs with [idle] */
+		return false;
 	end = load(&shared->end);
-	return end != 0 && atomic_compare_exchange_strong_explicit(
+	return end == 0 || atomic_compare_exchange_strong_explicit(
 				   &shared->end, &end, 0, memory_order_seq_cst, memory_order_relaxed);
 }
 

@@ -97,8 +97,7 @@ struct gt_steal {
 /*
  * Three steps, for many Ms at once: ask, one barrier, take. A writer that wakes meanwhile keeps its block.
  * When streaming, take what is sealed between ask and take: then the stolen block is the next of its M, and is read at once.
- * N.B. ask fails when the M's end is 0 already: its owner may be about to store it. Keep the gt_steal of an ask
- * and take again later instead.
+ * A take that fails may be asked for again at any time.
  */
 bool gt_steal_ask(const struct gt_memory *memory, uint32_t m, struct gt_steal *out);
 /* Every thread of every program that registered has done what it did before. -errno when the kernel cannot. */

@@ -650,10 +650,12 @@ walk:
 .endm
 
 /*
- * The block of the M's line r13 has no room for edi bytes, which are still reserved. r10 = 1: there may be room now.
- * 0: the record is lost, and counted. Keeps all but rdx rdi r8 r10.
+ * The block of the M's line r13 has no room for edi bytes, which are still reserved and end at rdx. r10 = 1: there may be
+ * room now. 0: the record is lost, and counted. Keeps all but rdx rdi r8 r10.
  */
 thunk_refill:
+	cmp	%rdx, M_POS(%r13)
+	jne	.Lrefill_behind
 	sub	%rdi, M_POS(%r13)
 	SPILL_TAKE .Lrefill_none
 	lea	SPILL_BYTES(%r10), %rdx
@@ -684,6 +686,24 @@ thunk_refill:
 	pop	%rsp
 	movq	$0, (%r10)
 	mov	%edx, %r10d
+	jmp	*%r11
+	/* A handler's record stands behind the place: there was room for both, then a thief cleared the end (refill.h, invariant
+	 * 5). The place is not given back but filled with a record that says nothing. It lies in our block: no thief takes that while done != pos. */
+.Lrefill_behind:
+	sub	%rdi, %rdx
+	lea	K_BLOCKS_OFFSET(%r15, %rdx), %r10
+	mov	%rax, %r8
+	rdtsc
+	shl	$32, %rdx
+	or	%rdx, %rax
+	shl	$8, %rax
+	mov	%edi, %edx
+	shr	$3, %edx                        /* cells << 1 */
+	lea	REC_VOID << 3 | 1(%rax, %rdx), %rax
+	mov	%rax, (%r10)
+	add	%rdi, M_DONE(%r13)
+	mov	%r8, %rax
+	mov	$1, %r10d
 	jmp	*%r11
 .Lrefill_none:
 	lock incq SHM_LOST_SPILL(%r15)

@@ -22,6 +22,7 @@
 #define M_SHIFT       7
 
 /* records */
+#define REC_VOID     0
 #define REC_STATE    1
 #define REC_STATE2   2
 #define REC_CREATE   3

@@ -73,7 +73,18 @@ __attribute__((naked, noinline)) static void switch_to(
 			 "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp; ret\n");
 }
 
+static enum {
+	ROLE_WRITER,
+	ROLE_PUT_TAKE,
+	ROLE_SWAP,
+	ROLE_COLLECTOR,
+	ROLE_THIEF,
+	ROLE_CLEANER,
+	ROLE_GO_WRITER
+} roles[THREADS_MAX];
+
 static void emit(int t);
+static void emit_go(int t);
 
 static void point(void)
 {
@@ -84,7 +95,10 @@ static void point(void)
 		deliver = false;
 		world->signals[t]--;
 		world->in_signal[t]++;
-		emit(t);
+		if (roles[t] == ROLE_GO_WRITER)
+			emit_go(t);
+		else
+			emit(t);
 		world->in_signal[t]--;
 	}
 }
@@ -92,7 +106,6 @@ static void point(void)
 /* ---- what the threads do ---- */
 
 static int steps[THREADS_MAX]; /* records each writer emits; 0: not a writer */
-static enum { ROLE_WRITER, ROLE_PUT_TAKE, ROLE_SWAP, ROLE_COLLECTOR, ROLE_THIEF } roles[THREADS_MAX];
 
 static uint64_t no_clock(void)
 {
@@ -136,8 +149,47 @@ static void emit(int t)
 	atomic_fetch_add_explicit(&m->lost, 1, memory_order_relaxed);
 }
 
-/* The collector's way to an idle M's block; as gt_steal in walk.c, where the barrier is a system call. */
-static void steal(int victim)
+/* As agent/blob/hooks.S has it: what cannot be taken back is filled with a record that says nothing. A handler on
+ * the signal stack gets no private stack, and so no new block. */
+static void emit_go(int t)
+{
+	struct gt_m *m = &world->m[t];
+
+	for (int tries = 0; tries < 2; tries++) {
+		uint64_t at;
+		uint32_t block;
+		uint8_t stored;
+		bool room;
+
+		point();
+		stored = world->stored[t];
+		at = gt__xadd(&m->pos, RECORD_BYTES);
+		point();
+		room = at + RECORD_BYTES <= atomic_load_explicit(&m->end, memory_order_relaxed);
+		if (!room && gt__unreserve(m, at, RECORD_BYTES)) {
+			if (stored != world->stored[t])
+				failure = "a reservation is taken back below a record";
+			if (world->in_signal[t] ||
+				gt__refill(&world->shm, m, (uint32_t)t, RECORD_BYTES, 0, no_clock) < 0)
+				return;
+			continue;
+		}
+		block = (uint32_t)(at / GT_BLOCK_BYTES);
+		point(); /* the payload */
+		if (block >= world->shm.block_count || (blocks[block].id >> 40) != (uint32_t)t ||
+			blocks[block].id == 0 || GT_OWN_STATE(m->own) != GT_OWN_OWNED || GT_OWN_BLOCK(m->own) != block)
+			failure = "a record is stored into a block that its M does not own";
+		world->stored[t]++;
+		point();
+		atomic_fetch_add_explicit(&m->done, RECORD_BYTES, memory_order_release);
+		if (room)
+			return;
+	}
+}
+
+/* The collector's way to an idle M's block; as gt_steal in walk.c, where the barrier is a system call. @to_free: its records are
+ * read, as libtrace/idle.c does. */
+static void steal(int victim, bool to_free)
 {
 	struct gt_exchange exchange = gt_exchange_of(&world->shm);
 	struct gt_m *m = &world->m[victim];
@@ -148,11 +200,12 @@ static void steal(int victim)
 	if (GT_OWN_STATE(own) != GT_OWN_OWNED)
 		return;
 	point();
-	end = atomic_load_explicit(&m->end, memory_order_relaxed);
-	if (!end)
-		return; /* its owner may be about to store it */
+	if (atomic_load_explicit(&m->busy, memory_order_acquire))
+		return;
 	point();
-	if (!atomic_compare_exchange_strong(&m->end, &end, 0))
+	end = atomic_load_explicit(&m->end, memory_order_relaxed);
+	point();
+	if (end && !atomic_compare_exchange_strong(&m->end, &end, 0))
 		return;
 	point();
 	pos = atomic_load_explicit(&m->pos, memory_order_acquire);
@@ -166,7 +219,7 @@ static void steal(int victim)
 		return;
 	atomic_store_explicit(
 		&blocks[GT_OWN_BLOCK(own)].used, pos - gt__block_begin(GT_OWN_BLOCK(own)), memory_order_relaxed);
-	gt_queue_put(&exchange, &exchange.sealed, GT_OWN_BLOCK(own));
+	gt_queue_put(&exchange, to_free ? &exchange.free : &exchange.sealed, GT_OWN_BLOCK(own));
 }
 
 static void thread_main(void)
@@ -198,7 +251,13 @@ static void thread_main(void)
 				gt_queue_put(&exchange, &exchange.free, block);
 			break;
 		case ROLE_THIEF:
-			steal(0);
+			steal(0, false);
+			break;
+		case ROLE_CLEANER:
+			steal(0, true);
+			break;
+		case ROLE_GO_WRITER:
+			emit_go(t);
 			break;
 		}
 	}
@@ -400,6 +459,12 @@ static const struct scenario scenarios[] = {
 	{"two writers, flight", 4, 8, 1, GT_MODE_FLIGHT, {{ROLE_WRITER, 4, 0}, {ROLE_WRITER, 3, 0}}},
 	{"writer with a signal and thief", 4, 8, 0, GT_MODE_FLIGHT, {{ROLE_WRITER, 4, 1}, {ROLE_THIEF, 2, 0}}},
 	{"writer of one block, and thief", 1, 4, 0, GT_MODE_FLIGHT, {{ROLE_WRITER, 7, 0}, {ROLE_THIEF, 2, 0}}},
+	{"writer, cleaner, thief of one M", 4, 8, 1, GT_MODE_FLIGHT,
+		{{ROLE_WRITER, 3, 0}, {ROLE_CLEANER, 1, 0}, {ROLE_THIEF, 1, 0}}},
+	{"writer of one block, and cleaner", 1, 4, 0, GT_MODE_FLIGHT, {{ROLE_WRITER, 5, 0}, {ROLE_CLEANER, 2, 0}}},
+	{"Go writer with signals and thief", 4, 8, 0, GT_MODE_FLIGHT, {{ROLE_GO_WRITER, 4, 2}, {ROLE_THIEF, 2, 0}}},
+	{"Go writer, signal, one block, cleaner", 2, 4, 1, GT_MODE_FLIGHT,
+		{{ROLE_GO_WRITER, 4, 1}, {ROLE_CLEANER, 2, 0}}},
 	{"writer, thief and collector", 4, 8, 0, GT_MODE_STREAM,
 		{{ROLE_WRITER, 3, 0}, {ROLE_THIEF, 1, 0}, {ROLE_COLLECTOR, 1, 0}}},
 };

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// What the kernel says this process holds apart from the file of /memfd: its own memory, in KiB.
+func rollup() string {
+	text, err := os.ReadFile("/proc/self/smaps_rollup")
+	if err != nil {
+		return "?"
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if strings.HasPrefix(line, "Private_Dirty:") {
+			return strings.Fields(line)[1]
+		}
+	}
+	return "?"
+}
+
+// quiet crowd GOROUTINES THREADS MS: so many goroutines come and go all the time, so many threads sleep, for so long.
+func crowd() {
+	goroutines, threads := number(2), number(3)
+	end := time.Now().Add(time.Duration(number(4)) * time.Millisecond)
+	ready := make(chan bool)
+	for i := 0; i < threads; i++ {
+		go func() {
+			runtime.LockOSThread()
+			ready <- true
+			select {}
+		}()
+		<-ready
+	}
+	fmt.Println("ready")
+	var done atomic.Int64
+	for begun := int64(0); time.Now().Before(end); {
+		for ; begun-done.Load() < int64(goroutines); begun++ {
+			go func() {
+				runtime.Gosched()
+				done.Add(1)
+			}()
+		}
+		runtime.Gosched()
+	}
+	fmt.Println(rollup())
+}
+
+// quiet wait GOROUTINES: so many wait for ever, until standard input ends.
+func wait() {
+	for i := 0; i < number(2); i++ {
+		go func() { select {} }()
+	}
+	time.Sleep(100 * time.Millisecond)
+	fmt.Println("ready")
+	os.Stdin.Read(make([]byte, 1))
+}

@@ -1,0 +1,3 @@
+module gtrace.example/quiet
+
+go 1.19

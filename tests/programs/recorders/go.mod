@@ -1,0 +1,3 @@
+module gtrace.example/recorders
+
+go 1.25
