@@ -621,10 +621,10 @@ static int patch_stopped(struct gt_attach *attach, const uint8_t *code, bool cod
 int gt_attach_patch(struct gt_attach *attach, const struct gt_memory *memory, struct gt_error *err)
 {
 	struct gt_memory populated = *memory;
-	enum gt_standing stands;
+	enum gt_standing stands = GT_STANDING_WELL;
 	bool code_written;
 	sigset_t before;
-	uint8_t *code;
+	uint8_t *code = NULL;
 	int ret;
 
 	gt__agent_reserve_slot_0(memory);

@@ -12,6 +12,7 @@
 #include "cli/death.h"
 #include "cli/flight.h"
 #include "cli/metas.h"
+#include "libtrace/history.h"
 #include "libtrace/shm_create.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@
 #define ROUND_MS_MAX       20
 #define HISTORY_FROM_BYTES (2u << 20) /* of --max-bytes: below it packing is not worth its work */
 #define TRIGGER_BLOCKS     1024       /* with triggers: look more often when an eighth of these come at once */
-#define FLUSH_NS           250000000  /* a cut file lacks at most so much */
+#define WAITING_BYTES      ((GT_HISTORY_CHUNK_BLOCKS + 1) * GT_BLOCK_BYTES) /* blocks that wait to be packed together */
+#define FLUSH_NS           250000000                                        /* a cut file lacks at most so much */
 
 static int64_t realtime_ns(void)
 {
@@ -390,7 +392,8 @@ static uint64_t history_bytes(const struct gt_recording *r, uint64_t bytes)
 {
 	if (bytes < HISTORY_FROM_BYTES)
 		return 0;
-	return bytes / 16 * 5 - trigger_bytes(r, bytes);
+	bytes = bytes / 16 * 5 - trigger_bytes(r, bytes);
+	return bytes >= WAITING_BYTES + GT_HISTORY_BYTES_MIN ? bytes : 0;
 }
 
 #define ATTIC_PART 16
@@ -452,6 +455,8 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		collector->names_bytes_max = r->options.window_bytes_max / 8;
 		collector->attic_bytes_max = r->options.window_bytes_max / ATTIC_PART;
 		collector->history_bytes_max = history_bytes(r, r->options.window_bytes_max);
+		if (collector->history_bytes_max)
+			collector->history_bytes_max -= WAITING_BYTES;
 		least = least_window(r, &config);
 		if (r->options.window_bytes_max < least)
 			return gt_die_text(GT_EXIT_RECORD,
