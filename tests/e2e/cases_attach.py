@@ -1,4 +1,5 @@
 # cases_attach.py - hooks into programs that run already, and out again: nothing of them is changed but what is written down.
+import glob
 import json
 import os
 import random
@@ -341,7 +342,10 @@ def attach_life(bench):
         p.say(b"\n")
         p.until(b"phase 2\n")
         attached.end()
-        bench.check(attached.out[:-7] + "-1.gtrace")
+        asked = glob.glob(attached.out[:-7] + "-*-SIGUSR2.gtrace")
+        expect(len(asked) == 1, "snapshots: %s" % asked)
+        bench.check(asked[0])
+        bench.check(attached.out)
     yield "flight: snapshots on SIGUSR2 and at the end"
 
 
