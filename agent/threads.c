@@ -135,28 +135,41 @@ static void nap(void)
 	sigtimedwait(&child, NULL, &limit);
 }
 
-/* All that are known stand, or are gone. One after the other: each must, so the order costs nothing. */
-static int wait_all(struct gt_threads *threads, int64_t until_ns, struct gt_error *err)
+/*
+ * Looks at each that neither stands nor is gone; returns how many are left. All of them, at every look: when the process ends, its
+ * first thread is told of only after the others, which are ours to wait for.
+ */
+static size_t look(struct gt_threads *threads)
 {
+	size_t left = 0;
+
 	for (size_t i = 0; i < threads->count; i++) {
 		struct gt_thread *thread = &threads->list[i];
+		int status;
+		pid_t got;
 
-		while (!thread->stopped && !thread->gone) {
-			int status;
-			pid_t got = waitpid(thread->tid, &status, __WALL | WNOHANG);
+		if (thread->stopped || thread->gone)
+			continue;
+		got = waitpid(thread->tid, &status, __WALL | WNOHANG);
+		if (got == thread->tid)
+			note(thread, status);
+		else if (got < 0)
+			thread->gone = true;
+		else
+			left++;
+	}
+	return left;
+}
 
-			if (got == thread->tid)
-				note(thread, status);
-			else if (got < 0)
-				thread->gone = true;
-			else if (gt_monotonic_ns() > until_ns)
-				return gt_fail(err, EAGAIN,
-					"cannot attach: thread %d of process %d does not come out of the kernel: try "
-					"again",
-					(int)thread->tid, (int)threads->pid);
-			else
-				nap();
-		}
+/* All that are known stand, or are gone. */
+static int wait_all(struct gt_threads *threads, int64_t until_ns, struct gt_error *err)
+{
+	while (look(threads)) {
+		if (gt_monotonic_ns() > until_ns)
+			return gt_fail(err, EAGAIN,
+				"cannot attach: a thread of process %d does not come out of the kernel: try again",
+				(int)threads->pid);
+		nap();
 	}
 	return 0;
 }
@@ -260,22 +273,6 @@ int gt_threads_stop_one(struct gt_threads *threads, pid_t tid, int64_t limit_ns,
 	return ret;
 }
 
-/* One that never stood cannot be detached; it is asked to stop already, and waited for as long as it takes: it is either on its
- * way here, or asleep in the kernel where it delays nobody but itself. */
-static void let_late_one_go(struct gt_thread *thread)
-{
-	int status;
-
-	while (!thread->gone && !thread->stopped) {
-		int ret = gt_threads_wait(thread->tid, 1000000000, &status);
-
-		if (ret == 0)
-			note(thread, status);
-		else if (ret != -ETIMEDOUT)
-			thread->gone = true;
-	}
-}
-
 static void let_go(const struct gt_thread *thread)
 {
 	if (thread->stopped && !thread->gone &&
@@ -288,13 +285,16 @@ void gt_threads_go(struct gt_threads *threads)
 	for (size_t i = 0; i < threads->count; i++)
 		let_go(&threads->list[i]);
 	threads->stop_ns = gt_monotonic_ns() - threads->begin_ns;
-	for (size_t i = 0; i < threads->count; i++) {
-		struct gt_thread *thread = &threads->list[i];
-
-		if (thread->stopped || thread->gone)
-			continue;
-		let_late_one_go(thread);
-		let_go(thread);
+	for (size_t i = 0; i < threads->count; i++)
+		threads->list[i].gone |= threads->list[i].stopped; /* let go */
+	/* One that never stood cannot be detached; it is asked to stop already, and waited for as long as it takes: it is either on its way
+	 * here, or asleep in the kernel where it delays nobody but itself. */
+	while (look(threads) || standing(threads)) {
+		for (size_t i = 0; i < threads->count; i++) {
+			let_go(&threads->list[i]);
+			threads->list[i].gone |= threads->list[i].stopped;
+		}
+		nap();
 	}
 	threads->count = 0;
 }

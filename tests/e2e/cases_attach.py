@@ -347,6 +347,14 @@ def attach_life(bench):
         bench.check(asked[0])
         bench.check(attached.out)
     yield "flight: snapshots on SIGUSR2 and at the end"
+    # It ends with its threads in the middle of a stop: whoever waits for the first of them alone waits for ever.
+    for wait_ms in range(0, 60, 4):
+        with Program([build_go("ender", version), str(wait_ms)]) as p:
+            p.until(b"ready", p.run.stdout)
+            run = bench.run([bench.gtrace, "attach", "-q", "-o", bench.path(), "--duration", "20ms", str(p.pid)], timeout=60)
+            text = run.stderr.decode(errors="replace")
+            expect(run.returncode == 0 or "gone" in text or "ended" in text or "no process" in text, "exit %d: %s" % (run.returncode, text))
+    yield "a program that ends while it is attached to"
 
 
 def wait_state(pid, state):

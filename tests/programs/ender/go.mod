@@ -1,0 +1,3 @@
+module gtrace.example/ender
+
+go 1.19
