@@ -405,3 +405,36 @@ def attach_same(bench):
             bench.check(path)
             os.unlink(path)
         yield "Go %s: %d times attached, nothing changed" % (version, cycles)
+
+
+def losses(bench, path):
+    text = bench.run([bench.gtrace, "info", path]).stdout.decode()
+    return {what: int(count) for what, count in re.findall(r"lost: (.*?) +(\d+)\n", text)}
+
+
+@case
+def many_threads(bench):
+    """More threads in a program's life than a window has lines for: those that ended make room. Recorded from its begin, and attached to after."""
+    version = newest()[0]
+    program, count = build_go("churn", version), 10500 if not os.environ.get("GTRACE_RUNS") == "long" else 200000
+    for options in (["--flight", "--max-bytes=16M"], []):
+        out, run = bench.record([program, str(count)], options, timeout=600)
+        lost = losses(bench, out)
+        expect(lost["unknown M"] == 0, "%s: %s" % (options, lost))
+        trace = trace_reader.load(bench.gtrace, out)
+        expect(max(e.m for e in trace.events) >= count, "the newest Ms are not in it")
+        if not options:
+            expect(len(trace.named("MEnd")) == count and not sum(lost.values()), "%d ends of Ms, lost %s" % (len(trace.named("MEnd")), lost))
+        yield "%d threads %s: lost %s" % (count, options or "streamed", {k: v for k, v in lost.items() if v})
+    with Program([program, str(count), "again"]) as p:
+        p.until(b"ready", p.run.stdout, 300)
+        attached = Attached(bench, p.pid, ["--flight", "--max-bytes=16M"])
+        p.say(b"\n")
+        p.until(b"done", p.run.stdout, 300)
+        err = attached.run.communicate(timeout=60)[1].decode(errors="replace")
+        expect(attached.run.returncode == 0, err)
+        bench.check(attached.out)
+        lost = losses(bench, attached.out)
+        newest_m = max(e.m for e in trace_reader.load(bench.gtrace, attached.out).events)
+        expect(lost["unknown M"] == 0 and newest_m >= 2 * count, "M %d, %s: %s" % (newest_m, lost, err))
+    yield "attached to after %d: lost %s" % (count, {k: v for k, v in lost.items() if v})
