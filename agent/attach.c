@@ -258,7 +258,9 @@ static int with_worker(struct gt_attach *attach, work_fn *work, void *context, s
 
 static int map_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
 {
-	return map_both(attach, remote, context, err);
+	int ret = map_both(attach, remote, context, err);
+
+	return ret < 0 ? gt_fail_prefix(err, ret, "cannot attach: process %d", (int)attach->view.pid) : 0;
 }
 
 static int unmap_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
