@@ -27,6 +27,8 @@ struct gt_agent_launch {
 	const struct gt_golayout *layout; /* found and verified; NULL: it links libtrace, or is not traced at all */
 	struct gt_memory *memory;         /* NULL: not traced. Its text_base and text_end are link-time addresses;
 	                                    stacks are taken when it has room for them */
+	void (*before_exec)(void *context, pid_t pid); /* the process is there, and does nothing yet; may be NULL */
+	void *context;
 	const char *skip_hook;            /* for tests: a function of gohooks.c that is not hooked; NULL */
 };
 

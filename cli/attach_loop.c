@@ -197,6 +197,7 @@ static int hook(struct attached *a)
 	if (a->view->membarrier)
 		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, a->view->foreign ? 0 : r->pid, a->view->slide);
+	gt_record_kernel(r, r->pid);
 	return find_goroutines(a);
 }
 
@@ -376,6 +377,7 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	ret = gt_record_check_proc() ? GT_EXIT_FAILURE : run(&a);
 	gt_watch_free(r);
 	gt_flight_free(r->flight);
+	gt_kernel_close(r->kernel);
 	if (r->collector)
 		gt_collector_free(r->collector);
 	if (r->memory.shm)

@@ -769,7 +769,7 @@ static void apply_slot(struct gt_model *model, const struct gt_event *event, str
 
 void gt_model_apply(struct gt_model *model, const struct gt_event *event)
 {
-	struct m_entry *thread = m_need(model, event->m);
+	struct m_entry *thread = gt_m_is_kernel(event->m) ? NULL : m_need(model, event->m);
 
 	if (!thread)
 		return;

@@ -546,6 +546,8 @@ int gt__rows_event(struct gt__rows *rows, const struct gt_event *event)
 
 	if (time_ns > rows->now_ns)
 		rows->now_ns = time_ns;
+	if (gt_m_is_kernel(event->m))
+		return 0;
 	thread = get_thread(rows, event);
 	if (!thread)
 		return -ENOMEM;
