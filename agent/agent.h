@@ -29,7 +29,7 @@ struct gt_agent_launch {
 	                                    stacks are taken when it has room for them */
 	void (*before_exec)(void *context, pid_t pid); /* the process is there, and does nothing yet; may be NULL */
 	void *context;
-	const char *skip_hook;            /* for tests: a function of gohooks.c that is not hooked; NULL */
+	const char *skip_hook; /* for tests: a function of gohooks.c that is not hooked; NULL */
 };
 
 struct gt_agent_result {

@@ -17,7 +17,17 @@
 #include <unistd.h>
 
 enum { KEY_EVERY = 300, KEY_KEEP, KEY_MAX_DISK };
-enum { KEY_STACKS = 256, KEY_FLIGHT, KEY_MIN_AGE, KEY_MAX_BYTES, KEY_BUFFER, KEY_NO_URING, KEY_LAYOUT, KEY_EVENTS, KEY_SAMPLE };
+enum {
+	KEY_STACKS = 256,
+	KEY_FLIGHT,
+	KEY_MIN_AGE,
+	KEY_MAX_BYTES,
+	KEY_BUFFER,
+	KEY_NO_URING,
+	KEY_LAYOUT,
+	KEY_EVENTS,
+	KEY_SAMPLE
+};
 
 static const struct argp_option common_options[] = {
 	{"output", 'o', "FILE", 0, "write the trace to FILE (default: PROG.gtrace, PROG without its folder)", 0},

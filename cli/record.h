@@ -61,8 +61,8 @@ struct gt_recording {
 	int private_fds[2];       /* of the recorder alone: not for the process that writes a snapshot; 0 = none */
 	struct gt_kernel *kernel; /* NULL: none was asked for, or it is not allowed */
 	struct gt_error kernel_missing; /* why not; empty: it is there, or was not asked for */
-	struct gt_watch *watch; /* NULL: no triggers */
-	struct gt_error failure;  /* the writer's, told at the end */
+	struct gt_watch *watch;         /* NULL: no triggers */
+	struct gt_error failure;        /* the writer's, told at the end */
 	bool failed;
 };
 

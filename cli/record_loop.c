@@ -507,8 +507,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 	return ret;
 }
 
-static int write_sampled_stack(
-	void *context, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count)
+static int write_sampled_stack(void *context, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count)
 {
 	const struct gt_recording *r = context;
 

@@ -16,10 +16,10 @@
 
 #define BATCH_EVENTS   4096
 #define PAIR_TRIES     5
-#define SKEW_NS        10000             /* what a converted time may be off, generously */
-#define THROTTLE_NS    100000000         /* cpu.stat is read so often */
-#define STACK_ID_FIRST (1ull << 32)      /* those of hooks are small numbers */
-#define STREAM_WORDS   (1u << 20)        /* of stacks that are known to be in the file */
+#define SKEW_NS        10000        /* what a converted time may be off, generously */
+#define THROTTLE_NS    100000000    /* cpu.stat is read so often */
+#define STACK_ID_FIRST (1ull << 32) /* those of hooks are small numbers */
+#define STREAM_WORDS   (1u << 20)   /* of stacks that are known to be in the file */
 #define THREADS_MAX    65536
 #define RECORD_WORDS   (GT__PERF_FRAMES_MAX + 1)
 
@@ -322,8 +322,7 @@ static int write_items(struct gt_kernel *k, struct gt_writer *writer, const stru
 	for (size_t i = 0; i < item_count; i++)
 		if (items[i].kind == GT_EV_THREAD_BEGIN)
 			name_of(k, writer, items[i].tid);
-	ret = gt_writer_events_begin(
-		writer, GT_M_KERNEL + gt__perf_cpu(k->perf, items[0].ring), items[0].ticks);
+	ret = gt_writer_events_begin(writer, GT_M_KERNEL + gt__perf_cpu(k->perf, items[0].ring), items[0].ticks);
 	for (size_t i = 0; i < item_count && ret >= 0; i++) {
 		arguments(k, writer, &items[i], args);
 		if (items[i].kind == GT_EV_THREAD_BEGIN)
@@ -362,7 +361,8 @@ static int put(struct gt_kernel *k, struct gt_writer *writer, const struct item 
 	return ret;
 }
 
-static int sampled(struct gt_kernel *k, struct gt_writer *writer, const struct gt__perf_record *record, struct item *item)
+static int sampled(
+	struct gt_kernel *k, struct gt_writer *writer, const struct gt__perf_record *record, struct item *item)
 {
 	uint64_t words[RECORD_WORDS];
 	size_t size = lay_out_stack(record, words);
@@ -563,12 +563,16 @@ void gt_kernel_write_end(struct gt_kernel *k, struct gt_writer *writer)
 	char text[160];
 	size_t used;
 
+	k->throttle_read_ns = 0;
+	if (!k->config.store_bytes && look_at_quota(k, writer) >= 0)
+		flush(k, writer);
+
 	gt_writer_loss(writer, "kernel events", k->totals.lost);
 	gt_writer_loss(writer, "stacks of samples", k->totals.stacks_lost);
 	used = (size_t)snprintf(text, sizeof(text), "perf events on %zu CPUs", gt__perf_cpus(k->perf));
 	if (k->config.sets & GT_SET_SAMPLES)
-		used += (size_t)snprintf(
-			text + used, sizeof(text) - used, ", a sample each %" PRIu64 " us", k->config.sample_period_ns / 1000);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, ", a sample each %" PRIu64 " us",
+			k->config.sample_period_ns / 1000);
 	snprintf(text + used, sizeof(text) - used, ", %" PRIu64 " told late", k->totals.late);
 	gt_writer_meta(writer, "kernel", text);
 }

@@ -27,8 +27,7 @@ struct gt_kernel_config {
 	uint64_t sample_period_ns; /* of CPU time */
 	size_t store_bytes;        /* flight: what is kept takes so much; 0: stream */
 	/* Gives the stack @id (new to @writer) the addresses @pcs of the process as it runs, innermost first, each inside its call. */
-	int (*write_stack)(
-		void *context, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count);
+	int (*write_stack)(void *context, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count);
 	void *context;
 };
 

@@ -168,7 +168,8 @@ static int open_thread(struct gt__perf *perf, pid_t tid, struct ring *ring)
 		ret = ring->page ? ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->fd) < 0 ? -errno : 0 : map_ring(ring, fd);
 		if (ret < 0)
 			return ret;
-		if (kind != SWITCHES && (ioctl(fd, PERF_EVENT_IOC_ID, &id) < 0 || gt_map_put(&perf->kinds, id, (uint64_t)kind) < 0))
+		if (kind != SWITCHES &&
+			(ioctl(fd, PERF_EVENT_IOC_ID, &id) < 0 || gt_map_put(&perf->kinds, id, (uint64_t)kind) < 0))
 			return -errno;
 	}
 	return 0;
@@ -264,7 +265,8 @@ static int explain(int ret, struct gt_error *err)
 	switch (-ret) {
 	case EACCES:
 		return gt_fail(err, EACCES,
-			"perf events are not allowed: kernel.perf_event_paranoid is %d: sysctl kernel.perf_event_paranoid=2, or "
+			"perf events are not allowed: kernel.perf_event_paranoid is %d: sysctl "
+			"kernel.perf_event_paranoid=2, or "
 			"CAP_PERFMON for gtrace",
 			paranoid());
 	case EPERM:
@@ -274,7 +276,8 @@ static int explain(int ret, struct gt_error *err)
 	case ENOSYS:
 		return gt_fail(err, ENOSYS, "this kernel has no perf events");
 	case EMFILE:
-		return gt_fail(err, EMFILE, "too many threads for perf events: raise the limit of open files (ulimit -n)");
+		return gt_fail(
+			err, EMFILE, "too many threads for perf events: raise the limit of open files (ulimit -n)");
 	case ESRCH:
 	case ENOENT:
 		return gt_fail(err, ESRCH, "the process ended");
@@ -460,7 +463,8 @@ static bool read_switch(const struct record *record, struct gt__perf_record *out
 }
 
 /* False: nothing that is of use. */
-static bool read_record(struct gt__perf *perf, struct ring *ring, const struct record *record, struct gt__perf_record *out)
+static bool read_record(
+	struct gt__perf *perf, struct ring *ring, const struct record *record, struct gt__perf_record *out)
 {
 	size_t body = (size_t)(record->end - record->body);
 	const uint8_t *trailer = record->end - TRAILER_BYTES;
