@@ -45,7 +45,7 @@ int gt__collector_pc(struct gt_collector *c, struct gt_writer *writer, uint64_t 
 }
 
 /* 0 also when the frames are not there (yet): the id is tried again at its next event. */
-static int name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t id)
+int gt__collector_name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t id)
 {
 	uint64_t pcs[GT_STACK_FRAMES_MAX];
 	struct gt_stack_slot *slots = (struct gt_stack_slot *)((char *)c->memory->shm + c->memory->stacks_offset);
@@ -94,7 +94,7 @@ static int name_event(struct gt_collector *c, struct gt_writer *writer, struct g
 			event->args[i] -= c->slide;
 			ret = gt__collector_pc(c, writer, event->args[i]);
 		} else if (spec->args[i].type == GT_ARG_STACK) {
-			ret = name_stack(c, writer, event->args[i]);
+			ret = gt__collector_name_stack(c, writer, event->args[i]);
 		} else if (spec->args[i].type == GT_ARG_STR && event->args[i]) {
 			ret = gt__collector_string(c, writer, &event->args[i]);
 		}
