@@ -25,6 +25,7 @@ struct gt_agent_launch {
 
 	struct gt_gobin *bin;             /* what gt_gobin_open made of @path; not needed without layout */
 	const struct gt_golayout *layout; /* found and verified; NULL: it links libtrace, or is not traced at all */
+	uint32_t sets;                    /* enum gt_set: whose hooks are put in; sched always */
 	struct gt_memory *memory;         /* NULL: not traced. Its text_base and text_end are link-time addresses;
 	                                    stacks are taken when it has room for them */
 	void (*before_exec)(void *context, pid_t pid); /* the process is there, and does nothing yet; may be NULL */

@@ -170,8 +170,8 @@ static int make_memory(struct attached *a, struct gt_shm_config *memory, const s
 	struct gt_error err;
 	int memfd;
 
-	if (gt_attach_map(a->attach, r->options.stack_depth != 0, getenv("GTRACE_TEST_SKIP_HOOK"), gt_shm_bytes(memory),
-		    &memfd, &err) < 0)
+	if (gt_attach_map(a->attach, r->options.stack_depth != 0, r->options.sets, getenv("GTRACE_TEST_SKIP_HOOK"),
+		    gt_shm_bytes(memory), &memfd, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	memory->memfd = memfd;
 	if (memory->m_limit < a->view->m_highest + MS_AHEAD)

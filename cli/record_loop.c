@@ -594,6 +594,7 @@ static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *
 		.ignored = ignored,
 		.bin = r->resolver.go,
 		.layout = r->layout,
+		.sets = r->options.sets,
 		.memory = &r->memory,
 		.before_exec = open_kernel,
 		.context = r,
