@@ -48,7 +48,7 @@ enum kernel_state { /* GenericKernelTaskStateEvent */
 	KERNEL_SLEEPING = 4,
 	KERNEL_UNINTERRUPTIBLE = 5,
 	KERNEL_STOPPED = 6,
-	KERNEL_DEAD = 7,
+	KERNEL_DESTROYED = 8,
 };
 
 enum track { /* rows of ours have higher ids */
@@ -585,7 +585,7 @@ static void on_gone(void *user, struct gt__row *row)
 	for (uint32_t open = strip->regions < REGION_DEPTH ? strip->regions : REGION_DEPTH; open > 0; open--)
 		put_slice_end(perfetto, now_ns, row->number);
 	if (row->open.state == GT_STATE_DEAD && strip->state)
-		put_state(perfetto, strip, now_ns, strip->cpu, KERNEL_DEAD);
+		put_state(perfetto, strip, now_ns, strip->cpu, KERNEL_DESTROYED);
 	else if (strip->state && strip->state != KERNEL_STOPPED && strip->end_ns < now_ns)
 		put_state(perfetto, strip, strip->end_ns, strip->cpu, KERNEL_STOPPED);
 	free(strip);
