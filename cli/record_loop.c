@@ -511,7 +511,7 @@ static int write_sampled_stack(void *context, struct gt_writer *writer, uint64_t
 {
 	const struct gt_recording *r = context;
 
-	return gt_collector_stack(r->collector, writer, id, pcs, count);
+	return gt_collector_write_stack(r->collector, writer, id, pcs, count);
 }
 
 void gt_record_kernel(struct gt_recording *r, pid_t pid)

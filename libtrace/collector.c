@@ -71,7 +71,8 @@ int gt__collector_name_stack(struct gt_collector *c, struct gt_writer *writer, u
 	return gt_writer_stack(writer, id, pcs, count);
 }
 
-int gt_collector_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count)
+int gt_collector_write_stack(
+	struct gt_collector *c, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count)
 {
 	uint64_t own[GT_WRITER_STACK_PCS_MAX];
 	int ret = 0;

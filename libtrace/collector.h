@@ -139,7 +139,7 @@ int gt_collector_write_copy_cut(struct gt_collector *collector, struct gt_writer
 
 /* A stack that no hook took: addresses of the process as it runs, innermost first, each inside its call. @id is none of the hooks'
  * (below 2^32), and new to @writer. */
-int gt_collector_stack(
+int gt_collector_write_stack(
 	struct gt_collector *collector, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count);
 
 struct gt_collector_totals {
