@@ -77,6 +77,7 @@ int gt_collector_write_stack(
 	uint64_t own[GT_WRITER_STACK_PCS_MAX];
 	int ret = 0;
 
+	gt__learn_slide(c);
 	count = count < GT_WRITER_STACK_PCS_MAX ? count : GT_WRITER_STACK_PCS_MAX;
 	for (size_t i = 0; i < count && ret >= 0; i++) {
 		own[i] = pcs[i] - c->slide;
