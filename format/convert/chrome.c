@@ -1,5 +1,6 @@
 /* chrome.c - rows, names, arrows, counters and marks as lines of Chrome's trace event JSON. */
 #include "format/convert/chrome.h"
+#include "format/convert/chrome_spans.h"
 #include "format/convert/json.h"
 #include "format/convert/rows.h"
 #include "format/convert/text.h"
@@ -70,6 +71,7 @@ struct chrome {
 	uint64_t shown[GT_STATE_COUNT]; /* counters as last written */
 	uint64_t shown_slots;
 	uint64_t heap_live, shown_heap;
+	struct gt__spans spans;
 	struct gt__map calls; /* M -> the system call it is in */
 	bool regions_named, tasks_named;
 	bool object;
@@ -1025,6 +1027,7 @@ static int put_events(struct chrome *chrome, const struct gt_convert_options *op
 			counters_until(chrome, event.time_ns);
 		if (gt__rows_event(&chrome->rows, &event) < 0 || chrome->failed)
 			return -ENOMEM;
+		gt__spans_event(&chrome->spans, &event);
 		if (event.kind >= GT_EV_TASK_BEGIN && event.kind <= GT_EV_LOG)
 			on_mark(chrome, &event);
 		else if (event.kind == GT_EV_LOST)
@@ -1053,6 +1056,9 @@ static void put_end(struct chrome *chrome)
 	if (chrome->parts & GT_CONVERT_COUNTERS)
 		put_counters(chrome, chrome->rows.now_ns);
 	gt__rows_finish(&chrome->rows);
+	gt__spans_finish(&chrome->spans, chrome->rows.now_ns);
+	chrome->totals.slices += chrome->spans.slices;
+	chrome->totals.records += chrome->spans.records;
 	while ((task = gt__map_each(&chrome->tasks, &at)))
 		put_task(chrome, 'e', task, 0);
 	put_metas(chrome);
@@ -1076,6 +1082,7 @@ static void chrome_free(struct chrome *chrome)
 	while ((call = gt__map_each(&chrome->calls, &at)))
 		free(call);
 	gt__map_free(&chrome->calls);
+	gt__spans_free(&chrome->spans);
 	gt__texts_free(&chrome->texts);
 	gt__rows_free(&chrome->rows);
 	free(chrome);
@@ -1101,6 +1108,7 @@ int gt_convert_chrome(
 	chrome->tid_next = GT_CHROME_TID_FREE;
 	gt__rows_init(&chrome->rows, &out, 0);
 	gt__texts_init(&chrome->texts, trace);
+	gt__spans_init(&chrome->spans, sink, &chrome->texts);
 	set_pieces(chrome);
 
 	put_begin(chrome);
