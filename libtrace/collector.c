@@ -509,12 +509,32 @@ static void forget(struct gt_collector *c)
 	}
 }
 
+static void lost_so_far(const struct gt_collector *c, struct gt_collector_totals *out)
+{
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		const struct gt_m *shared = gt_shm_m(c->memory, m);
+
+		out->lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
+		out->lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
+	}
+	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
+	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);
+	out->lost_spill = atomic_load_explicit(&c->memory->shm->lost_spill, memory_order_relaxed);
+	out->strings_lost = atomic_load_explicit(&c->memory->shm->strings_lost, memory_order_relaxed);
+	out->stacks_lost = atomic_load_explicit(&c->memory->shm->stacks_lost, memory_order_relaxed);
+}
+
 void gt_collector_again(struct gt_collector *c, uint64_t since_ticks)
 {
 	forget(c);
 	c->since = since_ticks;
 	c->held = true;
 	c->failed = 0;
+	if (c->config.again) {
+		memset(&c->before, 0, sizeof(c->before));
+		lost_so_far(c, &c->before);
+		c->lost_no_m_seen = c->before.lost_no_m;
+	}
 	/* Each file tells the threads. */
 	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
 		struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
@@ -697,14 +717,10 @@ void gt_collector_free(struct gt_collector *c)
 void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out)
 {
 	*out = c->totals;
-	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
-		const struct gt_m *shared = gt_shm_m(c->memory, m);
-
-		if (atomic_load_explicit(&shared->pos, memory_order_relaxed))
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++)
+		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed))
 			out->ms++;
-		out->lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
-		out->lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
-	}
+	lost_so_far(c, out);
 	out->names_lost = c->names.lost;
 	if (c->history) {
 		struct gt_history_totals history;
@@ -713,11 +729,13 @@ void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out
 		out->history_bytes = history.bytes;
 		out->history_cell_bytes = history.cell_bytes;
 	}
-	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
-	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);
-	out->lost_spill = atomic_load_explicit(&c->memory->shm->lost_spill, memory_order_relaxed);
-	out->strings_lost = atomic_load_explicit(&c->memory->shm->strings_lost, memory_order_relaxed);
-	out->stacks_lost = atomic_load_explicit(&c->memory->shm->stacks_lost, memory_order_relaxed);
+	out->lost_full -= c->before.lost_full;
+	out->lost_nested -= c->before.lost_nested;
+	out->lost_no_m -= c->before.lost_no_m;
+	out->lost_big_g -= c->before.lost_big_g;
+	out->lost_spill -= c->before.lost_spill;
+	out->strings_lost -= c->before.strings_lost;
+	out->stacks_lost -= c->before.stacks_lost;
 	out->lost = out->lost_full + out->lost_nested + out->lost_no_m + out->lost_big_g + out->lost_spill +
 		    out->lost_in_flight;
 }

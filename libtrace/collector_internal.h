@@ -114,6 +114,7 @@ struct gt_collector {
 	uint32_t hidden; /* sets that this snapshot does not show */
 	bool held;       /* the watermark stays: the trace's first events are still to come */
 	struct gt_collector_totals totals;
+	struct gt_collector_totals before; /* config.again: what was lost until then */
 };
 
 /* A program that links libtrace tells its own slide when it connects. It is a name's matter only: a wrong one harms nobody. */

@@ -70,6 +70,20 @@ int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *er
 
 void gt_shm_close(struct gt_memory *memory);
 
+/*
+ * A memory that was recorded into before and is again, while hooks are off and nothing is sealed. _begin: every block that no M has open
+ * is free, those too that a dead recorder had set aside; all but @in_turn blocks are set aside. -ENOMEM; 0. _end: those are
+ * free again, and the pages of all free blocks are given back; _begin makes them anew.
+ */
+struct gt_shm_aside {
+	uint32_t *blocks;
+	uint32_t count;
+};
+int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm_aside *aside, struct gt_error *err);
+void gt_shm_end_for_now(struct gt_memory *memory, struct gt_shm_aside *aside);
+/* What the tables take, blocks apart; lines of Ms that were never used not counted. */
+uint64_t gt_shm_tables_bytes(const struct gt_memory *memory);
+
 /* What gt_shm_create would take, in bytes; 0 when it would fail. */
 uint64_t gt_shm_bytes(const struct gt_shm_config *config);
 
