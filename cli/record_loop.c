@@ -92,6 +92,8 @@ static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 	}
 	gt_writer_meta(writer, "clock", gt_clock_text());
 	gt_writer_meta(writer, "events", gt_sets_text(r->options.sets, sets));
+	if (r->options.call_ns_min)
+		gt_metas_number(writer, "syscall_ns_min", r->options.call_ns_min);
 	if (r->options.stack_depth)
 		snprintf(stacks, sizeof(stacks), "%u", r->options.stack_depth);
 	else
@@ -436,6 +438,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.stack_depth = r->options.stack_depth,
 		.spill_count = 64,
 		.sets = r->options.sets,
+		.call_ticks_min = (uint64_t)((unsigned __int128)r->options.call_ns_min * gt_clock_rate() / 1000000000),
 	};
 	uint64_t least;
 	int ret;
