@@ -6,7 +6,7 @@
  *   +--------------------+ slots_offset
  *   | slots: sealed,free |  2 x slot_count x u64: block numbers in order of age (research: exchange queue)
  *   +--------------------+ ms_offset
- *   | M table            |  m_count x 128 bytes, indexed by M id; sparse: a page exists once m_limit covers it
+ *   | M table            |  m_count x 256 bytes, indexed by M id; sparse: a page exists once m_limit covers it
  *   +--------------------+ stacks_offset
  *   | stack table        |  stack_slot_count x struct gt_stack_slot, then the arena of frames
  *   +--------------------+ strings_offset
@@ -40,7 +40,7 @@
 #include <stdint.h>
 
 #define GT_SHM_MAGIC  0x4d48534543415254ull /* "TRACESHM" */
-#define GT_SHM_ABI    2u
+#define GT_SHM_ABI    3u
 #define GT_CACHE_LINE 128
 
 /* ---- records: 1 to 3 cells of 16 bytes; word 0 is stored last and makes the record valid ---- */
@@ -178,7 +178,7 @@ struct gt_m {
 	_Atomic uint32_t lost_nested; /* records dropped: a signal's hook met a record in flight at a block's end */
 	_Atomic uint32_t busy;        /* inside the slow path */
 	_Atomic uint64_t t_birth;     /* clock at its first record */
-	uint64_t reserved[1];
+	uint64_t reserved[7];
 	/* what hooks of Go keep from one to the next: plain words, the thread's own */
 	uint64_t deadline;   /* fd + 1 while a timer of a deadline is at work */
 	uint32_t call;       /* number + 1 of the system call it is in; 0 = none that was seen to begin */
@@ -187,8 +187,9 @@ struct gt_m {
 	uint64_t pending;    /* what the next gopark is about: an address, or ns */
 	uint64_t pending_g;  /* the goroutine that said so */
 	uint64_t object;     /* GT_OBJECT_WORD for the next wait; 0 = none */
+	uint64_t unused[10];
 };
-#define GT_M_BYTES 128u
+#define GT_M_BYTES 256u
 #define GT_OWN(block, version, state) \
 	((uint64_t)(block) | ((uint64_t)(version)&GT_G_MASK) << 20 | (uint64_t)(state) << 60)
 #define GT_OWN_BLOCK(own)   ((uint32_t)((own)&0xfffffu))
@@ -278,7 +279,7 @@ struct gt_shm {
 };
 
 _Static_assert(sizeof(struct gt_block) == GT_BLOCK_BYTES, "a block is a page");
-_Static_assert(sizeof(struct gt_m) == GT_M_BYTES, "assembly shifts an M id by 7");
+_Static_assert(sizeof(struct gt_m) == GT_M_BYTES, "assembly shifts an M id by 8");
 _Static_assert(sizeof(struct gt_stack_slot) == 16, "assembly shifts a slot number by 4");
 _Static_assert(sizeof(struct gt_string_slot) == 16, "as a stack's");
 

@@ -18,16 +18,16 @@
 #define M_DONE        16
 #define M_WHY         24
 #define M_TID         28
-#define M_CALL        88
-#define M_FORKING     92
-#define M_CALL_TICKS  96
-#define M_PENDING     104
-#define M_PENDING_G   112
-#define M_OBJECT      120
-#define M_DEADLINE    80
+#define M_DEADLINE    128
+#define M_CALL        136
+#define M_FORKING     140
+#define M_CALL_TICKS  144
+#define M_PENDING     152
+#define M_PENDING_G   160
+#define M_OBJECT      168
 #define M_LOST        48
 #define M_LOST_NESTED 56
-#define M_SHIFT       7
+#define M_SHIFT       8
 
 /* records */
 #define REC_VOID     0
