@@ -9,9 +9,9 @@
 
 enum where { ENTRY, RETURNS, ASM_ENTRY, AFTER_SYSCALL };
 
-#define NEWEST 255
+#define NEWEST   255
 #define IF_THERE 2
-#define NO_KEY 0x1ff /* old << 4 | new that never is */
+#define NO_KEY   0x1ff /* old << 4 | new that never is */
 
 /*
  * The hooks. `needed`: without it states do not add up, so it must be there. The others are left out by the linker
@@ -23,7 +23,7 @@ static const struct hook {
 	uint8_t plain, stacks; /* enum gt_template */
 	uint8_t first, last;   /* Go minor versions */
 	uint8_t needed;        /* true, or IF_THERE: where the program has it, it must be patchable */
-	uint32_t on, off; /* enum gt_set: of this set; where that one is not on */
+	uint32_t on, off;      /* enum gt_set: of this set; where that one is not on */
 } hooks_table[] = {
 #define BOTH(name)   GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
 #define ALWAYS(name) GT_TEMPLATE_##name, GT_TEMPLATE_##name
@@ -50,7 +50,7 @@ static const struct hook {
 	{"runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false, 0, 0},
 	{"runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false, 0, 0},
 	{"runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false, 0, 0},
-	/* system calls: all that Go code makes go through one function; between fork and exec they are left out */
+/* system calls: all that Go code makes go through one function; between fork and exec they are left out */
 #define CALLS(function, first, last) \
 	{"runtime.beforefork", ENTRY, ALWAYS(fork_begin), first, last, IF_THERE, GT_SET_SYSCALLS, 0}, \
 		{"runtime.afterfork", ENTRY, ALWAYS(fork_end), first, last, IF_THERE, GT_SET_SYSCALLS, 0}, \

@@ -90,6 +90,12 @@ static int name_event(struct gt_collector *c, struct gt_writer *writer, struct g
 	const struct gt_event_spec *spec = &gt_event_specs[event->kind];
 	int ret = 0;
 
+	if (event->kind == GT_EV_FD_NAME) {
+		const char *name = gt_fds_name(&c->fds, event->args[1]);
+
+		event->args[1] = *name ? gt_writer_string(writer, name, strlen(name)) : 0;
+		return 0;
+	}
 	for (unsigned int i = 0; i < spec->arg_count && ret >= 0; i++) {
 		if (spec->args[i].type == GT_ARG_PC && event->args[i]) {
 			event->args[i] -= c->slide;
@@ -176,6 +182,21 @@ static void put_times(struct gt_collector *c, const struct gt_record *record, st
 	}
 }
 
+/* Puts the name of a descriptor before the events that have it first. How many there are then. */
+static int put_fd(struct gt_collector *c, struct gt_event *out, int count)
+{
+	struct gt_event name;
+
+	for (int i = 0; i < count; i++) {
+		if (!gt_fds_event(&c->fds, c->pid, &out[i], &name))
+			continue;
+		memmove(&out[1], &out[0], (size_t)count * sizeof(*out));
+		out[0] = name;
+		return count + 1;
+	}
+	return count;
+}
+
 void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const struct gt_record *record)
 {
 	struct gt_event *out = &c->batch[c->batch_count];
@@ -192,6 +213,8 @@ void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const stru
 			.start_pc = record->word[2]};
 	if (count > 0 && c->hidden)
 		count = hide(c->hidden, out, count);
+	if (count > 0 && (record->kind != GT_REC_STATE))
+		count = put_fd(c, out, count);
 	if (count < 0)
 		c->totals.records_bad++;
 	else if (count && !gt__found_created(c, out))
@@ -537,6 +560,7 @@ void gt_collector_again(struct gt_collector *c, uint64_t since_ticks)
 {
 	forget(c);
 	c->since = since_ticks;
+	gt_fds_again(&c->fds);
 	c->held = true;
 	c->failed = 0;
 	/* Each file tells the threads. */
@@ -712,6 +736,7 @@ void gt_collector_free(struct gt_collector *c)
 	gt_history_free(c->history);
 	gt__attic_free(&c->attic);
 	gt_copy_free(&c->copy);
+	gt_fds_free(&c->fds);
 	while (c->reserve_count)
 		gt_give_back(c->memory, c->reserve[--c->reserve_count]);
 	free(c->reserve);
