@@ -46,6 +46,7 @@ struct regions {
 struct call {
 	uint64_t number, arg0, arg2;
 	int64_t since_ns; /* -1: in none */
+	uint64_t fd_name; /* what arg0 is */
 };
 
 struct task {
@@ -721,7 +722,9 @@ static void call_begin(struct chrome *chrome, const struct gt_event *event)
 			return;
 		}
 	}
-	*call = (struct call){event->args[1], event->args[2], event->args[3], chrome->rows.now_ns};
+	*call = (struct call){event->args[1], event->args[2], event->args[3],
+		chrome->rows.now_ns - (event->kind == GT_EV_SYSCALL_LONG ? (int64_t)event->args[4] : 0),
+		gt_trace_syscall_fd(chrome->trace, event->args[1], event->args[2])};
 }
 
 /* A slice inside of what is open; not longer than that, should the goroutine have been stopped in the midst of it. */
@@ -729,6 +732,7 @@ static void call_end(struct chrome *chrome, const struct gt_event *event)
 {
 	struct call *call = gt__map_get(&chrome->calls, event->m);
 	const char *name = gt_trace_syscall(chrome->trace, event->args[1]);
+	const struct gt__text *file = NULL;
 	int64_t since_ns;
 	struct gt__row *row;
 	bool first = true;
@@ -739,6 +743,8 @@ static void call_end(struct chrome *chrome, const struct gt_event *event)
 		return;
 	since_ns = call->since_ns;
 	call->since_ns = -1;
+	if (call->fd_name)
+		file = gt__texts_string(&chrome->texts, call->fd_name);
 	row = place_of(chrome, event->args[0], event->m, &pid);
 	if (!row)
 		return;
@@ -760,6 +766,10 @@ static void call_end(struct chrome *chrome, const struct gt_event *event)
 	to = put_times(chrome, to, since_ns, chrome->rows.now_ns);
 	to = put_key(to, "arg0", &first);
 	to = gt_json_u64(to, call->arg0);
+	if (file) {
+		to = put_key(to, "fd", &first);
+		to = put_quoted(chrome, to, file);
+	}
 	to = put_key(to, "arg2", &first);
 	to = gt_json_u64(to, call->arg2);
 	to = put_key(to, event->args[3] ? "errno" : "result", &first);
@@ -814,6 +824,7 @@ static void on_other(struct chrome *chrome, const struct gt_event *event)
 
 	switch (event->kind) {
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
 		call_begin(chrome, event);
 		break;
 	case GT_EV_SYSCALL_RESULT:
@@ -1034,7 +1045,7 @@ static int put_events(struct chrome *chrome, const struct gt_convert_options *op
 			put_lost(chrome, &event);
 		else if (event.kind == GT_EV_HEAP)
 			chrome->heap_live = event.args[0];
-		else if (event.kind == GT_EV_OBJECT_NAME)
+		else if (event.kind == GT_EV_OBJECT_NAME || event.kind == GT_EV_FD_NAME)
 			gt__texts_object_named(&chrome->texts, event.args[0]);
 		else if (event.kind > GT_EV_LOST && (chrome->parts & GT_CONVERT_OBJECTS))
 			on_other(chrome, &event);
