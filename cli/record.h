@@ -21,6 +21,7 @@ struct gt_record_options {
 	unsigned int stack_depth; /* 0 = off */
 	uint32_t sets;            /* enum gt_set */
 	uint32_t sets_named;      /* of them, those that were asked for by name */
+	uint32_t alloc_rate;      /* bytes from one sampled allocation to the next, about */
 	bool flight;
 	uint64_t min_age_ns;
 	uint64_t window_bytes_max;

@@ -11,6 +11,10 @@
 #define SHM_LOST_SPILL  272
 #define SHM_STACKS_LOST 280
 
+#define SHM_GC_CYCLE     400
+#define SHM_CONTEXT_KIND 408
+#define SHM_CONTEXT_KEY  416
+
 /* struct gt_m */
 #define M_POS         0
 #define M_END         8
@@ -19,7 +23,24 @@
 #define M_TID         28
 #define M_LOST        48
 #define M_LOST_NESTED 56
+#define M_STEP        72
+#define M_SWEPT       80
+#define M_RECLAIMED   88
+#define M_ALLOC_LEFT  96
+#define M_ALLOC_STEP  104
 #define M_SHIFT       7
+
+/* M_STEP's low bits, 0 there is none; M_SWEPT's: pages are 8 KiB */
+#define STEP_REGION        1
+#define STEP_ASSIST        2
+#define STEP_SPAN          3
+#define STEP_MASK          3
+#define SWEEP_DEPTH        0x3ff
+#define SWEEP_CHUNK        0x400
+#define SWEEP_CHUNK_LOOKED 0x800
+#define SWEEP_LOW          0xfff
+#define SWEEP_CHUNK_PAGES  512
+#define PAGE_SHIFT         13
 
 /* records */
 #define REC_VOID     0
@@ -29,12 +50,39 @@
 #define REC_SLOT     4
 #define REC_THREAD   5
 #define REC_CORO     6
+#define REC_HEAP     10
+#define REC_GC       20
 #define SLOT_START   1
 #define SLOT_STOP    2
 #define SLOT_IDLE    3
 #define THREAD_START 1
 #define THREAD_IDLE  2
 #define THREAD_END   3
+
+#define HEAP_ALLOC 1
+#define HEAP_LIVE  3
+
+/* enum gt_gc_op */
+#define GC_BEGIN        1
+#define GC_END          2
+#define GC_STW_BEGIN    3
+#define GC_STW_STOPPED  4
+#define GC_STW_END      5
+#define GC_ASSIST_BEGIN 6
+#define GC_ASSIST_END   7
+#define GC_SWEEP_BEGIN  8
+#define GC_SWEEP_END    9
+#define GC_LABEL        10
+#define GC_PROCS        11
+#define GC_STACKS       12
+#define GC_GOAL         13
+
+/* what thunk_mark is for: gt_mark_op as far as there is one */
+#define MARK_TASK_BEGIN   1
+#define MARK_TASK_END     2
+#define MARK_REGION       3
+#define MARK_LOG          5
+#define MARK_START_REGION 16
 
 /* enum gt_reason */
 #define REASON_GOSCHED      64
