@@ -278,6 +278,8 @@ int gt_agent_launch(const struct gt_agent_launch *launch, struct gt_agent_result
 		.envp = launch->envp,
 		.signal_mask = launch->mask,
 		.signals_ignored = launch->ignored,
+		.before_exec = launch->before_exec,
+		.context = launch->context,
 	};
 	uint64_t begin = now_ns();
 	int ret;

@@ -663,6 +663,14 @@ size_t gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine 
 	return gt_goread_again(&read, list, count);
 }
 
+void gt_attach_stacks(struct gt_attach *attach, struct gt_goroutine *list, size_t count, size_t depth,
+	gt_goread_take_fn *take, void *context)
+{
+	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+
+	gt_goread_stacks(&read, list, count, depth, take, context);
+}
+
 /* ---- detach ---- */
 
 static int restore_sites(struct gt_attach *attach, struct gt_error *err)

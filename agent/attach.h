@@ -60,6 +60,10 @@ int gt_attach_goroutines(struct gt_attach *attach, struct gt_goroutine **list, s
 /* A moment later: leaves out what was not what it seemed. */
 size_t gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine *list, size_t count);
 
+/* Where those stand that do not run; what came to pass meanwhile is in the records. */
+void gt_attach_stacks(struct gt_attach *attach, struct gt_goroutine *list, size_t count, size_t depth,
+	gt_goread_take_fn *take, void *context);
+
 /* -ESRCH when the process is gone, which needs no line. Also undoes a map without a patch. */
 int gt_attach_detach(struct gt_attach *attach, struct gt_error *err);
 
