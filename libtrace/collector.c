@@ -153,8 +153,12 @@ static uint32_t set_of(const struct gt_event *event)
 	case GT_EV_TIMER_STOP:
 		return GT_SET_TIMERS;
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
+	case GT_EV_SYSCALL_STACK:
 	case GT_EV_SYSCALL_RESULT:
 		return GT_SET_SYSCALLS;
+	case GT_EV_FD_NAME:
+		return GT_SET_SYSCALLS | GT_SET_OBJECTS;
 	default:
 		return GT_SET_SCHED;
 	}
@@ -171,6 +175,25 @@ static int hide(uint32_t hidden, struct gt_event *events, int count)
 	return kept;
 }
 
+/* What only the collector's clock can tell of a record: @out its events. */
+static void put_times(struct gt_collector *c, const struct gt_record *record, struct gt_event *out)
+{
+	uint64_t rate = gt_clock_rate();
+	int64_t now_ns;
+
+	if (record->kind == GT_REC_SYSCALL && out->kind == GT_EV_SYSCALL_LONG) {
+		out->args[4] = (uint64_t)((unsigned __int128)out->args[4] * 1000000000 / rate);
+	} else if (record->kind == GT_REC_TIMER && (record->word[1] & 255) == GT_TIMER_SET_AT) {
+		/* Near enough to a pair that the rate's error does not show. */
+		if (!c->clock.ticks || record->ticks > c->clock.ticks + rate / 10)
+			c->clock = gt_clock_pair();
+		now_ns = gt_ticks_to_ns(&c->clock, rate, record->ticks);
+		out->args[2] = (int64_t)out->args[2] > now_ns ? out->args[2] - (uint64_t)now_ns : 0;
+	} else if (record->kind == GT_REC_TIMER && out->kind == GT_EV_TIMER_FIRE && (int64_t)out->args[1] < 0) {
+		out->args[1] = 0;
+	}
+}
+
 void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const struct gt_record *record)
 {
 	struct gt_event *out = &c->batch[c->batch_count];
@@ -179,6 +202,8 @@ void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const stru
 	if (record->kind == GT_REC_VOID || record->ticks < c->since)
 		return;
 	count = gt_decode(&state->decoder, c->config.wait_reasons, record, out);
+	if (count > 0 && (record->kind == GT_REC_SYSCALL || record->kind == GT_REC_TIMER))
+		put_times(c, record, out);
 	if (count > 0 && record->kind == GT_REC_ALIVE)
 		c->alive[c->alive_count++] = (struct gt__name){.g = record->word[1] & GT_G_MASK,
 			.parent = record->word[4] & GT_G_MASK,

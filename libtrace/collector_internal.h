@@ -110,9 +110,10 @@ struct gt_collector {
 	size_t batch_count;
 	struct gt__name alive[GT__BATCH_MAX]; /* who the batch says was there before the trace */
 	size_t alive_count;
-	uint64_t since;  /* ticks: what is older belongs to an earlier file */
-	uint32_t hidden; /* sets that this snapshot does not show */
-	bool held;       /* the watermark stays: the trace's first events are still to come */
+	struct gt_clock_pair clock; /* a late one */
+	uint64_t since;             /* ticks: what is older belongs to an earlier file */
+	uint32_t hidden;            /* sets that this snapshot does not show */
+	bool held;                  /* the watermark stays: the trace's first events are still to come */
 	struct gt_collector_totals totals;
 };
 

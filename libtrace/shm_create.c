@@ -204,6 +204,7 @@ static void write_head(
 	shm->text_end = memory->text_end;
 	atomic_store(&shm->mode, config->mode);
 	atomic_store(&shm->enabled, config->sets ? config->sets : gt_sets_default());
+	atomic_store(&shm->call_ticks_min, config->call_ticks_min);
 	atomic_store(&shm->arena_used, 1);
 	atomic_store(&shm->strings_used, 1);
 	make_queue(memory, &shm->sealed, slots_offset, slot_count, 0);

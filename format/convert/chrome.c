@@ -719,7 +719,8 @@ static void call_begin(struct chrome *chrome, const struct gt_event *event)
 			return;
 		}
 	}
-	*call = (struct call){event->args[1], event->args[2], event->args[3], chrome->rows.now_ns};
+	*call = (struct call){event->args[1], event->args[2], event->args[3],
+		chrome->rows.now_ns - (event->kind == GT_EV_SYSCALL_LONG ? (int64_t)event->args[4] : 0)};
 }
 
 /* A slice inside of what is open; not longer than that, should the goroutine have been stopped in the midst of it. */
@@ -812,6 +813,7 @@ static void on_other(struct chrome *chrome, const struct gt_event *event)
 
 	switch (event->kind) {
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
 		call_begin(chrome, event);
 		break;
 	case GT_EV_SYSCALL_RESULT:
