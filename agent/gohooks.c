@@ -50,6 +50,7 @@ static const struct hook {
 	{"runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false, 0, 0},
 	{"runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false, 0, 0},
 	{"runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false, 0, 0},
+#include "agent/gohooks_gc.def"
 /* system calls: all that Go code makes go through one function; between fork and exec they are left out */
 #define CALLS(function, first, last) \
 	{"runtime.beforefork", ENTRY, ALWAYS(fork_begin), first, last, IF_THERE, GT_SET_SYSCALLS, 0}, \
@@ -235,6 +236,12 @@ void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values 
 		{GT_HOLE_M_P, layout->m_p},
 		{GT_HOLE_M_ID, layout->m_id},
 		{GT_HOLE_P_ID, layout->p_id},
+		{GT_HOLE_M_PREEMPTOFF, layout->m_preemptoff},
+		{GT_HOLE_GC_HEAP_LIVE, layout->gc_heap_live},
+		{GT_HOLE_GC_STACK_BYTES, layout->gc_stack_bytes},
+		{GT_HOLE_SPAN_NPAGES, layout->span_npages},
+		{GT_HOLE_SPAN_ELEMSIZE, layout->span_elemsize},
+		{GT_HOLE_SPAN_ALLOC_COUNT, layout->span_alloc_count},
 	};
 	bool own_syscalls = layout->minor >= 26;
 
@@ -247,4 +254,40 @@ void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values 
 	values->holes[GT_HOLE_PREEMPTED] = reason_number(layout, GT_REASON_PREEMPTED);
 	for (uint32_t i = 0; i < layout->reason_count; i++)
 		values->holes[GT_HOLE_PARK0 + i / 8] |= (uint64_t)park_class(layout->reasons[i]) << i % 8 * 8;
+}
+
+#define REGION_BYTES 24 /* of runtime/trace.Region */
+
+/* Zero bytes for a Region, in what is never written to; 0 when there are none. */
+static uint64_t zero_bytes(const struct gt_elf_image *image)
+{
+	static const uint8_t zeros[REGION_BYTES];
+
+	for (uint32_t i = 0; i < image->segment_count; i++) {
+		const struct gt_elf_segment *segment = &image->segments[i];
+		const uint8_t *bytes;
+		uint64_t left;
+
+		if (segment->flags & PF_W)
+			continue;
+		bytes = gt_elf_from(image, segment->va, &left);
+		for (uint64_t at = -segment->va & 7; bytes && at + REGION_BYTES <= left; at += 8)
+			if (!memcmp(bytes + at, zeros, REGION_BYTES))
+				return segment->va + at;
+	}
+	return 0;
+}
+
+/* Go 1.27's functions for small sizes take those below this away from mallocgc. */
+#define SMALL_SIZES_END 81
+
+void gt_gohooks_bin_values(struct gt_gobin *bin, uint64_t slide, uint32_t alloc_rate, struct gt_probe_values *values)
+{
+	struct gt_gofunction function;
+	uint64_t region = zero_bytes(&bin->image);
+	bool small = bin->minor >= 27 && gt_pclntab_find(bin->pclntab, "runtime.mallocgcTinySC2", &function);
+
+	values->holes[GT_HOLE_ALLOC_MIN] = small ? SMALL_SIZES_END : 1;
+	values->holes[GT_HOLE_ALLOC_RATE] = alloc_rate;
+	values->holes[GT_HOLE_REGION] = region ? region + slide : 0;
 }
