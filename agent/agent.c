@@ -200,8 +200,8 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 	if (!making)
 		return gt_fail(err, ENOMEM, "out of memory");
 	making->launch = launch;
-	ret = gt_gohooks_find(
-		launch->bin, launch->layout, gt__takes_stacks(launch->memory), launch->skip_hook, &making->hooks, err);
+	ret = gt_gohooks_find(launch->bin, launch->layout, gt__takes_stacks(launch->memory), launch->sets,
+		launch->skip_hook, &making->hooks, err);
 	if (ret >= 0)
 		ret = check_privileges(launch->path, err);
 	if (ret >= 0) {
@@ -277,6 +277,8 @@ int gt_agent_launch(const struct gt_agent_launch *launch, struct gt_agent_result
 		.envp = launch->envp,
 		.signal_mask = launch->mask,
 		.signals_ignored = launch->ignored,
+		.before_exec = launch->before_exec,
+		.context = launch->context,
 	};
 	uint64_t begin = now_ns();
 	int ret;

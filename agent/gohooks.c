@@ -21,31 +21,32 @@ static const struct hook {
 	uint8_t plain, stacks; /* enum gt_template */
 	uint8_t first, last;   /* Go minor versions */
 	bool needed;
+	uint32_t on, off; /* enum gt_set: of this set; where that one is not on */
 } hooks_table[] = {
 #define BOTH(name)   GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
 #define ALWAYS(name) GT_TEMPLATE_##name, GT_TEMPLATE_##name
-	{"runtime.casgstatus", ENTRY, BOTH(casgstatus), 0, NEWEST, true},
-	{"runtime.newproc1", RETURNS, ALWAYS(create), 21, NEWEST, true},
-	{"runtime.newproc1", RETURNS, ALWAYS(create_curg), 0, 20, true},
+	{"runtime.casgstatus", ENTRY, BOTH(casgstatus), 0, NEWEST, true, 0, 0},
+	{"runtime.newproc1", RETURNS, ALWAYS(create), 21, NEWEST, true, 0, 0},
+	{"runtime.newproc1", RETURNS, ALWAYS(create_curg), 0, 20, true, 0, 0},
 	/* Since 1.26 these change the status without casgstatus. */
-	{"runtime.reentersyscall", ENTRY, BOTH(syscall_enter), 26, NEWEST, true},
-	{"runtime.entersyscallblock", ENTRY, BOTH(syscall_enter), 26, NEWEST, false},
-	{"runtime.exitsyscall", ENTRY, ALWAYS(syscall_exit), 26, NEWEST, true},
-	{"runtime.exitsyscallNoP", ENTRY, ALWAYS(why_no_p), 26, NEWEST, false},
-	{"runtime.goschedImpl", ENTRY, ALWAYS(why_gosched), 22, NEWEST, false},
-	{"runtime.gopreempt_m", ENTRY, ALWAYS(why_preempt), 0, 21, false},
-	{"runtime.preemptPark", ENTRY, BOTH(preempt_park), 0, NEWEST, true},
-	{"runtime.coroswitch_m", ENTRY, BOTH(coroswitch), 22, NEWEST, false},
+	{"runtime.reentersyscall", ENTRY, BOTH(syscall_enter), 26, NEWEST, true, 0, 0},
+	{"runtime.entersyscallblock", ENTRY, BOTH(syscall_enter), 26, NEWEST, false, 0, 0},
+	{"runtime.exitsyscall", ENTRY, ALWAYS(syscall_exit), 26, NEWEST, true, 0, 0},
+	{"runtime.exitsyscallNoP", ENTRY, ALWAYS(why_no_p), 26, NEWEST, false, 0, 0},
+	{"runtime.goschedImpl", ENTRY, ALWAYS(why_gosched), 22, NEWEST, false, 0, 0},
+	{"runtime.gopreempt_m", ENTRY, ALWAYS(why_preempt), 0, 21, false, 0, 0},
+	{"runtime.preemptPark", ENTRY, BOTH(preempt_park), 0, NEWEST, true, 0, 0},
+	{"runtime.coroswitch_m", ENTRY, BOTH(coroswitch), 22, NEWEST, false, 0, 0},
 	/* Ps */
-	{"runtime.wirep", ENTRY, ALWAYS(p_start), 0, NEWEST, false},
-	{"runtime.releasep", ENTRY, ALWAYS(p_stop), 0, 21, false},
-	{"runtime.releasepNoTrace", ENTRY, ALWAYS(p_stop), 22, NEWEST, false},
-	{"runtime.pidleput", ENTRY, ALWAYS(p_idle), 0, NEWEST, false},
+	{"runtime.wirep", ENTRY, ALWAYS(p_start), 0, NEWEST, false, 0, 0},
+	{"runtime.releasep", ENTRY, ALWAYS(p_stop), 0, 21, false, 0, 0},
+	{"runtime.releasepNoTrace", ENTRY, ALWAYS(p_stop), 22, NEWEST, false, 0, 0},
+	{"runtime.pidleput", ENTRY, ALWAYS(p_idle), 0, NEWEST, false, 0, 0},
 	/* Ms */
-	{"runtime.minit", RETURNS, ALWAYS(m_start), 0, NEWEST, false},
-	{"runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false},
-	{"runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false},
-	{"runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false},
+	{"runtime.minit", RETURNS, ALWAYS(m_start), 0, NEWEST, false, 0, 0},
+	{"runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false, 0, 0},
+	{"runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false, 0, 0},
+	{"runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false, 0, 0},
 #undef BOTH
 #undef ALWAYS
 };
@@ -69,8 +70,8 @@ static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_s
 	return ret;
 }
 
-int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool stacks, const char *skip,
-	struct gt_gohooks *hooks, struct gt_error *err)
+int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool stacks, uint32_t sets,
+	const char *skip, struct gt_gohooks *hooks, struct gt_error *err)
 {
 	const size_t rows = sizeof(hooks_table) / sizeof(hooks_table[0]);
 	bool skip_known = !skip || !*skip;
@@ -87,6 +88,8 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 		int ret;
 
 		if (layout->minor < hook->first || layout->minor > hook->last)
+			continue;
+		if ((hook->on && !(sets & hook->on)) || (sets & hook->off))
 			continue;
 		if (skip && !strcmp(skip, hook->function))
 			continue;

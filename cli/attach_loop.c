@@ -119,6 +119,11 @@ static void note_cpu(struct attached *a)
 
 /* ---- hooks in ---- */
 
+static uint32_t take_stack(void *collector, const uint64_t *pcs, size_t count)
+{
+	return gt_collector_stack(collector, pcs, count);
+}
+
 static int find_goroutines(struct attached *a)
 {
 	struct gt_recording *r = a->recording;
@@ -136,6 +141,7 @@ static int find_goroutines(struct attached *a)
 		return gt_die_text(GT_EXIT_FAILURE, "out of memory");
 	}
 	count = gt_attach_goroutines_again(a->attach, list, count);
+	gt_attach_stacks(a->attach, list, count, r->options.stack_depth, take_stack, r->collector);
 	for (size_t i = 0; i < count; i++)
 		found[i] = (struct gt_found){
 			.g = list[i].g,
@@ -144,6 +150,7 @@ static int find_goroutines(struct attached *a)
 			.site_pc = list[i].site_pc,
 			.m = list[i].m,
 			.p = list[i].p,
+			.stack = list[i].stack,
 			.state = list[i].state,
 			.reason = list[i].reason,
 			.fresh = list[i].fresh,
@@ -163,8 +170,8 @@ static int make_memory(struct attached *a, struct gt_shm_config *memory, const s
 	struct gt_error err;
 	int memfd;
 
-	if (gt_attach_map(a->attach, r->options.stack_depth != 0, getenv("GTRACE_TEST_SKIP_HOOK"), gt_shm_bytes(memory),
-		    &memfd, &err) < 0)
+	if (gt_attach_map(a->attach, r->options.stack_depth != 0, r->options.sets, getenv("GTRACE_TEST_SKIP_HOOK"),
+		    gt_shm_bytes(memory), &memfd, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	memory->memfd = memfd;
 	if (memory->m_limit < a->view->m_highest + MS_AHEAD)
@@ -197,6 +204,7 @@ static int hook(struct attached *a)
 	if (a->view->membarrier)
 		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, a->view->foreign ? 0 : r->pid, a->view->slide);
+	gt_record_kernel(r, r->pid);
 	return find_goroutines(a);
 }
 
@@ -376,6 +384,7 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	ret = gt_record_check_proc() ? GT_EXIT_FAILURE : run(&a);
 	gt_watch_free(r);
 	gt_flight_free(r->flight);
+	gt_kernel_close(r->kernel);
 	if (r->collector)
 		gt_collector_free(r->collector);
 	if (r->memory.shm)

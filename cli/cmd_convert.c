@@ -1,6 +1,7 @@
 /* cmd_convert.c - gtrace convert IN [--to FORMAT] [-o OUT]. */
 #include "cli/cli.h"
 #include "format/convert/chrome.h"
+#include "format/convert/perfetto.h"
 #include "format/reading/text.h"
 #include "format/reading/trace.h"
 #include "format/text/text_read.h"
@@ -20,8 +21,8 @@ enum { KEY_TO = 256, KEY_SLICES_ONLY };
 
 static const struct argp_option options[] = {
 	{"output", 'o', "OUT", 0, "write to OUT; - is standard output (default: IN with the format's ending)", 0},
-	{"to", KEY_TO, "FORMAT", 0, "json, events, text or gtrace (default: by OUT's ending, else json)", 0},
-	{"slices-only", KEY_SLICES_ONLY, NULL, 0, "json: no arguments, arrows or counters", 0},
+	{"to", KEY_TO, "FORMAT", 0, "json, perfetto, events, text or gtrace (default: by OUT's ending, else json)", 0},
+	{"slices-only", KEY_SLICES_ONLY, NULL, 0, "json, perfetto: no arguments, arrows or counters", 0},
 	{0},
 };
 
@@ -150,6 +151,22 @@ static int to_json(struct gt_trace *trace, struct output *out, const struct conv
 	return ret < 0 ? ret : closed;
 }
 
+static int to_perfetto(
+	struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err)
+{
+	struct gt_convert_options convert = GT_CONVERT_OPTIONS_DEFAULT;
+	struct gt_sink sink;
+	int ret = gt_sink_open_fd(&sink, out->fd, out->name), closed;
+
+	if (ret < 0)
+		return gt_fail(err, -ret, "out of memory");
+	if (o->slices_only)
+		convert.parts = GT_CONVERT_SLICES;
+	ret = gt_convert_perfetto(trace, &sink, &convert, err);
+	closed = gt_sink_close(&sink, NULL, NULL, ret < 0 ? NULL : err);
+	return ret < 0 ? ret : closed;
+}
+
 static int to_events(struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err)
 {
 	int ret = output_stream(out, err);
@@ -169,8 +186,9 @@ static const struct format {
 	int (*convert)(
 		struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err);
 } formats[] = {
-	{"json", ".json", ".json", to_json}, {"events", ".txt", ".events", to_events},
-	{"text", ".gttext", ".gtt", to_text}, {"gtrace", ".gtrace", ".gtrace", NULL}, /* from exact text */
+	{"json", ".json", ".json", to_json}, {"perfetto", ".pftrace", ".perfetto-trace", to_perfetto},
+	{"events", ".txt", ".events", to_events}, {"text", ".gttext", ".gtt", to_text},
+	{"gtrace", ".gtrace", ".gtrace", NULL}, /* from exact text */
 };
 #define FORMAT_COUNT (sizeof(formats) / sizeof(formats[0]))
 
@@ -264,9 +282,11 @@ int gt_cmd_convert(int argc, char **argv)
 		.options = options,
 		.parser = parse_option,
 		.args_doc = "IN",
-		.doc = "Turns a trace into Chrome JSON (opens in ui.perfetto.dev and chrome://tracing), into a line an "
-		       "event, or into "
-		       "exact text.\vExamples:\n  gtrace convert app.gtrace -o app.json\n  gtrace convert app.gtrace "
+		.doc = "Turns a trace into Perfetto's own format (opens in ui.perfetto.dev), into Chrome JSON (opens "
+		       "there "
+		       "and in chrome://tracing), into a line an event, or into exact text.\vExamples:\n  gtrace "
+		       "convert app.gtrace -o app.pftrace\n  gtrace convert app.gtrace -o app.json\n  gtrace convert "
+		       "app.gtrace "
 		       "--to events -o -",
 	};
 	struct convert_options o = {0};
@@ -279,8 +299,8 @@ int gt_cmd_convert(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	format = choose(&o);
 	if (!format)
-		return gt_die_text(GT_EXIT_USAGE, "no such format: %s: give --to json, events, text or gtrace",
-			o.to ? o.to : o.out);
+		return gt_die_text(GT_EXIT_USAGE,
+			"no such format: %s: give --to json, perfetto, events, text or gtrace", o.to ? o.to : o.out);
 	if (!o.out) {
 		name = default_name(o.in, format->ending);
 		if (!name)

@@ -17,7 +17,17 @@
 #include <unistd.h>
 
 enum { KEY_EVERY = 300, KEY_KEEP, KEY_MAX_DISK };
-enum { KEY_STACKS = 256, KEY_FLIGHT, KEY_MIN_AGE, KEY_MAX_BYTES, KEY_BUFFER, KEY_NO_URING, KEY_LAYOUT, KEY_EVENTS };
+enum {
+	KEY_STACKS = 256,
+	KEY_FLIGHT,
+	KEY_MIN_AGE,
+	KEY_MAX_BYTES,
+	KEY_BUFFER,
+	KEY_NO_URING,
+	KEY_LAYOUT,
+	KEY_EVENTS,
+	KEY_SAMPLE
+};
 
 static const struct argp_option common_options[] = {
 	{"output", 'o', "FILE", 0, "write the trace to FILE (default: PROG.gtrace, PROG without its folder)", 0},
@@ -27,6 +37,8 @@ static const struct argp_option common_options[] = {
 		"what is recorded: names of sets, `default' and `all' among them; -NAME leaves one out. "
 		"`--events=help' lists them (default: default)",
 		0},
+	{"sample-every", KEY_SAMPLE, "TIME", 0,
+		"with --events=samples: a sample of the stack after so much CPU time of a thread (default: 1ms)", 0},
 	{"flight", KEY_FLIGHT, NULL, 0,
 		"keep the last moments in memory only; `gtrace snapshot PID', SIGUSR2 to gtrace and the program's end "
 		"write "
@@ -162,6 +174,12 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	case KEY_EVENTS:
 		take_sets(arg, o);
 		return 0;
+	case KEY_SAMPLE:
+		if (!gt_parse_duration(arg, &o->sample_period_ns) || o->sample_period_ns < 10000 ||
+			o->sample_period_ns > 1000000000)
+			argp_error(state, "--sample-every takes a time from 10us to 1s, with its unit: %s", arg);
+		o->sampled = true;
+		return 0;
 	case KEY_FLIGHT:
 		o->flight = true;
 		return 0;
@@ -202,6 +220,8 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 		o->no_uring = true;
 		return 0;
 	case ARGP_KEY_END:
+		if (o->sampled)
+			o->sets |= GT_SET_SAMPLES;
 		if (o->window_option && !o->flight)
 			argp_error(state, "%s goes with --flight", o->window_option);
 		return 0;
@@ -221,6 +241,7 @@ void gt_record_defaults(struct gt_record_options *o)
 		.window_bytes_max = 16 << 20,
 		.buffer_bytes = 32 << 20,
 		.sets = gt_sets_default(),
+		.sample_period_ns = 1000000,
 		.triggers = {.after_ns = 200000000, .interval_ns = 1000000000},
 	};
 }
@@ -294,7 +315,7 @@ static int find_program(const char *name, char **out)
 }
 
 /* The hooks of Go programs tell what GO_SETS says; of a set that was asked for by name the user must hear that it will not be there. */
-#define GO_SETS GT_SET_SCHED
+#define GO_SETS (GT_SET_SCHED | GT_KERNEL_SETS)
 int gt_record_check_go_sets(struct gt_recording *r)
 {
 	char names[128];

@@ -45,7 +45,7 @@ int gt__collector_pc(struct gt_collector *c, struct gt_writer *writer, uint64_t 
 }
 
 /* 0 also when the frames are not there (yet): the id is tried again at its next event. */
-static int name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t id)
+int gt__collector_name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t id)
 {
 	uint64_t pcs[GT_STACK_FRAMES_MAX];
 	struct gt_stack_slot *slots = (struct gt_stack_slot *)((char *)c->memory->shm + c->memory->stacks_offset);
@@ -71,6 +71,21 @@ static int name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t
 	return gt_writer_stack(writer, id, pcs, count);
 }
 
+int gt_collector_write_stack(
+	struct gt_collector *c, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count)
+{
+	uint64_t own[GT_WRITER_STACK_PCS_MAX];
+	int ret = 0;
+
+	gt__learn_slide(c);
+	count = count < GT_WRITER_STACK_PCS_MAX ? count : GT_WRITER_STACK_PCS_MAX;
+	for (size_t i = 0; i < count && ret >= 0; i++) {
+		own[i] = pcs[i] - c->slide;
+		ret = gt__collector_pc(c, writer, own[i]);
+	}
+	return ret < 0 ? ret : gt_writer_stack(writer, id, own, count);
+}
+
 static int name_event(struct gt_collector *c, struct gt_writer *writer, struct gt_event *event)
 {
 	const struct gt_event_spec *spec = &gt_event_specs[event->kind];
@@ -81,7 +96,7 @@ static int name_event(struct gt_collector *c, struct gt_writer *writer, struct g
 			event->args[i] -= c->slide;
 			ret = gt__collector_pc(c, writer, event->args[i]);
 		} else if (spec->args[i].type == GT_ARG_STACK) {
-			ret = name_stack(c, writer, event->args[i]);
+			ret = gt__collector_name_stack(c, writer, event->args[i]);
 		} else if (spec->args[i].type == GT_ARG_STR && event->args[i]) {
 			ret = gt__collector_string(c, writer, &event->args[i]);
 		}

@@ -161,6 +161,7 @@ int gt__found_write_states(struct gt_collector *collector, struct gt_writer *wri
 bool gt__found_created(struct gt_collector *collector, const struct gt_event *event);
 void gt__found_free(struct gt_collector *collector);
 int gt__collector_pc(struct gt_collector *collector, struct gt_writer *writer, uint64_t pc);
+int gt__collector_name_stack(struct gt_collector *collector, struct gt_writer *writer, uint64_t id);
 int gt__collector_string(struct gt_collector *collector, struct gt_writer *writer, uint64_t *id);
 
 #endif

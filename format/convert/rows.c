@@ -442,6 +442,10 @@ static int on_goroutine(struct gt__rows *rows, const struct gt_event *event, str
 	case GT_EV_WAKE_CAUSE:
 		on_told(rows, event, row, thread);
 		break;
+	case GT_EV_GO_STACK:
+		if (gt__slice_open(&row->open) && row->open.state != GT_STATE_RUNNING)
+			row->open.stack = args[1];
+		break;
 	case GT_EV_GO_YIELD:
 		on_leave(rows, row, thread, GT_STATE_RUNNABLE, args[1], args[2]);
 		break;
@@ -516,6 +520,7 @@ static int on_event(struct gt__rows *rows, const struct gt_event *event, struct 
 	case GT_EV_GO_STATE:
 	case GT_EV_WAITS_ON:
 	case GT_EV_WAKE_CAUSE:
+	case GT_EV_GO_STACK:
 		return on_goroutine(rows, event, thread);
 	case GT_EV_M_START:
 		thread->start_pc = event->args[0];
@@ -550,6 +555,8 @@ int gt__rows_event(struct gt__rows *rows, const struct gt_event *event)
 
 	if (time_ns > rows->now_ns)
 		rows->now_ns = time_ns;
+	if (gt_m_is_kernel(event->m))
+		return 0;
 	thread = get_thread(rows, event);
 	if (!thread)
 		return -ENOMEM;
