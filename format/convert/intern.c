@@ -3,6 +3,8 @@
 #include "format/convert/json.h"
 #include "format/convert/protobuf.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { /* InternedData */
@@ -121,6 +123,14 @@ void gt__intern_new_name(struct gt__intern *intern, unsigned int name)
 		[GT_NAME_REGION] = "region",
 		[GT_NAME_TASK] = "task",
 		[GT_NAME_LOG] = "log",
+		[GT_NAME_ASSIST] = "GC assist",
+		[GT_NAME_SWEEP] = "GC sweep",
+		[GT_NAME_GC] = "GC",
+		[GT_NAME_STW] = "stop the world",
+		[GT_NAME_STOPPED] = "stopped",
+		[GT_NAME_SAMPLE] = "CPU sample",
+		[GT_NAME_FAULT] = "page fault",
+		[GT_NAME_THROTTLED] = "throttled",
 	};
 	const char *text = texts[name];
 
@@ -174,6 +184,21 @@ uint64_t gt__intern_string(struct gt__intern *intern, uint64_t id)
 	if (!text || !*text)
 		return 0;
 	number = take(intern, &intern->strings, id);
+	if (number)
+		put_text(intern, EVENT_NAMES, number, text);
+	return number;
+}
+
+uint64_t gt__intern_syscall(struct gt__intern *intern, uint64_t call)
+{
+	uint64_t number = known(&intern->calls, call);
+	const char *name = gt_trace_syscall(intern->trace, call);
+	char text[64];
+
+	if (number)
+		return number;
+	snprintf(text, sizeof(text), name ? "%.40s" : "syscall %.0s%" PRIu64, name ? name : "", call);
+	number = take(intern, &intern->calls, call);
 	if (number)
 		put_text(intern, EVENT_NAMES, number, text);
 	return number;
@@ -331,6 +356,7 @@ static void free_maps(struct gt__intern *intern)
 	gt__map_free(&intern->stacks);
 	gt__map_free(&intern->sites);
 	gt__map_free(&intern->objects);
+	gt__map_free(&intern->calls);
 }
 
 void gt__intern_forget(struct gt__intern *intern)
