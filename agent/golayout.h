@@ -34,6 +34,15 @@
 	X(g_coroarg, "g.coroarg") \
 	X(g_coroexit, "g.coroexit") \
 	X(coro_gp, "coro.gp") \
+	X(g_waiting, "g.waiting") \
+	X(sudog_c, "sudog.c") \
+	X(sudog_c_value, "sudog.c.maybeTraceablePtr.vu") \
+	X(sudog_waitlink, "sudog.waitlink") \
+	X(polldesc_fd, "pollDesc.fd") \
+	X(polldesc_rg, "pollDesc.rg") \
+	X(polldesc_wg, "pollDesc.wg") \
+	X(timer_when, "timer.when") \
+	X(timer_status, "timer.status") \
 	X(m_g0, "m.g0") \
 	X(m_procid, "m.procid") \
 	X(m_gsignal, "m.gsignal") \

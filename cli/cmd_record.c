@@ -79,6 +79,7 @@ static void list_sets(FILE *out)
 {
 	for (const struct gt_set_spec *set = gt_set_specs; set->text; set++)
 		fprintf(out, "  %-9s %s%s\n", set->text, set->meaning, set->by_default ? " (default)" : "");
+	fprintf(out, "  syscall>TIME  of the set syscalls only calls that took longer (syscall>1ms); of Go programs\n");
 }
 
 static const struct gt_set_spec *find_set(const char *name, size_t size)
@@ -87,6 +88,22 @@ static const struct gt_set_spec *find_set(const char *name, size_t size)
 		if (strlen(set->text) == size && !memcmp(set->text, name, size))
 			return set;
 	return NULL;
+}
+
+/* "syscall>1ms": the set syscalls, but only what took longer. */
+static bool parse_long_calls(const char *text, size_t size, struct gt_record_options *o)
+{
+	char time[32];
+
+	if (size < 9 || size - 8 >= sizeof(time) || memcmp(text, "syscall>", 8) != 0)
+		return false;
+	memcpy(time, text + 8, size - 8);
+	time[size - 8] = '\0';
+	if (!gt_parse_duration(time, &o->call_ns_min) || !o->call_ns_min)
+		return false;
+	o->sets |= GT_SET_SYSCALLS;
+	o->sets_named |= GT_SET_SYSCALLS;
+	return true;
 }
 
 /* sched is always on. The first word decides what the others are added to: nothing, unless it takes away. */
@@ -98,6 +115,7 @@ static bool parse_sets(const char *text, struct gt_record_options *o, const char
 		every |= set->bit;
 	o->sets = *text == '-' ? gt_sets_default() : GT_SET_SCHED;
 	o->sets_named = 0;
+	o->call_ns_min = 0;
 	for (;;) {
 		size_t size = strcspn(text, ",");
 		bool less = *text == '-';
@@ -113,7 +131,7 @@ static bool parse_sets(const char *text, struct gt_record_options *o, const char
 			o->sets |= gt_sets_default();
 		} else if (size == 3 && !memcmp(text, "all", 3)) {
 			o->sets |= every;
-		} else {
+		} else if (!parse_long_calls(text, size, o)) {
 			*wrong = text;
 			*wrong_size = size;
 			return false;
@@ -315,7 +333,7 @@ static int find_program(const char *name, char **out)
 }
 
 /* The hooks of Go programs tell what GO_SETS says; of a set that was asked for by name the user must hear that it will not be there. */
-#define GO_SETS (GT_SET_SCHED | GT_KERNEL_SETS)
+#define GO_SETS (GT_SET_SCHED | GT_SET_OBJECTS | GT_SET_TIMERS | GT_SET_SYSCALLS | GT_KERNEL_SETS)
 int gt_record_check_go_sets(struct gt_recording *r)
 {
 	char names[128];
@@ -355,6 +373,9 @@ static int look_at(struct gt_recording *r)
 		/* Names are a help, not a need. */
 		if (gt_elf_symbols_open(r->path, &r->resolver.elf, &err) < 0)
 			r->resolver.elf = NULL;
+		if (r->options.call_ns_min)
+			return gt_die_text(GT_EXIT_RECORD,
+				"syscall>TIME is for Go programs: %s links libtrace: take `syscalls'", r->path);
 		return 0;
 	case GT_ELF_GO:
 		break;

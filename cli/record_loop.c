@@ -92,6 +92,8 @@ static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 	}
 	gt_writer_meta(writer, "clock", gt_clock_text());
 	gt_writer_meta(writer, "events", gt_sets_text(r->options.sets, sets));
+	if (r->options.call_ns_min)
+		gt_metas_number(writer, "syscall_ns_min", r->options.call_ns_min);
 	if (r->options.stack_depth)
 		snprintf(stacks, sizeof(stacks), "%u", r->options.stack_depth);
 	else
@@ -431,7 +433,7 @@ static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct 
 	 * they live in this process. */
 	config->max_bytes = bytes - bytes / 8 - bytes / ATTIC_PART - history_bytes(r, bytes) - trigger_bytes(r, bytes) -
 			    kernel_bytes(r, bytes);
-	/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
+	/* A sixteenth for the lines of Ms: 256 bytes an id that was ever used. */
 	config->m_count = (uint32_t)(bytes / 16 / GT_M_BYTES);
 	config->m_count = config->m_count < 512 ? 512 : config->m_count > 16384 ? 16384 : config->m_count;
 	config->m_limit = config->m_count < 1024 ? config->m_count : 1024;
@@ -463,6 +465,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.stack_depth = r->options.stack_depth,
 		.spill_count = 64,
 		.sets = r->options.sets,
+		.call_ticks_min = (uint64_t)((unsigned __int128)r->options.call_ns_min * gt_clock_rate() / 1000000000),
 	};
 	uint64_t least;
 	int ret;
@@ -511,7 +514,7 @@ static int write_sampled_stack(void *context, struct gt_writer *writer, uint64_t
 {
 	const struct gt_recording *r = context;
 
-	return gt_collector_stack(r->collector, writer, id, pcs, count);
+	return gt_collector_write_stack(r->collector, writer, id, pcs, count);
 }
 
 void gt_record_kernel(struct gt_recording *r, pid_t pid)

@@ -43,6 +43,7 @@ struct gt_collector_config {
 	void *names_place; /* flight: where the names stand (gt_collector_names_max struct gt_crash_name, zeroed), or NULL */
 	struct gt_triggers
 		*triggers; /* flight: told of every event, those of open blocks too; NULL = none. Kept by the caller */
+	bool again;        /* the memory was recorded into before: losses count from gt_collector_again on */
 	gt_resolve_fn *resolve; /* may be NULL: no names */
 	void *resolve_context;
 };
@@ -139,7 +140,7 @@ int gt_collector_write_copy_cut(struct gt_collector *collector, struct gt_writer
 
 /* A stack that no hook took: addresses of the process as it runs, innermost first, each inside its call. @id is none of the hooks'
  * (below 2^32), and new to @writer. */
-int gt_collector_stack(
+int gt_collector_write_stack(
 	struct gt_collector *collector, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count);
 
 struct gt_collector_totals {

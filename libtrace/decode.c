@@ -39,9 +39,33 @@ static void add_object(
 	event->args[3] = holder;
 }
 
+/* The descriptor that the M's poller found ready for @g. */
+static uint64_t take_hint(struct gt_decoder *decoder, uint64_t g)
+{
+	for (unsigned int i = 0; i < GT_DECODE_HINTS; i++) {
+		if (decoder->hints[i].g == g) {
+			decoder->hints[i].g = 0;
+			return decoder->hints[i].fd;
+		}
+	}
+	return GT_FD_UNKNOWN;
+}
+
+static int decode_hint(struct gt_decoder *decoder, const struct gt_record *record)
+{
+	uint64_t g = record->word[1] & GT_G_MASK, fd = record->word[2];
+	uint32_t at = decoder->hint_next++ % GT_DECODE_HINTS;
+
+	if (!g)
+		return -EBADMSG;
+	decoder->hints[at].g = g;
+	decoder->hints[at].fd = fd < GT_FD_UNKNOWN ? (uint32_t)fd : GT_FD_UNKNOWN;
+	return 0;
+}
+
 /* What stands in words 2 and 3 of a STATE2 that blocks or wakes. */
-static void add_why(
-	struct gt_event *out, int *count, const struct gt_record *record, uint64_t g, bool blocks, unsigned int cause)
+static void add_why(struct gt_decoder *decoder, struct gt_event *out, int *count, const struct gt_record *record,
+	uint64_t g, bool blocks, unsigned int cause)
 {
 	struct gt_event *event;
 
@@ -54,6 +78,8 @@ static void add_why(
 		event->args[0] = g;
 		event->args[1] = gt_cause_known(cause) ? cause : GT_CAUSE_NONE;
 		event->args[2] = record->word[2] >> 32;
+		if (cause == GT_CAUSE_NETPOLL && decoder->hint_next)
+			event->args[2] = take_hint(decoder, g);
 	}
 }
 
@@ -89,7 +115,7 @@ static int decode_state(
 		return 0;
 	if ((old == GT_STATE_RUNNING && new_ == GT_STATE_WAITING) ||
 		(old == GT_STATE_WAITING && new_ == GT_STATE_RUNNABLE))
-		add_why(out, &count, record, g, new_ == GT_STATE_WAITING, arg);
+		add_why(decoder, out, &count, record, g, new_ == GT_STATE_WAITING, arg);
 	if (new_ == GT_STATE_WAITING && wait_reasons)
 		arg = arg < 256 ? wait_reasons[arg] : GT_REASON_UNKNOWN;
 	if (new_ != GT_STATE_RUNNING && !gt_reason_known(arg))
@@ -268,8 +294,20 @@ static int decode_syscall(const struct gt_record *record, struct gt_event *out)
 	struct gt_event *event;
 	int count = 0;
 
-	if (op != GT_SYSCALL_ENTER && op != GT_SYSCALL_EXIT)
+	if (op < GT_SYSCALL_ENTER || op > GT_SYSCALL_LONG || (op == GT_SYSCALL_LONG && record->words < 6))
 		return -EBADMSG;
+	if (op == GT_SYSCALL_LONG) {
+		event = add(out, &count, record, GT_EV_SYSCALL_LONG);
+		event->args[0] = record->word[1] >> 8 & GT_G_MASK;
+		event->args[1] = record->word[1] >> 48;
+		event->args[2] = record->word[3];
+		event->args[3] = record->word[4];
+		event->args[4] = record->word[5]; /* ticks: the collector makes ns of it */
+	} else if (op == GT_SYSCALL_EXIT && (record->word[3] & 0xffffffffu)) {
+		event = add(out, &count, record, GT_EV_SYSCALL_STACK);
+		event->args[0] = record->word[1] >> 8 & GT_G_MASK;
+		event->args[1] = record->word[3] & 0xffffffffu;
+	}
 	event = add(out, &count, record, op == GT_SYSCALL_ENTER ? GT_EV_SYSCALL_INFO : GT_EV_SYSCALL_RESULT);
 	event->args[0] = record->word[1] >> 8 & GT_G_MASK;
 	event->args[1] = record->word[1] >> 48;
@@ -322,6 +360,7 @@ static int decode_timer(const struct gt_record *record, struct gt_event *out)
 
 	switch (op) {
 	case GT_TIMER_SET:
+	case GT_TIMER_SET_AT: /* the collector makes a distance of it */
 		event = add(out, &count, record, GT_EV_TIMER_SET);
 		event->args[0] = g;
 		event->args[1] = timer;
@@ -371,6 +410,7 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		[GT_REC_SYSCALL] = 4,
 		[GT_REC_HEAP] = 4,
 		[GT_REC_TIMER] = 4,
+		[GT_REC_HINT] = 4,
 	};
 	int count;
 
@@ -400,6 +440,8 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		return decode_syscall(record, out);
 	case GT_REC_HEAP:
 		return decode_heap(record, out);
+	case GT_REC_HINT:
+		return decode_hint(decoder, record);
 	case GT_REC_TIMER:
 		return decode_timer(record, out);
 	default:

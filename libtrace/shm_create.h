@@ -29,6 +29,7 @@ struct gt_shm_config {
 	uint32_t string_bytes;
 	uint32_t spill_count;
 	uint32_t sets; /* library form: enum gt_set; 0: the default */
+	uint64_t call_ticks_min; /* hooks of Go, set syscalls: only calls that took so long; 0: all */
 	uint64_t text_base, text_end;
 	int memfd;            /* an empty memfd to be used; it is closed when that fails. 0: one is made */
 	bool file;            /* memfd is a plain file, which knows no seals */
@@ -69,6 +70,20 @@ void gt_shm_touch(const struct gt_memory *memory);
 int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *err);
 
 void gt_shm_close(struct gt_memory *memory);
+
+/*
+ * A memory that was recorded into before and is again, while hooks are off and nothing is sealed. _begin: every block that no M has open
+ * is free, those too that a dead recorder had set aside; all but @in_turn blocks are set aside. -ENOMEM; 0. _end: those are
+ * free again, and the pages of all free blocks are given back; _begin makes them anew.
+ */
+struct gt_shm_aside {
+	uint32_t *blocks;
+	uint32_t count;
+};
+int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm_aside *aside, struct gt_error *err);
+void gt_shm_end_for_now(struct gt_memory *memory, struct gt_shm_aside *aside);
+/* What the tables take, blocks apart; lines of Ms that were never used not counted. */
+uint64_t gt_shm_tables_bytes(const struct gt_memory *memory);
 
 /* What gt_shm_create would take, in bytes; 0 when it would fail. */
 uint64_t gt_shm_bytes(const struct gt_shm_config *config);

@@ -16,7 +16,7 @@ add_custom_command(OUTPUT ${blob_out}/hook_blob.h
   COMMAND ${CMAKE_LINKER} -T ${blob}/blob.ld --emit-relocs --unresolved-symbols=ignore-all -o ${blob_out}/piece.elf
     ${blob_out}/hooks.o ${blob_out}/slow.o
   COMMAND gtrace_blob_pack ${blob_out}/piece.elf ${blob_out}/hook_blob.h
-  DEPENDS gtrace_blob_pack ${blob}/hooks.S ${blob}/slow.c ${blob}/blob.ld ${blob}/holes.h ${blob}/offsets.h
+  DEPENDS gtrace_blob_pack ${blob}/hooks.S ${blob}/sys.S ${blob}/slow.c ${blob}/blob.ld ${blob}/holes.h ${blob}/offsets.h
     ${CMAKE_SOURCE_DIR}/libtrace/shm.h ${CMAKE_SOURCE_DIR}/libtrace/exchange.h ${CMAKE_SOURCE_DIR}/libtrace/refill.h
   COMMENT "hooks for injection"
   VERBATIM)

@@ -18,6 +18,15 @@
 	X(G_GOPC) \
 	X(G_STARTPC) \
 	X(G_COROARG) \
+	X(G_STACKGUARD0) \
+	X(G_WAITING) \
+	X(SUDOG_C) \
+	X(SUDOG_WAITLINK) \
+	X(PD_FD) \
+	X(PD_RG) \
+	X(PD_WG) \
+	X(TIMER_WHEN) \
+	X(TIMER_STATUS) \
 	X(G_COROEXIT) \
 	X(CORO_GP) \
 	X(M_PROCID) \
@@ -39,6 +48,15 @@
 	X(TEXT_SIZE) \
 	X(DEPTH) \
 	/* casgstatus' old << 4 | new: what is not its to tell, what takes the goroutine's own stack; the reason "preempted" */ \
+	/* what a wait reason of this version says about the object: PARK_* of offsets.h, eight reasons a word */ \
+	X(PARK0) \
+	X(PARK1) \
+	X(PARK2) \
+	X(PARK3) \
+	X(PARK4) \
+	X(PARK5) \
+	X(PARK6) \
+	X(PARK7) \
 	X(KEY_SKIP_A) \
 	X(KEY_SKIP_B) \
 	X(KEY_SYSCALL) \
@@ -55,6 +73,26 @@ enum gt_hole {
 #define GT_TEMPLATES(X) \
 	X(casgstatus_plain) \
 	X(casgstatus_stacks) \
+	X(casgstatus_objects_plain) \
+	X(casgstatus_objects_stacks) \
+	X(call_enter) \
+	X(call_exit_plain) \
+	X(call_exit_stacks) \
+	X(fork_begin) \
+	X(fork_end) \
+	X(park) \
+	X(pending_semaphore) \
+	X(pending_fd) \
+	X(pending_sleep) \
+	X(netpoll_ready) \
+	X(deadline_begin) \
+	X(deadline_end) \
+	X(timer_start) \
+	X(timer_modify) \
+	X(timer_run) \
+	X(timer_fire) \
+	X(timer_delete) \
+	X(timer_stop) \
 	X(create) \
 	X(create_curg) \
 	X(syscall_enter_plain) \

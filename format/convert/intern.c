@@ -161,7 +161,7 @@ static uint64_t take(struct gt__intern *intern, struct gt__map *map, uint64_t ke
 }
 
 /* Texts of a trace stay where they are, and each is there once: the address is its id. */
-static uint64_t intern_text(struct gt__intern *intern, struct gt__map *map, uint32_t field, const char *text)
+static uint64_t intern_at(struct gt__intern *intern, struct gt__map *map, uint32_t field, const char *text)
 {
 	uint64_t key = (uint64_t)(uintptr_t)text, number = known(map, key);
 
@@ -186,6 +186,19 @@ uint64_t gt__intern_string(struct gt__intern *intern, uint64_t id)
 	number = take(intern, &intern->strings, id);
 	if (number)
 		put_text(intern, EVENT_NAMES, number, text);
+	return number;
+}
+
+uint64_t gt__intern_text(struct gt__intern *intern, uint64_t id)
+{
+	uint64_t number = id ? known(&intern->texts, id) : 0;
+	const char *text = id && !number ? gt_trace_string(intern->trace, id) : NULL;
+
+	if (!text)
+		return number;
+	number = take(intern, &intern->texts, id);
+	if (number)
+		put_text(intern, ANNOTATION_STRINGS, number, text);
 	return number;
 }
 
@@ -218,7 +231,7 @@ static void put_frame(struct gt__intern *intern, uint64_t number, uint64_t pc, c
 	char text[32], *to;
 
 	if (line && line->function && *line->function) {
-		function = intern_text(intern, &intern->functions, FUNCTION_NAMES, line->function);
+		function = intern_at(intern, &intern->functions, FUNCTION_NAMES, line->function);
 	} else {
 		/* It has no text of its own: its number serves for the name, too. */
 		function = number;
@@ -227,7 +240,7 @@ static void put_frame(struct gt__intern *intern, uint64_t number, uint64_t pc, c
 		put_text(intern, FUNCTION_NAMES, function, text + 1);
 	}
 	if (line && line->file && *line->file)
-		file = intern_text(intern, &intern->files, SOURCE_PATHS, line->file);
+		file = intern_at(intern, &intern->files, SOURCE_PATHS, line->file);
 	to = gt_pb_number(begin(intern, &packet, FRAMES, number), 2, function);
 	if (file) {
 		to = gt_pb_number(to, 5, file);
@@ -357,6 +370,7 @@ static void free_maps(struct gt__intern *intern)
 	gt__map_free(&intern->sites);
 	gt__map_free(&intern->objects);
 	gt__map_free(&intern->calls);
+	gt__map_free(&intern->texts);
 }
 
 void gt__intern_forget(struct gt__intern *intern)

@@ -41,6 +41,7 @@ enum gt__intern_key { /* names of arguments; their numbers are these + 1 */
 	K(CYCLE, "cycle") \
 	K(BY, "by") \
 	K(CPU, "cpu") \
+	K(FILE, "file") \
 	K(SITE, "site")
 #define K(name, text) GT_KEY_##name,
 	GT_KEYS(K)
@@ -103,7 +104,7 @@ struct gt__intern {
 	size_t limit;   /* of what the maps hold */
 	bool failed;    /* no memory */
 	bool keys[GT_KEY_COUNT], categories[GT_CATEGORY_COUNT], names[GT_NAME_COUNT];
-	struct gt__map strings, functions, files, pcs, stacks, sites, objects, calls;
+	struct gt__map strings, functions, files, pcs, stacks, sites, objects, calls, texts;
 };
 
 /* Writes the packet that begins the sequence. */
@@ -137,6 +138,7 @@ static inline uint64_t gt__intern_name(struct gt__intern *intern, unsigned int n
 
 /* Each gives 0 when nothing is known. */
 uint64_t gt__intern_string(struct gt__intern *intern, uint64_t id); /* a slice's name */
+uint64_t gt__intern_text(struct gt__intern *intern, uint64_t id);   /* an argument's text that is a string */
 uint64_t gt__intern_syscall(
 	struct gt__intern *intern, uint64_t number); /* a slice's name, never 0 but without memory */
 uint64_t gt__intern_stack(struct gt__intern *intern, uint64_t id);

@@ -193,7 +193,7 @@ static void put_event(struct gt__perfetto *pf, const struct gt_event *event)
 	} else if (kind == GT_EV_LOST) {
 		if (!pf->quiet)
 			put_lost(pf, event);
-	} else if (kind == GT_EV_OBJECT_NAME) {
+	} else if (kind == GT_EV_OBJECT_NAME || kind == GT_EV_FD_NAME) {
 		gt__intern_object_named(&pf->intern, event->args[0]);
 	} else if (kind > GT_EV_LOST) {
 		if (kind >= GT_EV_HEAP && kind <= GT_EV_STACK_MEMORY)

@@ -8,7 +8,8 @@
 
 struct call {
 	uint64_t number, arg0, arg2;
-	int64_t since_ns; /* -1: in none */
+	uint64_t stack, file; /* file: what arg0 is, a string */
+	int64_t since_ns;     /* -1: in none */
 };
 
 struct task {
@@ -265,7 +266,22 @@ static void call_begin(struct gt__perfetto *pf, const struct gt_event *event)
 			return;
 		}
 	}
-	*call = (struct call){event->args[1], event->args[2], event->args[3], pf->rows.now_ns};
+	*call = (struct call){.number = event->args[1],
+		.arg0 = event->args[2],
+		.arg2 = event->args[3],
+		.file = gt_trace_syscall_fd(pf->trace, event->args[1], event->args[2]),
+		.since_ns = pf->rows.now_ns};
+	/* Its begin was not told. */
+	if (event->kind == GT_EV_SYSCALL_LONG)
+		call->since_ns -= event->args[4] < (uint64_t)call->since_ns ? (int64_t)event->args[4] : call->since_ns;
+}
+
+static void call_stack(struct gt__perfetto *pf, const struct gt_event *event)
+{
+	struct call *call = gt__map_get(&pf->calls, event->m);
+
+	if (call)
+		call->stack = event->args[1];
 }
 
 /*
@@ -279,7 +295,7 @@ static void call_end(struct gt__perfetto *pf, const struct gt_event *event)
 	enum gt__intern_key last = event->args[3] ? GT_KEY_ERROR : GT_KEY_RESULT;
 	struct gt__intern *intern = &pf->intern;
 	int64_t since_ns, around_ns, now_ns = pf->rows.now_ns;
-	uint64_t name;
+	uint64_t name, stack, file;
 	char *to;
 
 	if (!call || call->since_ns < 0 || call->number != event->args[1])
@@ -292,13 +308,20 @@ static void call_end(struct gt__perfetto *pf, const struct gt_event *event)
 	if (since_ns <= around_ns && around_ns)
 		since_ns = around_ns < now_ns ? around_ns + 1 : now_ns;
 	name = gt__intern_syscall(intern, event->args[1]);
+	stack = gt__pf_stack(pf, call->stack);
+	file = gt__intern_text(intern, call->file);
+	gt__intern_key(intern, GT_KEY_FILE);
 	gt__intern_category(intern, GT_CATEGORY_SYSCALL);
 	gt__intern_key(intern, GT_KEY_ARG0);
 	gt__intern_key(intern, GT_KEY_ARG2);
 	gt__intern_key(intern, last);
 	to = gt__pf_begin(pf, since_ns, EVENT_BEGIN, row->number);
 	to = gt__pf_named(to, name, GT_CATEGORY_SYSCALL);
+	if (stack)
+		to = gt_pb_number(to, 56, stack);
 	to = gt__pf_number(to, GT_KEY_ARG0, call->arg0);
+	if (file)
+		to = gt__pf_interned(to, GT_KEY_FILE, file);
 	to = gt__pf_number(to, GT_KEY_ARG2, call->arg2);
 	gt__pf_end(pf, gt__pf_number(to, last, event->args[event->args[3] ? 3 : 2]));
 	gt__pf_slice_end(pf, now_ns, row->number);
@@ -347,6 +370,12 @@ void gt__pf_on_other(struct gt__perfetto *pf, const struct gt_event *event)
 	switch (event->kind) {
 	case GT_EV_SYSCALL_INFO:
 		call_begin(pf, event);
+		break;
+	case GT_EV_SYSCALL_LONG:
+		call_begin(pf, event);
+		break;
+	case GT_EV_SYSCALL_STACK:
+		call_stack(pf, event);
 		break;
 	case GT_EV_SYSCALL_RESULT:
 		call_end(pf, event);
