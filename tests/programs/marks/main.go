@@ -1,8 +1,14 @@
 // marks - tasks, regions and messages of runtime/trace, by several goroutines, with or without Go's tracer (into the file named
 // first). Prints what each goroutine did.
+//
+//	marks [FILE]
+//	marks wait      waits for a line before, and for another one after
+//	marks slow TIME a region that takes so long
+//	marks stw N     the world is stopped, while a loop of N rounds cannot be
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"os"
@@ -11,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +29,7 @@ type story struct {
 var (
 	mu      sync.Mutex
 	stories []*story
+	sink    int
 )
 
 func goid() uint64 {
@@ -83,7 +91,29 @@ func main() {
 		json.NewEncoder(os.Stdout).Encode(goid())
 		return
 	}
-	if len(os.Args) > 1 {
+	if len(os.Args) > 2 && os.Args[1] == "stw" {
+		n, _ := strconv.Atoi(os.Args[2])
+		var running, ended int32
+		go func() {
+			atomic.StoreInt32(&running, 1)
+			for i := 0; i < n; i++ {
+				sink ^= i
+			}
+			atomic.StoreInt32(&ended, 1)
+		}()
+		for atomic.LoadInt32(&running) == 0 {
+			runtime.Gosched()
+		}
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		json.NewEncoder(os.Stdout).Encode(goid())
+		return
+	}
+	line := bufio.NewReader(os.Stdin)
+	if len(os.Args) > 1 && os.Args[1] == "wait" {
+		println("ready")
+		line.ReadString('\n')
+	} else if len(os.Args) > 1 {
 		file, err := os.Create(os.Args[1])
 		if err != nil {
 			panic(err)
@@ -104,5 +134,9 @@ func main() {
 	}
 	group.Wait()
 	task.End()
+	if len(os.Args) > 1 && os.Args[1] == "wait" {
+		println("done")
+		line.ReadString('\n')
+	}
 	json.NewEncoder(os.Stdout).Encode(stories)
 }
