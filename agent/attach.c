@@ -477,15 +477,15 @@ static int map_stopped(struct gt_attach *attach, int *memfd, struct gt_error *er
 	return ret;
 }
 
-int gt_attach_map(struct gt_attach *attach, bool stacks, const char *skip_hook, uint64_t rings_size, int *memfd,
-	struct gt_error *err)
+int gt_attach_map(struct gt_attach *attach, bool stacks, uint32_t sets, const char *skip_hook, uint64_t rings_size,
+	int *memfd, struct gt_error *err)
 {
 	enum gt_standing stands;
 	uint64_t *bases = NULL;
 	pid_t *tids = NULL;
 	sigset_t before;
 	size_t count = 0;
-	int ret = gt_gohooks_find(attach->view.bin, attach->view.layout, stacks, skip_hook, &attach->hooks, err);
+	int ret = gt_gohooks_find(attach->view.bin, attach->view.layout, stacks, sets, skip_hook, &attach->hooks, err);
 
 	*memfd = -1;
 	if (ret >= 0)

@@ -172,8 +172,8 @@ static int make_memory(struct gt_attached *a, struct gt_shm_config *memory, cons
 	struct gt_error err;
 	int memfd;
 
-	if (gt_attach_map(a->attach, r->options.stack_depth != 0, getenv("GTRACE_TEST_SKIP_HOOK"), gt_shm_bytes(memory),
-		    &memfd, &err) < 0)
+	if (gt_attach_map(a->attach, r->options.stack_depth != 0, r->options.sets, getenv("GTRACE_TEST_SKIP_HOOK"),
+		    gt_shm_bytes(memory), &memfd, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	memory->memfd = memfd;
 	memory->ms_gone = a->view->ms_gone;
@@ -207,6 +207,7 @@ static int hook(struct gt_attached *a)
 	if (a->view->membarrier)
 		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, a->view->foreign ? 0 : r->pid, a->view->slide);
+	gt_record_kernel(r, r->pid);
 	return find_goroutines(a);
 }
 
@@ -398,6 +399,7 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	ret = gt_record_check_proc() ? GT_EXIT_FAILURE : run(&a);
 	gt_watch_free(r);
 	gt_flight_free(r->flight);
+	gt_kernel_close(r->kernel);
 	if (r->collector)
 		gt_collector_free(r->collector);
 	if (a.linked)

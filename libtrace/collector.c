@@ -1,6 +1,7 @@
 /* collector.c - streaming: sealed blocks to a file, and the state that both forms share. */
 #include "libtrace/collector_internal.h"
 
+#include "libtrace/go_text.h"
 #include "libtrace/refill.h"
 #include "libtrace/walk.h"
 
@@ -74,11 +75,32 @@ int gt__collector_name_stack(struct gt_collector *c, struct gt_writer *writer, u
 	return gt_writer_stack(writer, id, pcs, count);
 }
 
+int gt_collector_write_stack(
+	struct gt_collector *c, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count)
+{
+	uint64_t own[GT_WRITER_STACK_PCS_MAX];
+	int ret = 0;
+
+	gt__learn_slide(c);
+	count = count < GT_WRITER_STACK_PCS_MAX ? count : GT_WRITER_STACK_PCS_MAX;
+	for (size_t i = 0; i < count && ret >= 0; i++) {
+		own[i] = pcs[i] - c->slide;
+		ret = gt__collector_pc(c, writer, own[i]);
+	}
+	return ret < 0 ? ret : gt_writer_stack(writer, id, own, count);
+}
+
 static int name_event(struct gt_collector *c, struct gt_writer *writer, struct gt_event *event)
 {
 	const struct gt_event_spec *spec = &gt_event_specs[event->kind];
 	int ret = 0;
 
+	if (event->kind == GT_EV_FD_NAME) {
+		const char *name = gt_fds_name(&c->fds, event->args[1]);
+
+		event->args[1] = *name ? gt_writer_string(writer, name, strlen(name)) : 0;
+		return 0;
+	}
 	for (unsigned int i = 0; i < spec->arg_count && ret >= 0; i++) {
 		if (spec->args[i].type == GT_ARG_PC && event->args[i]) {
 			event->args[i] -= c->slide;
@@ -116,16 +138,36 @@ static uint32_t set_of(const struct gt_event *event)
 	case GT_EV_WAKE_CAUSE:
 		return GT_SET_OBJECTS;
 	case GT_EV_ALLOC:
+	case GT_EV_ALLOC_TYPE:
 	case GT_EV_FREE:
-	case GT_EV_HEAP:
 		return GT_SET_HEAP | GT_SET_ALLOC;
+	case GT_EV_HEAP:
+		return GT_SET_HEAP | GT_SET_ALLOC | GT_SET_GC;
+	case GT_EV_HEAP_GOAL:
+	case GT_EV_GC_BEGIN:
+	case GT_EV_GC_END:
+	case GT_EV_STW_BEGIN:
+	case GT_EV_STW_STOPPED:
+	case GT_EV_STW_END:
+	case GT_EV_ASSIST_BEGIN:
+	case GT_EV_ASSIST_END:
+	case GT_EV_SWEEP_BEGIN:
+	case GT_EV_SWEEP_END:
+	case GT_EV_GO_LABEL:
+	case GT_EV_PROCS:
+	case GT_EV_STACK_MEMORY:
+		return GT_SET_GC;
 	case GT_EV_TIMER_SET:
 	case GT_EV_TIMER_FIRE:
 	case GT_EV_TIMER_STOP:
 		return GT_SET_TIMERS;
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
+	case GT_EV_SYSCALL_STACK:
 	case GT_EV_SYSCALL_RESULT:
 		return GT_SET_SYSCALLS;
+	case GT_EV_FD_NAME:
+		return GT_SET_SYSCALLS | GT_SET_OBJECTS;
 	default:
 		return GT_SET_SCHED;
 	}
@@ -142,6 +184,40 @@ static int hide(uint32_t hidden, struct gt_event *events, int count)
 	return kept;
 }
 
+/* What only the collector's clock can tell of a record: @out its events. */
+static void put_times(struct gt_collector *c, const struct gt_record *record, struct gt_event *out)
+{
+	uint64_t rate = gt_clock_rate();
+	int64_t now_ns;
+
+	if (record->kind == GT_REC_SYSCALL && out->kind == GT_EV_SYSCALL_LONG) {
+		out->args[4] = (uint64_t)((unsigned __int128)out->args[4] * 1000000000 / rate);
+	} else if (record->kind == GT_REC_TIMER && (record->word[1] & 255) == GT_TIMER_SET_AT) {
+		/* Near enough to a pair that the rate's error does not show. */
+		if (!c->clock.ticks || record->ticks > c->clock.ticks + rate / 10)
+			c->clock = gt_clock_pair();
+		now_ns = gt_ticks_to_ns(&c->clock, rate, record->ticks);
+		out->args[2] = (int64_t)out->args[2] > now_ns ? out->args[2] - (uint64_t)now_ns : 0;
+	} else if (record->kind == GT_REC_TIMER && out->kind == GT_EV_TIMER_FIRE && (int64_t)out->args[1] < 0) {
+		out->args[1] = 0;
+	}
+}
+
+/* Puts the name of a descriptor before the events that have it first. How many there are then. */
+static int put_fd(struct gt_collector *c, struct gt_event *out, int count)
+{
+	struct gt_event name;
+
+	for (int i = 0; i < count; i++) {
+		if (!gt_fds_event(&c->fds, c->pid, &out[i], &name))
+			continue;
+		memmove(&out[1], &out[0], (size_t)count * sizeof(*out));
+		out[0] = name;
+		return count + 1;
+	}
+	return count;
+}
+
 void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const struct gt_record *record)
 {
 	struct gt_event *out = &c->batch[c->batch_count];
@@ -150,12 +226,16 @@ void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const stru
 	if (record->kind == GT_REC_VOID || record->ticks < c->since)
 		return;
 	count = gt_decode(&state->decoder, c->config.wait_reasons, record, out);
+	if (count > 0 && (record->kind == GT_REC_SYSCALL || record->kind == GT_REC_TIMER))
+		put_times(c, record, out);
 	if (count > 0 && record->kind == GT_REC_ALIVE)
 		c->alive[c->alive_count++] = (struct gt__name){.g = record->word[1] & GT_G_MASK,
 			.parent = record->word[4] & GT_G_MASK,
 			.start_pc = record->word[2]};
 	if (count > 0 && c->hidden)
 		count = hide(c->hidden, out, count);
+	if (count > 0 && (record->kind != GT_REC_STATE))
+		count = put_fd(c, out, count);
 	if (count < 0)
 		c->totals.records_bad++;
 	else if (count && !gt__found_created(c, out))
@@ -600,6 +680,7 @@ void gt_collector_again(struct gt_collector *c, uint64_t since_ticks)
 {
 	forget(c);
 	c->since = since_ticks;
+	gt_fds_again(&c->fds);
 	c->held = true;
 	c->failed = 0;
 	if (c->config.again) {
@@ -717,20 +798,32 @@ void gt__collector_grow(struct gt_collector *c)
 	c->lost_no_m_seen = lost;
 }
 
-int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
-{
-	char bytes[GT_STRING_BYTES_MAX];
-	size_t size = gt_string_read(c->memory, *id, bytes, sizeof(bytes));
-
-	*id = size ? gt_writer_string(writer, bytes, size) : 0;
-	return 0;
-}
-
+/* The text of an id in a record. */
 static size_t string_of(void *context, uint64_t id, char *out, size_t size)
 {
 	const struct gt_collector *c = context;
+	const char *text = gt_go_text(id);
 
+	if (text) {
+		size_t length = strlen(text);
+
+		length = length < size ? length : size;
+		memcpy(out, text, length);
+		return length;
+	}
+	if (id >= GT_GO_TYPE_BASE && c->config.type_name)
+		return c->config.type_name(
+			c->config.resolve_context, c->memory->text_base + (id - GT_GO_TYPE_BASE), out, size);
 	return gt_string_read(c->memory, id, out, size);
+}
+
+int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
+{
+	char bytes[GT_STRING_BYTES_MAX];
+	size_t size = string_of(c, *id, bytes, sizeof(bytes));
+
+	*id = size ? gt_writer_string(writer, bytes, size) : 0;
+	return 0;
 }
 
 int gt_collector_new(const struct gt_collector_config *config, struct gt_collector **out, struct gt_error *err)
@@ -784,6 +877,7 @@ void gt_collector_free(struct gt_collector *c)
 	gt_history_free(c->history);
 	gt__attic_free(&c->attic);
 	gt_copy_free(&c->copy);
+	gt_fds_free(&c->fds);
 	while (c->reserve_count)
 		gt_give_back(c->memory, c->reserve[--c->reserve_count]);
 	free(c->reserve);

@@ -45,6 +45,8 @@ struct gt_collector_config {
 		*triggers; /* flight: told of every event, those of open blocks too; NULL = none. Kept by the caller */
 	bool again;        /* the memory was recorded into before: losses count from gt_collector_again on */
 	gt_resolve_fn *resolve; /* may be NULL: no names */
+	/* May be NULL. The name of the type at a link-time address of a Go program, into @out; its length, 0 unknown. */
+	size_t (*type_name)(void *resolve_context, uint64_t address, char *out, size_t size);
 	void *resolve_context;
 };
 
@@ -137,6 +139,11 @@ int gt_collector_snapshot_cut(struct gt_collector *collector, struct gt_writer *
 	const struct gt_snapshot_cut *cut, struct gt_snapshot_result *result);
 int gt_collector_write_copy_cut(struct gt_collector *collector, struct gt_writer *writer,
 	const struct gt_snapshot_cut *cut, struct gt_snapshot_result *result);
+
+/* A stack that no hook took: addresses of the process as it runs, innermost first, each inside its call. @id is none of the hooks'
+ * (below 2^32), and new to @writer. */
+int gt_collector_write_stack(
+	struct gt_collector *collector, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count);
 
 struct gt_collector_totals {
 	uint64_t events;

@@ -18,6 +18,7 @@
 #define STACK_SLOTS_MAX (1u << 24)
 #define ARENA_MAX       (1u << 30)
 #define SPILL_MAX       (1u << 16)
+#define ALLOC_RATE      (512u << 10)
 #define SEALS           (F_SEAL_SHRINK | F_SEAL_GROW)
 
 static uint64_t page_up(uint64_t bytes)
@@ -79,6 +80,7 @@ static int sizes_of(const struct gt_shm_config *config, struct gt_memory *memory
 	memory->stack_slot_count = config->stack_slot_count;
 	memory->arena_words = config->arena_words;
 	memory->stack_depth = config->stack_depth;
+	memory->alloc_rate = config->alloc_rate ? config->alloc_rate : ALLOC_RATE;
 	memory->string_slot_count = config->string_slot_count;
 	memory->string_bytes = config->string_bytes;
 	memory->spill_count = config->spill_count;
@@ -204,6 +206,7 @@ static void write_head(
 	shm->text_end = memory->text_end;
 	atomic_store(&shm->mode, config->mode);
 	atomic_store(&shm->enabled, config->sets ? config->sets : gt_sets_default());
+	atomic_store(&shm->call_ticks_min, config->call_ticks_min);
 	atomic_store(&shm->arena_used, 1);
 	atomic_store(&shm->strings_used, 1);
 	make_queue(memory, &shm->sealed, slots_offset, slot_count, 0);

@@ -31,7 +31,9 @@ struct gt_shm_config {
 	uint32_t string_slot_count; /* a power of two, 0: no strings */
 	uint32_t string_bytes;
 	uint32_t spill_count;
-	uint32_t sets; /* library form: enum gt_set; 0: the default */
+	uint32_t sets;           /* library form: enum gt_set; 0: the default */
+	uint32_t alloc_rate;     /* injected form: bytes from one sampled allocation to the next, about; 0: 512 KiB */
+	uint64_t call_ticks_min; /* hooks of Go, set syscalls: only calls that took so long; 0: all */
 	uint64_t text_base, text_end;
 	int memfd;            /* an empty memfd to be used; it is closed when that fails. 0: one is made */
 	bool file;            /* memfd is a plain file, which knows no seals */
@@ -46,6 +48,7 @@ struct gt_memory {
 	uint64_t ms_offset, stacks_offset, arena_offset, strings_offset, spill_offset, blocks_offset;
 	uint32_t m_count, stack_slot_count, arena_words, spill_count, block_count, stack_depth;
 	uint32_t string_slot_count, string_bytes;
+	uint32_t alloc_rate; /* 0: mapped, not made here */
 	uint64_t text_base, text_end;
 	/* One bit a page of the M table (GT_MS_A_PAGE ids): there is none any more. NULL: all below m_limit are there. */
 	uint64_t *ms_gone;
