@@ -140,12 +140,15 @@ int main(int argc, char **argv)
 	qsort(copies, taken, sizeof(*copies), by_value);
 	printf("%d MiB, %d writers, %.1f million records a second%s\n", mib, count,
 		(double)records / ((double)seconds + 0.5) / 1e6,
-		sysconf(_SC_NPROCESSORS_ONLN) > count ? "" : "; too few CPUs: turns of the scheduler are in the figures");
-	printf("copy: median %.2f ms, best %.2f, p99 %.2f (%zu copies; %.1f %% of the blocks held, %.2f %% overwritten meanwhile)\n",
+		sysconf(_SC_NPROCESSORS_ONLN) > count ? ""
+						      : "; too few CPUs: turns of the scheduler are in the figures");
+	printf("copy: median %.2f ms, best %.2f, p99 %.2f (%zu copies; %.1f %% of the blocks held, %.2f %% overwritten "
+	       "meanwhile)\n",
 		copies[taken / 2], copies[0], copies[taken * 99 / 100], taken,
 		100.0 * (double)views / (double)taken / memory.block_count,
 		100.0 * (double)torn / (double)taken / memory.block_count);
-	printf("writer, ns a record: alone p50 %.2f p99 %.2f p99.9 %.2f; while copied p50 %.2f p99 %.2f p99.9 %.2f: p50 x %.2f, p99 x %.2f\n",
+	printf("writer, ns a record: alone p50 %.2f p99 %.2f p99.9 %.2f; while copied p50 %.2f p99 %.2f p99.9 %.2f: "
+	       "p50 x %.2f, p99 x %.2f\n",
 		quantile(0, count, .5), quantile(0, count, .99), quantile(0, count, .999), quantile(1, count, .5),
 		quantile(1, count, .99), quantile(1, count, .999), quantile(1, count, .5) / quantile(0, count, .5),
 		quantile(1, count, .99) / quantile(0, count, .99));
