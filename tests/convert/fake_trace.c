@@ -288,11 +288,3 @@ const char *gt_trace_syscall(const struct gt_trace *trace, uint64_t number)
 	(void)trace;
 	return number == 1 ? "write" : NULL;
 }
-
-uint64_t gt_trace_syscall_fd(const struct gt_trace *trace, uint64_t number, uint64_t arg0)
-{
-	(void)trace;
-	(void)number;
-	(void)arg0;
-	return 0;
-}

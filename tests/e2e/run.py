@@ -21,6 +21,7 @@ import cases_attach  # noqa: E402,F401
 import cases_gc  # noqa: E402,F401
 import cases_calls  # noqa: E402,F401
 import cases_kernel  # noqa: E402,F401
+import cases_linked  # noqa: E402,F401
 
 
 def main():
