@@ -201,6 +201,36 @@ def waits_told(bench):
 
 
 @case
+def mutation_calls(bench):
+    """With any one hook of these sets left away, the comparisons above must fail."""
+    version = newest((1, 23))
+    if not version:
+        raise Skip("needs Go 1.23 or newer")
+    version = version[0]
+    syscall6 = "internal/runtime/syscall.Syscall6" if minor(version) < (1, 26) else "internal/runtime/syscall/linux.Syscall6"
+    looks = {
+        (syscall6,): ("calls", ["told", "3"], CALLS, look_calls),
+        ("runtime.gopark", "runtime.(*semaRoot).queue", "runtime.netpollblock", "time.Sleep", "runtime.netpollready", "runtime.netpolldeadlineimpl"): ("waits", [], WAITS, look_waits),
+        ("runtime.(*timer).modify", "runtime.(*timer).unlockAndRun", "runtime.(*timer).stop"): ("waits", [], WAITS, lambda trace, told: look_timers(trace, told, version)),
+    }
+    for names, (program, args, options, look) in looks.items():
+        for name in ("",) + names:
+            out = bench.path()
+            command = bench.command([build_go(program, version)] + args, options, out)
+            run = bench.run(command, dict({"GTRACE_TEST_SKIP_HOOK": name} if name else {}, GOMAXPROCS=4))
+            expect(run.returncode == 0, "without %s: exit %d: %s" % (name, run.returncode, run.stderr.decode(errors="replace")))
+            found = None
+            try:
+                bench.check(out)
+                look(trace_reader.load(bench.gtrace, out), json.loads(run.stdout))
+            except Failure as failure:
+                found = str(failure).split("\n")[0][:150]
+            expect(bool(found) == bool(name), "nobody notices that %s is missing" % name if name else "with every hook: %s" % found)
+            if name:
+                yield "without %s: %s" % (name, found)
+
+
+@case
 def sets_off(bench):
     """A set that is not asked for costs nothing: its hooks are not there, its events neither."""
     version = newest()[0]
