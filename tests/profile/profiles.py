@@ -259,12 +259,12 @@ def main():
     if case == 'pprof':
         return pprof(program, malloc)
     check = {'cpu': check_cpu, 'waits': check_waits, 'goroutines': check_goroutines, 'heap': check_heap}.get(case)
-    for _ in range(6):
+    for _ in range(30):
         with tempfile.TemporaryDirectory() as at:
             said = run(program, case, at, malloc)
             if not check or check(at, said):
                 return 0
-    print(f'{case}: six times not what chance allows')
+    print(f'{case}: thirty times not what chance allows')
     return 1
 
 
