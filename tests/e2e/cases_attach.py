@@ -141,25 +141,34 @@ def midway_story(bench, version, mode="static", procs=2, options=(), arguments=(
     return json.loads(stdout), trace_reader.load(bench.gtrace, out), attached.text
 
 
-def compare_midway(story, trace, exact=True):
+def compare_midway(story, trace, exact=True, stacks=True):
+    """@stacks: where each stood when it was found is where it stands whenever it waits for the same again: hooks and the look from
+    outside name the same stack."""
     trace.complete = False
     broken = trace.first_broken()
     expect(broken is None, "the chain breaks: %s" % (broken,))
     for worker in story["workers"]:
-        events = [e for e in trace.by_g[worker["g"]] if e.name not in ("WaitsOn", "WakeCause")]
+        events = [e for e in trace.by_g[worker["g"]] if e.name not in ("WaitsOn", "WakeCause", "GoStack")]
         expect(events, "worker %s: nothing known of it" % worker)
         first = events[0]
         expect(first.name == "GoState" and first.args["old"] == "none" and first.args["new"] == "waiting", "worker %s began with %s" % (worker, first))
         expect(first.args["reason"] == worker["reason"], "worker %s was found in %s" % (worker, first))
+        stood = [number(e.args["stack"]) for e in trace.of(worker["g"], "GoStack")]
+        later = set(number(e.args["stack"]) for e in trace.of(worker["g"], "GoBlock") if e.args["reason"] == worker["reason"])
+        expect(len(stood) <= stacks, "worker %s: stacks %s" % (worker, stood))
+        expect(not stood or not later or stood[0] in later, "worker %s was found at stack %s, and waits at %s" % (worker, stood, later))
         if not exact:
             continue
+        expect(len(stood) == stacks, "worker %s: no stack" % worker)
         blocks = [e.args["reason"] for e in events if e.name == "GoBlock" and e.args["reason"] == worker["reason"]]
         expect(len(blocks) == worker["woken"], "worker %s: %d blocks: %s" % (worker, len(blocks), blocks))
         wakes = [e for e in events if e.name == "GoReady" and number(e.args["by"]) == story["main"]]
         expect(len(wakes) == worker["woken"], "worker %s: woken %d times" % (worker, len(wakes)))
         expect(events[-1].name == "GoBlock", "worker %s ended with %s" % (worker, events[-1]))
     for g in story["idle"]:
-        events = trace.by_g[g]
+        events = list(trace.by_g[g])
+        stack = events.pop(1) if stacks and len(events) == 2 else None
+        expect(not stacks or not exact or (stack and stack.name == "GoStack" and number(stack.args["stack"])), "goroutine %d, which only waits: its stack is %s" % (g, stack))
         expect(len(events) == 1 and events[0].name == "GoState" and events[0].args["reason"] == "chan receive", "goroutine %d, which only waits: %s" % (g, events))
     for g in story["children"]:
         created = trace.of(g, "GoCreate")
@@ -192,7 +201,7 @@ def attach_modes(bench):
             story, trace, text = midway_story(bench, version, mode, procs=4)
             compare_midway(story, trace)
         story, trace, text = midway_story(bench, version, options=["--stacks=off"])
-        compare_midway(story, trace)
+        compare_midway(story, trace, stacks=False)
         story, trace, text = midway_story(bench, version, procs=4, arguments=["-gc"])
         compare_midway(story, trace, exact=False)
         yield "Go %s: %s" % (version, ", ".join(MODES))
