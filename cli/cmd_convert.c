@@ -1,4 +1,5 @@
 /* cmd_convert.c - gtrace convert IN [--to FORMAT] [-o OUT]. */
+#include "analysis/analysis.h"
 #include "cli/cli.h"
 #include "format/convert/chrome.h"
 #include "format/convert/perfetto.h"
@@ -17,18 +18,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_TO = 256, KEY_SLICES_ONLY };
+enum { KEY_TO = 256, KEY_SLICES_ONLY, KEY_PROFILE };
 
 static const struct argp_option options[] = {
 	{"output", 'o', "OUT", 0, "write to OUT; - is standard output (default: IN with the format's ending)", 0},
-	{"to", KEY_TO, "FORMAT", 0, "json, perfetto, events, text or gtrace (default: by OUT's ending, else json)", 0},
+	{"to", KEY_TO, "FORMAT", 0,
+		"json, perfetto, pprof, folded, csv, events, text or gtrace (default: by OUT's ending, else json)", 0},
 	{"slices-only", KEY_SLICES_ONLY, NULL, 0, "json, perfetto: no arguments, arrows or counters", 0},
+	{"profile", KEY_PROFILE, "NAME", 0,
+		"pprof, folded: sync-block, sched-latency, syscall-block, network-block or alloc (default: sync-block)",
+		0},
 	{0},
 };
 
 struct convert_options {
 	const char *in, *out, *to;
 	bool slices_only;
+	enum gt_profile profile;
+	bool profile_given;
 };
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -44,6 +51,17 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_SLICES_ONLY:
 		o->slices_only = true;
+		return 0;
+	case KEY_PROFILE:
+		o->profile = GT_PROFILE_SYNC_BLOCK;
+		while (gt_profile_name(o->profile) && strcmp(gt_profile_name(o->profile), arg) != 0)
+			o->profile++;
+		if (!gt_profile_name(o->profile))
+			argp_error(state,
+				"no such profile: %s: give sync-block, sched-latency, syscall-block, network-block or "
+				"alloc",
+				arg);
+		o->profile_given = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->in)
@@ -181,6 +199,47 @@ static int to_text(struct gt_trace *trace, struct output *out, const struct conv
 	return ret < 0 ? ret : gt_text_write(trace, out->file, err);
 }
 
+/* Both profiles: of the whole trace, added up. */
+static int to_profile(
+	struct gt_trace *trace, struct output *out, const struct convert_options *o, bool folded, struct gt_error *err)
+{
+	struct gt_analysis *analysis;
+	void *bytes = NULL;
+	size_t size = 0;
+	int ret = output_stream(out, err);
+
+	if (ret >= 0)
+		ret = gt_analysis_run(trace, NULL, &analysis, err);
+	if (ret < 0)
+		return ret;
+	if (folded)
+		ret = gt_profile_folded(analysis, o->profile, out->file);
+	else
+		ret = gt_profile_pprof(analysis, o->profile, &bytes, &size);
+	if (ret >= 0 && size && fwrite(bytes, 1, size, out->file) != size)
+		ret = -EIO;
+	free(bytes);
+	gt_analysis_free(analysis);
+	return ret < 0 ? gt_fail(err, -ret, "cannot write: %s: %s", out->name, strerror(-ret)) : 0;
+}
+
+static int to_pprof(struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err)
+{
+	return to_profile(trace, out, o, false, err);
+}
+
+static int to_folded(struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err)
+{
+	return to_profile(trace, out, o, true, err);
+}
+
+static int to_csv(struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err)
+{
+	int ret = output_stream(out, err);
+
+	return ret < 0 ? ret : gt_goroutines_csv(trace, out->file, err);
+}
+
 static const struct format {
 	const char *name, *ending, *ending_too;
 	int (*convert)(
@@ -188,7 +247,8 @@ static const struct format {
 } formats[] = {
 	{"json", ".json", ".json", to_json}, {"perfetto", ".pftrace", ".perfetto-trace", to_perfetto},
 	{"events", ".txt", ".events", to_events}, {"text", ".gttext", ".gtt", to_text},
-	{"gtrace", ".gtrace", ".gtrace", NULL}, /* from exact text */
+	{"pprof", ".pb.gz", ".pprof", to_pprof}, {"folded", ".folded", ".folded", to_folded},
+	{"csv", ".csv", ".csv", to_csv}, {"gtrace", ".gtrace", ".gtrace", NULL}, /* from exact text */
 };
 #define FORMAT_COUNT (sizeof(formats) / sizeof(formats[0]))
 
@@ -300,7 +360,10 @@ int gt_cmd_convert(int argc, char **argv)
 	format = choose(&o);
 	if (!format)
 		return gt_die_text(GT_EXIT_USAGE,
-			"no such format: %s: give --to json, perfetto, events, text or gtrace", o.to ? o.to : o.out);
+			"no such format: %s: give --to json, perfetto, pprof, folded, csv, events, text or gtrace",
+			o.to ? o.to : o.out);
+	if (o.profile_given && format->convert != to_pprof && format->convert != to_folded)
+		return gt_die_text(GT_EXIT_USAGE, "--profile goes with --to pprof and --to folded");
 	if (!o.out) {
 		name = default_name(o.in, format->ending);
 		if (!name)
