@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_EVERY = 300, KEY_KEEP, KEY_MAX_DISK };
+enum { KEY_EVERY = 300, KEY_KEEP, KEY_MAX_DISK, KEY_ALLOC_RATE };
 enum {
 	KEY_STACKS = 256,
 	KEY_FLIGHT,
@@ -36,6 +36,11 @@ static const struct argp_option common_options[] = {
 	{"events", KEY_EVENTS, "SET,...", 0,
 		"what is recorded: names of sets, `default' and `all' among them; -NAME leaves one out. "
 		"`--events=help' lists them (default: default)",
+		0},
+	{"alloc-rate", KEY_ALLOC_RATE, "SIZE", 0,
+		"of a Go program's allocations, one in so many bytes is told, 1K to 1G (default: 512K); every one with "
+		"the "
+		"set `alloc'",
 		0},
 	{"sample-every", KEY_SAMPLE, "TIME", 0,
 		"with --events=samples: a sample of the stack after so much CPU time of a thread (default: 1ms)", 0},
@@ -79,6 +84,7 @@ static void list_sets(FILE *out)
 {
 	for (const struct gt_set_spec *set = gt_set_specs; set->text; set++)
 		fprintf(out, "  %-9s %s%s\n", set->text, set->meaning, set->by_default ? " (default)" : "");
+	fprintf(out, "  syscall>TIME  of the set syscalls only calls that took longer (syscall>1ms); of Go programs\n");
 }
 
 static const struct gt_set_spec *find_set(const char *name, size_t size)
@@ -87,6 +93,22 @@ static const struct gt_set_spec *find_set(const char *name, size_t size)
 		if (strlen(set->text) == size && !memcmp(set->text, name, size))
 			return set;
 	return NULL;
+}
+
+/* "syscall>1ms": the set syscalls, but only what took longer. */
+static bool parse_long_calls(const char *text, size_t size, struct gt_record_options *o)
+{
+	char time[32];
+
+	if (size < 9 || size - 8 >= sizeof(time) || memcmp(text, "syscall>", 8) != 0)
+		return false;
+	memcpy(time, text + 8, size - 8);
+	time[size - 8] = '\0';
+	if (!gt_parse_duration(time, &o->call_ns_min) || !o->call_ns_min)
+		return false;
+	o->sets |= GT_SET_SYSCALLS;
+	o->sets_named |= GT_SET_SYSCALLS;
+	return true;
 }
 
 /* sched is always on. The first word decides what the others are added to: nothing, unless it takes away. */
@@ -98,6 +120,7 @@ static bool parse_sets(const char *text, struct gt_record_options *o, const char
 		every |= set->bit;
 	o->sets = *text == '-' ? gt_sets_default() : GT_SET_SCHED;
 	o->sets_named = 0;
+	o->call_ns_min = 0;
 	for (;;) {
 		size_t size = strcspn(text, ",");
 		bool less = *text == '-';
@@ -113,7 +136,7 @@ static bool parse_sets(const char *text, struct gt_record_options *o, const char
 			o->sets |= gt_sets_default();
 		} else if (size == 3 && !memcmp(text, "all", 3)) {
 			o->sets |= every;
-		} else {
+		} else if (!parse_long_calls(text, size, o)) {
 			*wrong = text;
 			*wrong_size = size;
 			return false;
@@ -146,6 +169,7 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 {
 	struct gt_record_options *o = state->input;
 	unsigned long depth;
+	uint64_t size;
 	char *end;
 
 	switch (key) {
@@ -173,6 +197,11 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_EVENTS:
 		take_sets(arg, o);
+		return 0;
+	case KEY_ALLOC_RATE:
+		if (!gt_parse_size(arg, &size) || size < 1024 || size > 1 << 30)
+			argp_error(state, "--alloc-rate takes a size from 1K to 1G (64K, 1M): %s", arg);
+		o->alloc_rate = (uint32_t)size;
 		return 0;
 	case KEY_SAMPLE:
 		if (!gt_parse_duration(arg, &o->sample_period_ns) || o->sample_period_ns < 10000 ||
@@ -241,6 +270,7 @@ void gt_record_defaults(struct gt_record_options *o)
 		.window_bytes_max = 16 << 20,
 		.buffer_bytes = 32 << 20,
 		.sets = gt_sets_default(),
+		.alloc_rate = 512 << 10,
 		.sample_period_ns = 1000000,
 		.triggers = {.after_ns = 200000000, .interval_ns = 1000000000},
 	};
@@ -315,7 +345,9 @@ static int find_program(const char *name, char **out)
 }
 
 /* The hooks of Go programs tell what GO_SETS says; of a set that was asked for by name the user must hear that it will not be there. */
-#define GO_SETS (GT_SET_SCHED | GT_KERNEL_SETS)
+#define GO_SETS \
+	(GT_SET_SCHED | GT_SET_OBJECTS | GT_SET_TIMERS | GT_SET_SYSCALLS | GT_SET_MARKS | GT_SET_HEAP | GT_SET_ALLOC | \
+		GT_SET_GC | GT_KERNEL_SETS)
 int gt_record_check_go_sets(struct gt_recording *r)
 {
 	char names[128];
@@ -355,6 +387,9 @@ static int look_at(struct gt_recording *r)
 		/* Names are a help, not a need. */
 		if (gt_elf_symbols_open(r->path, &r->resolver.elf, &err) < 0)
 			r->resolver.elf = NULL;
+		if (r->options.call_ns_min)
+			return gt_die_text(GT_EXIT_RECORD,
+				"syscall>TIME is for Go programs: %s links libtrace: take `syscalls'", r->path);
 		return 0;
 	case GT_ELF_GO:
 		break;

@@ -8,6 +8,7 @@
  */
 #include "cli/record.h"
 
+#include "agent/gotypes.h"
 #include "base/clock.h"
 #include "cli/death.h"
 #include "cli/flight.h"
@@ -92,6 +93,8 @@ static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 	}
 	gt_writer_meta(writer, "clock", gt_clock_text());
 	gt_writer_meta(writer, "events", gt_sets_text(r->options.sets, sets));
+	if (r->options.call_ns_min)
+		gt_metas_number(writer, "syscall_ns_min", r->options.call_ns_min);
 	if (r->options.stack_depth)
 		snprintf(stacks, sizeof(stacks), "%u", r->options.stack_depth);
 	else
@@ -431,7 +434,7 @@ static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct 
 	 * they live in this process. */
 	config->max_bytes = bytes - bytes / 8 - bytes / ATTIC_PART - history_bytes(r, bytes) - trigger_bytes(r, bytes) -
 			    kernel_bytes(r, bytes);
-	/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
+	/* A sixteenth for the lines of Ms: 256 bytes an id that was ever used. */
 	config->m_count = (uint32_t)(bytes / 16 / GT_M_BYTES);
 	config->m_count = config->m_count < 512 ? 512 : config->m_count > 16384 ? 16384 : config->m_count;
 	config->m_limit = config->m_count < 1024 ? config->m_count : 1024;
@@ -439,7 +442,7 @@ static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct 
 	if (r->options.stack_depth)
 		lay_out_stacks(bytes / 8, config);
 	/* Texts of marks: a 32th. */
-	if (!r->layout)
+	if (r->options.sets & GT_SET_MARKS)
 		lay_out_strings(bytes / 32, config);
 }
 
@@ -463,6 +466,8 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.stack_depth = r->options.stack_depth,
 		.spill_count = 64,
 		.sets = r->options.sets,
+		.alloc_rate = r->options.alloc_rate,
+		.call_ticks_min = (uint64_t)((unsigned __int128)r->options.call_ns_min * gt_clock_rate() / 1000000000),
 	};
 	uint64_t least;
 	int ret;
@@ -471,11 +476,13 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.memory = &r->memory,
 		.wait_reasons = r->layout ? r->wait_reasons : NULL,
 		.resolve = gt_resolver_lines,
+		.type_name = gt_resolver_type,
 		.resolve_context = &r->resolver,
 	};
 	if (r->layout) {
 		config.text_base = r->resolver.go->text;
 		config.text_end = r->resolver.go->etext;
+		r->resolver.types = gt_gotypes_base(r->resolver.go, r->layout);
 	}
 	if (r->options.flight) {
 		lay_out_window(r, r->options.window_bytes_max, &config);
@@ -496,7 +503,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		config.m_limit = 1024;
 		if (r->options.stack_depth)
 			lay_out_stacks(8 << 20, &config);
-		if (!r->layout)
+		if (r->options.sets & GT_SET_MARKS)
 			lay_out_strings(1 << 20, &config);
 	}
 	*out = config;

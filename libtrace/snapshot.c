@@ -655,8 +655,12 @@ int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer
 	if (ret >= 0 && result->whole)
 		ret = gt__found_write_states(c, writer);
 	c->since = window.since;
+	gt_fds_again(&c->fds);
+	c->fds.replay = true;
 	if (ret >= 0)
 		ret = write_views(c, &window, writer, result);
+	c->fds.replay = false;
+	gt_fds_again(&c->fds);
 	window_free(&window);
 	c->since = since;
 	c->hidden = 0;

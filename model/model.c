@@ -391,6 +391,8 @@ enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_ev
 	case GT_EV_SYSCALL_RESULT:
 		return fits_result(model, event);
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
+	case GT_EV_SYSCALL_STACK:
 	case GT_EV_ALLOC:
 	case GT_EV_FREE:
 		return fits_on_m(model, event);
@@ -728,8 +730,9 @@ static void apply_told(struct gt_model *model, const struct gt_event *event, str
 {
 	struct g_entry *entry;
 
-	if (event->kind == GT_EV_SYSCALL_INFO || event->kind == GT_EV_SYSCALL_RESULT) {
-		thread->m.call = event->kind == GT_EV_SYSCALL_INFO ? event->args[1] + 2 : 1;
+	if (event->kind == GT_EV_SYSCALL_INFO || event->kind == GT_EV_SYSCALL_LONG ||
+		event->kind == GT_EV_SYSCALL_RESULT) {
+		thread->m.call = event->kind == GT_EV_SYSCALL_RESULT ? 1 : event->args[1] + 2;
 		thread->call_ns = event->time_ns;
 		return;
 	}
@@ -807,6 +810,7 @@ void gt_model_apply(struct gt_model *model, const struct gt_event *event)
 	case GT_EV_WAITS_ON:
 	case GT_EV_WAKE_CAUSE:
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
 	case GT_EV_SYSCALL_RESULT:
 		apply_told(model, event, thread);
 		break;

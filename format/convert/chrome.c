@@ -1,5 +1,6 @@
 /* chrome.c - rows, names, arrows, counters and marks as lines of Chrome's trace event JSON. */
 #include "format/convert/chrome.h"
+#include "format/convert/chrome_spans.h"
 #include "format/convert/json.h"
 #include "format/convert/rows.h"
 #include "format/convert/text.h"
@@ -45,6 +46,7 @@ struct regions {
 struct call {
 	uint64_t number, arg0, arg2;
 	int64_t since_ns; /* -1: in none */
+	uint64_t fd_name; /* what arg0 is */
 };
 
 struct task {
@@ -70,6 +72,7 @@ struct chrome {
 	uint64_t shown[GT_STATE_COUNT]; /* counters as last written */
 	uint64_t shown_slots;
 	uint64_t heap_live, shown_heap;
+	struct gt__spans spans;
 	struct gt__map calls; /* M -> the system call it is in */
 	bool regions_named, tasks_named;
 	bool object;
@@ -719,7 +722,9 @@ static void call_begin(struct chrome *chrome, const struct gt_event *event)
 			return;
 		}
 	}
-	*call = (struct call){event->args[1], event->args[2], event->args[3], chrome->rows.now_ns};
+	*call = (struct call){event->args[1], event->args[2], event->args[3],
+		chrome->rows.now_ns - (event->kind == GT_EV_SYSCALL_LONG ? (int64_t)event->args[4] : 0),
+		gt_trace_syscall_fd(chrome->trace, event->args[1], event->args[2])};
 }
 
 /* A slice inside of what is open; not longer than that, should the goroutine have been stopped in the midst of it. */
@@ -727,6 +732,7 @@ static void call_end(struct chrome *chrome, const struct gt_event *event)
 {
 	struct call *call = gt__map_get(&chrome->calls, event->m);
 	const char *name = gt_trace_syscall(chrome->trace, event->args[1]);
+	const struct gt__text *file = NULL;
 	int64_t since_ns;
 	struct gt__row *row;
 	bool first = true;
@@ -737,6 +743,8 @@ static void call_end(struct chrome *chrome, const struct gt_event *event)
 		return;
 	since_ns = call->since_ns;
 	call->since_ns = -1;
+	if (call->fd_name)
+		file = gt__texts_string(&chrome->texts, call->fd_name);
 	row = place_of(chrome, event->args[0], event->m, &pid);
 	if (!row)
 		return;
@@ -758,6 +766,10 @@ static void call_end(struct chrome *chrome, const struct gt_event *event)
 	to = put_times(chrome, to, since_ns, chrome->rows.now_ns);
 	to = put_key(to, "arg0", &first);
 	to = gt_json_u64(to, call->arg0);
+	if (file) {
+		to = put_key(to, "fd", &first);
+		to = put_quoted(chrome, to, file);
+	}
 	to = put_key(to, "arg2", &first);
 	to = gt_json_u64(to, call->arg2);
 	to = put_key(to, event->args[3] ? "errno" : "result", &first);
@@ -812,6 +824,7 @@ static void on_other(struct chrome *chrome, const struct gt_event *event)
 
 	switch (event->kind) {
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
 		call_begin(chrome, event);
 		break;
 	case GT_EV_SYSCALL_RESULT:
@@ -1025,13 +1038,14 @@ static int put_events(struct chrome *chrome, const struct gt_convert_options *op
 			counters_until(chrome, event.time_ns);
 		if (gt__rows_event(&chrome->rows, &event) < 0 || chrome->failed)
 			return -ENOMEM;
+		gt__spans_event(&chrome->spans, &event);
 		if (event.kind >= GT_EV_TASK_BEGIN && event.kind <= GT_EV_LOG)
 			on_mark(chrome, &event);
 		else if (event.kind == GT_EV_LOST)
 			put_lost(chrome, &event);
 		else if (event.kind == GT_EV_HEAP)
 			chrome->heap_live = event.args[0];
-		else if (event.kind == GT_EV_OBJECT_NAME)
+		else if (event.kind == GT_EV_OBJECT_NAME || event.kind == GT_EV_FD_NAME)
 			gt__texts_object_named(&chrome->texts, event.args[0]);
 		else if (event.kind > GT_EV_LOST && (chrome->parts & GT_CONVERT_OBJECTS))
 			on_other(chrome, &event);
@@ -1053,6 +1067,9 @@ static void put_end(struct chrome *chrome)
 	if (chrome->parts & GT_CONVERT_COUNTERS)
 		put_counters(chrome, chrome->rows.now_ns);
 	gt__rows_finish(&chrome->rows);
+	gt__spans_finish(&chrome->spans, chrome->rows.now_ns);
+	chrome->totals.slices += chrome->spans.slices;
+	chrome->totals.records += chrome->spans.records;
 	while ((task = gt__map_each(&chrome->tasks, &at)))
 		put_task(chrome, 'e', task, 0);
 	put_metas(chrome);
@@ -1076,6 +1093,7 @@ static void chrome_free(struct chrome *chrome)
 	while ((call = gt__map_each(&chrome->calls, &at)))
 		free(call);
 	gt__map_free(&chrome->calls);
+	gt__spans_free(&chrome->spans);
 	gt__texts_free(&chrome->texts);
 	gt__rows_free(&chrome->rows);
 	free(chrome);
@@ -1101,6 +1119,7 @@ int gt_convert_chrome(
 	chrome->tid_next = GT_CHROME_TID_FREE;
 	gt__rows_init(&chrome->rows, &out, 0);
 	gt__texts_init(&chrome->texts, trace);
+	gt__spans_init(&chrome->spans, sink, &chrome->texts);
 	set_pieces(chrome);
 
 	put_begin(chrome);

@@ -5,8 +5,10 @@
  *   process 2 "GOROUTINES"   a row for each goroutine: running, runnable, "waiting: chan receive", syscall; arrows from
  *                            "wake G9" and "go G9" to what begins there; a user's logs; in args, `on` and `holder` of a
  *                            wait, `cause` of a wake-up by nobody; system calls inside, allocations as instants
+ *   process 3 "CPUS"         a row for each CPU: which thread was on it (set kernel)
  *   process 4 "REGIONS"      a user's regions, a row for each goroutine that has some
  *   process 5 "TASKS"        a user's tasks
+ *   process 6 "GC"           cycles, stops of the world, assists and sweeps of Go's collector
  *   process PID "THREADS"    a row for each M under its real tid: "P0 G7"
  *
  * One array, a record a line, closed at the end; a file that was cut still loads, as only a comma hangs over. Times are

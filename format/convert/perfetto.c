@@ -767,7 +767,8 @@ static void call_begin(struct perfetto *perfetto, const struct gt_event *event)
 			return;
 		}
 	}
-	*call = (struct call){event->args[1], event->args[2], event->args[3], perfetto->rows.now_ns};
+	*call = (struct call){event->args[1], event->args[2], event->args[3],
+		perfetto->rows.now_ns - (event->kind == GT_EV_SYSCALL_LONG ? (int64_t)event->args[4] : 0)};
 }
 
 /*
@@ -843,6 +844,7 @@ static void on_other(struct perfetto *perfetto, const struct gt_event *event)
 
 	switch (event->kind) {
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
 		call_begin(perfetto, event);
 		break;
 	case GT_EV_SYSCALL_RESULT:
@@ -1042,7 +1044,7 @@ static int put_events(struct perfetto *perfetto, const struct gt_convert_options
 			put_lost(perfetto, &event);
 		else if (event.kind == GT_EV_HEAP)
 			perfetto->heap_live = event.args[0];
-		else if (event.kind == GT_EV_OBJECT_NAME)
+		else if (event.kind == GT_EV_OBJECT_NAME || event.kind == GT_EV_FD_NAME)
 			gt__intern_object_named(&perfetto->intern, event.args[0]);
 		else if (event.kind > GT_EV_LOST && (perfetto->parts & GT_CONVERT_OBJECTS))
 			on_other(perfetto, &event);

@@ -567,7 +567,6 @@ int gt__rows_event(struct gt__rows *rows, const struct gt_event *event)
 
 		if (slot)
 			release_slot(rows, slot);
-		row_remove(rows, &rows->threads, thread);
 	}
 	return ret;
 }

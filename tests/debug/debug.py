@@ -5,6 +5,7 @@ Nothing here depends on how fast the machine is: waits have bounds that are neve
 import concurrent.futures
 import gzip
 import http.client
+import json
 import os
 import re
 import shutil
@@ -150,6 +151,50 @@ def check_trace(data, what):
     return path
 
 
+def packets(data):
+    """Of a Perfetto trace: each is field 1 and as long as it says."""
+    at = count = 0
+    while at < len(data):
+        size = shift = 0
+        check(data[at] == 0x0a, "perfetto: a packet at %d" % at)
+        while True:
+            at += 1
+            size |= (data[at] & 127) << shift
+            shift += 7
+            if data[at] < 128:
+                break
+        at += 1 + size
+        count += 1
+    check(at == len(data), "perfetto: the last packet is cut")
+    return count
+
+
+def converted():
+    status, headers, body = ask("/debug/pprof/trace?seconds=0.3&format=perfetto")
+    check(status == 200 and headers["Content-Type"] == "application/octet-stream", "format=perfetto: %d %r" % (status, body[:200]))
+    check(headers["Content-Disposition"] == 'attachment; filename="trace.pftrace"', "format=perfetto: name")
+    check(packets(body) > 100 and b"chan receive" in body and b"wake G" in body, "format=perfetto: what is in it")
+    for name in ["chrome", "json"]:
+        status, headers, body = ask("/debug/pprof/trace?seconds=0.05&format=" + name)
+        check(status == 200 and headers["Content-Type"] == "application/json", "format=%s: %d" % (name, status))
+        check(len(json.loads(body)["traceEvents"]) > 10, "format=%s: what is in it" % name)
+    check(ask("/debug/pprof/trace?seconds=0.1&format=perfetto", method="HEAD")[0] == 200, "format=perfetto: HEAD")
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.sendall(b"GET /debug/pprof/trace?seconds=1000&format=perfetto HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    until = time.monotonic() + 60
+    while ask("/debug/pprof/trace?seconds=0.001&format=perfetto")[0] != 200:
+        check(time.monotonic() < until, "a converted trace nobody waits for goes on")
+        if failures:
+            return
+    nowhere = subprocess.Popen([server, "100"], stdout=subprocess.PIPE, text=True, env=dict(os.environ, TMPDIR="/nonexistent"))
+    to = int(nowhere.stdout.readline().split()[0])
+    status, headers, body = ask("/debug/pprof/trace?seconds=0.001&format=perfetto", to=to)
+    check(status == 500 and b"no temporary file" in body, "format=perfetto without a place: %d %r" % (status, body))
+    check(ask("/debug/pprof/trace?seconds=0.001", to=to)[0] == 200, "then without a format")
+    nowhere.kill()
+    nowhere.wait()
+
+
 def trace():
     for text in ["0.5", "0.01"]:
         status, headers, body = ask("/debug/pprof/trace?seconds=" + text)
@@ -157,6 +202,7 @@ def trace():
         check(headers["Content-Disposition"] == 'attachment; filename="trace"', "trace: name")
         path = check_trace(body, "trace?seconds=" + text)
     result = run(gtrace, "convert", "--to", "text", "-o", "-", path)
+    converted()
     check(ask("/debug/pprof/trace?format=nonsense")[0] == 400, "trace: format=nonsense")
     check(ask("/debug/pprof/trace?seconds=1e9")[0] == 400, "trace: too long")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:

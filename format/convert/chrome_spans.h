@@ -1,0 +1,36 @@
+/*
+ * chrome_spans.h - what is no goroutine's state, as rows of Chrome's JSON: threads on CPUs, the collector's cycles, stops of the
+ * world, assists, sweeps.
+ *
+ *   process 3 "CPUS"   a row for each CPU: "demo 4711", args: its M, and what made it leave
+ *   process 6 "GC"     a row of cycles, one of stops of the world; one for each goroutine that assists, and each P that sweeps
+ *
+ * A row holds one open span at most: what begins ends what was open. Memory is O(open spans + threads).
+ */
+#ifndef GT_FORMAT_CHROME_SPANS_H
+#define GT_FORMAT_CHROME_SPANS_H
+
+#include "format/convert/json.h"
+#include "format/convert/map.h"
+#include "format/convert/sink.h"
+#include "format/convert/text.h"
+#include "format/wire/event.h"
+
+struct gt__spans {
+	struct gt_sink *sink;
+	struct gt__texts *texts;
+	struct gt_json_clock clock;
+	struct gt__map rows;    /* kind << 60 | id */
+	struct gt__map threads; /* tid -> the string that names it, and its M */
+	uint64_t slices, records;
+	bool cpus_named, gc_named;
+	bool failed; /* no memory */
+};
+
+void gt__spans_init(struct gt__spans *spans, struct gt_sink *sink, struct gt__texts *texts);
+void gt__spans_event(struct gt__spans *spans, const struct gt_event *event);
+/* Ends what is open. */
+void gt__spans_finish(struct gt__spans *spans, int64_t now_ns);
+void gt__spans_free(struct gt__spans *spans);
+
+#endif
