@@ -215,10 +215,11 @@ char *gt__time(int64_t ns, char out[32])
 	return out;
 }
 
-/* The outermost function of @stack that is no wrapper; NULL none. */
-static const char *outermost(const struct gt_analysis *a, uint64_t stack)
+/* What @wrapper, the start of all, calls on @stack; NULL when the stack does not reach it. */
+static const char *called_by(const struct gt_analysis *a, uint64_t stack, const char *wrapper)
 {
 	const struct gt_trace_stack *frames = gt_trace_stack(a->trace, stack);
+	bool there = false;
 
 	for (uint32_t i = frames ? frames->count : 0; i-- > 0;) {
 		const struct gt_trace_pc *pc = gt_trace_pc(a->trace, frames->pcs[i]);
@@ -226,8 +227,11 @@ static const char *outermost(const struct gt_analysis *a, uint64_t stack)
 		for (uint32_t j = pc ? pc->count : 0; j-- > 0;) {
 			const char *name = pc->lines[j].function;
 
-			if (name && *name && strcmp(name, "runtime.goexit") != 0 && !strstr(name, ".gowrap"))
+			if (!name || !*name)
+				continue;
+			if (there)
 				return name;
+			there = strcmp(name, wrapper) == 0;
 		}
 	}
 	return NULL;
@@ -238,10 +242,10 @@ void gt__show_groups(struct gt_analysis *a)
 	const struct gt__site *site;
 	size_t at = 0;
 
-	/* A cut stack does not reach the start: only those that agree count. */
 	while ((site = gt__map_each(&a->sites, &at))) {
 		struct gt__group *group = site->group;
-		const char *name = site->stack && strstr(group->name, ".gowrap") ? outermost(a, site->stack) : NULL;
+		const char *name =
+			site->stack && strstr(group->name, ".gowrap") ? called_by(a, site->stack, group->name) : NULL;
 
 		if (!name)
 			continue;

@@ -810,10 +810,14 @@ static void finish(struct gt_analysis *a)
 	count_busy(a, a->rows.now_ns);
 	if (a->gc_since >= 0)
 		a->gc_ns += a->rows.now_ns - a->gc_since;
+	/* Waits that have not ended have no site yet. */
+	while ((row = gt__map_each(&a->rows.goroutines, &at)))
+		if (row->user && row->open.state == GT_STATE_WAITING)
+			gt__wait_site(a, row->user, &row->open);
 	gt__show_groups(a);
 	gt__find_stuck(a);
 	a->finishing = true;
-	while ((row = gt__map_each(&a->rows.goroutines, &at))) {
+	for (at = 0; (row = gt__map_each(&a->rows.goroutines, &at));) {
 		gor = row->user;
 		if (!gor)
 			continue;

@@ -203,10 +203,15 @@ static void tell_cycle(struct stuck *s, const struct gt__goroutine *const *cycle
 	}
 	fclose(out);
 	finding->detail = text;
-	finding->title = gt__format(
-		"deadlock: %zu goroutines hold what each other waits for: G%llu (%s) and G%llu (%s)%s", length,
-		(unsigned long long)cycle[0]->g, cycle[0]->group->shown, (unsigned long long)cycle[length > 1]->g,
-		cycle[length > 1]->group->shown, others > length ? "; more wait behind them" : "");
+	if (length == 1)
+		finding->title = gt__format("deadlock: G%llu (%s) waits for a lock that it holds itself%s",
+			(unsigned long long)cycle[0]->g, cycle[0]->group->shown,
+			others > length ? "; more wait behind it" : "");
+	else
+		finding->title = gt__format(
+			"deadlock: %zu goroutines hold what each other waits for: G%llu (%s) and G%llu (%s)%s", length,
+			(unsigned long long)cycle[0]->g, cycle[0]->group->shown, (unsigned long long)cycle[1]->g,
+			cycle[1]->group->shown, others > length ? "; more wait behind them" : "");
 	finding->count = others;
 	finding->at_ns = last->row->open.since_ns; /* when the circle closed */
 	finding->at_for_ns = waited(s, last);
@@ -286,7 +291,7 @@ static void tell_stuck(struct stuck *s, const struct place *place, const char *w
 	finding = gt__finding_add(s->a, "stuck", (place->strays ? place->stray_ns : place->odd_ns) + place->victim_ns);
 	if (!finding)
 		return;
-	if (gor->row->open.what && !never)
+	if (gt_object_is_address(gor->row->open.what) && !never)
 		gt__object_text(s->a, gor->row->open.what, gor->row->open.object, object);
 	if (place->odd > 1)
 		snprintf(more, sizeof(more), " (and %llu more)", (unsigned long long)place->odd - 1);

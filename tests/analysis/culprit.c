@@ -281,13 +281,13 @@ static void blocked_select(void (*server)(void *arg), void (*user)(void *arg))
 
 static void poll_queue(void *arg)
 {
-	for (int i = 0; i < 1200; i++)
+	for (int i = 0; i < 500; i++)
 		gt_sleep(100 * GT_MICROSECOND);
 }
 
 static void check_deadline(void *arg)
 {
-	for (int i = 0; i < 800; i++)
+	for (int i = 0; i < 400; i++)
 		gt_recv(gt_after(150 * GT_MICROSECOND), NULL);
 }
 

@@ -338,7 +338,7 @@ func feeder(in, out chan int) {
 
 func pollQueue(wg *sync.WaitGroup) {
 	defer wg.Done()
-	for i := 0; i < 1200; i++ {
+	for i := 0; i < 500; i++ {
 		time.Sleep(100 * time.Microsecond)
 		sink++
 	}
@@ -346,7 +346,7 @@ func pollQueue(wg *sync.WaitGroup) {
 
 func checkDeadline(wg *sync.WaitGroup) {
 	defer wg.Done()
-	for i := 0; i < 800; i++ {
+	for i := 0; i < 400; i++ {
 		<-time.After(150 * time.Microsecond)
 	}
 }
