@@ -323,6 +323,7 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 			.reason = past->site->reason,
 			.stack = past->site->stack,
 			.what = past->site->what,
+			.object = past->object,
 			.cause = past->cause,
 			.call = past->call,
 			.since_ns = since,

@@ -12,6 +12,8 @@
 
 /* 1/SHARE of a goroutine on average. */
 #define SHARE 10
+/* To hand something over takes about so long, whoever is at fault. */
+#define HAND_OVER_NS 10000
 /* A timer that wakes a goroutine less often than this altogether is no storm, whatever it costs. */
 #define STORM_WAKES_A_SECOND 2000
 
@@ -445,13 +447,20 @@ static int by_lost(const void *x, const void *y)
 
 void gt__findings(struct gt_analysis *a)
 {
-	int64_t least = gt__span_ns(a) / SHARE, starved = a->starved_ns;
+	int64_t least = gt__span_ns(a) / SHARE, starved = a->starved_ns, no_p = 0;
 	const struct gt__blame *blame;
 	size_t at = 0;
 
 	while ((blame = gt__map_each(&a->blames, &at))) {
 		int64_t lost = blame->waits.total_ns - blame->taken_ns;
 
+		/* The receiver could not run: that is no slow reader, but too few Ps. */
+		if (blame->kind == GT__BLAME_SEND) {
+			lost -= blame->roots[GT__ROOT_NO_P];
+			no_p += blame->roots[GT__ROOT_NO_P];
+			if (lost / (int64_t)blame->waits.count < HAND_OVER_NS)
+				continue;
+		}
 		if (lost < least || lost <= 0)
 			continue;
 		if (blame->kind == GT__BLAME_LOCK)
@@ -462,7 +471,7 @@ void gt__findings(struct gt_analysis *a)
 	if (least > 0) {
 		starved -= find_gc(a, least);
 		if (starved >= 2 * least)
-			find_starved(a, starved);
+			find_starved(a, starved + no_p);
 		find_storm(a, least);
 	}
 	if (a->finding_count)

@@ -356,8 +356,9 @@ static void put_chains(struct gt_analysis *a, const char *file, FILE *out)
 		fprintf(out, "  at %s%s: ", gt__time(chain->links[0].since_ns, at), chain->open ? ", to the end" : "");
 		for (uint32_t k = 0; k < chain->count; k++)
 			put_link(a, out, &chain->links[k], k == 0);
-		if (chain->count < 2)
-			fprintf(out, "    who made it wait is not known\n");
+		/* Down to a wait that nobody is known to have ended. */
+		if (chain->count < 2 || (chain->root == GT__ROOT_WAIT && chain->count < GT__CHAIN))
+			fprintf(out, "    who made it wait is not known, or had ended\n");
 		fputs("    ", out);
 		put_command(out, file, chain->links[0].since_ns);
 		putc('\n', out);

@@ -297,7 +297,7 @@ static void remember(struct gt_analysis *a, struct gt__goroutine *gor, const str
 		a->past_count++;
 	}
 	past = &gor->past[gor->past_next];
-	*past = (struct gt__past){slice->since_ns, end_ns, site, blame, by, gor->call, slice->cause};
+	*past = (struct gt__past){slice->since_ns, end_ns, site, blame, by, gor->call, slice->object, slice->cause};
 	gor->past_next = (uint8_t)((gor->past_next + 1u) % GT__PAST);
 	if (gor->past_count < GT__PAST)
 		gor->past_count++;
@@ -746,7 +746,10 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 		set_presence(a, event->args[0], GT__P_HELD);
 		break;
 	case GT_EV_P_STOP:
-		set_presence(a, event->args[0], GT__P_GONE);
+		/* Not when it has been told idle already. */
+		if (event->args[0] && event->args[0] <= GT__SLOTS_MAX &&
+			a->slots[event->args[0] - 1].presence == GT__P_HELD)
+			set_presence(a, event->args[0], GT__P_GONE);
 		break;
 	case GT_EV_P_IDLE:
 		set_presence(a, event->args[0], GT__P_IDLE);

@@ -95,6 +95,7 @@ struct gt__past {
 	struct gt__blame *blame; /* of a wait; NULL none */
 	uint64_t by;             /* who ended it */
 	uint64_t call;           /* system call's number + 1; 0 not known */
+	uint64_t object;         /* of a wait */
 	uint8_t cause;           /* enum gt_cause */
 };
 

@@ -127,7 +127,8 @@ def compare(path, gtrace):
 
     recording, runtime = report["recording"], report["recording"]["runtime"]
     if recording["events_misfit"] or recording["slices_cut"]:
-        raise SystemExit(path + ": not a trace for this test: events are missing")
+        print("%s: events are missing in it: not for this test" % path)
+        return [], 0
     account = Account(events, max(events[0].ns, recording["complete_ns"]))
     same("events", len(events), recording["events"])
     same("span", events[-1].ns - events[0].ns, recording["span_ns"])
