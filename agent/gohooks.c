@@ -53,8 +53,8 @@ static const struct hook {
 #include "agent/gohooks_gc.def"
 /* system calls: all that Go code makes go through one function; between fork and exec they are left out */
 #define CALLS(function, first, last) \
-	{"runtime.beforefork", ENTRY, ALWAYS(fork_begin), first, last, IF_THERE, GT_SET_SYSCALLS, 0}, \
-		{"runtime.afterfork", ENTRY, ALWAYS(fork_end), first, last, IF_THERE, GT_SET_SYSCALLS, 0}, \
+	{"syscall.runtime_BeforeFork", ENTRY, ALWAYS(fork_begin), first, last, IF_THERE, GT_SET_SYSCALLS, 0}, \
+		{"syscall.runtime_AfterFork", ENTRY, ALWAYS(fork_end), first, last, IF_THERE, GT_SET_SYSCALLS, 0}, \
 		{function, ASM_ENTRY, ALWAYS(call_enter), first, last, true, GT_SET_SYSCALLS, 0}, \
 	{ \
 		function, AFTER_SYSCALL, BOTH(call_exit), first, last, true, GT_SET_SYSCALLS, 0 \
@@ -233,6 +233,7 @@ void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values 
 		{GT_HOLE_M_PROCID, layout->m_procid},
 		{GT_HOLE_M_GSIGNAL, layout->m_gsignal},
 		{GT_HOLE_M_CURG, layout->m_curg},
+		{GT_HOLE_M_LOCKS, layout->m_locks},
 		{GT_HOLE_M_P, layout->m_p},
 		{GT_HOLE_M_ID, layout->m_id},
 		{GT_HOLE_P_ID, layout->p_id},

@@ -273,7 +273,7 @@ static int collect(struct gt_recording *r, size_t *blocks)
 
 void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 {
-	uint64_t block_count = r->options.flight ? r->memory.block_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
+	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
 	struct gt_clock_pair now;
 	size_t blocks;
 	int ret = collect(r, &blocks);

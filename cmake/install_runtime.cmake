@@ -52,7 +52,7 @@ add_library(gtrace_debug_static STATIC ${objects})
 add_library(gtrace_debug_shared SHARED ${objects} $<TARGET_OBJECTS:gtrace_base> $<TARGET_OBJECTS:gtrace_events>)
 foreach(library gtrace_debug_static gtrace_debug_shared)
   set_target_properties(${library} PROPERTIES OUTPUT_NAME gtrace_debug LINKER_LANGUAGE C)
-  target_link_libraries(${library} PRIVATE gtrace_flags PkgConfig::ZSTD)
+  target_link_libraries(${library} PRIVATE gtrace_flags PkgConfig::ZSTD PkgConfig::ZLIB)
   # Until libgtrace_profile is installed too, an installed server has no profiles.
   target_sources(${library} PRIVATE $<$<NOT:$<TARGET_EXISTS:gtrace_profile_shared>>:${CMAKE_SOURCE_DIR}/runtime/debug/absent.c>)
   target_include_directories(${library} PRIVATE ${CMAKE_SOURCE_DIR}/runtime/include)

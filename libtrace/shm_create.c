@@ -167,6 +167,7 @@ static void connect(struct gt_memory *memory, uint64_t slots_offset, uint64_t sl
 	uint8_t *base = (uint8_t *)memory->shm;
 	struct gt_exchange *exchange = &memory->exchange;
 
+	memory->turn_count = memory->block_count;
 	exchange->shm = memory->shm;
 	exchange->blocks = (struct gt_block *)(base + memory->blocks_offset);
 	exchange->block_count = memory->block_count;
@@ -467,6 +468,13 @@ int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm
 		free(blocks);
 		return gt_fail(err, ENOMEM, "out of memory");
 	}
+	/* What another recording left sealed is nobody's. */
+	for (uint32_t i = 0, block; i < memory->block_count; i++) {
+		block = gt_queue_take(&memory->exchange.sealed);
+		if (block >= memory->block_count)
+			break;
+		gt_queue_put(&memory->exchange, &memory->exchange.free, block);
+	}
 	count = take_free(memory, blocks, seen);
 	for (uint32_t m = 0, limit = atomic_load(&memory->shm->m_limit); m < limit && m < memory->m_count; m++) {
 		uint64_t own = atomic_load_explicit(&gt_shm_m(memory, m)->own, memory_order_acquire);
@@ -485,6 +493,7 @@ int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm
 	aside->count = count > in_turn ? count - in_turn : 0;
 	memmove(blocks, blocks + (count - aside->count), aside->count * sizeof(*blocks));
 	aside->blocks = blocks;
+	memory->turn_count = memory->block_count - aside->count;
 	if (!aside->count && fallocate(memory->fd, 0, (off_t)memory->blocks_offset, (off_t)bytes) < 0)
 		return gt_fail(err, errno, "no memory for the window: %" PRIu64 " bytes: %s: give a lower size", bytes,
 			strerror(errno));
@@ -500,6 +509,7 @@ void gt_shm_end_for_now(struct gt_memory *memory, struct gt_shm_aside *aside)
 		gt_queue_put(&memory->exchange, &memory->exchange.free, aside->blocks[i]);
 	free(aside->blocks);
 	*aside = (struct gt_shm_aside){0};
+	memory->turn_count = memory->block_count;
 	if (blocks && seen)
 		count = take_free(memory, blocks, seen);
 	for (uint32_t i = 0; i < count; i++) {

@@ -32,6 +32,7 @@
 	X(M_PROCID) \
 	X(M_GSIGNAL) \
 	X(M_CURG) \
+	X(M_LOCKS) \
 	X(M_P) \
 	X(M_ID) \
 	X(P_ID) \

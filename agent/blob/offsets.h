@@ -137,8 +137,9 @@
 #define SELECT_TOLD 8    /* channels of a select that are told */
 #define SELECT_MAX  1024 /* and that are counted: a loop must end */
 
-/* Go's: g.stackguard0 between beforefork and afterfork; timer.status, before Go 1.23: waiting, modifying, modified, moving */
+/* Go's: g.stackguard0 between BeforeFork and AfterFork, and when it shall give way; timer.status, before Go 1.23: waiting, modifying, modified, moving */
 #define STACK_FORK           (-1234)
+#define STACK_PREEMPT        (-1314)
 #define TIMER_STATES_PENDING 0x3c2
 
 /* enum gt_reason */

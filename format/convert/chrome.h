@@ -52,6 +52,11 @@ struct gt_convert_options {
 	 * is worth nothing to Perfetto, and old ones misread its times: so only for Catapult.
 	 */
 	bool object;
+	/* Only what is, or still is, between these; what began earlier begins at from_ns. 0 and 0: all. */
+	int64_t from_ns, to_ns;
+	/* Whether goroutine @g is among those wanted, which starts with @function (NULL: not known). NULL: all are. */
+	bool (*shown)(void *user, uint64_t g, const char *function);
+	void *shown_user;
 	int64_t counter_step_ns; /* at most one value of a counter in this time; 0: every change */
 	/* Called now and then with the time reached; may be NULL. */
 	void (*progress)(void *user, int64_t time_ns);
