@@ -614,6 +614,25 @@ static void find(const struct gt_index *index, const struct asked *asked, struct
 		put_row(index, out, row);
 }
 
+/* Several rows by their numbers. */
+static void rows(const struct gt_index *index, const struct asked *asked, struct gt_sink *out)
+{
+	const char *list = words(asked, "rows");
+	char *end;
+
+	put(out, "{\"rows\":[");
+	for (unsigned int given = 0; *list && given < ROWS_MAX; given++) {
+		unsigned long row = strtoul(list, &end, 10);
+
+		if (end == list || row >= index->row_count)
+			break;
+		put(out, given ? "," : "");
+		put_row(index, out, (uint32_t)row);
+		list = *end == ',' ? end + 1 : end;
+	}
+	put(out, "]}");
+}
+
 void gt_api(
 	const struct gt_index *index, const char *what, gt_api_param *param, void *request, struct gt_api_answer *out)
 {
@@ -642,6 +661,8 @@ void gt_api(
 		latencies(index, &sink);
 	} else if (strcmp(what, "regions") == 0) {
 		regions(index, &asked, &sink);
+	} else if (strcmp(what, "rows") == 0) {
+		rows(index, &asked, &sink);
 	} else if (strcmp(what, "find") == 0) {
 		find(index, &asked, &sink);
 	} else {
