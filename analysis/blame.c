@@ -293,7 +293,7 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 	if (!gor)
 		return false;
 	open = &gor->row->open;
-	*link = (struct gt__link){.g = g, .start = gor->group->name, .state = GT_STATE_RUNNING};
+	*link = (struct gt__link){.g = g, .group = gor->group, .state = GT_STATE_RUNNING};
 	if (gt__slice_open(open) && open->since_ns < to) {
 		link->state = open->state;
 		link->since_ns = open->since_ns > from ? open->since_ns : from;
@@ -318,11 +318,12 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 		if (ns <= link->ns)
 			continue;
 		*link = (struct gt__link){.g = g,
-			.start = gor->group->name,
+			.group = gor->group,
 			.state = past->site->state,
 			.reason = past->site->reason,
 			.stack = past->site->stack,
 			.what = past->site->what,
+			.object = past->object,
 			.cause = past->cause,
 			.call = past->call,
 			.since_ns = since,
@@ -333,7 +334,7 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 	ns = to - from - covered;
 	if (ns > link->ns && gor->past_count < GT__PAST) {
 		*link = (struct gt__link){
-			.g = g, .start = gor->group->name, .state = GT_STATE_RUNNING, .since_ns = from, .ns = ns};
+			.g = g, .group = gor->group, .state = GT_STATE_RUNNING, .since_ns = from, .ns = ns};
 		*by = 0;
 	}
 	return link->ns > 0;
@@ -372,7 +373,7 @@ static void keep_chain(struct walk *walk, const struct gt__goroutine *gor, const
 	if (at == GT__WORST && ns <= a->chains[at - 1].ns)
 		return;
 	chain.links[chain.count++] = (struct gt__link){.g = gor->g,
-		.start = gor->group->name,
+		.group = gor->group,
 		.state = GT_STATE_WAITING,
 		.reason = site->reason,
 		.what = slice->what,
