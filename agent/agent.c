@@ -59,13 +59,14 @@ static uint64_t pow2_below(uint64_t value)
 	return power;
 }
 
-int gt__agent_values(const struct gt_memory *memory, const struct gt_gobin *bin, const struct gt_golayout *layout,
+int gt__agent_values(const struct gt_memory *memory, struct gt_gobin *bin, const struct gt_golayout *layout,
 	uint64_t slide, uint64_t rings, struct gt_probe_values *values, struct gt_error *err)
 {
 	if (!memory->spill_count)
 		return gt_fail(err, EINVAL, "the shared memory has no stacks for hooks");
 	memset(values, 0, sizeof(*values));
 	gt_gohooks_values(layout, values);
+	gt_gohooks_bin_values(bin, slide, memory->alloc_rate, values);
 	values->holes[GT_HOLE_SHM] = rings;
 	values->holes[GT_HOLE_STACKS] = rings + memory->stacks_offset;
 	values->holes[GT_HOLE_MS_OFFSET] = memory->ms_offset;

@@ -92,6 +92,13 @@ int gt__attach_status(pid_t process, bool *foreign, struct gt_error *err)
 	return 0;
 }
 
+bool gt__attach_stopped(pid_t pid)
+{
+	struct status status;
+
+	return read_status(pid, &status) == 0 && status.state == 'T';
+}
+
 bool gt__attach_same_program(const struct gt_attach *attach)
 {
 	struct stat status;

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#define GT_GOHOOKS_MAX 128 /* sites; a hook at returns has one for each ret */
+#define GT_GOHOOKS_MAX 224 /* sites; a hook at returns has one for each ret */
 
 struct gt_gohooks {
 	struct gt_probe probes[GT_GOHOOKS_MAX];
@@ -29,5 +29,8 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 
 /* The values that follow from the version. Those of the shared memory and of the text are the caller's. */
 void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values *values);
+
+/* Those that follow from the program. @alloc_rate: bytes from one sampled allocation to the next, about. */
+void gt_gohooks_bin_values(struct gt_gobin *bin, uint64_t slide, uint32_t alloc_rate, struct gt_probe_values *values);
 
 #endif

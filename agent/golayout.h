@@ -51,10 +51,18 @@
 	X(m_nextp, "m.nextp") \
 	X(m_oldp, "m.oldp") \
 	X(m_id, "m.id") \
+	X(m_preemptoff, "m.preemptoff") \
+	X(m_locks, "m.locks") \
 	X(p_id, "p.id") \
 	X(moduledata_text, "moduledata.text") \
 	X(moduledata_etext, "moduledata.etext") \
-	X(moduledata_gofunc, "moduledata.gofunc")
+	X(moduledata_gofunc, "moduledata.gofunc") \
+	X(moduledata_types, "moduledata.types") \
+	X(gc_heap_live, "gcControllerState.heapLive") \
+	X(gc_stack_bytes, "gcControllerState.maxStackScan") \
+	X(span_npages, "mspan.npages") \
+	X(span_elemsize, "mspan.elemsize") \
+	X(span_alloc_count, "mspan.allocCount")
 
 struct gt_golayout {
 	unsigned int minor;

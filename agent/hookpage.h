@@ -1,5 +1,5 @@
 /*
- * hookpage.h - the first two pages of the hooks' code in a traced process: what a later gtrace must know to take the hooks out.
+ * hookpage.h - the first pages of the hooks' code in a traced process: what a later gtrace must know to take the hooks out.
  *
  * It is read from the process, so it is as hostile as all of that: an address is used only when the program's own file has the
  * same original bytes there.
@@ -9,7 +9,7 @@
 
 #include "agent/gohooks.h"
 
-#define GT_HOOKPAGE_BYTES 8192u
+#define GT_HOOKPAGE_BYTES 12288u
 #define GT_HOOKPAGE_MAGIC "GTHOOKS2"
 
 struct gt_hookpage {

@@ -20,11 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ANSWER_NS 10000000000
-#define STOP_NS   200000000
-#define NAP_NS    500000
-#define NUDGE_NS  2000000
-#define ALIVE_MAX (16u << 20)
+#define ANSWER_NS  10000000000
+#define STOPPED_NS 300000000
+#define STOP_NS    200000000
+#define NAP_NS     500000
+#define NUDGE_NS   2000000
+#define ALIVE_MAX  (16u << 20)
 
 struct gt_linked {
 	pid_t pid;
@@ -33,6 +34,7 @@ struct gt_linked {
 	int memory; /* /proc/PID/mem */
 	uint64_t area;
 	uint32_t number;
+	bool mine; /* it is this gtrace that records */
 };
 
 /* ---- where its struct gt_attend is ---- */
@@ -268,7 +270,7 @@ static void nudge(const struct gt_linked *linked, const struct gt_attend *area)
 /* What it wants is written already. */
 static int ask(struct gt_linked *linked, enum gt_attend_what what, struct gt_attend *area, struct gt_error *err)
 {
-	int64_t until_ns = gt_monotonic_ns() + ANSWER_NS, nudge_ns = 0;
+	int64_t until_ns = gt_monotonic_ns() + ANSWER_NS, nudge_ns = 0, stopped_ns = 0;
 	uint32_t request;
 
 	linked->number = (linked->number + 1) & 0xfffffff;
@@ -283,9 +285,14 @@ static int ask(struct gt_linked *linked, enum gt_attend_what what, struct gt_att
 		if (area->answer == request)
 			break;
 		if (gt_monotonic_ns() > until_ns)
-			return gt_fail(err, ETIMEDOUT,
-				"cannot attach: process %d does not answer: is it stopped? Try again when it runs",
+			return gt_fail(err, ETIMEDOUT, "cannot attach: process %d does not answer: try again",
 				(int)linked->pid);
+		if (stopped_ns == 0 && gt__attach_stopped(linked->pid))
+			stopped_ns = gt_monotonic_ns() + STOPPED_NS;
+		if (stopped_ns && gt_monotonic_ns() > stopped_ns && gt__attach_stopped(linked->pid))
+			return gt_fail(err, EAGAIN,
+				"cannot attach: process %d is stopped, and has to answer: kill -CONT %d",
+				(int)linked->pid, (int)linked->pid);
 		if (gt_monotonic_ns() > nudge_ns) {
 			nudge(linked, area);
 			nudge_ns = gt_monotonic_ns() + NUDGE_NS;
@@ -330,6 +337,7 @@ int gt_linked_memory(struct gt_linked *linked, const struct gt_shm_config *confi
 			(int)linked->pid, area.owner);
 	if (ret < 0)
 		return ret;
+	linked->mine = true;
 	area.block_count = config->block_count;
 	area.max_bytes = config->max_bytes;
 	area.mode = config->mode;
@@ -395,8 +403,11 @@ int gt_linked_begin(struct gt_linked *linked, const struct gt_memory *memory, ui
 int gt_linked_end(struct gt_linked *linked, struct gt_error *err)
 {
 	struct gt_attend area;
-	int ret = ask(linked, GT_ATTEND_CLOSE, &area, err);
+	int ret;
 
+	if (!linked->mine)
+		return 0;
+	ret = ask(linked, GT_ATTEND_CLOSE, &area, err);
 	area.owner = 0;
 	if (ret >= 0)
 		PUT(linked, &area, owner);

@@ -15,7 +15,7 @@ struct gt_attached {
 	const struct gt_attach_view *view;
 	struct gt_linked *linked; /* or one that links libtrace */
 	struct gt_shm_aside aside;
-	bool opened;          /* its hooks are on */
+	bool hooked;
 	int signals, process; /* descriptors */
 	clockid_t cpu_clock;
 	int64_t cpu_begin_ns, cpu_ns; /* of the program */

@@ -110,13 +110,13 @@ static int make_memory(
 	if (ret)
 		return ret;
 	atomic_store(&r->memory.shm->mode, config->mode);
+	if (gt_shm_begin_again(&r->memory, in_turn, &a->aside, &err) < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
 	if (gt_collector_new(collector, &r->collector, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	gt_collector_started(
 		r->collector, gt_linked_foreign(a->linked) ? 0 : r->pid, atomic_load(&r->memory.shm->slide));
 	gt_collector_again(r->collector, r->start.ticks);
-	if (gt_shm_begin_again(&r->memory, in_turn, &a->aside, &err) < 0)
-		return gt_die(GT_EXIT_FAILURE, &err);
 	if (old && !r->options.quiet)
 		fprintf(stderr,
 			"gtrace: process %d keeps the memory of an earlier recording: of its %u blocks %u are used\n",
@@ -144,9 +144,9 @@ int gt_linked_hook(struct gt_attached *a)
 		ret = make_memory(a, &memory, &collector);
 	if (ret)
 		return ret;
-	a->opened = true;
 	if (gt_linked_begin(a->linked, &r->memory, r->start.ticks, r->options.sets, &list, &count, &none_m, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
+	a->hooked = true;
 	ret = tell_alive(a, list, count, none_m);
 	free(list);
 	return ret;
@@ -157,7 +157,8 @@ void gt_linked_unhook(struct gt_attached *a)
 	struct gt_error err;
 	int ret = gt_linked_end(a->linked, &err);
 
-	if (ret < 0 && !a->gone && ret != -ESRCH)
+	/* What failed before was told. */
+	if (ret < 0 && !a->gone && ret != -ESRCH && a->hooked)
 		gt_die(0, &err);
 }
 

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_EVERY = 300, KEY_KEEP, KEY_MAX_DISK };
+enum { KEY_EVERY = 300, KEY_KEEP, KEY_MAX_DISK, KEY_ALLOC_RATE };
 enum {
 	KEY_STACKS = 256,
 	KEY_FLIGHT,
@@ -36,6 +36,11 @@ static const struct argp_option common_options[] = {
 	{"events", KEY_EVENTS, "SET,...", 0,
 		"what is recorded: names of sets, `default' and `all' among them; -NAME leaves one out. "
 		"`--events=help' lists them (default: default)",
+		0},
+	{"alloc-rate", KEY_ALLOC_RATE, "SIZE", 0,
+		"of a Go program's allocations, one in so many bytes is told, 1K to 1G (default: 512K); every one with "
+		"the "
+		"set `alloc'",
 		0},
 	{"sample-every", KEY_SAMPLE, "TIME", 0,
 		"with --events=samples: a sample of the stack after so much CPU time of a thread (default: 1ms)", 0},
@@ -164,6 +169,7 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 {
 	struct gt_record_options *o = state->input;
 	unsigned long depth;
+	uint64_t size;
 	char *end;
 
 	switch (key) {
@@ -191,6 +197,11 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_EVENTS:
 		take_sets(arg, o);
+		return 0;
+	case KEY_ALLOC_RATE:
+		if (!gt_parse_size(arg, &size) || size < 1024 || size > 1 << 30)
+			argp_error(state, "--alloc-rate takes a size from 1K to 1G (64K, 1M): %s", arg);
+		o->alloc_rate = (uint32_t)size;
 		return 0;
 	case KEY_SAMPLE:
 		if (!gt_parse_duration(arg, &o->sample_period_ns) || o->sample_period_ns < 10000 ||
@@ -259,6 +270,7 @@ void gt_record_defaults(struct gt_record_options *o)
 		.window_bytes_max = 16 << 20,
 		.buffer_bytes = 32 << 20,
 		.sets = gt_sets_default(),
+		.alloc_rate = 512 << 10,
 		.sample_period_ns = 1000000,
 		.triggers = {.after_ns = 200000000, .interval_ns = 1000000000},
 	};
@@ -333,7 +345,9 @@ static int find_program(const char *name, char **out)
 }
 
 /* The hooks of Go programs tell what GO_SETS says; of a set that was asked for by name the user must hear that it will not be there. */
-#define GO_SETS (GT_SET_SCHED | GT_SET_OBJECTS | GT_SET_TIMERS | GT_SET_SYSCALLS | GT_KERNEL_SETS)
+#define GO_SETS \
+	(GT_SET_SCHED | GT_SET_OBJECTS | GT_SET_TIMERS | GT_SET_SYSCALLS | GT_SET_MARKS | GT_SET_HEAP | GT_SET_ALLOC | \
+		GT_SET_GC | GT_KERNEL_SETS)
 int gt_record_check_go_sets(struct gt_recording *r)
 {
 	char names[128];

@@ -22,6 +22,7 @@ struct gt_record_options {
 	unsigned int stack_depth; /* 0 = off */
 	uint32_t sets;            /* enum gt_set */
 	uint32_t sets_named;      /* of them, those that were asked for by name */
+	uint32_t alloc_rate;      /* bytes from one sampled allocation to the next, about */
 	uint64_t call_ns_min;     /* of system calls, only those that take so long; 0 = all */
 	bool flight;
 	uint64_t min_age_ns;

@@ -8,6 +8,7 @@
  */
 #include "cli/record.h"
 
+#include "agent/gotypes.h"
 #include "base/clock.h"
 #include "cli/death.h"
 #include "cli/flight.h"
@@ -272,7 +273,7 @@ static int collect(struct gt_recording *r, size_t *blocks)
 
 void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 {
-	uint64_t block_count = r->options.flight ? r->memory.block_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
+	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
 	struct gt_clock_pair now;
 	size_t blocks;
 	int ret = collect(r, &blocks);
@@ -441,7 +442,7 @@ static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct 
 	if (r->options.stack_depth)
 		lay_out_stacks(bytes / 8, config);
 	/* Texts of marks: a 32th. */
-	if (!r->layout)
+	if (r->options.sets & GT_SET_MARKS)
 		lay_out_strings(bytes / 32, config);
 }
 
@@ -465,6 +466,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.stack_depth = r->options.stack_depth,
 		.spill_count = 64,
 		.sets = r->options.sets,
+		.alloc_rate = r->options.alloc_rate,
 		.call_ticks_min = (uint64_t)((unsigned __int128)r->options.call_ns_min * gt_clock_rate() / 1000000000),
 	};
 	uint64_t least;
@@ -474,11 +476,13 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.memory = &r->memory,
 		.wait_reasons = r->layout ? r->wait_reasons : NULL,
 		.resolve = gt_resolver_lines,
+		.type_name = gt_resolver_type,
 		.resolve_context = &r->resolver,
 	};
 	if (r->layout) {
 		config.text_base = r->resolver.go->text;
 		config.text_end = r->resolver.go->etext;
+		r->resolver.types = gt_gotypes_base(r->resolver.go, r->layout);
 	}
 	if (r->options.flight) {
 		lay_out_window(r, r->options.window_bytes_max, &config);
@@ -499,7 +503,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		config.m_limit = 1024;
 		if (r->options.stack_depth)
 			lay_out_stacks(8 << 20, &config);
-		if (!r->layout)
+		if (r->options.sets & GT_SET_MARKS)
 			lay_out_strings(1 << 20, &config);
 	}
 	*out = config;

@@ -166,6 +166,7 @@ static void *attend(void *arg)
 	const struct timespec limit = {.tv_nsec = LOOK_NS % 1000000000, .tv_sec = LOOK_NS / 1000000000};
 
 	(void)arg;
+	pthread_setname_np(pthread_self(), "gtrace");
 	store(&gt__attend.attendant, (uint32_t)gettid());
 	for (;;) {
 		uint32_t request = load(&gt__attend.request);

@@ -1,6 +1,7 @@
 /* collector.c - streaming: sealed blocks to a file, and the state that both forms share. */
 #include "libtrace/collector_internal.h"
 
+#include "libtrace/go_text.h"
 #include "libtrace/refill.h"
 #include "libtrace/walk.h"
 
@@ -134,9 +135,25 @@ static uint32_t set_of(const struct gt_event *event)
 	case GT_EV_WAKE_CAUSE:
 		return GT_SET_OBJECTS;
 	case GT_EV_ALLOC:
+	case GT_EV_ALLOC_TYPE:
 	case GT_EV_FREE:
-	case GT_EV_HEAP:
 		return GT_SET_HEAP | GT_SET_ALLOC;
+	case GT_EV_HEAP:
+		return GT_SET_HEAP | GT_SET_ALLOC | GT_SET_GC;
+	case GT_EV_HEAP_GOAL:
+	case GT_EV_GC_BEGIN:
+	case GT_EV_GC_END:
+	case GT_EV_STW_BEGIN:
+	case GT_EV_STW_STOPPED:
+	case GT_EV_STW_END:
+	case GT_EV_ASSIST_BEGIN:
+	case GT_EV_ASSIST_END:
+	case GT_EV_SWEEP_BEGIN:
+	case GT_EV_SWEEP_END:
+	case GT_EV_GO_LABEL:
+	case GT_EV_PROCS:
+	case GT_EV_STACK_MEMORY:
+		return GT_SET_GC;
 	case GT_EV_TIMER_SET:
 	case GT_EV_TIMER_FIRE:
 	case GT_EV_TIMER_STOP:
@@ -690,20 +707,32 @@ void gt__collector_grow(struct gt_collector *c)
 	c->lost_no_m_seen = lost;
 }
 
-int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
-{
-	char bytes[GT_STRING_BYTES_MAX];
-	size_t size = gt_string_read(c->memory, *id, bytes, sizeof(bytes));
-
-	*id = size ? gt_writer_string(writer, bytes, size) : 0;
-	return 0;
-}
-
+/* The text of an id in a record. */
 static size_t string_of(void *context, uint64_t id, char *out, size_t size)
 {
 	const struct gt_collector *c = context;
+	const char *text = gt_go_text(id);
 
+	if (text) {
+		size_t length = strlen(text);
+
+		length = length < size ? length : size;
+		memcpy(out, text, length);
+		return length;
+	}
+	if (id >= GT_GO_TYPE_BASE && c->config.type_name)
+		return c->config.type_name(
+			c->config.resolve_context, c->memory->text_base + (id - GT_GO_TYPE_BASE), out, size);
 	return gt_string_read(c->memory, id, out, size);
+}
+
+int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
+{
+	char bytes[GT_STRING_BYTES_MAX];
+	size_t size = string_of(c, *id, bytes, sizeof(bytes));
+
+	*id = size ? gt_writer_string(writer, bytes, size) : 0;
+	return 0;
 }
 
 int gt_collector_new(const struct gt_collector_config *config, struct gt_collector **out, struct gt_error *err)

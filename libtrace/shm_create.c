@@ -18,6 +18,7 @@
 #define STACK_SLOTS_MAX (1u << 24)
 #define ARENA_MAX       (1u << 30)
 #define SPILL_MAX       (1u << 16)
+#define ALLOC_RATE      (512u << 10)
 #define SEALS           (F_SEAL_SHRINK | F_SEAL_GROW)
 
 static uint64_t page_up(uint64_t bytes)
@@ -78,6 +79,7 @@ static int sizes_of(const struct gt_shm_config *config, struct gt_memory *memory
 	memory->stack_slot_count = config->stack_slot_count;
 	memory->arena_words = config->arena_words;
 	memory->stack_depth = config->stack_depth;
+	memory->alloc_rate = config->alloc_rate ? config->alloc_rate : ALLOC_RATE;
 	memory->string_slot_count = config->string_slot_count;
 	memory->string_bytes = config->string_bytes;
 	memory->spill_count = config->spill_count;
@@ -165,6 +167,7 @@ static void connect(struct gt_memory *memory, uint64_t slots_offset, uint64_t sl
 	uint8_t *base = (uint8_t *)memory->shm;
 	struct gt_exchange *exchange = &memory->exchange;
 
+	memory->turn_count = memory->block_count;
 	exchange->shm = memory->shm;
 	exchange->blocks = (struct gt_block *)(base + memory->blocks_offset);
 	exchange->block_count = memory->block_count;
@@ -465,6 +468,13 @@ int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm
 		free(blocks);
 		return gt_fail(err, ENOMEM, "out of memory");
 	}
+	/* What another recording left sealed is nobody's. */
+	for (uint32_t i = 0, block; i < memory->block_count; i++) {
+		block = gt_queue_take(&memory->exchange.sealed);
+		if (block >= memory->block_count)
+			break;
+		gt_queue_put(&memory->exchange, &memory->exchange.free, block);
+	}
 	count = take_free(memory, blocks, seen);
 	for (uint32_t m = 0, limit = atomic_load(&memory->shm->m_limit); m < limit && m < memory->m_count; m++) {
 		uint64_t own = atomic_load_explicit(&gt_shm_m(memory, m)->own, memory_order_acquire);
@@ -483,6 +493,7 @@ int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm
 	aside->count = count > in_turn ? count - in_turn : 0;
 	memmove(blocks, blocks + (count - aside->count), aside->count * sizeof(*blocks));
 	aside->blocks = blocks;
+	memory->turn_count = memory->block_count - aside->count;
 	if (!aside->count && fallocate(memory->fd, 0, (off_t)memory->blocks_offset, (off_t)bytes) < 0)
 		return gt_fail(err, errno, "no memory for the window: %" PRIu64 " bytes: %s: give a lower size", bytes,
 			strerror(errno));
@@ -498,6 +509,7 @@ void gt_shm_end_for_now(struct gt_memory *memory, struct gt_shm_aside *aside)
 		gt_queue_put(&memory->exchange, &memory->exchange.free, aside->blocks[i]);
 	free(aside->blocks);
 	*aside = (struct gt_shm_aside){0};
+	memory->turn_count = memory->block_count;
 	if (blocks && seen)
 		count = take_free(memory, blocks, seen);
 	for (uint32_t i = 0; i < count; i++) {

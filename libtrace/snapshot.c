@@ -174,7 +174,7 @@ void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool st
 /* All but the newest quarter of the ring: while that has room, nothing is overwritten soon and nothing need be packed. */
 static void pack_old(struct gt_collector *c, uint64_t first, uint64_t end)
 {
-	uint64_t until = (end - c->memory->block_count / 4) & GT_TICKET_MASK;
+	uint64_t until = (end - c->memory->turn_count / 4) & GT_TICKET_MASK;
 	struct gt_view view;
 
 	if (gt__ticket_diff(first, c->history_ticket) > 0)

@@ -32,9 +32,16 @@
 	X(M_PROCID) \
 	X(M_GSIGNAL) \
 	X(M_CURG) \
+	X(M_LOCKS) \
 	X(M_P) \
 	X(M_ID) \
 	X(P_ID) \
+	X(M_PREEMPTOFF) \
+	X(GC_HEAP_LIVE) \
+	X(GC_STACK_BYTES) \
+	X(SPAN_NPAGES) \
+	X(SPAN_ELEMSIZE) \
+	X(SPAN_ALLOC_COUNT) \
 	/* the shared memory, in the program's addresses; offsets from its start */ \
 	X(SHM) \
 	X(STACKS) \
@@ -60,7 +67,12 @@
 	X(KEY_SKIP_A) \
 	X(KEY_SKIP_B) \
 	X(KEY_SYSCALL) \
-	X(PREEMPTED)
+	X(PREEMPTED) \
+	/* mallocgc leaves smaller ones to others; mean distance of sampled allocations; what StartRegion returns instead of a region that \
+	 * its End does not tell, 0: nothing */ \
+	X(ALLOC_MIN) \
+	X(ALLOC_RATE) \
+	X(REGION)
 
 enum gt_hole {
 #define GT_HOLE(name) GT_HOLE_##name,
@@ -78,8 +90,6 @@ enum gt_hole {
 	X(call_enter) \
 	X(call_exit_plain) \
 	X(call_exit_stacks) \
-	X(fork_begin) \
-	X(fork_end) \
 	X(park) \
 	X(pending_semaphore) \
 	X(pending_fd) \
@@ -105,6 +115,50 @@ enum gt_hole {
 	X(why_gosched) \
 	X(why_preempt) \
 	X(why_no_p) \
+	X(gc_begin_plain) \
+	X(gc_begin_stacks) \
+	X(gc_end) \
+	X(stw_begin_plain) \
+	X(stw_begin_stacks) \
+	X(stw_begin_text_plain) \
+	X(stw_begin_text_stacks) \
+	X(stw_stopped) \
+	X(stw_end) \
+	X(assist_enter) \
+	X(assist_begin_plain) \
+	X(assist_begin_stacks) \
+	X(assist_end) \
+	X(sweep_open) \
+	X(sweep_close) \
+	X(sweep_flush) \
+	X(sweep_span_plain) \
+	X(sweep_span_stacks) \
+	X(sweep_counted) \
+	X(sweep_chunk_enter) \
+	X(sweep_chunk_looked) \
+	X(sweep_chunk_leave_plain) \
+	X(sweep_chunk_leave_stacks) \
+	X(gc_label) \
+	X(procs_plain) \
+	X(procs_stacks) \
+	X(heap_live) \
+	X(heap_reset) \
+	X(heap_goal) \
+	X(alloc_sample_plain) \
+	X(alloc_sample_stacks) \
+	X(alloc_all_plain) \
+	X(alloc_all_stacks) \
+	X(alloc_small_sample_plain) \
+	X(alloc_small_sample_stacks) \
+	X(alloc_small_all_plain) \
+	X(alloc_small_all_stacks) \
+	X(mark_task_begin) \
+	X(mark_task_end) \
+	X(mark_region) \
+	X(mark_log) \
+	X(mark_start_region) \
+	X(mark_region_started) \
+	X(mark_task_context) \
 	X(p_start) \
 	X(p_stop) \
 	X(p_idle) \

@@ -600,6 +600,8 @@ HOOK_END \name
 	THING	m_idle, REC_THREAD, THREAD_IDLE
 	THING	m_end, REC_THREAD, THREAD_END
 
+#include "agent/blob/gc_hooks.S"
+#include "agent/blob/marks_hooks.S"
 #include "agent/blob/sys.S"
 
 /* ==== shared parts: jumped to, jump back to r11 ==== */
@@ -804,6 +806,51 @@ thunk_stack:
 .Lstack_none:
 	lock incq SHM_LOST_SPILL(%r15)
 	xor	%r9d, %r9d
+	jmp	*%r11
+
+/*
+ * A mark, r12d = which: gt_slow_mark gets all arguments of the function that is hooked, and writes the record. All of them are kept.
+ */
+thunk_mark:
+	mov	%rdi, %r9
+	movabs	$K_SHM, %r15
+	xor	%edi, %edi
+	SPILL_TAKE .Lmark_none
+	lea	SPILL_BYTES(%r10), %rdx
+	xchg	%rsp, %rdx
+	push	%rdx
+	push	%r10
+	push	%rax
+	push	%rbx
+	push	%rcx
+	push	%r9
+	push	%rsi
+	push	%r11
+	push	%r12
+	push	%r12
+	mov	%r15, %rdi
+	mov	%rsp, %rsi
+	mov	K_G_M(%r14), %rax
+	mov	%r14, %rdx
+	mov	K_G_GOID(%r14), %rcx
+	mov	K_M_ID(%rax), %r8
+	mov	K_M_PROCID(%rax), %r9d
+	call	gt_slow_mark
+	pop	%r12
+	pop	%r12
+	pop	%r11
+	pop	%rsi
+	pop	%rdi
+	pop	%rcx
+	pop	%rbx
+	pop	%rax
+	pop	%r10
+	pop	%rsp
+	movq	$0, (%r10)
+	jmp	*%r11
+.Lmark_none:
+	lock incq SHM_LOST_SPILL(%r15)
+	mov	%r9, %rdi
 	jmp	*%r11
 
 	.section .note.GNU-stack, "", @progbits
