@@ -60,7 +60,7 @@ esac
 for seed in 1 2 3; do
 	# Catapult sees each form of the file.
 	steps=20000
-	if [ "$check" = pftrace ]; then steps=10000; fi
+	if [ "$check" = pftrace ]; then steps=6000; fi
 	if [ "$check" != perfetto ] && [ "$check" != pftrace ] && [ "$seed" != 1 ]; then object=object; else object=; fi
 	"$sample" "$dir" "$seed" "$steps" $object
 	case $check in
@@ -76,10 +76,15 @@ for seed in 1 2 3; do
 		[ "$seed" = 1 ] || continue
 		# Through a real file: the writer's bytes, the reader's order, the command; and by a pipe.
 		"$3" convert "$dir/trace.gtrace" -o "$dir/file.perfetto-trace"
-		node "$here/check-pftrace.mjs" "$tp" "$dir/file.perfetto-trace" "$dir/truth.json"
 		"$3" convert "$dir/trace.gtrace" -o "$dir/file.pftrace.gz"
 		node "$here/check-pftrace.mjs" "$tp" "$dir/file.pftrace.gz" "$dir/truth.json"
 		gzip -dc "$dir/file.pftrace.gz" | cmp - "$dir/file.perfetto-trace"
+		if command -v zstd >/dev/null; then
+			"$3" convert "$dir/trace.gtrace" --to perfetto --zstd -o - | zstd -dc | cmp - "$dir/file.perfetto-trace"
+		fi
+		"$3" convert "$dir/trace.gtrace" --to json -o "$dir/file.json"
+		"$3" convert "$dir/trace.gtrace" --gzip -o "$dir/file.json.gz"
+		gzip -dc "$dir/file.json.gz" | cmp - "$dir/file.json"
 		"$3" convert "$dir/trace.gtrace" --to perfetto -o - | cmp - "$dir/file.perfetto-trace"
 		;;
 	catapult) node "$here/check-catapult.mjs" "$tools/catapult" "$chromium" "$dir/trace.json" "$dir/truth.json" ${GT_SCREENSHOT:-} ;;
