@@ -50,13 +50,15 @@ int gt_cmd_info(int argc, char **argv)
 	gt_trace_damage(trace, &damage);
 
 	printf("%-18s %s\n", "file", path);
-	printf("%-18s %u.%u%s\n", "format", info.version_major, info.version_minor,
-		info.window ? ", a window's snapshot" : "");
-	print_time(info.start_realtime_ns);
+	printf("%-18s %s%s%u.%u%s\n", "format", info.source ? info.source : "", info.source ? ", version " : "",
+		info.version_major, info.version_minor, info.window ? ", a window's snapshot" : "");
+	if (info.start_realtime_ns)
+		print_time(info.start_realtime_ns);
 	printf("%-18s %s\n", "span", gt_format_duration(info.span_ns > 0 ? (uint64_t)info.span_ns : 0, text));
 	printf("%-18s %" PRIu64 "\n", "events", info.events);
 	printf("%-18s %s", "size", gt_format_size(info.file_bytes, text));
-	printf(" (%s unpacked, %" PRIu64 " frames", gt_format_size(info.raw_bytes, text), info.frames);
+	printf(" (%s unpacked, %" PRIu64 " %s", gt_format_size(info.raw_bytes, text), info.frames,
+		info.source ? "generations" : "frames");
 	if (info.events)
 		printf(", %.2f bytes an event", (double)info.file_bytes / (double)info.events);
 	printf(")\n");

@@ -461,17 +461,18 @@ static int read_batches(struct gt__go_generation *g, const struct gt__go_file *f
 }
 
 int gt__go_generation_read(const struct gt__go_file *file, unsigned int version, uint64_t *offset,
-	struct gt__go_generation *out, char text[256], bool *pending)
+	struct gt__go_generation *out, char text[256], bool *pending, bool *cut)
 {
 	uint8_t *scratch = malloc(GT__GO_BATCH_MAX);
 	uint64_t begin = *offset;
 	const char *why = NULL, *wrong;
 	int ret;
 
-	*pending = false;
+	*pending = *cut = false;
 	gt__go_generation_free(out);
 	ret = scratch ? read_batches(out, file, version, offset, &why, pending, scratch) : -1;
 	free(scratch);
+	*cut = why && !strncmp(why, "cut", 3) && (ret < 0 || *pending);
 	if (*pending)
 		snprintf(text, 256, "broken behind generation %llu, at byte %llu: %s", (unsigned long long)out->number,
 			(unsigned long long)*offset, why);

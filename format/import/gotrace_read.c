@@ -36,6 +36,7 @@ struct gt_gotrace {
 	bool last;  /* before 1.26: no generation comes behind this one */
 	bool ended; /* nothing more is given */
 	bool broken_behind;
+	bool cut;        /* failed, or broken_behind, because the file ends */
 	char why[256];   /* what broken_behind means */
 	char error[256]; /* "" none */
 	bool failed;     /* told by error, which is given once what was before it was */
@@ -136,6 +137,27 @@ int gt_gotrace_open_memory(const void *bytes, size_t size, struct gt_gotrace **o
 	return open_common(trace, out, err);
 }
 
+int gt_gotrace_again(const struct gt_gotrace *trace, struct gt_gotrace **out)
+{
+	struct gt_gotrace *again = calloc(1, sizeof(*again));
+	int ret;
+
+	if (!again)
+		return -ENOMEM;
+	again->file = trace->file;
+	again->version = trace->version;
+	again->info.version = trace->version;
+	again->info.file_bytes = trace->file.size;
+	if (trace->file.fd >= 0)
+		again->file.fd = fcntl(trace->file.fd, F_DUPFD_CLOEXEC, 0);
+	ret = trace->file.fd >= 0 && again->file.fd < 0 ? -errno : gt_gotrace_rewind(again);
+	if (ret < 0)
+		gt_gotrace_close(again);
+	else
+		*out = again;
+	return ret;
+}
+
 static void drop_cursors(struct gt_gotrace *trace)
 {
 	for (size_t i = 0; i < trace->cursor_count; i++)
@@ -173,7 +195,7 @@ int gt_gotrace_rewind(struct gt_gotrace *trace)
 	drop_cursors(trace);
 	gt__go_generation_free(&trace->generation);
 	trace->offset = GT__GO_HEADER_BYTES;
-	trace->in_generation = trace->last = trace->ended = trace->broken_behind = trace->failed = false;
+	trace->in_generation = trace->last = trace->ended = trace->cut = trace->broken_behind = trace->failed = false;
 	trace->error[0] = 0;
 	trace->sample = 0;
 	trace->last_ns = 0;
@@ -447,8 +469,8 @@ static int next_generation(struct gt_gotrace *trace, struct gt_gotrace_event *ev
 	}
 	if (trace->last)
 		return end_with_sync(trace, event);
-	ret = gt__go_generation_read(
-		&trace->file, trace->version, &trace->offset, &trace->generation, trace->why, &trace->broken_behind);
+	ret = gt__go_generation_read(&trace->file, trace->version, &trace->offset, &trace->generation, trace->why,
+		&trace->broken_behind, &trace->cut);
 	if (ret < 0)
 		fail(trace, "%s", trace->why);
 	if (ret <= 0)
@@ -580,6 +602,11 @@ int gt_gotrace_next(struct gt_gotrace *trace, struct gt_gotrace_event *event)
 const char *gt_gotrace_error(const struct gt_gotrace *trace)
 {
 	return trace->failed ? trace->error : NULL;
+}
+
+bool gt_gotrace_cut(const struct gt_gotrace *trace)
+{
+	return trace->failed && trace->cut;
 }
 
 const char *gt_gotrace_string(const struct gt_gotrace *trace, uint64_t id, size_t *size)
