@@ -205,9 +205,13 @@ static char *default_name(const char *in, const char *ending)
 static void tell_damage(const struct gt_trace *trace, const char *in)
 {
 	struct gt_trace_damage damage;
+	struct gt_trace_info info;
 
 	gt_trace_damage(trace, &damage);
-	if (damage.first[0])
+	gt_trace_info(trace, &info);
+	if (damage.first[0] && info.source)
+		gt_die_text(0, "%s: %s", in, damage.first);
+	else if (damage.first[0])
 		gt_die_text(0,
 			"%s is damaged: %s: %" PRIu64 " frames and %" PRIu64
 			" records were left out, the rest is there",

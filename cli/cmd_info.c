@@ -68,8 +68,13 @@ int gt_cmd_info(int argc, char **argv)
 		print_counts(trace);
 	for (at = 0; gt_trace_losses(trace, &at, &what, &count);)
 		printf("lost: %-12s %" PRIu64 "\n", what, count);
-	printf("%-18s %s\n", "complete", info.cut ? "no: the file was cut; every whole frame is used" : "yes");
-	if (damage.first[0])
+	printf("%-18s %s\n", "complete",
+		!info.cut     ? "yes"
+		: info.source ? "no: the file was cut; every whole generation is used"
+			      : "no: the file was cut; every whole frame is used");
+	if (damage.first[0] && info.source)
+		printf("%-18s %s\n", "damage", damage.first);
+	else if (damage.first[0])
 		printf("%-18s %s (%" PRIu64 " frames, %" PRIu64 " records)\n", "damage", damage.first,
 			damage.frames_bad, damage.records_bad);
 	gt_trace_close(trace);

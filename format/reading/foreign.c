@@ -62,11 +62,9 @@ static void end(struct gt_trace *trace, int ret)
 		damage->frames_bad++;
 		gt__damage_say(damage, "reading ends: %s", strerror(-ret));
 	} else if (error) {
-		struct gt_gotrace_info info;
-
-		gt_gotrace_info(source, &info);
-		trace->info.cut = true;
-		if (!gt_gotrace_cut(source))
+		if (gt_gotrace_cut(source))
+			trace->info.cut = true;
+		else
 			damage->frames_bad++;
 		gt__damage_say(damage, "%s", error);
 	}
