@@ -22,6 +22,7 @@ int gt_cmd_check(int argc, char **argv)
 	const char *path = gt_one_file(argc, argv,
 		"Follows every goroutine, M and P through the trace and names the first event that cannot have "
 		"happened.\v"
+		"FILE may be one of Go's own traces (Go 1.22 to 1.27). "
 		"Exit status: 0 possible, 1 impossible, damaged or unreadable.");
 	struct gt_error err;
 	int status = 0;

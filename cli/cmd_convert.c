@@ -301,7 +301,8 @@ int gt_cmd_convert(int argc, char **argv)
 		.options = options,
 		.parser = parse_option,
 		.args_doc = "IN",
-		.doc = "Turns a trace into Chrome JSON (opens in ui.perfetto.dev and chrome://tracing), into a line an "
+		.doc = "Turns a trace, gtrace's or one of Go's own (1.22 to 1.27), into Chrome JSON (opens in "
+		       "ui.perfetto.dev and chrome://tracing), into a line an "
 		       "event, or into "
 		       "exact text.\vExamples:\n  gtrace convert app.gtrace -o app.json\n  gtrace convert app.gtrace "
 		       "--to events -o -",

@@ -32,8 +32,9 @@ static void print_counts(struct gt_trace *trace)
 
 int gt_cmd_info(int argc, char **argv)
 {
-	const char *path = gt_one_file(
-			   argc, argv, "Says what a trace holds: program, host, clock, span, events, losses, damage."),
+	const char *path = gt_one_file(argc, argv,
+			   "Says what a trace holds: program, host, clock, span, events, losses, damage.\vFILE may be "
+			   "one of Go's own traces (Go 1.22 to 1.27)."),
 		   *key, *value, *what;
 	struct gt_trace *trace;
 	struct gt_trace_info info;
