@@ -59,13 +59,14 @@ static uint64_t pow2_below(uint64_t value)
 	return power;
 }
 
-int gt__agent_values(const struct gt_memory *memory, const struct gt_gobin *bin, const struct gt_golayout *layout,
+int gt__agent_values(const struct gt_memory *memory, struct gt_gobin *bin, const struct gt_golayout *layout,
 	uint64_t slide, uint64_t rings, struct gt_probe_values *values, struct gt_error *err)
 {
 	if (!memory->spill_count)
 		return gt_fail(err, EINVAL, "the shared memory has no stacks for hooks");
 	memset(values, 0, sizeof(*values));
 	gt_gohooks_values(layout, values);
+	gt_gohooks_bin_values(bin, slide, memory->alloc_rate, values);
 	values->holes[GT_HOLE_SHM] = rings;
 	values->holes[GT_HOLE_STACKS] = rings + memory->stacks_offset;
 	values->holes[GT_HOLE_MS_OFFSET] = memory->ms_offset;
@@ -200,8 +201,8 @@ static int launch_hooked(const struct gt_agent_launch *launch, const struct gt_s
 	if (!making)
 		return gt_fail(err, ENOMEM, "out of memory");
 	making->launch = launch;
-	ret = gt_gohooks_find(
-		launch->bin, launch->layout, gt__takes_stacks(launch->memory), launch->skip_hook, &making->hooks, err);
+	ret = gt_gohooks_find(launch->bin, launch->layout, gt__takes_stacks(launch->memory), launch->sets,
+		launch->skip_hook, &making->hooks, err);
 	if (ret >= 0)
 		ret = check_privileges(launch->path, err);
 	if (ret >= 0) {
@@ -277,6 +278,8 @@ int gt_agent_launch(const struct gt_agent_launch *launch, struct gt_agent_result
 		.envp = launch->envp,
 		.signal_mask = launch->mask,
 		.signals_ignored = launch->ignored,
+		.before_exec = launch->before_exec,
+		.context = launch->context,
 	};
 	uint64_t begin = now_ns();
 	int ret;

@@ -25,9 +25,12 @@ struct gt_agent_launch {
 
 	struct gt_gobin *bin;             /* what gt_gobin_open made of @path; not needed without layout */
 	const struct gt_golayout *layout; /* found and verified; NULL: it links libtrace, or is not traced at all */
+	uint32_t sets;                    /* enum gt_set: whose hooks are put in; sched always */
 	struct gt_memory *memory;         /* NULL: not traced. Its text_base and text_end are link-time addresses;
 	                                    stacks are taken when it has room for them */
-	const char *skip_hook;            /* for tests: a function of gohooks.c that is not hooked; NULL */
+	void (*before_exec)(void *context, pid_t pid); /* the process is there, and does nothing yet; may be NULL */
+	void *context;
+	const char *skip_hook; /* for tests: a function of gohooks.c that is not hooked; NULL */
 };
 
 struct gt_agent_result {

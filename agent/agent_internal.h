@@ -11,7 +11,7 @@ static inline bool gt__takes_stacks(const struct gt_memory *memory)
 }
 
 /* Everything that the templates leave open. @rings: the memory's address in the process. */
-int gt__agent_values(const struct gt_memory *memory, const struct gt_gobin *bin, const struct gt_golayout *layout,
+int gt__agent_values(const struct gt_memory *memory, struct gt_gobin *bin, const struct gt_golayout *layout,
 	uint64_t slide, uint64_t rings, struct gt_probe_values *values, struct gt_error *err);
 
 void gt__agent_reserve_slot_0(const struct gt_memory *memory);

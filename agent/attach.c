@@ -464,15 +464,15 @@ static int map_stopped(struct gt_attach *attach, int *memfd, struct gt_error *er
 	return ret;
 }
 
-int gt_attach_map(struct gt_attach *attach, bool stacks, const char *skip_hook, uint64_t rings_size, int *memfd,
-	struct gt_error *err)
+int gt_attach_map(struct gt_attach *attach, bool stacks, uint32_t sets, const char *skip_hook, uint64_t rings_size,
+	int *memfd, struct gt_error *err)
 {
 	enum gt_standing stands;
 	uint64_t *bases = NULL;
 	pid_t *tids = NULL;
 	sigset_t before;
 	size_t count = 0;
-	int ret = gt_gohooks_find(attach->view.bin, attach->view.layout, stacks, skip_hook, &attach->hooks, err);
+	int ret = gt_gohooks_find(attach->view.bin, attach->view.layout, stacks, sets, skip_hook, &attach->hooks, err);
 
 	*memfd = -1;
 	if (ret >= 0)
@@ -661,6 +661,14 @@ size_t gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine 
 	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
 
 	return gt_goread_again(&read, list, count);
+}
+
+void gt_attach_stacks(struct gt_attach *attach, struct gt_goroutine *list, size_t count, size_t depth,
+	gt_goread_take_fn *take, void *context)
+{
+	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+
+	gt_goread_stacks(&read, list, count, depth, take, context);
 }
 
 /* ---- detach ---- */

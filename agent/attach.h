@@ -50,15 +50,19 @@ int gt_attach_open(pid_t pid, struct gt_attach **out, struct gt_error *err);
 void gt_attach_close(struct gt_attach *attach); /* NULL is fine; the process is left as it is */
 const struct gt_attach_view *gt_attach_view(const struct gt_attach *attach);
 
-/* @stacks, @skip_hook: as gt_gohooks_find. @memfd: for gt_shm_config, an empty file that will be @rings_size. */
-int gt_attach_map(struct gt_attach *attach, bool stacks, const char *skip_hook, uint64_t rings_size, int *memfd,
-	struct gt_error *err);
+/* @stacks, @sets, @skip_hook: as gt_gohooks_find. @memfd: for gt_shm_config, an empty file that will be @rings_size. */
+int gt_attach_map(struct gt_attach *attach, bool stacks, uint32_t sets, const char *skip_hook, uint64_t rings_size,
+	int *memfd, struct gt_error *err);
 
 int gt_attach_patch(struct gt_attach *attach, const struct gt_memory *memory, struct gt_error *err);
 
 int gt_attach_goroutines(struct gt_attach *attach, struct gt_goroutine **list, size_t *count, struct gt_error *err);
 /* A moment later: leaves out what was not what it seemed. */
 size_t gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine *list, size_t count);
+
+/* Where those stand that do not run; what came to pass meanwhile is in the records. */
+void gt_attach_stacks(struct gt_attach *attach, struct gt_goroutine *list, size_t count, size_t depth,
+	gt_goread_take_fn *take, void *context);
 
 /* -ESRCH when the process is gone, which needs no line. Also undoes a map without a patch. */
 int gt_attach_detach(struct gt_attach *attach, struct gt_error *err);

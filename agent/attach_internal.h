@@ -28,6 +28,11 @@ struct gt_attach {
 
 /* The part that touches nothing: fills view, exe, program, memory. */
 int gt__attach_look(struct gt_attach *attach, struct gt_error *err);
+/* Why @pid cannot be attached to, as its status tells; @foreign: it is in another PID namespace. */
+int gt__attach_status(pid_t pid, bool *foreign, struct gt_error *err);
+/* Job control has stopped it. */
+bool gt__attach_stopped(pid_t pid);
+int gt__attach_not_allowed(pid_t pid, int code, struct gt_error *err);
 /* The file that the process runs now is the one looked at. */
 bool gt__attach_same_program(const struct gt_attach *attach);
 /* Hooks that a gtrace left in: 1 and *@page and where it is; 0 none; -EBUSY when that gtrace is at work. */

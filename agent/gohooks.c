@@ -1,12 +1,13 @@
 /* gohooks.c - the table of hooks, by Go version. */
 #include "agent/gohooks.h"
 
+#include "agent/blob/offsets.h"
 #include "format/wire/event.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum where { ENTRY, RETURNS };
+enum where { ENTRY, RETURNS, ASM_ENTRY, AFTER_SYSCALL };
 
 #define NEWEST 255
 #define NO_KEY 0x1ff /* old << 4 | new that never is */
@@ -21,31 +22,59 @@ static const struct hook {
 	uint8_t plain, stacks; /* enum gt_template */
 	uint8_t first, last;   /* Go minor versions */
 	bool needed;
+	uint32_t on, off; /* enum gt_set: of this set; where that one is not on */
 } hooks_table[] = {
 #define BOTH(name)   GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
 #define ALWAYS(name) GT_TEMPLATE_##name, GT_TEMPLATE_##name
-	{"runtime.casgstatus", ENTRY, BOTH(casgstatus), 0, NEWEST, true},
-	{"runtime.newproc1", RETURNS, ALWAYS(create), 21, NEWEST, true},
-	{"runtime.newproc1", RETURNS, ALWAYS(create_curg), 0, 20, true},
+	{"runtime.casgstatus", ENTRY, BOTH(casgstatus), 0, NEWEST, true, 0, GT_SET_OBJECTS},
+	{"runtime.casgstatus", ENTRY, BOTH(casgstatus_objects), 0, NEWEST, true, GT_SET_OBJECTS, 0},
+	{"runtime.newproc1", RETURNS, ALWAYS(create), 21, NEWEST, true, 0, 0},
+	{"runtime.newproc1", RETURNS, ALWAYS(create_curg), 0, 20, true, 0, 0},
 	/* Since 1.26 these change the status without casgstatus. */
-	{"runtime.reentersyscall", ENTRY, BOTH(syscall_enter), 26, NEWEST, true},
-	{"runtime.entersyscallblock", ENTRY, BOTH(syscall_enter), 26, NEWEST, false},
-	{"runtime.exitsyscall", ENTRY, ALWAYS(syscall_exit), 26, NEWEST, true},
-	{"runtime.exitsyscallNoP", ENTRY, ALWAYS(why_no_p), 26, NEWEST, false},
-	{"runtime.goschedImpl", ENTRY, ALWAYS(why_gosched), 22, NEWEST, false},
-	{"runtime.gopreempt_m", ENTRY, ALWAYS(why_preempt), 0, 21, false},
-	{"runtime.preemptPark", ENTRY, BOTH(preempt_park), 0, NEWEST, true},
-	{"runtime.coroswitch_m", ENTRY, BOTH(coroswitch), 22, NEWEST, false},
+	{"runtime.reentersyscall", ENTRY, BOTH(syscall_enter), 26, NEWEST, true, 0, 0},
+	{"runtime.entersyscallblock", ENTRY, BOTH(syscall_enter), 26, NEWEST, false, 0, 0},
+	{"runtime.exitsyscall", ENTRY, ALWAYS(syscall_exit), 26, NEWEST, true, 0, 0},
+	{"runtime.exitsyscallNoP", ENTRY, ALWAYS(why_no_p), 26, NEWEST, false, 0, 0},
+	{"runtime.goschedImpl", ENTRY, ALWAYS(why_gosched), 22, NEWEST, false, 0, 0},
+	{"runtime.gopreempt_m", ENTRY, ALWAYS(why_preempt), 0, 21, false, 0, 0},
+	{"runtime.preemptPark", ENTRY, BOTH(preempt_park), 0, NEWEST, true, 0, 0},
+	{"runtime.coroswitch_m", ENTRY, BOTH(coroswitch), 22, NEWEST, false, 0, 0},
 	/* Ps */
-	{"runtime.wirep", ENTRY, ALWAYS(p_start), 0, NEWEST, false},
-	{"runtime.releasep", ENTRY, ALWAYS(p_stop), 0, 21, false},
-	{"runtime.releasepNoTrace", ENTRY, ALWAYS(p_stop), 22, NEWEST, false},
-	{"runtime.pidleput", ENTRY, ALWAYS(p_idle), 0, NEWEST, false},
+	{"runtime.wirep", ENTRY, ALWAYS(p_start), 0, NEWEST, false, 0, 0},
+	{"runtime.releasep", ENTRY, ALWAYS(p_stop), 0, 21, false, 0, 0},
+	{"runtime.releasepNoTrace", ENTRY, ALWAYS(p_stop), 22, NEWEST, false, 0, 0},
+	{"runtime.pidleput", ENTRY, ALWAYS(p_idle), 0, NEWEST, false, 0, 0},
 	/* Ms */
-	{"runtime.minit", RETURNS, ALWAYS(m_start), 0, NEWEST, false},
-	{"runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false},
-	{"runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false},
-	{"runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false},
+	{"runtime.minit", RETURNS, ALWAYS(m_start), 0, NEWEST, false, 0, 0},
+	{"runtime.stopm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false, 0, 0},
+	{"runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false, 0, 0},
+	{"runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false, 0, 0},
+#include "agent/gohooks_gc.def"
+	/* system calls: all that Go code makes go through one function */
+	{"runtime/internal/syscall.Syscall6", ASM_ENTRY, ALWAYS(call_enter), 0, 22, false, GT_SET_SYSCALLS, 0},
+	{"runtime/internal/syscall.Syscall6", AFTER_SYSCALL, BOTH(call_exit), 0, 22, false, GT_SET_SYSCALLS, 0},
+	{"internal/runtime/syscall.Syscall6", ASM_ENTRY, ALWAYS(call_enter), 23, 25, false, GT_SET_SYSCALLS, 0},
+	{"internal/runtime/syscall.Syscall6", AFTER_SYSCALL, BOTH(call_exit), 23, 25, false, GT_SET_SYSCALLS, 0},
+	{"internal/runtime/syscall/linux.Syscall6", ASM_ENTRY, ALWAYS(call_enter), 26, NEWEST, false, GT_SET_SYSCALLS,
+		0},
+	{"internal/runtime/syscall/linux.Syscall6", AFTER_SYSCALL, BOTH(call_exit), 26, NEWEST, false, GT_SET_SYSCALLS,
+		0},
+	/* what a goroutine waits for */
+	{"runtime.gopark", ENTRY, ALWAYS(park), 0, NEWEST, true, GT_SET_OBJECTS, 0},
+	{"runtime.(*semaRoot).queue", ENTRY, ALWAYS(pending_semaphore), 0, NEWEST, false, GT_SET_OBJECTS, 0},
+	{"runtime.netpollblock", ENTRY, ALWAYS(pending_fd), 0, NEWEST, false, GT_SET_OBJECTS, 0},
+	{"time.Sleep", ENTRY, ALWAYS(pending_sleep), 0, NEWEST, false, GT_SET_OBJECTS, 0},
+	{"runtime.netpollready", ENTRY, ALWAYS(netpoll_ready), 0, NEWEST, false, GT_SET_OBJECTS, 0},
+	{"runtime.netpolldeadlineimpl", ENTRY, ALWAYS(deadline_begin), 0, NEWEST, false, GT_SET_OBJECTS, 0},
+	{"runtime.netpolldeadlineimpl", RETURNS, ALWAYS(deadline_end), 0, NEWEST, false, GT_SET_OBJECTS, 0},
+	/* timers */
+	{"time.startTimer", ENTRY, ALWAYS(timer_start), 0, 22, false, GT_SET_TIMERS, 0},
+	{"runtime.modtimer", ENTRY, ALWAYS(timer_modify), 0, 22, false, GT_SET_TIMERS, 0},
+	{"runtime.runOneTimer", ENTRY, ALWAYS(timer_run), 0, 22, false, GT_SET_TIMERS, 0},
+	{"runtime.deltimer", ENTRY, ALWAYS(timer_delete), 0, 22, false, GT_SET_TIMERS, 0},
+	{"runtime.(*timer).modify", ENTRY, ALWAYS(timer_modify), 23, NEWEST, false, GT_SET_TIMERS, 0},
+	{"runtime.(*timer).unlockAndRun", ENTRY, ALWAYS(timer_fire), 23, NEWEST, false, GT_SET_TIMERS, 0},
+	{"runtime.(*timer).stop", ENTRY, ALWAYS(timer_stop), 23, NEWEST, false, GT_SET_TIMERS, 0},
 #undef BOTH
 #undef ALWAYS
 };
@@ -53,8 +82,10 @@ static const struct hook {
 static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_site *sites, size_t max, size_t *count,
 	struct gt_error *err)
 {
+	unsigned int flags = hook->where == ASM_ENTRY || hook->where == AFTER_SYSCALL ? GT_SITE_ASM_KNOWN : 0;
 	struct gt_gofunction function;
-	int ret;
+	uint64_t va = 0;
+	int ret = 0;
 
 	*count = 0;
 	if (!gt_pclntab_find(bin->pclntab, hook->function, &function))
@@ -63,14 +94,20 @@ static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_s
 		return gt_site_returns(bin, &function, 0, sites, max, count, err);
 	if (!max)
 		return gt_fail(err, ENOSPC, "too many hooks");
-	ret = gt_site_entry(bin, &function, 0, &sites[0], err);
+	if (hook->where == AFTER_SYSCALL) {
+		ret = gt_site_syscall_end(bin, &function, &va, err);
+		if (ret >= 0)
+			ret = gt_site_inside(bin, &function, va, flags, &sites[0], err);
+	} else {
+		ret = gt_site_entry(bin, &function, flags, &sites[0], err);
+	}
 	if (ret >= 0)
 		*count = 1;
 	return ret;
 }
 
-int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool stacks, const char *skip,
-	struct gt_gohooks *hooks, struct gt_error *err)
+int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool stacks, uint32_t sets,
+	const char *skip, struct gt_gohooks *hooks, struct gt_error *err)
 {
 	const size_t rows = sizeof(hooks_table) / sizeof(hooks_table[0]);
 	bool skip_known = !skip || !*skip;
@@ -87,6 +124,8 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 		int ret;
 
 		if (layout->minor < hook->first || layout->minor > hook->last)
+			continue;
+		if ((hook->on && !(sets & hook->on)) || (sets & hook->off))
 			continue;
 		if (skip && !strcmp(skip, hook->function))
 			continue;
@@ -115,6 +154,49 @@ static uint64_t reason_number(const struct gt_golayout *layout, uint8_t reason)
 	return 0;
 }
 
+/* PARK_*: what a goroutine that waits for this reason waits for. */
+static uint8_t park_class(uint8_t reason)
+{
+	switch (reason) {
+	case GT_REASON_CHAN_RECEIVE:
+	case GT_REASON_CHAN_SEND:
+	case GT_REASON_SYNCTEST_RECEIVE:
+	case GT_REASON_SYNCTEST_SEND:
+		return PARK_CHAN;
+	case GT_REASON_SELECT:
+	case GT_REASON_SYNCTEST_SELECT:
+		return PARK_SELECT;
+	case GT_REASON_SYNC_MUTEX_LOCK:
+		return PARK_MUTEX;
+	case GT_REASON_SYNC_RWMUTEX_LOCK:
+		return PARK_RWMUTEX_LOCK;
+	case GT_REASON_SYNC_RWMUTEX_RLOCK:
+		return PARK_RWMUTEX_RLOCK;
+	case GT_REASON_SYNC_WAITGROUP_WAIT:
+	case GT_REASON_SYNCTEST_WAITGROUP:
+		return PARK_WAITGROUP;
+	case GT_REASON_SEMACQUIRE:
+		return PARK_SEMAPHORE;
+	case GT_REASON_SYNC_COND_WAIT:
+		return PARK_COND;
+	case GT_REASON_IO_WAIT:
+		return PARK_IO;
+	case GT_REASON_SLEEP:
+		return PARK_SLEEP;
+	case GT_REASON_GC_ASSIST_WAIT:
+	case GT_REASON_GC_SWEEP_WAIT:
+	case GT_REASON_GC_SCAVENGE_WAIT:
+	case GT_REASON_FINALIZER_WAIT:
+	case GT_REASON_FORCE_GC_IDLE:
+	case GT_REASON_WAIT_FOR_GC_CYCLE:
+	case GT_REASON_GC_WORKER_IDLE:
+	case GT_REASON_CLEANUP_WAIT:
+		return PARK_GC;
+	default:
+		return PARK_NOTHING;
+	}
+}
+
 void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values *values)
 {
 	const struct {
@@ -135,12 +217,28 @@ void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values 
 		{GT_HOLE_G_COROARG, layout->g_coroarg},
 		{GT_HOLE_G_COROEXIT, layout->g_coroexit},
 		{GT_HOLE_CORO_GP, layout->coro_gp},
+		{GT_HOLE_G_STACKGUARD0, layout->g_stackguard0},
+		{GT_HOLE_G_WAITING, layout->g_waiting},
+		{GT_HOLE_SUDOG_C, layout->sudog_c_value >= 0 ? layout->sudog_c_value : layout->sudog_c},
+		{GT_HOLE_SUDOG_WAITLINK, layout->sudog_waitlink},
+		{GT_HOLE_PD_FD, layout->polldesc_fd},
+		{GT_HOLE_PD_RG, layout->polldesc_rg},
+		{GT_HOLE_PD_WG, layout->polldesc_wg},
+		{GT_HOLE_TIMER_WHEN, layout->timer_when},
+		{GT_HOLE_TIMER_STATUS, layout->timer_status},
 		{GT_HOLE_M_PROCID, layout->m_procid},
 		{GT_HOLE_M_GSIGNAL, layout->m_gsignal},
 		{GT_HOLE_M_CURG, layout->m_curg},
+		{GT_HOLE_M_LOCKS, layout->m_locks},
 		{GT_HOLE_M_P, layout->m_p},
 		{GT_HOLE_M_ID, layout->m_id},
 		{GT_HOLE_P_ID, layout->p_id},
+		{GT_HOLE_M_PREEMPTOFF, layout->m_preemptoff},
+		{GT_HOLE_GC_HEAP_LIVE, layout->gc_heap_live},
+		{GT_HOLE_GC_STACK_BYTES, layout->gc_stack_bytes},
+		{GT_HOLE_SPAN_NPAGES, layout->span_npages},
+		{GT_HOLE_SPAN_ELEMSIZE, layout->span_elemsize},
+		{GT_HOLE_SPAN_ALLOC_COUNT, layout->span_alloc_count},
 	};
 	bool own_syscalls = layout->minor >= 26;
 
@@ -151,4 +249,42 @@ void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values 
 	values->holes[GT_HOLE_KEY_SKIP_B] = own_syscalls ? 0x32 : NO_KEY;
 	values->holes[GT_HOLE_KEY_SYSCALL] = own_syscalls ? NO_KEY : 0x23;
 	values->holes[GT_HOLE_PREEMPTED] = reason_number(layout, GT_REASON_PREEMPTED);
+	for (uint32_t i = 0; i < layout->reason_count; i++)
+		values->holes[GT_HOLE_PARK0 + i / 8] |= (uint64_t)park_class(layout->reasons[i]) << i % 8 * 8;
+}
+
+#define REGION_BYTES 24 /* of runtime/trace.Region */
+
+/* Zero bytes for a Region, in what is never written to; 0 when there are none. */
+static uint64_t zero_bytes(const struct gt_elf_image *image)
+{
+	static const uint8_t zeros[REGION_BYTES];
+
+	for (uint32_t i = 0; i < image->segment_count; i++) {
+		const struct gt_elf_segment *segment = &image->segments[i];
+		const uint8_t *bytes;
+		uint64_t left;
+
+		if (segment->flags & PF_W)
+			continue;
+		bytes = gt_elf_from(image, segment->va, &left);
+		for (uint64_t at = -segment->va & 7; bytes && at + REGION_BYTES <= left; at += 8)
+			if (!memcmp(bytes + at, zeros, REGION_BYTES))
+				return segment->va + at;
+	}
+	return 0;
+}
+
+/* Go 1.27's functions for small sizes take those below this away from mallocgc. */
+#define SMALL_SIZES_END 81
+
+void gt_gohooks_bin_values(struct gt_gobin *bin, uint64_t slide, uint32_t alloc_rate, struct gt_probe_values *values)
+{
+	struct gt_gofunction function;
+	uint64_t region = zero_bytes(&bin->image);
+	bool small = bin->minor >= 27 && gt_pclntab_find(bin->pclntab, "runtime.mallocgcTinySC2", &function);
+
+	values->holes[GT_HOLE_ALLOC_MIN] = small ? SMALL_SIZES_END : 1;
+	values->holes[GT_HOLE_ALLOC_RATE] = alloc_rate;
+	values->holes[GT_HOLE_REGION] = region ? region + slide : 0;
 }

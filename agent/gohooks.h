@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#define GT_GOHOOKS_MAX 64 /* sites; a hook at returns has one for each ret */
+#define GT_GOHOOKS_MAX 224 /* sites; a hook at returns has one for each ret */
 
 struct gt_gohooks {
 	struct gt_probe probes[GT_GOHOOKS_MAX];
@@ -20,14 +20,17 @@ struct gt_gohooks {
 };
 
 /*
- * Finds every site. @stacks: hooks that take stacks. @skip: a function that is not hooked, or NULL (tests).
+ * Finds every site. @stacks: hooks that take stacks. @sets (enum gt_set): of a set that is not in it no hook is found. @skip: a function that is not hooked, or NULL (tests).
  * -EINVAL when the table has no such function.
  * A function without which goroutines' states would not add up must be there and must be patchable: else -ENOTSUP and a line.
  */
-int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool stacks, const char *skip,
-	struct gt_gohooks *hooks, struct gt_error *err);
+int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool stacks, uint32_t sets,
+	const char *skip, struct gt_gohooks *hooks, struct gt_error *err);
 
 /* The values that follow from the version. Those of the shared memory and of the text are the caller's. */
 void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values *values);
+
+/* Those that follow from the program. @alloc_rate: bytes from one sampled allocation to the next, about. */
+void gt_gohooks_bin_values(struct gt_gobin *bin, uint64_t slide, uint32_t alloc_rate, struct gt_probe_values *values);
 
 #endif

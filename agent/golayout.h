@@ -34,6 +34,15 @@
 	X(g_coroarg, "g.coroarg") \
 	X(g_coroexit, "g.coroexit") \
 	X(coro_gp, "coro.gp") \
+	X(g_waiting, "g.waiting") \
+	X(sudog_c, "sudog.c") \
+	X(sudog_c_value, "sudog.c.maybeTraceablePtr.vu") \
+	X(sudog_waitlink, "sudog.waitlink") \
+	X(polldesc_fd, "pollDesc.fd") \
+	X(polldesc_rg, "pollDesc.rg") \
+	X(polldesc_wg, "pollDesc.wg") \
+	X(timer_when, "timer.when") \
+	X(timer_status, "timer.status") \
 	X(m_g0, "m.g0") \
 	X(m_procid, "m.procid") \
 	X(m_gsignal, "m.gsignal") \
@@ -42,10 +51,18 @@
 	X(m_nextp, "m.nextp") \
 	X(m_oldp, "m.oldp") \
 	X(m_id, "m.id") \
+	X(m_preemptoff, "m.preemptoff") \
+	X(m_locks, "m.locks") \
 	X(p_id, "p.id") \
 	X(moduledata_text, "moduledata.text") \
 	X(moduledata_etext, "moduledata.etext") \
-	X(moduledata_gofunc, "moduledata.gofunc")
+	X(moduledata_gofunc, "moduledata.gofunc") \
+	X(moduledata_types, "moduledata.types") \
+	X(gc_heap_live, "gcControllerState.heapLive") \
+	X(gc_stack_bytes, "gcControllerState.maxStackScan") \
+	X(span_npages, "mspan.npages") \
+	X(span_elemsize, "mspan.elemsize") \
+	X(span_alloc_count, "mspan.allocCount")
 
 struct gt_golayout {
 	unsigned int minor;

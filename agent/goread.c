@@ -260,6 +260,142 @@ size_t gt_goread_again(const struct gt_goread *read, struct gt_goroutine *list, 
 	return kept;
 }
 
+/* ---- stacks ---- */
+
+#define STACK_BYTES 2048 /* of each stack, read at once; what lies beyond, frame by frame */
+#define STACK_BATCH 250
+#define DEPTH_MAX   64
+
+/* What of a goroutine tells that it stood still, and where. */
+struct place {
+	uint64_t g, state, lo, hi, sp, pc, bp, m;
+};
+
+static struct place place_of(const struct gt_golayout *layout, const uint8_t *from)
+{
+	return (struct place){
+		.g = word(from, layout->g_goid),
+		.state = (uint32_t)word(from, layout->g_atomicstatus) & ~(uint32_t)SCAN,
+		.lo = word(from, layout->g_stack_lo),
+		.hi = word(from, layout->g_stack_hi),
+		.sp = word(from, layout->g_sched_sp),
+		.pc = word(from, layout->g_sched_pc),
+		.bp = word(from, layout->g_sched_bp),
+		.m = word(from, layout->g_m),
+	};
+}
+
+/* It is on no M, so g.sched is where it stands; in a system call it is where that is made, with a frame pointer since 1.23. */
+static bool stands(const struct gt_goread *read, const struct gt_goroutine *goroutine, const struct place *place)
+{
+	if (place->g != goroutine->g || goroutine->fresh || place->lo >= place->hi || place->sp < place->lo ||
+		place->sp >= place->hi || place->sp % 8 || state_of((uint32_t)place->state) != goroutine->state)
+		return false;
+	if (place->state == SYSCALL)
+		return read->layout->minor >= 23;
+	return (place->state == RUNNABLE || place->state == WAITING || place->state == PREEMPTED) && !place->m;
+}
+
+static bool read_frame(const struct gt_goread *read, const struct place *place, const uint8_t *stack, size_t size,
+	uint64_t at, uint64_t frame[2])
+{
+	if (at < place->sp || at > place->hi - 16 || at % 8)
+		return false;
+	if (at - place->sp + 16 <= size) {
+		memcpy(frame, stack + (at - place->sp), 16);
+		return true;
+	}
+	return read_one(read->pid, at, frame, 16);
+}
+
+static size_t walk(const struct gt_goread *read, const struct place *place, const uint8_t *stack, size_t size,
+	size_t depth, uint64_t *pcs)
+{
+	uint64_t at = place->bp, frame[2];
+	size_t count = 0;
+
+	pcs[count++] = place->pc;
+	while (count < depth && read_frame(read, place, stack, size, at, frame)) {
+		pcs[count++] = frame[1];
+		if (frame[0] <= at)
+			break; /* the outermost: its pc is the last */
+		at = frame[0];
+	}
+	return count;
+}
+
+struct stack_batch {
+	uint64_t addresses[STACK_BATCH];
+	uint8_t before[STACK_BATCH * G_BYTES], after[STACK_BATCH * G_BYTES];
+	bool good[STACK_BATCH], good_after[STACK_BATCH];
+	uint8_t stacks[STACK_BATCH][STACK_BYTES];
+	uint16_t sizes[STACK_BATCH];
+	uint64_t pcs[STACK_BATCH][DEPTH_MAX];
+	uint8_t counts[STACK_BATCH];
+};
+
+/* The stacks' tops of those that stand, one call for all; one that cannot be read leaves those behind it to be read in parts. */
+static void read_stacks(const struct gt_goread *read, struct stack_batch *b, size_t count)
+{
+	struct iovec local[STACK_BATCH], remote[STACK_BATCH];
+	size_t parts = 0, bytes = 0;
+	ssize_t got;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct place place = place_of(read->layout, b->before + i * G_BYTES);
+
+		if (!b->good[i])
+			continue;
+		b->sizes[i] = place.hi - place.sp < STACK_BYTES ? (uint16_t)(place.hi - place.sp) : STACK_BYTES;
+		local[parts] = (struct iovec){b->stacks[i], b->sizes[i]};
+		remote[parts++] = (struct iovec){(void *)place.sp, b->sizes[i]};
+	}
+	got = parts ? process_vm_readv(read->pid, local, parts, remote, parts, 0) : 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!b->good[i])
+			continue;
+		bytes += b->sizes[i];
+		if (got < 0 || bytes > (size_t)got)
+			b->sizes[i] = 0;
+	}
+}
+
+void gt_goread_stacks(const struct gt_goread *read, struct gt_goroutine *list, size_t count, size_t depth,
+	gt_goread_take_fn *take, void *context)
+{
+	struct stack_batch *b = calloc(1, sizeof(*b));
+
+	if (depth > DEPTH_MAX)
+		depth = DEPTH_MAX;
+	for (size_t at = 0, part; b && depth && at < count; at += part) {
+		part = count - at < STACK_BATCH ? count - at : STACK_BATCH;
+		for (size_t i = 0; i < part; i++)
+			b->addresses[i] = list[at + i].address;
+		read_many(read->pid, b->addresses, part, G_BYTES, b->before, b->good);
+		for (size_t i = 0; i < part; i++) {
+			const struct place place = place_of(read->layout, b->before + i * G_BYTES);
+
+			b->good[i] = b->good[i] && stands(read, &list[at + i], &place);
+		}
+		read_stacks(read, b, part);
+		for (size_t i = 0; i < part; i++) {
+			const struct place place = place_of(read->layout, b->before + i * G_BYTES);
+
+			if (b->good[i])
+				b->counts[i] = (uint8_t)walk(read, &place, b->stacks[i], b->sizes[i], depth, b->pcs[i]);
+		}
+		read_many(read->pid, b->addresses, part, G_BYTES, b->after, b->good_after);
+		for (size_t i = 0; i < part; i++) {
+			const struct place before = place_of(read->layout, b->before + i * G_BYTES),
+					   after = place_of(read->layout, b->after + i * G_BYTES);
+
+			if (b->good[i] && b->good_after[i] && memcmp(&before, &after, sizeof(before)) == 0)
+				list[at + i].stack = take(context, b->pcs[i], b->counts[i]);
+		}
+	}
+	free(b);
+}
+
 uint64_t gt_goread_m_of_thread(const struct gt_goread *read, pid_t tid, uint64_t fs_base)
 {
 	uint64_t slots[TLS_SLOTS];

@@ -22,6 +22,7 @@ struct gt_goroutine {
 	uint64_t address;           /* of its struct */
 	uint64_t m;                 /* id of the M it is on; GT_GOREAD_NO_M */
 	uint64_t p;                 /* that M's P + 1; 0 none */
+	uint32_t stack;             /* of gt_goread_stacks; 0 unknown */
 	uint8_t state;              /* enum gt_state */
 	uint8_t reason;             /* enum gt_reason, while it waits */
 	bool fresh;                 /* it has not run yet: its creation may still be under way */
@@ -41,6 +42,15 @@ int gt_goread_all(const struct gt_goread *read, struct gt_goroutine **out, size_
 
 /* Leaves out those that another goroutine has replaced meanwhile; returns how many are left. */
 size_t gt_goread_again(const struct gt_goread *read, struct gt_goroutine *list, size_t count);
+
+/*
+ * Where those stand that do not run: return addresses, innermost first, by frame pointers. @take gets each, and its answer goes into
+ * the goroutine's `stack`. Only of one that stood still from before its stack was read until after; but that it went on and came back
+ * to the same place meanwhile is for the caller to know.
+ */
+typedef uint32_t gt_goread_take_fn(void *context, const uint64_t *pcs, size_t count);
+void gt_goread_stacks(const struct gt_goread *read, struct gt_goroutine *list, size_t count, size_t depth,
+	gt_goread_take_fn *take, void *context);
 
 /* The id of the M that runs on thread @tid, whose thread-local storage ends at @fs_base. */
 uint64_t gt_goread_m_of_thread(const struct gt_goread *read, pid_t tid, uint64_t fs_base);

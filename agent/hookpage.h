@@ -1,5 +1,5 @@
 /*
- * hookpage.h - the first page of the hooks' code in a traced process: what a later gtrace must know to take the hooks out.
+ * hookpage.h - the first pages of the hooks' code in a traced process: what a later gtrace must know to take the hooks out.
  *
  * It is read from the process, so it is as hostile as all of that: an address is used only when the program's own file has the
  * same original bytes there.
@@ -9,8 +9,8 @@
 
 #include "agent/gohooks.h"
 
-#define GT_HOOKPAGE_BYTES 4096u
-#define GT_HOOKPAGE_MAGIC "GTHOOKS1"
+#define GT_HOOKPAGE_BYTES 12288u
+#define GT_HOOKPAGE_MAGIC "GTHOOKS2"
 
 struct gt_hookpage {
 	char magic[8];
@@ -26,7 +26,7 @@ struct gt_hookpage {
 		uint8_t original[GT_SITE_WINDOW_MAX];
 	} sites[GT_GOHOOKS_MAX];
 };
-_Static_assert(sizeof(struct gt_hookpage) <= GT_HOOKPAGE_BYTES, "one page");
+_Static_assert(sizeof(struct gt_hookpage) <= GT_HOOKPAGE_BYTES, "it is as long as it says");
 
 /* @page: GT_HOOKPAGE_BYTES. Owner: this process. */
 void gt_hookpage_fill(

@@ -201,6 +201,8 @@ static int begin(const struct gt_start *start, bool traced, struct child_pipes *
 		ret = attach(program, err);
 	if (ret < 0)
 		return ret;
+	if (start->before_exec)
+		start->before_exec(start->context, program->pid);
 	if (write(pipes->go[1], "", 1) != 1)
 		return gt_fail(err, errno, "cannot start the program: %s", strerror(errno));
 	if (traced) {

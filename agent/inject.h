@@ -29,7 +29,9 @@ struct gt_start {
 	char *const *envp;
 	/* What signals the program begins with, when gtrace has changed its own: NULL = as this thread has them. */
 	const sigset_t *signal_mask;
-	const sigset_t *signals_ignored; /* these are ignored, all others have their default */
+	const sigset_t *signals_ignored;               /* these are ignored, all others have their default */
+	void (*before_exec)(void *context, pid_t pid); /* the process is there, and does nothing yet; may be NULL */
+	void *context;
 };
 
 struct gt_program {

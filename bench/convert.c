@@ -11,7 +11,7 @@
  * CPU time, the best of RUNS: all is one thread, and a busy machine disturbs it less. A record is a line of JSON.
  * -k keeps the JSON of "everything", for other tools to be timed on.
  */
-#include "format/convert/chrome.h"
+#include "format/convert/perfetto.h"
 #include "format/reading/trace.h"
 #include "format/wire/writer.h"
 
@@ -221,8 +221,11 @@ static double time_read(const char *path, uint64_t *events)
 	return begin;
 }
 
-static double time_convert(
-	const char *path, const char *out, unsigned int parts, struct gt_convert_totals *totals, uint64_t *bytes)
+typedef int converter(
+	struct gt_trace *trace, struct gt_sink *sink, const struct gt_convert_options *options, struct gt_error *err);
+
+static double time_convert(converter *convert, const char *path, const char *out, unsigned int parts,
+	struct gt_convert_totals *totals, uint64_t *bytes)
 {
 	struct gt_convert_options options = {.parts = parts, .totals = totals};
 	struct gt_trace *trace = open_trace(path);
@@ -233,7 +236,7 @@ static double time_convert(
 
 	if (fd < 0 || gt_sink_open_fd(&sink, fd, out) < 0)
 		die("cannot open the output");
-	if (gt_convert_chrome(trace, &sink, &options, &err) < 0)
+	if (convert(trace, &sink, &options, &err) < 0)
 		die(err.text);
 	*bytes = gt_sink_total(&sink);
 	if (gt_sink_close(&sink, NULL, NULL, &err) < 0)
@@ -254,14 +257,15 @@ static void row(const char *name, double time, uint64_t events, uint64_t records
 	printf("\n");
 }
 
-static void rows(const char *path, int runs, double read, uint64_t events, const char *name, unsigned int parts)
+static void rows(converter *convert, const char *path, int runs, double read, uint64_t events, const char *name,
+	unsigned int parts)
 {
 	struct gt_convert_totals totals;
 	double best = 1e9, time;
 	uint64_t bytes = 0;
 
 	for (int i = 0; i < runs; i++) {
-		time = time_convert(path, "/dev/null", parts, &totals, &bytes);
+		time = time_convert(convert, path, "/dev/null", parts, &totals, &bytes);
 		best = time < best ? time : best;
 	}
 	row(name, best, events, totals.records, totals.slices, bytes);
@@ -303,10 +307,12 @@ int main(int argc, char **argv)
 	printf("%llu events, %lld bytes of .gtrace, %zu goroutines, best of %d\n", (unsigned long long)count,
 		(long long)st.st_size, goroutines, runs);
 	row("read", read, count, 0, 0, 0);
-	rows(path, runs, read, count, "slices", GT_CONVERT_SLICES);
-	rows(path, runs, read, count, "everything", GT_CONVERT_ALL);
+	rows(gt_convert_chrome, path, runs, read, count, "slices", GT_CONVERT_SLICES);
+	rows(gt_convert_chrome, path, runs, read, count, "everything", GT_CONVERT_ALL);
+	rows(gt_convert_perfetto, path, runs, read, count, "p. slices", GT_CONVERT_SLICES);
+	rows(gt_convert_perfetto, path, runs, read, count, "p. all", GT_CONVERT_ALL);
 	if (keep)
-		time_convert(path, keep, GT_CONVERT_ALL, &totals, &bytes);
+		time_convert(gt_convert_chrome, path, keep, GT_CONVERT_ALL, &totals, &bytes);
 	unlink(path);
 	return 0;
 }

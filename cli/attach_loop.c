@@ -7,9 +7,8 @@
  * Signals. SIGINT, SIGTERM, SIGHUP and SIGQUIT end the recording, SIGUSR2 writes a snapshot with --flight. None is passed on: the
  * program is not ours.
  */
-#include "cli/attach.h"
+#include "cli/attach_internal.h"
 
-#include "agent/attach.h"
 #include "cli/flight.h"
 #include "cli/metas.h"
 
@@ -27,36 +26,15 @@
 
 #define MS_AHEAD 512 /* ids beyond the highest M's that can be used at once */
 
-struct attached {
-	struct gt_recording *recording;
-	const struct gt_attach_options *options;
-	struct gt_attach *attach;
-	const struct gt_attach_view *view;
-	int signals, process; /* descriptors */
-	clockid_t cpu_clock;
-	int64_t cpu_begin_ns, cpu_ns; /* of the program */
-	size_t found;
-	bool gone; /* the program ended */
-};
-
 /* ---- the program ---- */
 
-static int look(struct attached *a)
+int gt_attached_name(struct gt_attached *a, const char *program_path, const char *exe)
 {
 	struct gt_recording *r = a->recording;
 	struct stat program, output;
 	const char *name;
-	struct gt_error err;
 
-	if (gt_attach_open(a->options->pid, &a->attach, &err) < 0)
-		return gt_die(GT_EXIT_FAILURE, &err);
-	a->view = gt_attach_view(a->attach);
-	r->pid = a->view->pid;
-	r->resolver.go = a->view->bin;
-	r->layout = a->view->layout;
-	for (unsigned int i = 0; i < 256; i++)
-		r->wait_reasons[i] = gt_golayout_reason(r->layout, i);
-	r->path = strdup(a->view->program);
+	r->path = strdup(program_path);
 	if (!r->path)
 		return gt_die_text(GT_EXIT_FAILURE, "out of memory");
 	name = strrchr(r->path, '/');
@@ -65,11 +43,35 @@ static int look(struct attached *a)
 	else
 		snprintf(r->output, sizeof(r->output), "%.*s.gtrace", (int)strcspn(name ? name + 1 : r->path, " "),
 			name ? name + 1 : r->path);
-	if (stat(a->view->exe, &program) == 0 && stat(r->output, &output) == 0 && program.st_dev == output.st_dev &&
+	if (stat(exe, &program) == 0 && stat(r->output, &output) == 0 && program.st_dev == output.st_dev &&
 		program.st_ino == output.st_ino)
 		return gt_die_text(GT_EXIT_FAILURE,
 			"cannot write: %s: it is the program itself: choose another name with -o", r->output);
 	return 0;
+}
+
+static int look(struct gt_attached *a)
+{
+	struct gt_recording *r = a->recording;
+	struct gt_error err;
+	int ret = gt_linked_open(a->options->pid, &a->linked, &err);
+
+	if (ret < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	if (ret)
+		return gt_linked_look(a);
+	ret = gt_record_check_go_sets(r);
+	if (ret)
+		return GT_EXIT_FAILURE;
+	if (gt_attach_open(a->options->pid, &a->attach, &err) < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	a->view = gt_attach_view(a->attach);
+	r->pid = a->view->pid;
+	r->resolver.go = a->view->bin;
+	r->layout = a->view->layout;
+	for (unsigned int i = 0; i < 256; i++)
+		r->wait_reasons[i] = gt_golayout_reason(r->layout, i);
+	return gt_attached_name(a, a->view->program, a->view->exe);
 }
 
 /* Its command line, as /proc has it: for the trace's head. */
@@ -100,16 +102,16 @@ static char **arguments(pid_t pid)
 	return list;
 }
 
-static int open_process(struct attached *a)
+static int open_process(struct gt_attached *a)
 {
-	a->process = (int)syscall(SYS_pidfd_open, a->view->pid, 0);
+	a->process = (int)syscall(SYS_pidfd_open, a->recording->pid, 0);
 	if (a->process < 0)
 		return gt_die_text(
-			GT_EXIT_FAILURE, "cannot attach: process %d: %s", (int)a->view->pid, strerror(errno));
+			GT_EXIT_FAILURE, "cannot attach: process %d: %s", (int)a->recording->pid, strerror(errno));
 	return 0;
 }
 
-static void note_cpu(struct attached *a)
+static void note_cpu(struct gt_attached *a)
 {
 	struct timespec used;
 
@@ -119,7 +121,12 @@ static void note_cpu(struct attached *a)
 
 /* ---- hooks in ---- */
 
-static int find_goroutines(struct attached *a)
+static uint32_t take_stack(void *collector, const uint64_t *pcs, size_t count)
+{
+	return gt_collector_stack(collector, pcs, count);
+}
+
+static int find_goroutines(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	struct gt_goroutine *list;
@@ -136,6 +143,7 @@ static int find_goroutines(struct attached *a)
 		return gt_die_text(GT_EXIT_FAILURE, "out of memory");
 	}
 	count = gt_attach_goroutines_again(a->attach, list, count);
+	gt_attach_stacks(a->attach, list, count, r->options.stack_depth, take_stack, r->collector);
 	for (size_t i = 0; i < count; i++)
 		found[i] = (struct gt_found){
 			.g = list[i].g,
@@ -144,6 +152,7 @@ static int find_goroutines(struct attached *a)
 			.site_pc = list[i].site_pc,
 			.m = list[i].m,
 			.p = list[i].p,
+			.stack = list[i].stack,
 			.state = list[i].state,
 			.reason = list[i].reason,
 			.fresh = list[i].fresh,
@@ -157,14 +166,14 @@ static int find_goroutines(struct attached *a)
 	return 0;
 }
 
-static int make_memory(struct attached *a, struct gt_shm_config *memory, const struct gt_collector_config *collector)
+static int make_memory(struct gt_attached *a, struct gt_shm_config *memory, const struct gt_collector_config *collector)
 {
 	struct gt_recording *r = a->recording;
 	struct gt_error err;
 	int memfd;
 
-	if (gt_attach_map(a->attach, r->options.stack_depth != 0, getenv("GTRACE_TEST_SKIP_HOOK"), gt_shm_bytes(memory),
-		    &memfd, &err) < 0)
+	if (gt_attach_map(a->attach, r->options.stack_depth != 0, r->options.sets, getenv("GTRACE_TEST_SKIP_HOOK"),
+		    gt_shm_bytes(memory), &memfd, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	memory->memfd = memfd;
 	if (memory->m_limit < a->view->m_highest + MS_AHEAD)
@@ -178,7 +187,7 @@ static int make_memory(struct attached *a, struct gt_shm_config *memory, const s
 	return 0;
 }
 
-static int hook(struct attached *a)
+static int hook(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	struct gt_collector_config collector;
@@ -197,6 +206,7 @@ static int hook(struct attached *a)
 	if (a->view->membarrier)
 		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, a->view->foreign ? 0 : r->pid, a->view->slide);
+	gt_record_kernel(r, r->pid);
 	return find_goroutines(a);
 }
 
@@ -223,7 +233,7 @@ static bool on_signal(struct gt_recording *r, uint32_t number)
 	}
 }
 
-static void follow(struct attached *a)
+static void follow(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	struct gt_record_pace pace = {1, r->start.monotonic_ns};
@@ -254,11 +264,17 @@ static void follow(struct attached *a)
 
 /* ---- the end ---- */
 
-static void unhook(struct attached *a)
+static void unhook(struct gt_attached *a)
 {
 	struct pollfd process = {.fd = a->process, .events = POLLIN};
 	struct gt_error err;
-	int ret = gt_attach_detach(a->attach, &err);
+	int ret;
+
+	if (a->linked) {
+		gt_linked_unhook(a);
+		return;
+	}
+	ret = gt_attach_detach(a->attach, &err);
 
 	/* Its end is known a moment after its threads are gone. */
 	if (ret < 0 && poll(&process, 1, 1000) > 0)
@@ -270,10 +286,16 @@ static void unhook(struct attached *a)
 		gt_die(0, &err);
 }
 
-static void tell(const struct attached *a)
+static void tell(const struct gt_attached *a)
 {
 	const struct gt_attach_view *view = a->view;
 	char longest[32], total[32];
+
+	if (!view) {
+		fprintf(stderr, "gtrace: attached to process %d: %zu goroutines found\n", (int)a->recording->pid,
+			a->found);
+		return;
+	}
 
 	fprintf(stderr,
 		"gtrace: attached to process %d: stopped %u times, %s at the longest, %s in all, at %zu threads; %zu "
@@ -285,7 +307,7 @@ static void tell(const struct attached *a)
 		view->left_mapped ? ", a thread stayed in them: their page is left, unused" : "");
 }
 
-static int finish(struct attached *a)
+static int finish(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	const char *end = a->gone ? "program ended" : "program goes on";
@@ -328,7 +350,7 @@ static int attach_signals(void)
 	return signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int run(struct attached *a)
+static int run(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	int ret = look(a);
@@ -340,7 +362,7 @@ static int run(struct attached *a)
 	r->options.argv = arguments(r->pid);
 	if (clock_getcpuclockid(r->pid, &a->cpu_clock) != 0)
 		a->cpu_clock = CLOCK_MONOTONIC;
-	ret = hook(a);
+	ret = a->linked ? gt_linked_hook(a) : hook(a);
 	note_cpu(a);
 	a->cpu_begin_ns = a->cpu_ns;
 	if (ret) {
@@ -365,7 +387,7 @@ static int run(struct attached *a)
 
 int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *options)
 {
-	struct attached a = {.recording = r, .options = options, .process = -1};
+	struct gt_attached a = {.recording = r, .options = options, .process = -1};
 	int ret;
 
 	gt_clock_init();
@@ -376,8 +398,11 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	ret = gt_record_check_proc() ? GT_EXIT_FAILURE : run(&a);
 	gt_watch_free(r);
 	gt_flight_free(r->flight);
+	gt_kernel_close(r->kernel);
 	if (r->collector)
 		gt_collector_free(r->collector);
+	if (a.linked)
+		gt_linked_finish(&a);
 	if (r->memory.shm)
 		gt_shm_close(&r->memory);
 	if (r->options.argv) {
@@ -386,6 +411,8 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	}
 	free(r->path);
 	gt_attach_close(a.attach);
+	gt_linked_close(a.linked);
+	gt_elf_symbols_close(r->resolver.elf);
 	if (a.process >= 0)
 		close(a.process);
 	close(a.signals);

@@ -16,8 +16,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_EVERY = 300, KEY_KEEP, KEY_MAX_DISK };
-enum { KEY_STACKS = 256, KEY_FLIGHT, KEY_MIN_AGE, KEY_MAX_BYTES, KEY_BUFFER, KEY_NO_URING, KEY_LAYOUT, KEY_EVENTS };
+enum { KEY_EVERY = 300, KEY_KEEP, KEY_MAX_DISK, KEY_ALLOC_RATE };
+enum {
+	KEY_STACKS = 256,
+	KEY_FLIGHT,
+	KEY_MIN_AGE,
+	KEY_MAX_BYTES,
+	KEY_BUFFER,
+	KEY_NO_URING,
+	KEY_LAYOUT,
+	KEY_EVENTS,
+	KEY_SAMPLE
+};
 
 static const struct argp_option common_options[] = {
 	{"output", 'o', "FILE", 0, "write the trace to FILE (default: PROG.gtrace, PROG without its folder)", 0},
@@ -27,6 +37,13 @@ static const struct argp_option common_options[] = {
 		"what is recorded: names of sets, `default' and `all' among them; -NAME leaves one out. "
 		"`--events=help' lists them (default: default)",
 		0},
+	{"alloc-rate", KEY_ALLOC_RATE, "SIZE", 0,
+		"of a Go program's allocations, one in so many bytes is told, 1K to 1G (default: 512K); every one with "
+		"the "
+		"set `alloc'",
+		0},
+	{"sample-every", KEY_SAMPLE, "TIME", 0,
+		"with --events=samples: a sample of the stack after so much CPU time of a thread (default: 1ms)", 0},
 	{"flight", KEY_FLIGHT, NULL, 0,
 		"keep the last moments in memory only; `gtrace snapshot PID', SIGUSR2 to gtrace and the program's end "
 		"write "
@@ -67,6 +84,7 @@ static void list_sets(FILE *out)
 {
 	for (const struct gt_set_spec *set = gt_set_specs; set->text; set++)
 		fprintf(out, "  %-9s %s%s\n", set->text, set->meaning, set->by_default ? " (default)" : "");
+	fprintf(out, "  syscall>TIME  of the set syscalls only calls that took longer (syscall>1ms); of Go programs\n");
 }
 
 static const struct gt_set_spec *find_set(const char *name, size_t size)
@@ -75,6 +93,22 @@ static const struct gt_set_spec *find_set(const char *name, size_t size)
 		if (strlen(set->text) == size && !memcmp(set->text, name, size))
 			return set;
 	return NULL;
+}
+
+/* "syscall>1ms": the set syscalls, but only what took longer. */
+static bool parse_long_calls(const char *text, size_t size, struct gt_record_options *o)
+{
+	char time[32];
+
+	if (size < 9 || size - 8 >= sizeof(time) || memcmp(text, "syscall>", 8) != 0)
+		return false;
+	memcpy(time, text + 8, size - 8);
+	time[size - 8] = '\0';
+	if (!gt_parse_duration(time, &o->call_ns_min) || !o->call_ns_min)
+		return false;
+	o->sets |= GT_SET_SYSCALLS;
+	o->sets_named |= GT_SET_SYSCALLS;
+	return true;
 }
 
 /* sched is always on. The first word decides what the others are added to: nothing, unless it takes away. */
@@ -86,6 +120,7 @@ static bool parse_sets(const char *text, struct gt_record_options *o, const char
 		every |= set->bit;
 	o->sets = *text == '-' ? gt_sets_default() : GT_SET_SCHED;
 	o->sets_named = 0;
+	o->call_ns_min = 0;
 	for (;;) {
 		size_t size = strcspn(text, ",");
 		bool less = *text == '-';
@@ -101,7 +136,7 @@ static bool parse_sets(const char *text, struct gt_record_options *o, const char
 			o->sets |= gt_sets_default();
 		} else if (size == 3 && !memcmp(text, "all", 3)) {
 			o->sets |= every;
-		} else {
+		} else if (!parse_long_calls(text, size, o)) {
 			*wrong = text;
 			*wrong_size = size;
 			return false;
@@ -134,6 +169,7 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 {
 	struct gt_record_options *o = state->input;
 	unsigned long depth;
+	uint64_t size;
 	char *end;
 
 	switch (key) {
@@ -161,6 +197,17 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_EVENTS:
 		take_sets(arg, o);
+		return 0;
+	case KEY_ALLOC_RATE:
+		if (!gt_parse_size(arg, &size) || size < 1024 || size > 1 << 30)
+			argp_error(state, "--alloc-rate takes a size from 1K to 1G (64K, 1M): %s", arg);
+		o->alloc_rate = (uint32_t)size;
+		return 0;
+	case KEY_SAMPLE:
+		if (!gt_parse_duration(arg, &o->sample_period_ns) || o->sample_period_ns < 10000 ||
+			o->sample_period_ns > 1000000000)
+			argp_error(state, "--sample-every takes a time from 10us to 1s, with its unit: %s", arg);
+		o->sampled = true;
 		return 0;
 	case KEY_FLIGHT:
 		o->flight = true;
@@ -202,6 +249,8 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 		o->no_uring = true;
 		return 0;
 	case ARGP_KEY_END:
+		if (o->sampled)
+			o->sets |= GT_SET_SAMPLES;
 		if (o->window_option && !o->flight)
 			argp_error(state, "%s goes with --flight", o->window_option);
 		return 0;
@@ -221,6 +270,8 @@ void gt_record_defaults(struct gt_record_options *o)
 		.window_bytes_max = 16 << 20,
 		.buffer_bytes = 32 << 20,
 		.sets = gt_sets_default(),
+		.alloc_rate = 512 << 10,
+		.sample_period_ns = 1000000,
 		.triggers = {.after_ns = 200000000, .interval_ns = 1000000000},
 	};
 }
@@ -294,7 +345,9 @@ static int find_program(const char *name, char **out)
 }
 
 /* The hooks of Go programs tell what GO_SETS says; of a set that was asked for by name the user must hear that it will not be there. */
-#define GO_SETS GT_SET_SCHED
+#define GO_SETS \
+	(GT_SET_SCHED | GT_SET_OBJECTS | GT_SET_TIMERS | GT_SET_SYSCALLS | GT_SET_MARKS | GT_SET_HEAP | GT_SET_ALLOC | \
+		GT_SET_GC | GT_KERNEL_SETS)
 int gt_record_check_go_sets(struct gt_recording *r)
 {
 	char names[128];
@@ -334,6 +387,9 @@ static int look_at(struct gt_recording *r)
 		/* Names are a help, not a need. */
 		if (gt_elf_symbols_open(r->path, &r->resolver.elf, &err) < 0)
 			r->resolver.elf = NULL;
+		if (r->options.call_ns_min)
+			return gt_die_text(GT_EXIT_RECORD,
+				"syscall>TIME is for Go programs: %s links libtrace: take `syscalls'", r->path);
 		return 0;
 	case GT_ELF_GO:
 		break;

@@ -420,6 +420,8 @@ static int copy(struct gt_flight *f, struct gt__copied *copied)
 	struct gt_error err;
 	int ret;
 
+	if (r->kernel)
+		gt_kernel_round(r->kernel, NULL);
 	gt_collector_follow(r->collector);
 	clock_gettime(CLOCK_REALTIME, &now);
 	copied->realtime_ns = now.tv_sec * 1000000000ll + now.tv_nsec;
@@ -428,6 +430,7 @@ static int copy(struct gt_flight *f, struct gt__copied *copied)
 		end_writing(f, err.text);
 		return ret;
 	}
+	copied->ticks = gt_ticks();
 	gt_collector_totals(r->collector, &copied->totals);
 	f->copied_ns = gt_monotonic_ns();
 	return 0;

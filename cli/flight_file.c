@@ -161,9 +161,13 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 		return ret;
 	write_head(r, s, writer);
 	ret = gt_collector_write_copy(r->collector, writer, &result);
+	if (ret >= 0 && r->kernel)
+		ret = gt_kernel_write(
+			r->kernel, writer, result.whole ? 0 : copied->ticks - (uint64_t)result.kept_ticks);
 	/* Of a dead program, whole frames in NAME.partial are all that there is. */
 	if (ret >= 0 || (s->last && gt_writer_failure(writer, NULL) < 0)) {
 		write_result(&result, &copied->totals, writer);
+		gt_record_kernel_end(r, writer);
 		now = gt_clock_pair();
 		ret = gt_writer_close(writer, now.ticks, now.monotonic_ns, err);
 		/* What is left of it would fill the disk with parts of snapshots. */

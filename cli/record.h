@@ -8,6 +8,7 @@
 #include "cli/resolver.h"
 #include "cli/triggers.h"
 #include "format/wire/writer.h"
+#include "kernel/kernel.h"
 #include "libtrace/collector.h"
 
 #include <argp.h>
@@ -21,6 +22,8 @@ struct gt_record_options {
 	unsigned int stack_depth; /* 0 = off */
 	uint32_t sets;            /* enum gt_set */
 	uint32_t sets_named;      /* of them, those that were asked for by name */
+	uint32_t alloc_rate;      /* bytes from one sampled allocation to the next, about */
+	uint64_t call_ns_min;     /* of system calls, only those that take so long; 0 = all */
 	bool flight;
 	uint64_t min_age_ns;
 	uint64_t window_bytes_max;
@@ -30,6 +33,8 @@ struct gt_record_options {
 	uint64_t disk_bytes_max;   /* of them; 0 = no limit */
 	const char *window_option; /* one that needs --flight, or NULL */
 	uint64_t buffer_bytes;
+	uint64_t sample_period_ns; /* of CPU time; set samples */
+	bool sampled;              /* --sample-every was given: the set is meant */
 	bool no_uring;
 	bool quiet;
 	struct gt_trigger_options triggers;
@@ -56,8 +61,10 @@ struct gt_recording {
 	int64_t start_realtime_ns;
 	struct gt_flight *flight; /* NULL: no --flight, or the program does not run yet */
 	int private_fds[2];       /* of the recorder alone: not for the process that writes a snapshot; 0 = none */
-	struct gt_watch *watch;   /* NULL: no triggers */
-	struct gt_error failure;  /* the writer's, told at the end */
+	struct gt_kernel *kernel; /* NULL: none was asked for, or it is not allowed */
+	struct gt_error kernel_missing; /* why not; empty: it is there, or was not asked for */
+	struct gt_watch *watch;         /* NULL: no triggers */
+	struct gt_error failure;        /* the writer's, told at the end */
 	bool failed;
 };
 
@@ -75,6 +82,12 @@ int gt_record_check_go_sets(struct gt_recording *recording);
 int gt_record_lay_out(
 	struct gt_recording *recording, struct gt_shm_config *memory, struct gt_collector_config *collector);
 int gt_record_begin(struct gt_recording *recording);
+/* The process is there: opens what the kernel tells of it, as far as it was asked for and is allowed. */
+void gt_record_kernel(struct gt_recording *recording, pid_t pid);
+/* META `kernel` and what is lost, before the trace is closed. */
+void gt_record_kernel_end(struct gt_recording *recording, struct gt_writer *writer);
+/* The sets that come from the kernel and not from hooks. */
+#define GT_KERNEL_SETS (GT_SET_KERNEL | GT_SET_SAMPLES | GT_SET_FAULTS)
 
 int gt_record_open_writer(
 	struct gt_recording *recording, const char *path, struct gt_writer **out, struct gt_error *err);

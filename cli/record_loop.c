@@ -8,6 +8,7 @@
  */
 #include "cli/record.h"
 
+#include "agent/gotypes.h"
 #include "base/clock.h"
 #include "cli/death.h"
 #include "cli/flight.h"
@@ -92,6 +93,8 @@ static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 	}
 	gt_writer_meta(writer, "clock", gt_clock_text());
 	gt_writer_meta(writer, "events", gt_sets_text(r->options.sets, sets));
+	if (r->options.call_ns_min)
+		gt_metas_number(writer, "syscall_ns_min", r->options.call_ns_min);
 	if (r->options.stack_depth)
 		snprintf(stacks, sizeof(stacks), "%u", r->options.stack_depth);
 	else
@@ -119,6 +122,17 @@ int gt_record_open_writer(struct gt_recording *r, const char *path, struct gt_wr
 	return ret;
 }
 
+static void add_kernel(const struct gt_recording *r, struct gt_collector_totals *totals)
+{
+	struct gt_kernel_totals kernel;
+
+	if (!r->kernel)
+		return;
+	gt_kernel_totals(r->kernel, &kernel);
+	for (size_t i = 0; i < GT_EVENT_KIND_COUNT; i++)
+		totals->by_kind[i] += kernel.by_kind[i];
+}
+
 /* For `gtrace info`, which reads no events. */
 static void write_counts(struct gt_recording *r, struct gt_writer *writer)
 {
@@ -126,6 +140,7 @@ static void write_counts(struct gt_recording *r, struct gt_writer *writer)
 	char text[GT_COUNTS_BYTES];
 
 	gt_collector_totals(r->collector, &totals);
+	add_kernel(r, &totals);
 	if (*gt_counts_text(totals.by_kind, text))
 		gt_writer_meta(writer, "counts", text);
 }
@@ -244,6 +259,11 @@ static int collect(struct gt_recording *r, size_t *blocks)
 	int ret = 0;
 
 	*blocks = 0;
+	/* Before the collector, whose watermark it bounds. */
+	if (r->kernel)
+		ret = gt_kernel_round(r->kernel, r->writer);
+	if (ret < 0)
+		return ret;
 	if (r->options.flight)
 		*blocks = gt_collector_follow(r->collector);
 	else
@@ -253,7 +273,7 @@ static int collect(struct gt_recording *r, size_t *blocks)
 
 void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 {
-	uint64_t block_count = r->options.flight ? r->memory.block_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
+	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
 	struct gt_clock_pair now;
 	size_t blocks;
 	int ret = collect(r, &blocks);
@@ -346,13 +366,16 @@ void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *b
 	struct gt_writer_totals written;
 	struct stat file;
 	struct gt_clock_pair now;
-	int ret = gt_collector_finish(r->collector, r->writer);
+	int ret = r->kernel ? gt_kernel_round(r->kernel, r->writer) : 0;
 
+	if (ret >= 0)
+		ret = gt_collector_finish(r->collector, r->writer);
 	if (ret < 0)
 		gt_record_failure(r, "cannot write the trace", ret);
 	gt_writer_meta(r->writer, "exit", exit_text);
 	gt_collector_totals(r->collector, &totals);
 	gt_record_write_losses(&totals, r->writer);
+	gt_record_kernel_end(r, r->writer);
 	write_counts(r, r->writer);
 	now = gt_clock_pair();
 	gt_writer_totals(r->writer, &written);
@@ -396,6 +419,12 @@ static uint64_t history_bytes(const struct gt_recording *r, uint64_t bytes)
 	return bytes >= WAITING_BYTES + GT_HISTORY_BYTES_MIN ? bytes : 0;
 }
 
+/* Of a window, for the kernel's events. */
+static uint64_t kernel_bytes(const struct gt_recording *r, uint64_t bytes)
+{
+	return r->options.sets & GT_KERNEL_SETS ? bytes / 8 : 0;
+}
+
 #define ATTIC_PART 16
 
 /* How the memory of a window is shared out. MaxBytes holds for both processes. */
@@ -403,8 +432,9 @@ static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct 
 {
 	/* An eighth is for the names of goroutines, a sixteenth for what idle threads said last, and what the history takes:
 	 * they live in this process. */
-	config->max_bytes = bytes - bytes / 8 - bytes / ATTIC_PART - history_bytes(r, bytes) - trigger_bytes(r, bytes);
-	/* A sixteenth for the lines of Ms: 128 bytes an id that was ever used. */
+	config->max_bytes = bytes - bytes / 8 - bytes / ATTIC_PART - history_bytes(r, bytes) - trigger_bytes(r, bytes) -
+			    kernel_bytes(r, bytes);
+	/* A sixteenth for the lines of Ms: 256 bytes an id that was ever used. */
 	config->m_count = (uint32_t)(bytes / 16 / GT_M_BYTES);
 	config->m_count = config->m_count < 512 ? 512 : config->m_count > 16384 ? 16384 : config->m_count;
 	config->m_limit = config->m_count < 1024 ? config->m_count : 1024;
@@ -412,7 +442,7 @@ static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct 
 	if (r->options.stack_depth)
 		lay_out_stacks(bytes / 8, config);
 	/* Texts of marks: a 32th. */
-	if (!r->layout)
+	if (r->options.sets & GT_SET_MARKS)
 		lay_out_strings(bytes / 32, config);
 }
 
@@ -436,6 +466,8 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.stack_depth = r->options.stack_depth,
 		.spill_count = 64,
 		.sets = r->options.sets,
+		.alloc_rate = r->options.alloc_rate,
+		.call_ticks_min = (uint64_t)((unsigned __int128)r->options.call_ns_min * gt_clock_rate() / 1000000000),
 	};
 	uint64_t least;
 	int ret;
@@ -444,11 +476,13 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		.memory = &r->memory,
 		.wait_reasons = r->layout ? r->wait_reasons : NULL,
 		.resolve = gt_resolver_lines,
+		.type_name = gt_resolver_type,
 		.resolve_context = &r->resolver,
 	};
 	if (r->layout) {
 		config.text_base = r->resolver.go->text;
 		config.text_end = r->resolver.go->etext;
+		r->resolver.types = gt_gotypes_base(r->resolver.go, r->layout);
 	}
 	if (r->options.flight) {
 		lay_out_window(r, r->options.window_bytes_max, &config);
@@ -469,7 +503,7 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		config.m_limit = 1024;
 		if (r->options.stack_depth)
 			lay_out_stacks(8 << 20, &config);
-		if (!r->layout)
+		if (r->options.sets & GT_SET_MARKS)
 			lay_out_strings(1 << 20, &config);
 	}
 	*out = config;
@@ -478,6 +512,50 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 	ret = gt_watch_new(r, trigger_bytes(r, r->options.window_bytes_max));
 	collector->triggers = gt_watch_triggers(r);
 	return ret;
+}
+
+static int write_sampled_stack(void *context, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count)
+{
+	const struct gt_recording *r = context;
+
+	return gt_collector_write_stack(r->collector, writer, id, pcs, count);
+}
+
+void gt_record_kernel(struct gt_recording *r, pid_t pid)
+{
+	const struct gt_kernel_config config = {
+		.pid = pid,
+		.sets = r->options.sets & GT_KERNEL_SETS,
+		.sample_period_ns = r->options.sample_period_ns,
+		.store_bytes = r->options.flight ? kernel_bytes(r, r->options.window_bytes_max) : 0,
+		.write_stack = write_sampled_stack,
+		.context = r,
+	};
+
+	if (!config.sets)
+		return;
+	if (gt_kernel_open(&config, &r->kernel, &r->kernel_missing) < 0) {
+		r->kernel = NULL;
+		r->options.sets &= ~(uint32_t)GT_KERNEL_SETS;
+		if (!r->options.quiet)
+			fprintf(stderr, "gtrace: without the kernel's events: %s\n", r->kernel_missing.text);
+	}
+}
+
+static void open_kernel(void *context, pid_t pid)
+{
+	gt_record_kernel(context, pid);
+}
+
+void gt_record_kernel_end(struct gt_recording *r, struct gt_writer *writer)
+{
+	char text[sizeof(r->kernel_missing.text) + 16];
+
+	snprintf(text, sizeof(text), "missing: %s", r->kernel_missing.text);
+	if (r->kernel)
+		gt_kernel_write_end(r->kernel, writer);
+	else if (r->kernel_missing.text[0])
+		gt_writer_meta(writer, "kernel", text);
 }
 
 /* Stream: the file. The trace's time begins here. */
@@ -523,7 +601,10 @@ static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *
 		.ignored = ignored,
 		.bin = r->resolver.go,
 		.layout = r->layout,
+		.sets = r->options.sets,
 		.memory = &r->memory,
+		.before_exec = open_kernel,
+		.context = r,
 		.skip_hook = getenv("GTRACE_TEST_SKIP_HOOK"),
 	};
 	struct gt_error err;
@@ -647,6 +728,7 @@ int gt_record_run(struct gt_recording *r)
 	}
 	gt_watch_free(r);
 	gt_flight_free(r->flight);
+	gt_kernel_close(r->kernel);
 	gt_collector_free(r->collector);
 	close(signals);
 	gt_shm_close(&r->memory);

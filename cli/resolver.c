@@ -1,6 +1,8 @@
 /* resolver.c - see resolver.h. */
 #include "cli/resolver.h"
 
+#include "agent/gotypes.h"
+
 size_t gt_resolver_lines(void *context, uint64_t pc, struct gt_resolved *lines, size_t lines_max)
 {
 	const struct gt_resolver *resolver = context;
@@ -18,4 +20,11 @@ size_t gt_resolver_lines(void *context, uint64_t pc, struct gt_resolved *lines, 
 		lines[i].line = found[i].line;
 	}
 	return count;
+}
+
+size_t gt_resolver_type(void *context, uint64_t address, char *out, size_t size)
+{
+	const struct gt_resolver *resolver = context;
+
+	return resolver->go ? gt_gotype_name(resolver->go, resolver->types, address, out, size) : 0;
 }

@@ -11,9 +11,13 @@
 struct gt_resolver {
 	struct gt_gobin *go; /* one of the two; both may be NULL: nothing is known */
 	struct gt_elf_symbols *elf;
+	uint64_t types; /* of Go's: gt_gotypes_base */
 };
 
 /* A gt_resolve_fn; @context is a struct gt_resolver. */
 size_t gt_resolver_lines(void *context, uint64_t pc, struct gt_resolved *lines, size_t lines_max);
+
+/* gt_collector_config's type_name. */
+size_t gt_resolver_type(void *context, uint64_t address, char *out, size_t size);
 
 #endif

@@ -6,6 +6,7 @@
 #include "cli/triggers.h"
 
 #include "cli/record.h"
+#include "libtrace/go_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +30,8 @@ enum { KEY_TRIGGER = 768, KEY_AFTER, KEY_INTERVAL, KEY_ONCE, KEY_COMMAND };
 static const struct argp_option options[] = {
 	{"trigger", KEY_TRIGGER, "EXPR", 0,
 		"with --flight: write a snapshot when EXPR comes true: `runnable > 50ms', `blocked > 1s', "
-		"`blocked(sync.Mutex.Lock) > 1s', `syscall > 200ms', `goroutines > 10000', `region NAME > 100ms', "
+		"`blocked(sync.Mutex.Lock) > 1s', `syscall > 200ms', `goroutines > 10000', `region NAME > 100ms', `stw "
+		"> 10ms', "
 		"`exit', "
 		"`exit != 0', `signal'; up to 16 of them",
 		0},
@@ -116,6 +118,10 @@ static void describe(const struct gt_triggers_fired *fired, char *text, size_t s
 		return;
 	case GT_TRIGGER_REGION:
 		snprintf(text, size, "goroutine %" PRIu64 " %s in it for %s", fired->g, verb, time);
+		return;
+	case GT_TRIGGER_STW:
+		snprintf(text, size, "the world %s stopped (%s) by goroutine %" PRIu64 " for %s", verb,
+			gt_go_text(GT_GO_TEXT_BASE + GT_GO_TEXT_STW + fired->reason), fired->g, time);
 		return;
 	case GT_TRIGGER_GOROUTINES:
 		snprintf(text, size, "%" PRIu64 " goroutines, goroutine %" PRIu64 " the last", fired->count, fired->g);
@@ -226,14 +232,14 @@ int gt_watch_new(struct gt_recording *r, size_t bytes_max)
 	if (!o->count && !o->command)
 		return 0;
 	for (size_t i = 0; i < o->count; i++) {
-		if (o->list[i].kind != GT_TRIGGER_REGION)
-			continue;
-		if (r->layout)
-			return gt_die_text(
-				GT_EXIT_USAGE, "%s: regions of Go programs are not recorded yet", o->list[i].text);
-		if (!(r->options.sets & GT_SET_MARKS))
+		if (o->list[i].kind == GT_TRIGGER_REGION && !(r->options.sets & GT_SET_MARKS))
 			return gt_die_text(
 				GT_EXIT_USAGE, "%s: regions are not recorded: add marks to --events", o->list[i].text);
+		if (o->list[i].kind == GT_TRIGGER_STW && !r->layout)
+			return gt_die_text(GT_EXIT_USAGE, "%s: only Go programs stop the world", o->list[i].text);
+		if (o->list[i].kind == GT_TRIGGER_STW && !(r->options.sets & GT_SET_GC))
+			return gt_die_text(GT_EXIT_USAGE, "%s: stops of the world are not recorded: add gc to --events",
+				o->list[i].text);
 	}
 	r->watch = calloc(1, sizeof(*r->watch));
 	if (!r->watch || gt_triggers_new(&config, &r->watch->triggers) < 0)

@@ -1,6 +1,7 @@
 /* collector.c - streaming: sealed blocks to a file, and the state that both forms share. */
 #include "libtrace/collector_internal.h"
 
+#include "libtrace/go_text.h"
 #include "libtrace/refill.h"
 #include "libtrace/walk.h"
 
@@ -45,7 +46,7 @@ int gt__collector_pc(struct gt_collector *c, struct gt_writer *writer, uint64_t 
 }
 
 /* 0 also when the frames are not there (yet): the id is tried again at its next event. */
-static int name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t id)
+int gt__collector_name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t id)
 {
 	uint64_t pcs[GT_STACK_FRAMES_MAX];
 	struct gt_stack_slot *slots = (struct gt_stack_slot *)((char *)c->memory->shm + c->memory->stacks_offset);
@@ -71,17 +72,38 @@ static int name_stack(struct gt_collector *c, struct gt_writer *writer, uint64_t
 	return gt_writer_stack(writer, id, pcs, count);
 }
 
+int gt_collector_write_stack(
+	struct gt_collector *c, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count)
+{
+	uint64_t own[GT_WRITER_STACK_PCS_MAX];
+	int ret = 0;
+
+	gt__learn_slide(c);
+	count = count < GT_WRITER_STACK_PCS_MAX ? count : GT_WRITER_STACK_PCS_MAX;
+	for (size_t i = 0; i < count && ret >= 0; i++) {
+		own[i] = pcs[i] - c->slide;
+		ret = gt__collector_pc(c, writer, own[i]);
+	}
+	return ret < 0 ? ret : gt_writer_stack(writer, id, own, count);
+}
+
 static int name_event(struct gt_collector *c, struct gt_writer *writer, struct gt_event *event)
 {
 	const struct gt_event_spec *spec = &gt_event_specs[event->kind];
 	int ret = 0;
 
+	if (event->kind == GT_EV_FD_NAME) {
+		const char *name = gt_fds_name(&c->fds, event->args[1]);
+
+		event->args[1] = *name ? gt_writer_string(writer, name, strlen(name)) : 0;
+		return 0;
+	}
 	for (unsigned int i = 0; i < spec->arg_count && ret >= 0; i++) {
 		if (spec->args[i].type == GT_ARG_PC && event->args[i]) {
 			event->args[i] -= c->slide;
 			ret = gt__collector_pc(c, writer, event->args[i]);
 		} else if (spec->args[i].type == GT_ARG_STACK) {
-			ret = name_stack(c, writer, event->args[i]);
+			ret = gt__collector_name_stack(c, writer, event->args[i]);
 		} else if (spec->args[i].type == GT_ARG_STR && event->args[i]) {
 			ret = gt__collector_string(c, writer, &event->args[i]);
 		}
@@ -113,16 +135,36 @@ static uint32_t set_of(const struct gt_event *event)
 	case GT_EV_WAKE_CAUSE:
 		return GT_SET_OBJECTS;
 	case GT_EV_ALLOC:
+	case GT_EV_ALLOC_TYPE:
 	case GT_EV_FREE:
-	case GT_EV_HEAP:
 		return GT_SET_HEAP | GT_SET_ALLOC;
+	case GT_EV_HEAP:
+		return GT_SET_HEAP | GT_SET_ALLOC | GT_SET_GC;
+	case GT_EV_HEAP_GOAL:
+	case GT_EV_GC_BEGIN:
+	case GT_EV_GC_END:
+	case GT_EV_STW_BEGIN:
+	case GT_EV_STW_STOPPED:
+	case GT_EV_STW_END:
+	case GT_EV_ASSIST_BEGIN:
+	case GT_EV_ASSIST_END:
+	case GT_EV_SWEEP_BEGIN:
+	case GT_EV_SWEEP_END:
+	case GT_EV_GO_LABEL:
+	case GT_EV_PROCS:
+	case GT_EV_STACK_MEMORY:
+		return GT_SET_GC;
 	case GT_EV_TIMER_SET:
 	case GT_EV_TIMER_FIRE:
 	case GT_EV_TIMER_STOP:
 		return GT_SET_TIMERS;
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
+	case GT_EV_SYSCALL_STACK:
 	case GT_EV_SYSCALL_RESULT:
 		return GT_SET_SYSCALLS;
+	case GT_EV_FD_NAME:
+		return GT_SET_SYSCALLS | GT_SET_OBJECTS;
 	default:
 		return GT_SET_SCHED;
 	}
@@ -139,6 +181,40 @@ static int hide(uint32_t hidden, struct gt_event *events, int count)
 	return kept;
 }
 
+/* What only the collector's clock can tell of a record: @out its events. */
+static void put_times(struct gt_collector *c, const struct gt_record *record, struct gt_event *out)
+{
+	uint64_t rate = gt_clock_rate();
+	int64_t now_ns;
+
+	if (record->kind == GT_REC_SYSCALL && out->kind == GT_EV_SYSCALL_LONG) {
+		out->args[4] = (uint64_t)((unsigned __int128)out->args[4] * 1000000000 / rate);
+	} else if (record->kind == GT_REC_TIMER && (record->word[1] & 255) == GT_TIMER_SET_AT) {
+		/* Near enough to a pair that the rate's error does not show. */
+		if (!c->clock.ticks || record->ticks > c->clock.ticks + rate / 10)
+			c->clock = gt_clock_pair();
+		now_ns = gt_ticks_to_ns(&c->clock, rate, record->ticks);
+		out->args[2] = (int64_t)out->args[2] > now_ns ? out->args[2] - (uint64_t)now_ns : 0;
+	} else if (record->kind == GT_REC_TIMER && out->kind == GT_EV_TIMER_FIRE && (int64_t)out->args[1] < 0) {
+		out->args[1] = 0;
+	}
+}
+
+/* Puts the name of a descriptor before the events that have it first. How many there are then. */
+static int put_fd(struct gt_collector *c, struct gt_event *out, int count)
+{
+	struct gt_event name;
+
+	for (int i = 0; i < count; i++) {
+		if (!gt_fds_event(&c->fds, c->pid, &out[i], &name))
+			continue;
+		memmove(&out[1], &out[0], (size_t)count * sizeof(*out));
+		out[0] = name;
+		return count + 1;
+	}
+	return count;
+}
+
 void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const struct gt_record *record)
 {
 	struct gt_event *out = &c->batch[c->batch_count];
@@ -147,12 +223,16 @@ void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const stru
 	if (record->kind == GT_REC_VOID || record->ticks < c->since)
 		return;
 	count = gt_decode(&state->decoder, c->config.wait_reasons, record, out);
+	if (count > 0 && (record->kind == GT_REC_SYSCALL || record->kind == GT_REC_TIMER))
+		put_times(c, record, out);
 	if (count > 0 && record->kind == GT_REC_ALIVE)
 		c->alive[c->alive_count++] = (struct gt__name){.g = record->word[1] & GT_G_MASK,
 			.parent = record->word[4] & GT_G_MASK,
 			.start_pc = record->word[2]};
 	if (count > 0 && c->hidden)
 		count = hide(c->hidden, out, count);
+	if (count > 0 && (record->kind != GT_REC_STATE))
+		count = put_fd(c, out, count);
 	if (count < 0)
 		c->totals.records_bad++;
 	else if (count && !gt__found_created(c, out))
@@ -494,12 +574,33 @@ static void forget(struct gt_collector *c)
 	}
 }
 
+static void lost_so_far(const struct gt_collector *c, struct gt_collector_totals *out)
+{
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		const struct gt_m *shared = gt_shm_m(c->memory, m);
+
+		out->lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
+		out->lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
+	}
+	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
+	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);
+	out->lost_spill = atomic_load_explicit(&c->memory->shm->lost_spill, memory_order_relaxed);
+	out->strings_lost = atomic_load_explicit(&c->memory->shm->strings_lost, memory_order_relaxed);
+	out->stacks_lost = atomic_load_explicit(&c->memory->shm->stacks_lost, memory_order_relaxed);
+}
+
 void gt_collector_again(struct gt_collector *c, uint64_t since_ticks)
 {
 	forget(c);
 	c->since = since_ticks;
+	gt_fds_again(&c->fds);
 	c->held = true;
 	c->failed = 0;
+	if (c->config.again) {
+		memset(&c->before, 0, sizeof(c->before));
+		lost_so_far(c, &c->before);
+		c->lost_no_m_seen = c->before.lost_no_m;
+	}
 	/* Each file tells the threads. */
 	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
 		struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
@@ -606,20 +707,32 @@ void gt__collector_grow(struct gt_collector *c)
 	c->lost_no_m_seen = lost;
 }
 
-int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
-{
-	char bytes[GT_STRING_BYTES_MAX];
-	size_t size = gt_string_read(c->memory, *id, bytes, sizeof(bytes));
-
-	*id = size ? gt_writer_string(writer, bytes, size) : 0;
-	return 0;
-}
-
+/* The text of an id in a record. */
 static size_t string_of(void *context, uint64_t id, char *out, size_t size)
 {
 	const struct gt_collector *c = context;
+	const char *text = gt_go_text(id);
 
+	if (text) {
+		size_t length = strlen(text);
+
+		length = length < size ? length : size;
+		memcpy(out, text, length);
+		return length;
+	}
+	if (id >= GT_GO_TYPE_BASE && c->config.type_name)
+		return c->config.type_name(
+			c->config.resolve_context, c->memory->text_base + (id - GT_GO_TYPE_BASE), out, size);
 	return gt_string_read(c->memory, id, out, size);
+}
+
+int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
+{
+	char bytes[GT_STRING_BYTES_MAX];
+	size_t size = string_of(c, *id, bytes, sizeof(bytes));
+
+	*id = size ? gt_writer_string(writer, bytes, size) : 0;
+	return 0;
 }
 
 int gt_collector_new(const struct gt_collector_config *config, struct gt_collector **out, struct gt_error *err)
@@ -673,6 +786,7 @@ void gt_collector_free(struct gt_collector *c)
 	gt_history_free(c->history);
 	gt__attic_free(&c->attic);
 	gt_copy_free(&c->copy);
+	gt_fds_free(&c->fds);
 	while (c->reserve_count)
 		gt_give_back(c->memory, c->reserve[--c->reserve_count]);
 	free(c->reserve);
@@ -682,14 +796,10 @@ void gt_collector_free(struct gt_collector *c)
 void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out)
 {
 	*out = c->totals;
-	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
-		const struct gt_m *shared = gt_shm_m(c->memory, m);
-
-		if (atomic_load_explicit(&shared->pos, memory_order_relaxed))
+	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++)
+		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed))
 			out->ms++;
-		out->lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
-		out->lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
-	}
+	lost_so_far(c, out);
 	out->names_lost = c->names.lost;
 	if (c->history) {
 		struct gt_history_totals history;
@@ -698,11 +808,13 @@ void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out
 		out->history_bytes = history.bytes;
 		out->history_cell_bytes = history.cell_bytes;
 	}
-	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
-	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);
-	out->lost_spill = atomic_load_explicit(&c->memory->shm->lost_spill, memory_order_relaxed);
-	out->strings_lost = atomic_load_explicit(&c->memory->shm->strings_lost, memory_order_relaxed);
-	out->stacks_lost = atomic_load_explicit(&c->memory->shm->stacks_lost, memory_order_relaxed);
+	out->lost_full -= c->before.lost_full;
+	out->lost_nested -= c->before.lost_nested;
+	out->lost_no_m -= c->before.lost_no_m;
+	out->lost_big_g -= c->before.lost_big_g;
+	out->lost_spill -= c->before.lost_spill;
+	out->strings_lost -= c->before.strings_lost;
+	out->stacks_lost -= c->before.stacks_lost;
 	out->lost = out->lost_full + out->lost_nested + out->lost_no_m + out->lost_big_g + out->lost_spill +
 		    out->lost_in_flight;
 }

@@ -43,7 +43,10 @@ struct gt_collector_config {
 	void *names_place; /* flight: where the names stand (gt_collector_names_max struct gt_crash_name, zeroed), or NULL */
 	struct gt_triggers
 		*triggers; /* flight: told of every event, those of open blocks too; NULL = none. Kept by the caller */
+	bool again;        /* the memory was recorded into before: losses count from gt_collector_again on */
 	gt_resolve_fn *resolve; /* may be NULL: no names */
+	/* May be NULL. The name of the type at a link-time address of a Go program, into @out; its length, 0 unknown. */
+	size_t (*type_name)(void *resolve_context, uint64_t address, char *out, size_t size);
 	void *resolve_context;
 };
 
@@ -59,6 +62,7 @@ struct gt_found {
 	uint64_t g, parent;
 	uint64_t start_pc, site_pc; /* as records have them: slide included, site_pc a return address; 0 unknown */
 	uint64_t m, p;              /* while it runs or is in a syscall: the M's id; its P + 1 or 0 */
+	uint32_t stack;             /* of gt_collector_stack: where it stands, unless it runs; 0 unknown */
 	uint8_t state, reason;      /* as they were read */
 	bool fresh;                 /* it has not run: the record of its creation may still come */
 };
@@ -67,6 +71,10 @@ struct gt_found {
  * was in the midst of a change then. @writer: NULL in flight. */
 int gt_collector_found(struct gt_collector *collector, struct gt_writer *writer, uint64_t ticks,
 	const struct gt_found *list, size_t count, bool settled);
+
+/* The id of a stack that no hook took, as hooks would name it: @pcs as records have them (slide included), return addresses, innermost
+ * first. What lies outside of the program ends it, and so does the depth that hooks go to. 0: stacks are off, or there is no room. */
+uint32_t gt_collector_stack(struct gt_collector *collector, const uint64_t *pcs, size_t count);
 
 /* Stream. @writer's failure is returned, and by every later call; the blocks are drained (and dropped) all the same, so that
  * nothing else changes for the program. @blocks gets how many were taken. */
@@ -131,6 +139,11 @@ int gt_collector_snapshot_cut(struct gt_collector *collector, struct gt_writer *
 	const struct gt_snapshot_cut *cut, struct gt_snapshot_result *result);
 int gt_collector_write_copy_cut(struct gt_collector *collector, struct gt_writer *writer,
 	const struct gt_snapshot_cut *cut, struct gt_snapshot_result *result);
+
+/* A stack that no hook took: addresses of the process as it runs, innermost first, each inside its call. @id is none of the hooks'
+ * (below 2^32), and new to @writer. */
+int gt_collector_write_stack(
+	struct gt_collector *collector, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count);
 
 struct gt_collector_totals {
 	uint64_t events;

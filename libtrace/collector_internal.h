@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "libtrace/collector.h"
 #include "libtrace/decode.h"
+#include "libtrace/fds.h"
 #include "libtrace/history.h"
 #include "libtrace/triggers.h"
 #include "libtrace/walk.h"
@@ -110,10 +111,13 @@ struct gt_collector {
 	size_t batch_count;
 	struct gt__name alive[GT__BATCH_MAX]; /* who the batch says was there before the trace */
 	size_t alive_count;
+	struct gt_clock_pair clock; /* a late one */
+	struct gt_fds fds;
 	uint64_t since;  /* ticks: what is older belongs to an earlier file */
 	uint32_t hidden; /* sets that this snapshot does not show */
 	bool held;       /* the watermark stays: the trace's first events are still to come */
 	struct gt_collector_totals totals;
+	struct gt_collector_totals before; /* config.again: what was lost until then */
 };
 
 /* A program that links libtrace tells its own slide when it connects. It is a name's matter only: a wrong one harms nobody. */
@@ -161,6 +165,7 @@ int gt__found_write_states(struct gt_collector *collector, struct gt_writer *wri
 bool gt__found_created(struct gt_collector *collector, const struct gt_event *event);
 void gt__found_free(struct gt_collector *collector);
 int gt__collector_pc(struct gt_collector *collector, struct gt_writer *writer, uint64_t pc);
+int gt__collector_name_stack(struct gt_collector *collector, struct gt_writer *writer, uint64_t id);
 int gt__collector_string(struct gt_collector *collector, struct gt_writer *writer, uint64_t *id);
 
 #endif

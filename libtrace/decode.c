@@ -1,5 +1,6 @@
 /* decode.c - records to events. */
 #include "libtrace/decode.h"
+#include "libtrace/go_text.h"
 #include "libtrace/shm.h"
 
 #include <errno.h>
@@ -39,9 +40,33 @@ static void add_object(
 	event->args[3] = holder;
 }
 
+/* The descriptor that the M's poller found ready for @g. */
+static uint64_t take_hint(struct gt_decoder *decoder, uint64_t g)
+{
+	for (unsigned int i = 0; i < GT_DECODE_HINTS; i++) {
+		if (decoder->hints[i].g == g) {
+			decoder->hints[i].g = 0;
+			return decoder->hints[i].fd;
+		}
+	}
+	return GT_FD_UNKNOWN;
+}
+
+static int decode_hint(struct gt_decoder *decoder, const struct gt_record *record)
+{
+	uint64_t g = record->word[1] & GT_G_MASK, fd = record->word[2];
+	uint32_t at = decoder->hint_next++ % GT_DECODE_HINTS;
+
+	if (!g)
+		return -EBADMSG;
+	decoder->hints[at].g = g;
+	decoder->hints[at].fd = fd < GT_FD_UNKNOWN ? (uint32_t)fd : GT_FD_UNKNOWN;
+	return 0;
+}
+
 /* What stands in words 2 and 3 of a STATE2 that blocks or wakes. */
-static void add_why(
-	struct gt_event *out, int *count, const struct gt_record *record, uint64_t g, bool blocks, unsigned int cause)
+static void add_why(struct gt_decoder *decoder, struct gt_event *out, int *count, const struct gt_record *record,
+	uint64_t g, bool blocks, unsigned int cause)
 {
 	struct gt_event *event;
 
@@ -54,6 +79,8 @@ static void add_why(
 		event->args[0] = g;
 		event->args[1] = gt_cause_known(cause) ? cause : GT_CAUSE_NONE;
 		event->args[2] = record->word[2] >> 32;
+		if (cause == GT_CAUSE_NETPOLL && decoder->hint_next)
+			event->args[2] = take_hint(decoder, g);
 	}
 }
 
@@ -89,7 +116,7 @@ static int decode_state(
 		return 0;
 	if ((old == GT_STATE_RUNNING && new_ == GT_STATE_WAITING) ||
 		(old == GT_STATE_WAITING && new_ == GT_STATE_RUNNABLE))
-		add_why(out, &count, record, g, new_ == GT_STATE_WAITING, arg);
+		add_why(decoder, out, &count, record, g, new_ == GT_STATE_WAITING, arg);
 	if (new_ == GT_STATE_WAITING && wait_reasons)
 		arg = arg < 256 ? wait_reasons[arg] : GT_REASON_UNKNOWN;
 	if (new_ != GT_STATE_RUNNING && !gt_reason_known(arg))
@@ -268,8 +295,20 @@ static int decode_syscall(const struct gt_record *record, struct gt_event *out)
 	struct gt_event *event;
 	int count = 0;
 
-	if (op != GT_SYSCALL_ENTER && op != GT_SYSCALL_EXIT)
+	if (op < GT_SYSCALL_ENTER || op > GT_SYSCALL_LONG || (op == GT_SYSCALL_LONG && record->words < 6))
 		return -EBADMSG;
+	if (op == GT_SYSCALL_LONG) {
+		event = add(out, &count, record, GT_EV_SYSCALL_LONG);
+		event->args[0] = record->word[1] >> 8 & GT_G_MASK;
+		event->args[1] = record->word[1] >> 48;
+		event->args[2] = record->word[3];
+		event->args[3] = record->word[4];
+		event->args[4] = record->word[5]; /* ticks: the collector makes ns of it */
+	} else if (op == GT_SYSCALL_EXIT && (record->word[3] & 0xffffffffu)) {
+		event = add(out, &count, record, GT_EV_SYSCALL_STACK);
+		event->args[0] = record->word[1] >> 8 & GT_G_MASK;
+		event->args[1] = record->word[3] & 0xffffffffu;
+	}
 	event = add(out, &count, record, op == GT_SYSCALL_ENTER ? GT_EV_SYSCALL_INFO : GT_EV_SYSCALL_RESULT);
 	event->args[0] = record->word[1] >> 8 & GT_G_MASK;
 	event->args[1] = record->word[1] >> 48;
@@ -307,9 +346,68 @@ static int decode_heap(const struct gt_record *record, struct gt_event *out)
 	event->args[1] = record->word[2] & GT_OBJECT_MASK;
 	event->args[2] = record->word[3];
 	if (op == GT_HEAP_ALLOC) {
+		uint64_t type = record->word[5] >> 32;
+
 		event->args[3] = record->word[4];
 		event->args[4] = record->word[5] & 0xffffffffu;
+		if (type) {
+			event = add(out, &count, record, GT_EV_ALLOC_TYPE);
+			event->args[0] = record->word[1] >> 8 & GT_G_MASK;
+			event->args[1] = GT_GO_TYPE_BASE + type;
+		}
 	}
+	return count;
+}
+
+static int decode_gc(const struct gt_record *record, struct gt_event *out)
+{
+	/* What its arguments are: g, a word, the record's arg, a stack; 0 ends. */
+	static const struct {
+		enum gt_event_kind kind;
+		char args[4];
+	} ops[] = {
+		[GT_GC_BEGIN] = {GT_EV_GC_BEGIN, "g2s"},
+		[GT_GC_END] = {GT_EV_GC_END, "2"},
+		[GT_GC_STW_BEGIN] = {GT_EV_STW_BEGIN, "gws"},
+		[GT_GC_STW_STOPPED] = {GT_EV_STW_STOPPED, "g"},
+		[GT_GC_STW_END] = {GT_EV_STW_END, "g"},
+		[GT_GC_ASSIST_BEGIN] = {GT_EV_ASSIST_BEGIN, "gs"},
+		[GT_GC_ASSIST_END] = {GT_EV_ASSIST_END, "g"},
+		[GT_GC_SWEEP_BEGIN] = {GT_EV_SWEEP_BEGIN, "as"},
+		[GT_GC_SWEEP_END] = {GT_EV_SWEEP_END, "a23"},
+		[GT_GC_LABEL] = {GT_EV_GO_LABEL, "gl"},
+		[GT_GC_PROCS] = {GT_EV_PROCS, "2s"},
+		[GT_GC_STACKS] = {GT_EV_STACK_MEMORY, "2"},
+		[GT_GC_GOAL] = {GT_EV_HEAP_GOAL, "2"},
+	};
+	unsigned int op = record->word[1] & 255, arg = record->word[1] >> 48;
+	struct gt_event *event;
+	int count = 0;
+
+	if (op < GT_GC_BEGIN || op > GT_GC_GOAL || (op == GT_GC_LABEL && (arg < 1 || arg > 3)))
+		return -EBADMSG;
+	event = add(out, &count, record, ops[op].kind);
+	for (unsigned int i = 0; i < sizeof(ops[op].args) && ops[op].args[i]; i++)
+		switch (ops[op].args[i]) {
+		case 'g':
+			event->args[i] = record->word[1] >> 8 & GT_G_MASK;
+			break;
+		case 'a':
+			event->args[i] = arg;
+			break;
+		case 'w':
+			event->args[i] = GT_GO_TEXT_BASE + GT_GO_TEXT_STW + gt_go_stw_reason(arg);
+			break;
+		case 'l':
+			event->args[i] = GT_GO_TEXT_BASE + GT_GO_TEXT_LABEL + arg;
+			break;
+		case 's':
+			event->args[i] = record->word[3] & 0xffffffffu;
+			break;
+		default:
+			event->args[i] = record->word[ops[op].args[i] - '0'];
+			break;
+		}
 	return count;
 }
 
@@ -322,6 +420,7 @@ static int decode_timer(const struct gt_record *record, struct gt_event *out)
 
 	switch (op) {
 	case GT_TIMER_SET:
+	case GT_TIMER_SET_AT: /* the collector makes a distance of it */
 		event = add(out, &count, record, GT_EV_TIMER_SET);
 		event->args[0] = g;
 		event->args[1] = timer;
@@ -371,10 +470,13 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		[GT_REC_SYSCALL] = 4,
 		[GT_REC_HEAP] = 4,
 		[GT_REC_TIMER] = 4,
+		[GT_REC_GC] = 4,
+		[GT_REC_HINT] = 4,
 	};
 	int count;
 
-	if (record->kind < GT_REC_STATE || record->kind >= GT_REC_END || record->words < words_min[record->kind])
+	if (record->kind < GT_REC_STATE || record->kind >= GT_REC_END || !words_min[record->kind] ||
+		record->words < words_min[record->kind])
 		return -EBADMSG;
 	if (record->kind == GT_REC_CORO)
 		return decode_coro(decoder, record, out);
@@ -400,8 +502,12 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		return decode_syscall(record, out);
 	case GT_REC_HEAP:
 		return decode_heap(record, out);
+	case GT_REC_HINT:
+		return decode_hint(decoder, record);
 	case GT_REC_TIMER:
 		return decode_timer(record, out);
+	case GT_REC_GC:
+		return decode_gc(record, out);
 	default:
 		return decode_op(record, out);
 	}

@@ -8,6 +8,7 @@
  */
 #include "libtrace/collector_internal.h"
 
+#include "libtrace/stack_table.h"
 #include "libtrace/walk.h"
 
 #include <errno.h>
@@ -121,6 +122,7 @@ static bool settle(const struct firsts *firsts, struct gt_found *found)
 	/* One that is woken by another M waits on none; one that runs on without a wake-up kept its M. */
 	found->m = first->old == GT_STATE_WAITING && !first->keeps_m ? 0 : first->m;
 	found->state = first->old;
+	found->stack = 0; /* read before or after the event: nobody knows */
 	found->p = 0;
 	found->fresh = false;
 	return true;
@@ -141,18 +143,23 @@ static int by_m(const void *left, const void *right)
 static int write_state(struct gt_writer *writer, const struct gt_found *found, uint64_t ticks)
 {
 	const uint64_t args[GT_EVENT_ARGS_MAX] = {found->g, GT_STATE_NONE, found->state, found->reason};
+	const uint64_t stack[GT_EVENT_ARGS_MAX] = {found->g, found->stack};
 	const uint64_t slot[GT_EVENT_ARGS_MAX] = {found->p};
 	int ret = 0;
 
 	if (found->p && found->state == GT_STATE_RUNNING)
 		ret = gt_writer_event(writer, GT_EV_P_START, ticks, slot);
-	return ret < 0 ? ret : gt_writer_event(writer, GT_EV_GO_STATE, ticks, args);
+	if (ret >= 0)
+		ret = gt_writer_event(writer, GT_EV_GO_STATE, ticks, args);
+	return ret < 0 || !found->stack ? ret : gt_writer_event(writer, GT_EV_GO_STACK, ticks, stack);
 }
 
 int gt__found_write_states(struct gt_collector *c, struct gt_writer *writer)
 {
 	int ret = 0;
 
+	for (size_t i = 0; i < c->found_count && ret >= 0; i++)
+		ret = gt__collector_name_stack(c, writer, c->found[i].stack);
 	for (size_t i = 0; i < c->found_count && ret >= 0;) {
 		uint64_t m = c->found[i].m;
 
@@ -253,6 +260,53 @@ int gt_collector_found(struct gt_collector *c, struct gt_writer *writer, uint64_
 		ret = gt__found_write_states(c, writer);
 	gt__found_free(c);
 	return ret;
+}
+
+uint32_t gt_collector_stack(struct gt_collector *c, const uint64_t *pcs, size_t count)
+{
+	const struct gt_memory *memory = c->memory;
+	struct gt_stack_slot *slots = (struct gt_stack_slot *)((char *)memory->shm + memory->stacks_offset);
+	_Atomic uint32_t *arena = (_Atomic uint32_t *)((char *)memory->shm + memory->arena_offset);
+	uint64_t size = memory->text_end - memory->text_base, hash = GT_STACK_HASH_SEED, at;
+	uint32_t frames[GT_STACK_FRAMES_MAX], used = 0, slot;
+
+	if (!memory->stack_slot_count || !memory->stack_depth)
+		return 0;
+	for (; used < count && used < memory->stack_depth && used < GT_STACK_FRAMES_MAX; used++) {
+		uint64_t frame = pcs[used] - c->slide - memory->text_base;
+
+		if (frame >= size || frame > UINT32_MAX)
+			break;
+		frames[used] = (uint32_t)frame;
+		hash = gt_stack_hash_step(hash, frames[used]);
+	}
+	if (!used)
+		return 0;
+	hash = gt_stack_hash_end(hash);
+	slot = (uint32_t)hash & (memory->stack_slot_count - 1);
+	for (uint32_t probe = 0; probe < GT_STACK_PROBES_MAX;
+		probe++, slot = (slot + 1) & (memory->stack_slot_count - 1)) {
+		uint64_t seen = 0;
+
+		if (atomic_load(&memory->shm->arena_used) + used + 1 > memory->arena_words)
+			break;
+		if (!atomic_compare_exchange_strong(&slots[slot].hash, &seen, hash)) {
+			if (seen == hash)
+				return slot;
+			continue;
+		}
+		at = atomic_fetch_add(&memory->shm->arena_used, used + 1);
+		/* The program may write anything there: what is used is what was checked. */
+		if (at + used + 1 > memory->arena_words || at + used + 1 < at)
+			break;
+		atomic_store(&arena[at], used);
+		for (uint32_t i = 0; i < used; i++)
+			atomic_store(&arena[at + 1 + i], frames[i]);
+		atomic_store_explicit(&slots[slot].arena, (uint32_t)at, memory_order_release); /* [stack] */
+		return slot;
+	}
+	atomic_fetch_add(&memory->shm->stacks_lost, 1);
+	return 0;
 }
 
 int gt_collector_alive_kept(struct gt_collector *c, const struct gt_hook_alive *alive, size_t count, uint32_t m)

@@ -22,7 +22,7 @@
 /* gtrace knows a program that links this library by the note: owner "gtrace", type 1, the memory's ABI. */
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
-#define NOTE_ABI 2
+#define NOTE_ABI 3
 _Static_assert(GT_SHM_ABI == NOTE_ABI, "the note tells the memory's version");
 __asm__(".pushsection .note.gtrace, \"a\", %note\n"
 	".balign 4\n"

@@ -6,7 +6,7 @@
  *   +--------------------+ slots_offset
  *   | slots: sealed,free |  2 x slot_count x u64: block numbers in order of age (research: exchange queue)
  *   +--------------------+ ms_offset
- *   | M table            |  m_count x 128 bytes, indexed by M id; sparse: a page exists once m_limit covers it
+ *   | M table            |  m_count x 256 bytes, indexed by M id; sparse: a page exists once m_limit covers it
  *   +--------------------+ stacks_offset
  *   | stack table        |  stack_slot_count x struct gt_stack_slot, then the arena of frames
  *   +--------------------+ strings_offset
@@ -40,7 +40,7 @@
 #include <stdint.h>
 
 #define GT_SHM_MAGIC  0x4d48534543415254ull /* "TRACESHM" */
-#define GT_SHM_ABI    2u
+#define GT_SHM_ABI    3u
 #define GT_CACHE_LINE 128
 
 /* ---- records: 1 to 3 cells of 16 bytes; word 0 is stored last and makes the record valid ---- */
@@ -80,10 +80,18 @@
  *           GT_MARK_NAME: word 2 = the object's address; word 4 = its name
  *   OBJECT  word 1 = g:40; word 2 = holder:40; word 3 = GT_OBJECT_WORD: one more that g is about to wait for (select)
  *   SYSCALL word 1 = what:8 | g:40 (bits 8..47) | number:16; enter: word 2 = first argument, word 3 = third;
- *           exit: word 2 = what the kernel returned (-4095..-1: -errno), word 3 unused
+ *           exit: word 2 = what the kernel returned (-4095..-1: -errno), word 3 = stack id:32 of one outside of GoSyscall (0: not taken)
+ *           long (3 cells): exit, of one whose begin was not recorded: word 3 = first argument, 4 = third, 5 = how many ticks it took
  *   HEAP    word 1 = what:8 | g:40 (bits 8..47); alloc (3 cells): word 2 = address, 3 = bytes, 4 = weight, 5 = stack id:32;
  *           free: word 2 = address, 3 = bytes; live: word 2 = bytes, 3 = pieces
- *   TIMER   word 1 = what:8 | g:40 (bits 8..47); word 2 = the timer's address; word 3 = ns: set, until then; fire, since then
+ *           injected: word 5's high 32 bits are the address of the type, less the text's; 0 none
+ *   GC      word 1 = what:8 | g:40 (bits 8..47) | arg:16; arg: of sweeps p + 1; of GT_GC_STW_BEGIN Go's number of the reason, or 0x8000 |
+ *           a text's length << 8 | its first letter; of GT_GC_LABEL 1 dedicated, 2 fractional, 3 idle.
+ *           word 2 = cycle (begin, end); bytes swept, word 3 = of them reclaimed (sweep end); number (procs, stacks, goal)
+ *           else, of begins and procs: word 3 = stack id:32
+ *   TIMER   word 1 = what:8 | g:40 (bits 8..47); word 2 = the timer's address; word 3 = ns: set, until then; fire, since then;
+ *           set at: when, by CLOCK_MONOTONIC
+ *   HINT    word 1 = g:40; word 2 = fd: should this M be the one that wakes g, by the poller, this is the descriptor
  *
  * Hooks of Go fill the parts of STATE2 that they know; 0 is not known in each of them.
  */
@@ -101,7 +109,9 @@ enum gt_record_kind {
 	GT_REC_HEAP,
 	GT_REC_TIMER,
 	GT_REC_ALIVE,
-	GT_REC_END, /* to 31 are free */
+	GT_REC_HINT,
+	GT_REC_GC = 20, /* 14 to 19 and */
+	GT_REC_END,     /* to 31 are free */
 };
 enum gt_slot_op { GT_SLOT_START = 1, GT_SLOT_STOP, GT_SLOT_IDLE };
 enum gt_thread_op { GT_THREAD_START = 1, GT_THREAD_IDLE, GT_THREAD_END };
@@ -113,9 +123,24 @@ enum gt_mark_op {
 	GT_MARK_LOG,
 	GT_MARK_NAME
 };
-enum gt_syscall_op { GT_SYSCALL_ENTER = 1, GT_SYSCALL_EXIT };
+enum gt_syscall_op { GT_SYSCALL_ENTER = 1, GT_SYSCALL_EXIT, GT_SYSCALL_LONG };
 enum gt_heap_op { GT_HEAP_ALLOC = 1, GT_HEAP_FREE, GT_HEAP_LIVE };
-enum gt_timer_op { GT_TIMER_SET = 1, GT_TIMER_FIRE, GT_TIMER_STOP };
+enum gt_gc_op {
+	GT_GC_BEGIN = 1,
+	GT_GC_END,
+	GT_GC_STW_BEGIN,
+	GT_GC_STW_STOPPED,
+	GT_GC_STW_END,
+	GT_GC_ASSIST_BEGIN,
+	GT_GC_ASSIST_END,
+	GT_GC_SWEEP_BEGIN,
+	GT_GC_SWEEP_END,
+	GT_GC_LABEL,
+	GT_GC_PROCS,
+	GT_GC_STACKS,
+	GT_GC_GOAL
+};
+enum gt_timer_op { GT_TIMER_SET = 1, GT_TIMER_FIRE, GT_TIMER_STOP, GT_TIMER_SET_AT };
 
 #define GT_G_BITS 40
 #define GT_G_MASK 0xffffffffffull
@@ -174,9 +199,24 @@ struct gt_m {
 	_Atomic uint32_t lost_nested; /* records dropped: a signal's hook met a record in flight at a block's end */
 	_Atomic uint32_t busy;        /* inside the slow path */
 	_Atomic uint64_t t_birth;     /* clock at its first record */
-	uint64_t reserved[7];
+	/* injected hooks: what two of them tell together (agent/blob/gc_hooks.S) */
+	uint64_t step;       /* begun, and told by nobody yet; low 2 bits: whose it is */
+	uint64_t swept;      /* bytes since the last end of a sweep, and how deep in sweeping functions */
+	uint64_t reclaimed;  /* of them */
+	int64_t alloc_left;  /* bytes until the next sampled allocation */
+	uint64_t alloc_step; /* from the last one to that */
+	uint64_t reserved[2];
+	/* what hooks of Go keep from one to the next: plain words, the thread's own */
+	uint64_t deadline; /* fd + 1 while a timer of a deadline is at work */
+	uint32_t call;     /* number + 1 of the system call it is in; 0 = none that was seen to begin */
+	uint32_t unused_half;
+	uint64_t call_ticks; /* with call_ticks_min: when it began */
+	uint64_t pending;    /* what the next gopark is about: an address, or ns */
+	uint64_t pending_g;  /* the goroutine that said so */
+	uint64_t object;     /* GT_OBJECT_WORD for the next wait; 0 = none */
+	uint64_t unused[10];
 };
-#define GT_M_BYTES 128u
+#define GT_M_BYTES 256u
 #define GT_OWN(block, version, state) \
 	((uint64_t)(block) | ((uint64_t)(version)&GT_G_MASK) << 20 | (uint64_t)(state) << 60)
 #define GT_OWN_BLOCK(own)   ((uint32_t)((own)&0xfffffu))
@@ -244,7 +284,9 @@ struct gt_shm {
 	_Atomic uint32_t m_limit; /* M ids below it have their page; grows only */
 	_Atomic uint32_t
 		barrier; /* 1: membarrier reaches the program's threads, so that blocks of idle Ms may be stolen */
-	_Atomic uint64_t heartbeat; /* clock of the collector's last round */
+	_Atomic uint64_t heartbeat;      /* clock of the collector's last round */
+	_Atomic uint64_t call_ticks_min; /* hooks of Go: only system calls that took so long are recorded; 0 = all, as
+	                                    they begin and end */
 
 	/* changed by writers, rarely */
 	_Alignas(GT_CACHE_LINE) _Atomic uint64_t lost_no_m; /* records of Ms with an id >= m_limit */
@@ -258,13 +300,18 @@ struct gt_shm {
 		blocks_leaked; /* blocks given up by a put that met too many laps: only a damaged queue does that */
 	_Alignas(GT_CACHE_LINE) _Atomic uint64_t arena_used; /* words; next free index; begins at 1 */
 	_Atomic uint64_t strings_used;                       /* bytes; next free index; begins at 1 */
+	/* injected hooks */
+	_Atomic uint64_t gc_cycle; /* begun since the recording's begin */
+	_Atomic uint64_t
+		context_kind; /* itab of Go's *context.valueCtx, and type of the key under which it holds a task; */
+	_Atomic uint64_t context_key; /* 0: not met yet */
 
 	struct gt_queue sealed; /* in order of age */
 	struct gt_queue free;   /* blank blocks */
 };
 
 _Static_assert(sizeof(struct gt_block) == GT_BLOCK_BYTES, "a block is a page");
-_Static_assert(sizeof(struct gt_m) == GT_M_BYTES, "assembly shifts an M id by 7");
+_Static_assert(sizeof(struct gt_m) == GT_M_BYTES, "assembly shifts an M id by 8");
 _Static_assert(sizeof(struct gt_stack_slot) == 16, "assembly shifts a slot number by 4");
 _Static_assert(sizeof(struct gt_string_slot) == 16, "as a stack's");
 

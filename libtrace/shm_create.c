@@ -18,6 +18,7 @@
 #define STACK_SLOTS_MAX (1u << 24)
 #define ARENA_MAX       (1u << 30)
 #define SPILL_MAX       (1u << 16)
+#define ALLOC_RATE      (512u << 10)
 #define SEALS           (F_SEAL_SHRINK | F_SEAL_GROW)
 
 static uint64_t page_up(uint64_t bytes)
@@ -78,6 +79,7 @@ static int sizes_of(const struct gt_shm_config *config, struct gt_memory *memory
 	memory->stack_slot_count = config->stack_slot_count;
 	memory->arena_words = config->arena_words;
 	memory->stack_depth = config->stack_depth;
+	memory->alloc_rate = config->alloc_rate ? config->alloc_rate : ALLOC_RATE;
 	memory->string_slot_count = config->string_slot_count;
 	memory->string_bytes = config->string_bytes;
 	memory->spill_count = config->spill_count;
@@ -165,6 +167,7 @@ static void connect(struct gt_memory *memory, uint64_t slots_offset, uint64_t sl
 	uint8_t *base = (uint8_t *)memory->shm;
 	struct gt_exchange *exchange = &memory->exchange;
 
+	memory->turn_count = memory->block_count;
 	exchange->shm = memory->shm;
 	exchange->blocks = (struct gt_block *)(base + memory->blocks_offset);
 	exchange->block_count = memory->block_count;
@@ -202,6 +205,7 @@ static void write_head(
 	shm->text_end = memory->text_end;
 	atomic_store(&shm->mode, config->mode);
 	atomic_store(&shm->enabled, config->sets ? config->sets : gt_sets_default());
+	atomic_store(&shm->call_ticks_min, config->call_ticks_min);
 	atomic_store(&shm->arena_used, 1);
 	atomic_store(&shm->strings_used, 1);
 	make_queue(memory, &shm->sealed, slots_offset, slot_count, 0);
@@ -242,7 +246,9 @@ int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *er
 		return gt_fail(err, errno, "no memory for %u threads: %s", limit, strerror(errno));
 	madvise((uint8_t *)memory->shm + from, to - from, MADV_POPULATE_WRITE);
 	memory->m_limit = limit;
-	atomic_store_explicit(&memory->shm->m_limit, limit, memory_order_release);
+	/* The other side may have gone further. */
+	if (atomic_load_explicit(&memory->shm->m_limit, memory_order_relaxed) < limit)
+		atomic_store_explicit(&memory->shm->m_limit, limit, memory_order_release);
 	return 0;
 }
 
@@ -427,6 +433,92 @@ void gt_shm_close(struct gt_memory *memory)
 	close(memory->fd);
 	memset(memory, 0, sizeof(*memory));
 	memory->fd = -1;
+}
+
+uint64_t gt_shm_tables_bytes(const struct gt_memory *memory)
+{
+	return memory->ms_offset + page_up((uint64_t)memory->m_limit * GT_M_BYTES) +
+	       (memory->blocks_offset - memory->stacks_offset);
+}
+
+/* All that are free now, in the order in which they would be taken; marks them. */
+static uint32_t take_free(struct gt_memory *memory, uint32_t *blocks, uint8_t *seen)
+{
+	uint32_t count = 0, block;
+
+	while (count < memory->block_count) {
+		block = gt_queue_take(&memory->exchange.free);
+		if (block >= memory->block_count)
+			break;
+		if (!seen[block]++)
+			blocks[count++] = block;
+	}
+	return count;
+}
+
+int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm_aside *aside, struct gt_error *err)
+{
+	uint64_t bytes = (uint64_t)memory->block_count * GT_BLOCK_BYTES;
+	uint8_t *seen = calloc(1, memory->block_count);
+	uint32_t *blocks = malloc(memory->block_count * sizeof(*blocks)), count, open = 0;
+
+	*aside = (struct gt_shm_aside){0};
+	if (!seen || !blocks) {
+		free(seen);
+		free(blocks);
+		return gt_fail(err, ENOMEM, "out of memory");
+	}
+	/* What another recording left sealed is nobody's. */
+	for (uint32_t i = 0, block; i < memory->block_count; i++) {
+		block = gt_queue_take(&memory->exchange.sealed);
+		if (block >= memory->block_count)
+			break;
+		gt_queue_put(&memory->exchange, &memory->exchange.free, block);
+	}
+	count = take_free(memory, blocks, seen);
+	for (uint32_t m = 0, limit = atomic_load(&memory->shm->m_limit); m < limit && m < memory->m_count; m++) {
+		uint64_t own = atomic_load_explicit(&gt_shm_m(memory, m)->own, memory_order_acquire);
+
+		if ((GT_OWN_STATE(own) == GT_OWN_OWNED || GT_OWN_STATE(own) == GT_OWN_BUSY) &&
+			GT_OWN_BLOCK(own) < memory->block_count && !seen[GT_OWN_BLOCK(own)]++)
+			open++;
+	}
+	for (uint32_t block = 0; block < memory->block_count; block++)
+		if (!seen[block])
+			blocks[count++] = block;
+	free(seen);
+	in_turn = in_turn > open ? in_turn - open : 0;
+	for (uint32_t i = 0; i < count && i < in_turn; i++)
+		gt_queue_put(&memory->exchange, &memory->exchange.free, blocks[i]);
+	aside->count = count > in_turn ? count - in_turn : 0;
+	memmove(blocks, blocks + (count - aside->count), aside->count * sizeof(*blocks));
+	aside->blocks = blocks;
+	memory->turn_count = memory->block_count - aside->count;
+	if (!aside->count && fallocate(memory->fd, 0, (off_t)memory->blocks_offset, (off_t)bytes) < 0)
+		return gt_fail(err, errno, "no memory for the window: %" PRIu64 " bytes: %s: give a lower size", bytes,
+			strerror(errno));
+	return 0;
+}
+
+void gt_shm_end_for_now(struct gt_memory *memory, struct gt_shm_aside *aside)
+{
+	uint32_t *blocks = malloc(memory->block_count * sizeof(*blocks)), count = 0;
+	uint8_t *seen = calloc(1, memory->block_count);
+
+	for (uint32_t i = 0; i < aside->count; i++)
+		gt_queue_put(&memory->exchange, &memory->exchange.free, aside->blocks[i]);
+	free(aside->blocks);
+	*aside = (struct gt_shm_aside){0};
+	memory->turn_count = memory->block_count;
+	if (blocks && seen)
+		count = take_free(memory, blocks, seen);
+	for (uint32_t i = 0; i < count; i++) {
+		fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			(off_t)(memory->blocks_offset + (uint64_t)blocks[i] * GT_BLOCK_BYTES), GT_BLOCK_BYTES);
+		gt_queue_put(&memory->exchange, &memory->exchange.free, blocks[i]);
+	}
+	free(blocks);
+	free(seen);
 }
 
 static int count_queue(const struct gt_memory *memory, const struct gt_queue_ref *queue, const char *name,

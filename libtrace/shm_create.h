@@ -28,7 +28,9 @@ struct gt_shm_config {
 	uint32_t string_slot_count; /* a power of two, 0: no strings */
 	uint32_t string_bytes;
 	uint32_t spill_count;
-	uint32_t sets; /* library form: enum gt_set; 0: the default */
+	uint32_t sets;           /* library form: enum gt_set; 0: the default */
+	uint32_t alloc_rate;     /* injected form: bytes from one sampled allocation to the next, about; 0: 512 KiB */
+	uint64_t call_ticks_min; /* hooks of Go, set syscalls: only calls that took so long; 0: all */
 	uint64_t text_base, text_end;
 	int memfd;            /* an empty memfd to be used; it is closed when that fails. 0: one is made */
 	bool file;            /* memfd is a plain file, which knows no seals */
@@ -43,7 +45,9 @@ struct gt_memory {
 	uint64_t ms_offset, stacks_offset, arena_offset, strings_offset, spill_offset, blocks_offset;
 	uint32_t m_count, stack_slot_count, arena_words, spill_count, block_count, stack_depth;
 	uint32_t string_slot_count, string_bytes;
+	uint32_t alloc_rate; /* 0: mapped, not made here */
 	uint64_t text_base, text_end;
+	uint32_t turn_count;         /* of the blocks, those that are not set aside */
 	uint32_t m_limit;            /* what this side made usable */
 	uint64_t dead_ticks;         /* its program is gone: no record is younger. 0: it lives */
 	struct gt_exchange exchange; /* for the queues' operations */
@@ -69,6 +73,20 @@ void gt_shm_touch(const struct gt_memory *memory);
 int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *err);
 
 void gt_shm_close(struct gt_memory *memory);
+
+/*
+ * A memory that was recorded into before and is again, while hooks are off and no collector is there. _begin: every block that no M has open
+ * is free, those too that a dead recorder had set aside; all but @in_turn blocks are set aside. -ENOMEM; 0. _end: those are
+ * free again, and the pages of all free blocks are given back; _begin makes them anew.
+ */
+struct gt_shm_aside {
+	uint32_t *blocks;
+	uint32_t count;
+};
+int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm_aside *aside, struct gt_error *err);
+void gt_shm_end_for_now(struct gt_memory *memory, struct gt_shm_aside *aside);
+/* What the tables take, blocks apart; lines of Ms that were never used not counted. */
+uint64_t gt_shm_tables_bytes(const struct gt_memory *memory);
 
 /* What gt_shm_create would take, in bytes; 0 when it would fail. */
 uint64_t gt_shm_bytes(const struct gt_shm_config *config);

@@ -174,7 +174,7 @@ void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool st
 /* All but the newest quarter of the ring: while that has room, nothing is overwritten soon and nothing need be packed. */
 static void pack_old(struct gt_collector *c, uint64_t first, uint64_t end)
 {
-	uint64_t until = (end - c->memory->block_count / 4) & GT_TICKET_MASK;
+	uint64_t until = (end - c->memory->turn_count / 4) & GT_TICKET_MASK;
 	struct gt_view view;
 
 	if (gt__ticket_diff(first, c->history_ticket) > 0)
@@ -655,8 +655,12 @@ int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer
 	if (ret >= 0 && result->whole)
 		ret = gt__found_write_states(c, writer);
 	c->since = window.since;
+	gt_fds_again(&c->fds);
+	c->fds.replay = true;
 	if (ret >= 0)
 		ret = write_views(c, &window, writer, result);
+	c->fds.replay = false;
+	gt_fds_again(&c->fds);
 	window_free(&window);
 	c->since = since;
 	c->hidden = 0;

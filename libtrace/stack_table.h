@@ -7,6 +7,19 @@
 
 #include "libtrace/shm.h"
 
+/* As hooks of Go hash (agent/blob/offsets.h): step by step over the frames, then the end. */
+#define GT_STACK_HASH_SEED 0x2545f491u
+static inline uint64_t gt_stack_hash_step(uint64_t hash, uint32_t frame)
+{
+	hash = (hash ^ frame) * 0x4f6cdd1d;
+	return hash << 29 | hash >> 35;
+}
+
+static inline uint64_t gt_stack_hash_end(uint64_t hash)
+{
+	return (hash ^ hash >> 32) | 2; /* neither 0, free, nor 1, slot 0's */
+}
+
 /*
  * The slot of the stack with this hash (neither 0 nor 1); 0 when there is no room, and that is counted. The slot is claimed
  * first, its frames follow: another thread that meets the same stack meanwhile uses the id.

@@ -7,7 +7,7 @@
 
 static const char allowed[] =
 	"runnable > TIME, blocked > TIME, blocked(REASON) > TIME, syscall > TIME, goroutines > NUMBER, "
-	"region NAME > TIME, exit, exit != STATUS, exit = STATUS, signal";
+	"region NAME > TIME, stw > TIME, exit, exit != STATUS, exit = STATUS, signal";
 
 static int refuse(struct gt_error *err, const char *text, const char *why)
 {
@@ -129,7 +129,7 @@ static int parse_what(struct span what, const char *text, struct gt_trigger *out
 	} else if (is(what, "goroutines")) {
 		out->kind = GT_TRIGGER_GOROUTINES;
 	} else if (is(what, "stw")) {
-		return gt_fail(err, ENOTSUP, "%s: Go's stop-the-world events are not recorded yet", text);
+		out->kind = GT_TRIGGER_STW;
 	} else if (what.size >= 7 && memcmp(what.at, "blocked", 7) == 0) {
 		out->kind = GT_TRIGGER_BLOCKED;
 		out->reason = GT_TRIGGER_REASON_OTHERS;

@@ -11,6 +11,7 @@
 #include "libtrace/triggers.h"
 
 #include "base/hash.h"
+#include "libtrace/go_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,9 +24,10 @@
 #define SKEW_TICKS  1000000 /* far more than the clocks of two CPUs differ */
 #define WAITS_MIN   64
 #define EVENTS_MIN  1024
-#define REGIONS_OUT 255 /* deepest nesting of one region that is counted */
+#define REGIONS_OUT 255 /* deepest nesting in one region that is counted */
+#define STW_KEY     ((uint64_t)255 << 40)
 
-enum list_of { LIST_RUNNABLE, LIST_BLOCKED, LIST_SYSCALL, LIST_REGION, LIST_COUNT, LIST_NONE = LIST_COUNT };
+enum list_of { LIST_RUNNABLE, LIST_BLOCKED, LIST_SYSCALL, LIST_REGION, LIST_STW, LIST_COUNT, LIST_NONE = LIST_COUNT };
 
 /* A goroutine and its state, or a goroutine in a region: then its key holds the trigger's number too. */
 struct wait {
@@ -35,12 +37,12 @@ struct wait {
 	uint16_t judged;     /* a bit for each trigger */
 	uint8_t state, old, reason;
 	uint8_t list;  /* enum list_of */
-	uint8_t depth; /* region */
+	uint8_t depth; /* region: others that are open in it */
 	bool sure;     /* its events followed each other up to here */
 };
 
-enum op { OP_STATE, OP_REGION_BEGIN, OP_REGION_END };
-/* word: g:40 | old:4 | new:4 | reason, or number of a trigger:8 | op:8 */
+enum op { OP_STATE, OP_REGION_BEGIN, OP_REGION_END, OP_STW_BEGIN, OP_STW_END };
+/* word: g:40 | old:4 | new:4 | reason:8 | op:8; region begin: a bit for each trigger of its name:16 in place of the middle ones */
 struct compact {
 	uint64_t ticks;
 	uint64_t word;
@@ -99,6 +101,8 @@ static enum list_of list_of_kind(enum gt_trigger_kind kind)
 		return LIST_SYSCALL;
 	case GT_TRIGGER_REGION:
 		return LIST_REGION;
+	case GT_TRIGGER_STW:
+		return LIST_STW;
 	default:
 		return LIST_NONE;
 	}
@@ -403,27 +407,69 @@ static void apply_state(struct gt_triggers *t, const struct compact *event, uint
 		list_add(t, at, list_of_state(t, wait));
 }
 
-static void apply_region(struct gt_triggers *t, const struct compact *event, bool begins, uint64_t now)
+static void region_begins(struct gt_triggers *t, size_t i, const struct compact *event)
 {
-	uint64_t key = ((event->word >> 48 & 255) + 1) << 40 | (event->word & G_MASK);
+	uint64_t key = (uint64_t)(i + 1) << 40 | (event->word & G_MASK);
 	uint32_t at = wait_find(t, key);
 
-	if (begins && at == NONE) {
-		at = wait_add(t, key);
-		if (at == NONE)
-			return;
-		t->waits[at].since = event->ticks;
-		t->waits[at].sure = true;
-		list_add(t, at, LIST_REGION);
-	} else if (begins) {
+	if (at != NONE) {
 		if (t->waits[at].depth < REGIONS_OUT)
-			t->waits[at].depth++; /* in itself: the outermost counts */
-	} else if (at != NONE && t->waits[at].depth) {
+			t->waits[at].depth++; /* inside it, of whatever name: of one in itself the outermost counts */
+		return;
+	}
+	if (!(event->word >> 40 >> i & 1))
+		return;
+	at = wait_add(t, key);
+	if (at == NONE)
+		return;
+	t->waits[at].since = event->ticks;
+	t->waits[at].sure = true;
+	list_add(t, at, LIST_REGION);
+}
+
+static void region_ends(struct gt_triggers *t, size_t i, const struct compact *event, uint64_t now)
+{
+	uint32_t at = wait_find(t, (uint64_t)(i + 1) << 40 | (event->word & G_MASK));
+
+	if (at != NONE && t->waits[at].depth) {
 		t->waits[at].depth--;
 	} else if (at != NONE) {
 		judge_ended(t, &t->waits[at], event->ticks, now);
 		wait_remove(t, at);
 	}
+}
+
+static void apply_region(struct gt_triggers *t, const struct compact *event, bool begins, uint64_t now)
+{
+	for (size_t i = 0; i < t->config.count; i++) {
+		if (t->triggers[i].kind != GT_TRIGGER_REGION)
+			continue;
+		if (begins)
+			region_begins(t, i, event);
+		else
+			region_ends(t, i, event, now);
+	}
+}
+
+static void apply_stw(struct gt_triggers *t, const struct compact *event, bool begins, uint64_t now)
+{
+	uint64_t key = STW_KEY | (event->word & G_MASK);
+	uint32_t at = wait_find(t, key);
+
+	if (at != NONE) {
+		if (!begins)
+			judge_ended(t, &t->waits[at], event->ticks, now);
+		wait_remove(t, at);
+	}
+	if (!begins)
+		return;
+	at = wait_add(t, key);
+	if (at == NONE)
+		return;
+	t->waits[at].since = event->ticks;
+	t->waits[at].reason = event->word >> 48 & 255;
+	t->waits[at].sure = true;
+	list_add(t, at, LIST_STW);
 }
 
 /* ---- order ---- */
@@ -541,11 +587,22 @@ static uint64_t bits_of_name(struct gt_triggers *t, uint64_t id)
 
 static void put_region(struct gt_triggers *t, const struct gt_event *event, enum op op)
 {
-	uint64_t bits = t->lists_wanted[LIST_REGION] ? bits_of_name(t, event->args[2]) : 0;
+	uint64_t bits = 0;
 
-	for (uint64_t i = 0; i < t->config.count; i++)
-		if (bits >> i & 1)
-			put(t, event->ticks, (event->args[0] & G_MASK) | i << 48 | (uint64_t)op << 56);
+	if (!t->lists_wanted[LIST_REGION])
+		return;
+	if (op == OP_REGION_BEGIN)
+		bits = bits_of_name(t, event->args[2]);
+	put(t, event->ticks, (event->args[0] & G_MASK) | bits << 40 | (uint64_t)op << 56);
+}
+
+static void put_stw(struct gt_triggers *t, const struct gt_event *event, enum op op)
+{
+	uint64_t kind = op == OP_STW_BEGIN ? event->args[1] - GT_GO_TEXT_BASE - GT_GO_TEXT_STW : 0;
+
+	if (t->lists_wanted[LIST_STW])
+		put(t, event->ticks,
+			(event->args[0] & G_MASK) | (kind < GT_GO_TEXT_LABEL ? kind : 0) << 48 | (uint64_t)op << 56);
 }
 
 static void put_state(struct gt_triggers *t, const struct gt_event *event, uint64_t old, uint64_t new_, uint64_t reason)
@@ -593,6 +650,12 @@ void gt_triggers_event(struct gt_triggers *t, const struct gt_event *event)
 	case GT_EV_REGION_END:
 		put_region(t, event, OP_REGION_END);
 		return;
+	case GT_EV_STW_BEGIN:
+		put_stw(t, event, OP_STW_BEGIN);
+		return;
+	case GT_EV_STW_END:
+		put_stw(t, event, OP_STW_END);
+		return;
 	default:
 		return;
 	}
@@ -621,10 +684,18 @@ void gt_triggers_round(struct gt_triggers *t, uint64_t watermark)
 	for (; at < t->buffered && t->buffer[at].ticks <= watermark; at++) {
 		const struct compact *event = &t->buffer[at];
 
-		if (event->word >> 56 == OP_STATE)
+		switch (event->word >> 56) {
+		case OP_STATE:
 			apply_state(t, event, watermark);
-		else
+			break;
+		case OP_REGION_BEGIN:
+		case OP_REGION_END:
 			apply_region(t, event, event->word >> 56 == OP_REGION_BEGIN, watermark);
+			break;
+		default:
+			apply_stw(t, event, event->word >> 56 == OP_STW_BEGIN, watermark);
+			break;
+		}
 	}
 	t->buffered -= at;
 	if (t->buffered)

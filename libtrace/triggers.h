@@ -30,16 +30,19 @@
 
 /*
  *   runnable > TIME    blocked > TIME    blocked(REASON) > TIME    syscall > TIME    goroutines > NUMBER    region NAME > TIME
- *   exit    exit != STATUS    exit = STATUS    signal
+ *   stw > TIME    exit    exit != STATUS    exit = STATUS    signal
  *
  * blocked: waits for another goroutine (channels, select, sync). Sleep, I/O and the runtime's own waits only by their names
  * (reasons.def), or all with blocked(any).
+ * region: from its begin to its end; regions of a goroutine nest, so an end without a name ends the innermost.
+ * stw: Go stops the world, from the request until it goes on.
  */
 enum gt_trigger_kind {
 	GT_TRIGGER_RUNNABLE,
 	GT_TRIGGER_BLOCKED,
 	GT_TRIGGER_SYSCALL,
 	GT_TRIGGER_REGION,
+	GT_TRIGGER_STW,
 	GT_TRIGGER_GOROUTINES,
 	GT_TRIGGER_EXIT,
 	GT_TRIGGER_SIGNAL,
@@ -73,7 +76,7 @@ struct gt_triggers_fired {
 	uint64_t since_ticks; /* begin of the wait */
 	uint64_t at_ticks;    /* up to when it was seen to last, or when it ended, or happened */
 	uint64_t count;       /* goroutines; exit: the status; signal: its number */
-	uint8_t reason;       /* blocked */
+	uint8_t reason;       /* blocked; stw: Go's number of its reason (go_text.h) */
 	bool ended;           /* it is over: it began and ended between two rounds */
 };
 

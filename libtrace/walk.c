@@ -169,7 +169,7 @@ bool gt_view_open(const struct gt_memory *memory, uint32_t m, uint64_t *cells, s
 
 static int prepare(const struct gt_memory *memory, struct gt_copy *copy, struct gt_error *err)
 {
-	uint64_t bytes = (uint64_t)memory->block_count * (GT_BLOCK_CELL_BYTES + sizeof(struct gt_view)) +
+	uint64_t bytes = (uint64_t)memory->turn_count * (GT_BLOCK_CELL_BYTES + sizeof(struct gt_view)) +
 			 (uint64_t)memory->m_count * sizeof(struct gt_copy_m);
 	void *map;
 
@@ -218,7 +218,7 @@ static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
 		out->since = load(&shared->t_birth);
 		out->seq = load(&shared->seq);
 		copy->m_count++;
-		if (copy->view_count < memory->block_count &&
+		if (copy->view_count < memory->turn_count &&
 			view_own(memory, m, true, cells_of(copy, copy->view_count), &copy->views[copy->view_count])) {
 			/* It may open the next one meanwhile: that holds nothing yet. */
 			out->seq = copy->views[copy->view_count].seq;
@@ -302,7 +302,7 @@ static void copy_one_sealed(const struct gt_memory *memory, struct gt_copy *copy
 	place = open_view[view.m];
 	if (place >= copy->view_count || copy->views[place].m != view.m || copy->views[place].seq != view.seq)
 		place = copy->view_count;
-	if (place == memory->block_count) {
+	if (place == memory->turn_count) {
 		copy->cut++;
 		return;
 	}
@@ -379,8 +379,8 @@ int gt_copy_take(const struct gt_memory *memory, struct gt_copy *copy, struct gt
 	open_view = malloc(memory->m_count * sizeof(*open_view));
 	if (!open_view)
 		return gt_fail(err, ENOMEM, "no memory for a copy of the window");
-	copy->views = (struct gt_view *)(void *)cells_of(copy, memory->block_count);
-	copy->ms = (struct gt_copy_m *)(void *)(copy->views + memory->block_count);
+	copy->views = (struct gt_view *)(void *)cells_of(copy, memory->turn_count);
+	copy->ms = (struct gt_copy_m *)(void *)(copy->views + memory->turn_count);
 	copy->view_count = copy->m_count = copy->torn = copy->cut = 0;
 	copy->ticks = memory->dead_ticks ? memory->dead_ticks : gt_ticks();
 

@@ -352,6 +352,16 @@ static enum gt_model_fit fits_result(const struct gt_model *model, const struct 
 	return fits_on_m(model, event);
 }
 
+/* Told of one that lives and does not run. */
+static enum gt_model_fit fits_stack(const struct gt_model *model, const struct gt_event *event)
+{
+	const struct g_entry *entry = g_find(model, event->args[0]);
+
+	if (!entry)
+		return GT_FIT_UNBORN;
+	return entry->g.state == GT_STATE_RUNNING ? GT_FIT_CHAIN : GT_FIT;
+}
+
 /* Of a goroutine whose last event told what the next is. */
 static bool as_told(const struct gt_model *model, const struct gt_event *event)
 {
@@ -376,9 +386,13 @@ enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_ev
 		if (!event->args[0])
 			return GT_FIT;
 		break;
+	case GT_EV_GO_STACK:
+		return fits_stack(model, event);
 	case GT_EV_SYSCALL_RESULT:
 		return fits_result(model, event);
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
+	case GT_EV_SYSCALL_STACK:
 	case GT_EV_ALLOC:
 	case GT_EV_FREE:
 		return fits_on_m(model, event);
@@ -469,6 +483,7 @@ static unsigned int old_state(const struct gt_event *event)
 	case GT_EV_GO_SYSEXIT:
 		return GT_STATE_SYSCALL;
 	case GT_EV_WAKE_CAUSE:
+	case GT_EV_GO_STACK:
 		return GT_STATE_WAITING;
 	default:
 		return GT_STATE_RUNNING;
@@ -715,8 +730,9 @@ static void apply_told(struct gt_model *model, const struct gt_event *event, str
 {
 	struct g_entry *entry;
 
-	if (event->kind == GT_EV_SYSCALL_INFO || event->kind == GT_EV_SYSCALL_RESULT) {
-		thread->m.call = event->kind == GT_EV_SYSCALL_INFO ? event->args[1] + 2 : 1;
+	if (event->kind == GT_EV_SYSCALL_INFO || event->kind == GT_EV_SYSCALL_LONG ||
+		event->kind == GT_EV_SYSCALL_RESULT) {
+		thread->m.call = event->kind == GT_EV_SYSCALL_RESULT ? 1 : event->args[1] + 2;
 		thread->call_ns = event->time_ns;
 		return;
 	}
@@ -769,7 +785,7 @@ static void apply_slot(struct gt_model *model, const struct gt_event *event, str
 
 void gt_model_apply(struct gt_model *model, const struct gt_event *event)
 {
-	struct m_entry *thread = m_need(model, event->m);
+	struct m_entry *thread = gt_m_is_kernel(event->m) ? NULL : m_need(model, event->m);
 
 	if (!thread)
 		return;
@@ -794,6 +810,7 @@ void gt_model_apply(struct gt_model *model, const struct gt_event *event)
 	case GT_EV_WAITS_ON:
 	case GT_EV_WAKE_CAUSE:
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
 	case GT_EV_SYSCALL_RESULT:
 		apply_told(model, event, thread);
 		break;

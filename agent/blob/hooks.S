@@ -22,13 +22,13 @@
 
 #define KEY(old, new) ((old) << 4 | (new))
 
-/* r12 = m, r13 = its line, r15 = the shared memory; to \none when it has no line. Scratch: rdi. */
-.macro LOAD_M none
+/* r12 = m, r13 = its line, r15 = the shared memory; to \none when it has no line. Scratch: rdi, or another. */
+.macro LOAD_M none, scratch32=%edi, scratch=%rdi
 	mov	K_G_M(%r14), %r12
 	movabs	$K_SHM, %r15
 	mov	K_M_ID(%r12), %r13
-	mov	SHM_M_LIMIT(%r15), %edi
-	cmp	%rdi, %r13
+	mov	SHM_M_LIMIT(%r15), \scratch32
+	cmp	\scratch, %r13
 	jae	\none
 	shl	$M_SHIFT, %r13
 	lea	K_MS_OFFSET(%r15, %r13), %r13
@@ -89,10 +89,10 @@
 
 /* The way out of line when a block is full: a new one, and again at \again, or the record is lost: \out. */
 .macro FULL size, again, out
-	lea	.Lfull\@(%rip), %r11
+	lea	.Lfilled_\@(%rip), %r11
 	mov	$\size, %edi
 	jmp	thunk_refill
-.Lfull\@:
+.Lfilled_\@:
 	test	%r10d, %r10d
 	jnz	\again
 	jmp	\out
@@ -158,7 +158,8 @@ hook_\name\()_end:
 
 /* ---- casgstatus(gp, old, new): RAX, EBX, ECX ---- */
 
-.macro CASGSTATUS name, stacks
+/* \objects: what the goroutine waits for, and what wakes it when no goroutine does (sys.S). */
+.macro CASGSTATUS name, stacks, objects
 HOOK \name
 	mov	%ebx, %edx
 	shl	$4, %edx
@@ -269,7 +270,12 @@ HOOK \name
 	shl	$48, %rdx
 	or	%rdx, %rsi
 	OR_STATES %rsi, 2, 4
+	.if	\objects
+	mov	M_OBJECT(%r13), %r12
+	movq	$0, M_OBJECT(%r13)
+	.else
 	xor	%r12d, %r12d
+	.endif
 	jmp	.Lemit2\@
 	.else
 .Lwait_plain\@:
@@ -277,7 +283,45 @@ HOOK \name
 	shl	$48, %rdx
 	or	%rdx, %rsi
 	OR_STATES %rsi, 2, 4
+	.if	\objects
+	xor	%r9d, %r9d
+	mov	M_OBJECT(%r13), %r12
+	movq	$0, M_OBJECT(%r13)
+	jmp	.Lemit2\@
+	.else
 	jmp	.Lemit1\@
+	.endif
+	.endif
+
+	.if	\objects
+.Lcause\@:
+	movzbl	K_G_WAITREASON(%rax), %edi
+	and	$63, %edi
+	lea	park_classes(%rip), %rdx
+	movzbl	(%rdx, %rdi), %edi
+	mov	$CAUSE_GC, %edx
+	cmp	$PARK_GC, %edi
+	je	.Lcaused\@
+	mov	$CAUSE_TIMER, %edx
+	cmp	$PARK_CHAN, %edi
+	je	.Lcaused\@
+	cmp	$PARK_SELECT, %edi
+	je	.Lcaused\@
+	cmp	$PARK_SLEEP, %edi
+	je	.Lcaused\@
+	cmp	$PARK_IO, %edi
+	jne	.Lemit2\@
+	mov	$CAUSE_NETPOLL, %edx
+	mov	M_DEADLINE(%r13), %rdi
+	test	%rdi, %rdi
+	jz	.Lcaused\@
+	mov	$CAUSE_DEADLINE, %edx
+	lea	-1(%rdi), %r9
+	shl	$32, %r9
+.Lcaused\@:
+	shl	$48, %rdx
+	or	%rdx, %rsi
+	jmp	.Lemit2\@
 	.endif
 
 .Lwake\@:
@@ -286,7 +330,11 @@ HOOK \name
 	xor	%r9d, %r9d
 	xor	%r12d, %r12d
 	test	%rdi, %rdi
+	.if	\objects
+	jz	.Lcause\@
+	.else
 	jz	.Lemit2\@
+	.endif
 	mov	K_G_GOID(%rdi), %r12
 .Lemit2\@:
 	EMIT2	REC_STATE2, .Lfull2\@
@@ -316,8 +364,10 @@ HOOK \name
 HOOK_END \name
 .endm
 
-	CASGSTATUS casgstatus_plain, 0
-	CASGSTATUS casgstatus_stacks, 1
+	CASGSTATUS casgstatus_plain, 0, 0
+	CASGSTATUS casgstatus_stacks, 1, 0
+	CASGSTATUS casgstatus_objects_plain, 0, 1
+	CASGSTATUS casgstatus_objects_stacks, 1, 1
 
 /* ---- return of newproc1: RAX = newg, its goid, startpc and gopc are valid ---- */
 
@@ -550,9 +600,18 @@ HOOK_END \name
 	THING	m_idle, REC_THREAD, THREAD_IDLE
 	THING	m_end, REC_THREAD, THREAD_END
 
+#include "agent/blob/gc_hooks.S"
+#include "agent/blob/marks_hooks.S"
+#include "agent/blob/sys.S"
+
 /* ==== shared parts: jumped to, jump back to r11 ==== */
 
 	.text
+
+/* By wait reason: PARK_*. */
+	.balign	8
+park_classes:
+	.quad	K_PARK0, K_PARK1, K_PARK2, K_PARK3, K_PARK4, K_PARK5, K_PARK6, K_PARK7
 
 /*
  * The id of a stack: rsi = innermost pc, rdi = frame pointer, r12 = its g -> r9, 0 when there is none.
@@ -747,6 +806,51 @@ thunk_stack:
 .Lstack_none:
 	lock incq SHM_LOST_SPILL(%r15)
 	xor	%r9d, %r9d
+	jmp	*%r11
+
+/*
+ * A mark, r12d = which: gt_slow_mark gets all arguments of the function that is hooked, and writes the record. All of them are kept.
+ */
+thunk_mark:
+	mov	%rdi, %r9
+	movabs	$K_SHM, %r15
+	xor	%edi, %edi
+	SPILL_TAKE .Lmark_none
+	lea	SPILL_BYTES(%r10), %rdx
+	xchg	%rsp, %rdx
+	push	%rdx
+	push	%r10
+	push	%rax
+	push	%rbx
+	push	%rcx
+	push	%r9
+	push	%rsi
+	push	%r11
+	push	%r12
+	push	%r12
+	mov	%r15, %rdi
+	mov	%rsp, %rsi
+	mov	K_G_M(%r14), %rax
+	mov	%r14, %rdx
+	mov	K_G_GOID(%r14), %rcx
+	mov	K_M_ID(%rax), %r8
+	mov	K_M_PROCID(%rax), %r9d
+	call	gt_slow_mark
+	pop	%r12
+	pop	%r12
+	pop	%r11
+	pop	%rsi
+	pop	%rdi
+	pop	%rcx
+	pop	%rbx
+	pop	%rax
+	pop	%r10
+	pop	%rsp
+	movq	$0, (%r10)
+	jmp	*%r11
+.Lmark_none:
+	lock incq SHM_LOST_SPILL(%r15)
+	mov	%r9, %rdi
 	jmp	*%r11
 
 	.section .note.GNU-stack, "", @progbits

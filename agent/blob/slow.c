@@ -5,6 +5,7 @@
  * global, no vector register, no system call, no unbounded loop. Linked with hooks.S into one position-free piece.
  */
 #include "agent/blob/offsets.h"
+#include "format/wire/event.h"
 #include "libtrace/refill.h"
 #include "libtrace/shm.h"
 #include "libtrace/stack_table.h"
@@ -28,6 +29,13 @@ SAME(offsetof(struct gt_m, tid), M_TID);
 SAME(offsetof(struct gt_m, lost), M_LOST);
 SAME(offsetof(struct gt_m, lost_nested), M_LOST_NESTED);
 SAME(sizeof(struct gt_m), 1 << M_SHIFT);
+SAME(offsetof(struct gt_shm, call_ticks_min), SHM_CALL_TICKS_MIN);
+SAME(offsetof(struct gt_m, deadline), M_DEADLINE);
+SAME(offsetof(struct gt_m, call), M_CALL);
+SAME(offsetof(struct gt_m, call_ticks), M_CALL_TICKS);
+SAME(offsetof(struct gt_m, pending), M_PENDING);
+SAME(offsetof(struct gt_m, pending_g), M_PENDING_G);
+SAME(offsetof(struct gt_m, object), M_OBJECT);
 SAME(sizeof(struct gt_stack_slot), 1 << STACK_SLOT_SHIFT);
 SAME(offsetof(struct gt_stack_slot, hash), 0);
 SAME(GT_SPILL_BYTES, SPILL_BYTES);
@@ -39,6 +47,30 @@ SAME(GT_REC_CREATE, REC_CREATE);
 SAME(GT_REC_SLOT, REC_SLOT);
 SAME(GT_REC_THREAD, REC_THREAD);
 SAME(GT_REC_CORO, REC_CORO);
+SAME((int)GT_REC_OBJECT, REC_OBJECT);
+SAME((int)GT_REC_SYSCALL, REC_SYSCALL);
+SAME((int)GT_REC_TIMER, REC_TIMER);
+SAME((int)GT_REC_HINT, REC_HINT);
+SAME((int)GT_SYSCALL_ENTER, CALL_ENTER);
+SAME((int)GT_SYSCALL_EXIT, CALL_LEAVE);
+SAME((int)GT_SYSCALL_LONG, CALL_LONG);
+SAME((int)GT_TIMER_FIRE, TIMER_FIRE);
+SAME((int)GT_TIMER_STOP, TIMER_STOP);
+SAME((int)GT_TIMER_SET_AT, TIMER_SET_AT);
+SAME((int)GT_OBJECT_CHAN, OBJECT_CHAN);
+SAME((int)GT_OBJECT_SELECT, OBJECT_SELECT);
+SAME((int)GT_OBJECT_MUTEX, OBJECT_MUTEX);
+SAME((int)GT_OBJECT_RWMUTEX, OBJECT_RWMUTEX);
+SAME((int)GT_OBJECT_COND, OBJECT_COND);
+SAME((int)GT_OBJECT_WAITGROUP, OBJECT_WAITGROUP);
+SAME((int)GT_OBJECT_SEMAPHORE, OBJECT_SEMAPHORE);
+SAME((int)GT_OBJECT_FD_READ, OBJECT_FD_READ);
+SAME((int)GT_OBJECT_FD_WRITE, OBJECT_FD_WRITE);
+SAME((int)GT_OBJECT_SLEEP, OBJECT_SLEEP);
+SAME((int)GT_CAUSE_TIMER, CAUSE_TIMER);
+SAME((int)GT_CAUSE_NETPOLL, CAUSE_NETPOLL);
+SAME((int)GT_CAUSE_DEADLINE, CAUSE_DEADLINE);
+SAME((int)GT_CAUSE_GC, CAUSE_GC);
 SAME((int)GT_SLOT_START, SLOT_START);
 SAME((int)GT_SLOT_STOP, SLOT_STOP);
 SAME((int)GT_SLOT_IDLE, SLOT_IDLE);

@@ -125,10 +125,12 @@ static void end_slice(struct gt__rows *rows, struct gt__row *row, int64_t end_ns
 	if (!gt__slice_open(open))
 		return;
 	rows->out.slice(rows->out.user, row, end_ns);
-	if (row->kind == GT_ROW_GOROUTINE)
+	if (row->kind == GT_ROW_GOROUTINE) {
 		rows->counts[open->state]--;
-	else if (row->kind == GT_ROW_SLOT && open->state == GT_STATE_RUNNING)
-		rows->slots_running--;
+	} else if (row->kind == GT_ROW_SLOT) {
+		rows->slots_taken--;
+		rows->slots_running -= open->state == GT_STATE_RUNNING;
+	}
 	open->state = GT_STATE_NONE;
 }
 
@@ -138,10 +140,12 @@ static void begin_slice(struct gt__rows *rows, struct gt__row *row, const struct
 	row->open = *slice;
 	if (!gt__slice_open(slice))
 		return;
-	if (row->kind == GT_ROW_GOROUTINE)
+	if (row->kind == GT_ROW_GOROUTINE) {
 		rows->counts[slice->state]++;
-	else if (row->kind == GT_ROW_SLOT && slice->state == GT_STATE_RUNNING)
-		rows->slots_running++;
+	} else if (row->kind == GT_ROW_SLOT) {
+		rows->slots_taken++;
+		rows->slots_running += slice->state == GT_STATE_RUNNING;
+	}
 }
 
 static void goroutine_to(
@@ -438,6 +442,10 @@ static int on_goroutine(struct gt__rows *rows, const struct gt_event *event, str
 	case GT_EV_WAKE_CAUSE:
 		on_told(rows, event, row, thread);
 		break;
+	case GT_EV_GO_STACK:
+		if (gt__slice_open(&row->open) && row->open.state != GT_STATE_RUNNING)
+			row->open.stack = args[1];
+		break;
 	case GT_EV_GO_YIELD:
 		on_leave(rows, row, thread, GT_STATE_RUNNABLE, args[1], args[2]);
 		break;
@@ -512,6 +520,7 @@ static int on_event(struct gt__rows *rows, const struct gt_event *event, struct 
 	case GT_EV_GO_STATE:
 	case GT_EV_WAITS_ON:
 	case GT_EV_WAKE_CAUSE:
+	case GT_EV_GO_STACK:
 		return on_goroutine(rows, event, thread);
 	case GT_EV_M_START:
 		thread->start_pc = event->args[0];
@@ -546,6 +555,8 @@ int gt__rows_event(struct gt__rows *rows, const struct gt_event *event)
 
 	if (time_ns > rows->now_ns)
 		rows->now_ns = time_ns;
+	if (gt_m_is_kernel(event->m))
+		return 0;
 	thread = get_thread(rows, event);
 	if (!thread)
 		return -ENOMEM;
@@ -556,7 +567,6 @@ int gt__rows_event(struct gt__rows *rows, const struct gt_event *event)
 
 		if (slot)
 			release_slot(rows, slot);
-		row_remove(rows, &rows->threads, thread);
 	}
 	return ret;
 }

@@ -298,14 +298,15 @@ static uint64_t g_of(const struct gt_gotrace_event *e)
 	return e->g == NONE ? 0 : e->g;
 }
 
-/* The stack of what was emitted before, of whoever ran then. */
-static void emit_stack(struct gt__translate *t, const struct gt_gotrace_event *e, uint64_t g, uint64_t id)
+/* EventStack: of what was emitted before; GoStack: of one that was there before the trace. */
+static void emit_stack(
+	struct gt__translate *t, const struct gt_gotrace_event *e, unsigned int kind, uint64_t g, uint64_t id)
 {
 	uint64_t out = stack(t, id), *args;
 
 	if (!out)
 		return;
-	args = emit(t, e, GT_EV_GO_STACK);
+	args = emit(t, e, kind);
 	args[0] = g;
 	args[1] = out;
 }
@@ -324,7 +325,7 @@ static void translate_create(struct gt__translate *t, const struct gt_gotrace_ev
 	args[3] = start;
 	args[4] = site;
 	name_goroutine(t, e->g, e->args[2]);
-	emit_stack(t, e, g_of(e), e->args[2]);
+	emit_stack(t, e, GT_EV_EVENT_STACK, g_of(e), e->args[2]);
 }
 
 static void translate_status(struct gt__translate *t, const struct gt_gotrace_event *e)
@@ -345,7 +346,7 @@ static void translate_status(struct gt__translate *t, const struct gt_gotrace_ev
 	args[1] = GT_STATE_NONE;
 	args[2] = states[e->args[2]];
 	if (with_stack)
-		emit_stack(t, e, e->args[0], e->args[3]);
+		emit_stack(t, e, GT_EV_GO_STACK, e->args[0], e->args[3]);
 }
 
 static void translate_proc(struct gt__translate *t, const struct gt_gotrace_event *e)
@@ -408,7 +409,7 @@ static void translate_go(struct gt__translate *t, const struct gt_gotrace_event 
 		args[2] = g_of(e);
 		if (e->type == GT_GOTRACE_GO_UNBLOCK) {
 			name_goroutine(t, e->g, e->args[2]);
-			emit_stack(t, e, g_of(e), e->args[2]);
+			emit_stack(t, e, GT_EV_EVENT_STACK, g_of(e), e->args[2]);
 		}
 		break;
 	case GT_GOTRACE_GO_SYSCALL_BEGIN:
@@ -525,7 +526,7 @@ static void translate_mark(struct gt__translate *t, const struct gt_gotrace_even
 		break;
 	}
 	name_goroutine(t, e->g, id);
-	emit_stack(t, e, g_of(e), id);
+	emit_stack(t, e, GT_EV_EVENT_STACK, g_of(e), id);
 }
 
 static void translate_sample(struct gt__translate *t, const struct gt_gotrace_event *e)

@@ -438,14 +438,29 @@ void gt__order_names(struct gt__order *order, const struct gt_event *event)
 		break;
 	case GT_EV_WAITS_ON:
 	case GT_EV_OBJECT_NAME:
+	case GT_EV_FD_NAME:
 		gt__objects_event(&order->tables->objects, event);
 		break;
 	case GT_EV_LOST:
 		order->damage.events_lost += event->args[0];
 		break;
+	case GT_EV_M_START:
+		/* Without it the sample names no goroutine. */
+		(void)gt_map_put(&order->tables->tids, event->args[0], event->m);
+		break;
 	default:
 		break;
 	}
+}
+
+/* The kernel knows threads: whose goroutine was sampled follows from what the thread's M ran just then. */
+static void sampled_goroutine(const struct gt__order *order, struct gt_event *event)
+{
+	const uint64_t *m = gt_map_find(&order->tables->tids, event->args[1]);
+	const struct gt_model_m *thread = m ? gt_model_thread(order->model, *m) : NULL;
+
+	if (thread)
+		event->args[0] = thread->g;
 }
 
 static int64_t head_ns(const struct gt__order *order, const struct gt__stream *stream)
@@ -467,6 +482,8 @@ static int give(struct gt__order *order, uint32_t index, bool top, struct gt_eve
 		order->last_key = stream->key;
 	gt_model_apply(order->model, event);
 	gt__order_names(order, event);
+	if (event->kind == GT_EV_CPU_SAMPLE && !event->args[0])
+		sampled_goroutine(order, event);
 	order->retry = true;
 	new_head(order, stream);
 	if (top && stream->has_head)

@@ -85,6 +85,7 @@ void gt__tables_free(struct gt__tables *tables)
 	gt_map_free(&tables->stacks);
 	gt_map_free(&tables->threads);
 	gt_map_free(&tables->goroutines);
+	gt_map_free(&tables->tids);
 	gt__objects_free(&tables->objects);
 	memset(tables, 0, sizeof(*tables));
 }
@@ -297,6 +298,8 @@ static int add_thread(struct gt__tables *tables, struct gt_cursor *cursor)
 	if (!entry)
 		return -ENOSPC;
 	*entry = (struct gt_trace_thread){.m = m, .tid = tid, .name = take_text(tables, name, size)};
+	if (tid && gt_map_put(&tables->tids, tid, m) < 0)
+		return -ENOMEM;
 	return entry->name ? map_put(tables, &tables->threads, m, entry) : -ENOSPC;
 }
 

@@ -37,6 +37,7 @@ struct gt__tables {
 	struct gt__keyed metas, losses;
 	struct gt_map strings, pcs, stacks, threads; /* values are pointers into the chunks */
 	struct gt_map goroutines;                    /* g -> struct gt_trace_goroutine */
+	struct gt_map tids;                          /* a thread's id -> its M, the last one told */
 	struct gt__free_goroutine *free_goroutines;
 	struct gt__objects objects;
 	uint64_t since_max; /* ticks: from here on every M is complete; 0 = no SINCE */

@@ -58,6 +58,14 @@ enum gt_event_kind {
 };
 #define GT_EVENT_KIND_COUNT 128
 
+/* Streams of the kernel's layer stand among those of Ms: that of a CPU is M GT_M_KERNEL + its number. */
+#define GT_M_KERNEL (1ull << 32)
+
+static inline bool gt_m_is_kernel(uint64_t m)
+{
+	return m >> 32 == 1;
+}
+
 enum gt_arg_type {
 	GT_ARG_NONE,
 	GT_ARG_G,

@@ -64,7 +64,7 @@ struct gt_writer {
 
 	struct gt__frames *frames;
 	struct gt__frame *frame; /* the one being filled; NULL after a failure */
-	uint64_t watermark;
+	uint64_t watermark, hold;
 	uint64_t pair_ticks;
 	int64_t pair_monotonic_ns;
 	struct gt_writer_totals totals;
@@ -612,6 +612,7 @@ int gt_writer_open(const struct gt_writer_config *config, struct gt_writer **out
 		writer_free(writer);
 		return ret;
 	}
+	writer->hold = UINT64_MAX;
 	ret = frame_open(writer);
 	assert(!ret);
 	*out = writer;
@@ -620,8 +621,15 @@ int gt_writer_open(const struct gt_writer_config *config, struct gt_writer **out
 
 void gt_writer_watermark(struct gt_writer *writer, uint64_t ticks)
 {
+	if (ticks > writer->hold)
+		ticks = writer->hold;
 	if (ticks > writer->watermark)
 		writer->watermark = ticks;
+}
+
+void gt_writer_hold(struct gt_writer *writer, uint64_t ticks)
+{
+	writer->hold = ticks;
 }
 
 int gt_writer_flush(struct gt_writer *writer, uint64_t ticks, int64_t monotonic_ns)

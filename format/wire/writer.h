@@ -85,6 +85,8 @@ int gt_writer_events_end(struct gt_writer *writer);
 
 /* No later event is older than @ticks. Frames carry the newest watermark given before they were closed. */
 void gt_writer_watermark(struct gt_writer *writer, uint64_t ticks);
+/* Another source may still bring what happened from @ticks on: no watermark passes it. UINT64_MAX, as it begins: none holds. */
+void gt_writer_hold(struct gt_writer *writer, uint64_t ticks);
 
 /* Closes the current frame and hands it to the disk, whatever its size (so that a cut file holds it); without
  * records there is none. The clock pair goes into frame headers from here on. Not between begin and end. */

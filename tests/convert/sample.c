@@ -1,6 +1,6 @@
-/* sample.c - writes DIR/trace.json, DIR/trace.gtrace and DIR/truth.json: what a scheduler did, converted, as a file, and
+/* sample.c - writes DIR/trace.json, DIR/trace.pftrace, DIR/trace.gtrace and DIR/truth.json: what a scheduler did, converted, as a file, and
  * as it knows itself. */
-#include "format/convert/chrome.h"
+#include "format/convert/perfetto.h"
 #include "simulate.h"
 
 #include <fcntl.h>
@@ -34,6 +34,19 @@ int main(int argc, char **argv)
 	simulate(trace, seed, steps, truth);
 	options.object = argc > 4;
 	ret = gt_convert_chrome(trace, &sink, &options, &err);
+	if (gt_sink_close(&sink, NULL, NULL, &err) < 0 || ret < 0) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	close(fd);
+	gt_trace_rewind(trace);
+	snprintf(path, sizeof(path), "%s/trace.pftrace", argv[1]);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0 || gt_sink_open_fd(&sink, fd, path) < 0) {
+		perror(path);
+		return 1;
+	}
+	ret = gt_convert_perfetto(trace, &sink, NULL, &err);
 	if (gt_sink_close(&sink, NULL, NULL, &err) < 0 || ret < 0) {
 		fprintf(stderr, "%s\n", err.text);
 		return 1;

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import trace as trace_reader
-from harness import MODES, Failure, Skip, build_c, build_go, case, expect, minor, newest, runs, versions
+from harness import LIMIT, MODES, Failure, Skip, build_c, build_go, case, expect, minor, newest, runs, versions, wait
 from trace import number
 
 REASONS = {"finalizer wait", "GC sweep wait", "GC scavenge wait", "force gc (idle)"}
@@ -33,15 +33,15 @@ class Program:
             self.run.kill()
         self.run.communicate()
 
-    def until(self, text, stream=None, limit=60):
-        return until(stream or self.run.stderr, text, limit)
+    def until(self, text, stream=None):
+        return until(stream or self.run.stderr, text)
 
     def say(self, text):
         self.run.stdin.write(text)
         self.run.stdin.flush()
 
 
-def until(stream, text, limit=60):
+def until(stream, text, limit=LIMIT):
     """Reads on until @text came."""
     got, end = b"", time.monotonic() + limit
     while text not in got:
@@ -59,7 +59,7 @@ class Attached:
 
     def __init__(self, bench, pid, options=(), out=None):
         self.bench, self.out = bench, out or bench.path()
-        self.run = subprocess.Popen([bench.gtrace, "attach", "-o", self.out] + list(options) + [str(pid)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.run = bench.start([bench.gtrace, "attach", "-o", self.out] + list(options) + [str(pid)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             self.err = until(self.run.stderr, b"recording process")
         except Failure:
@@ -70,7 +70,7 @@ class Attached:
 
     def end(self, check=True):
         self.run.send_signal(signal.SIGINT)
-        err = self.err + self.run.communicate(timeout=60)[1]
+        err = self.err + self.run.communicate(timeout=LIMIT)[1]
         self.text = err.decode(errors="replace")
         expect(self.run.returncode == 0, "exit %d: %s" % (self.run.returncode, self.text))
         if check:
@@ -83,7 +83,12 @@ def outside(pid):
     """What of a process others can see, and gtrace must leave as it was."""
     maps = [line.split() for line in open("/proc/%d/maps" % pid)]
     status = dict(line.split(":", 1) for line in open("/proc/%d/status" % pid))
-    fds = sorted((name, os.readlink("/proc/%d/fd/%s" % (pid, name))) for name in os.listdir("/proc/%d/fd" % pid))
+    fds = []
+    for name in sorted(os.listdir("/proc/%d/fd" % pid)):
+        try:
+            fds.append((name, os.readlink("/proc/%d/fd/%s" % (pid, name))))
+        except FileNotFoundError:
+            pass  # closed meanwhile
     return {
         "code": [line for line in maps if "x" in line[1]],
         "gtrace": [line for line in maps if "gtrace" in " ".join(line)],
@@ -93,45 +98,77 @@ def outside(pid):
     }
 
 
+def settled(pid):
+    """outside(), once it is twice the same: for moments a thread that starts another blocks all signals."""
+    seen = outside(pid)
+    while True:
+        time.sleep(0.01)
+        again = outside(pid)
+        if again == seen:
+            return seen
+        seen = again
+
+
+def unchanged(pid, before, what, keys=None):
+    """What differs for moments only is the program's own doing."""
+    def as_before():
+        now.update(outside(pid))
+        return all(now[key] == before[key] for key in keys or before)
+
+    now = {}
+    try:
+        wait(as_before, "what was", 20)
+    except Failure:
+        raise Failure("%s: %s" % (what, ["%s: %s, %s" % (key, before[key], now[key]) for key in keys or before if now[key] != before[key]]))
+
+
 def midway_story(bench, version, mode="static", procs=2, options=(), arguments=()):
     program = build_go("midway", version, mode)
     with Program([program] + list(arguments), env={"GOMAXPROCS": procs}) as p:
         p.until(b"phase 1\n")
-        before = outside(p.pid)
+        before = settled(p.pid)
         attached = Attached(bench, p.pid, ["--buffer=128M"] + list(options))
         p.say(b"\n")
         p.until(b"phase 2\n")
         out = attached.end()
-        after = outside(p.pid)
+        if "left, unused" not in attached.text:
+            unchanged(p.pid, before, "not as it was")
         p.say(b"\n")
         p.until(b"phase 3\n")
-        stdout, err = p.run.communicate(timeout=60)
+        stdout, err = p.run.communicate(timeout=LIMIT)
         expect(p.run.returncode == 0, "the program ended with %d: %s" % (p.run.returncode, err[-2000:]))
-    if "left, unused" not in attached.text:
-        expect(before == after, "not as it was: %s\n%s" % (before, after))
     expect("lost: 0 events" in attached.text, attached.text)
     return json.loads(stdout), trace_reader.load(bench.gtrace, out), attached.text
 
 
-def compare_midway(story, trace, exact=True):
+def compare_midway(story, trace, exact=True, stacks=True):
+    """@stacks: where each stood when it was found is where it stands whenever it waits for the same again: hooks and the look from
+    outside name the same stack."""
     trace.complete = False
     broken = trace.first_broken()
     expect(broken is None, "the chain breaks: %s" % (broken,))
     for worker in story["workers"]:
-        events = [e for e in trace.by_g[worker["g"]] if e.name not in ("WaitsOn", "WakeCause")]
+        events = [e for e in trace.by_g[worker["g"]] if e.name not in ("WaitsOn", "WakeCause", "GoStack")]
         expect(events, "worker %s: nothing known of it" % worker)
         first = events[0]
         expect(first.name == "GoState" and first.args["old"] == "none" and first.args["new"] == "waiting", "worker %s began with %s" % (worker, first))
         expect(first.args["reason"] == worker["reason"], "worker %s was found in %s" % (worker, first))
+        stood = [number(e.args["stack"]) for e in trace.of(worker["g"], "GoStack")]
+        later = set(number(e.args["stack"]) for e in trace.of(worker["g"], "GoBlock") if e.args["reason"] == worker["reason"])
+        expect(len(stood) <= stacks, "worker %s: stacks %s" % (worker, stood))
+        expect(not stood or not later or stood[0] in later, "worker %s was found at stack %s, and waits at %s" % (worker, stood, later))
         if not exact:
             continue
+        expect(len(stood) == stacks, "worker %s: no stack" % worker)
         blocks = [e.args["reason"] for e in events if e.name == "GoBlock" and e.args["reason"] == worker["reason"]]
         expect(len(blocks) == worker["woken"], "worker %s: %d blocks: %s" % (worker, len(blocks), blocks))
         wakes = [e for e in events if e.name == "GoReady" and number(e.args["by"]) == story["main"]]
         expect(len(wakes) == worker["woken"], "worker %s: woken %d times" % (worker, len(wakes)))
         expect(events[-1].name == "GoBlock", "worker %s ended with %s" % (worker, events[-1]))
     for g in story["idle"]:
-        events = trace.by_g[g]
+        events = list(trace.by_g[g])
+        stack = events.pop(1) if stacks and len(events) == 2 else None
+        expect(not stacks or not exact or (stack and stack.name == "GoStack" and number(stack.args["stack"])), "goroutine %d, which only waits: its stack is %s" % (g, stack))
         expect(len(events) == 1 and events[0].name == "GoState" and events[0].args["reason"] == "chan receive", "goroutine %d, which only waits: %s" % (g, events))
     for g in story["children"]:
         created = trace.of(g, "GoCreate")
@@ -164,7 +201,7 @@ def attach_modes(bench):
             story, trace, text = midway_story(bench, version, mode, procs=4)
             compare_midway(story, trace)
         story, trace, text = midway_story(bench, version, options=["--stacks=off"])
-        compare_midway(story, trace)
+        compare_midway(story, trace, stacks=False)
         story, trace, text = midway_story(bench, version, procs=4, arguments=["-gc"])
         compare_midway(story, trace, exact=False)
         yield "Go %s: %s" % (version, ", ".join(MODES))
@@ -178,9 +215,8 @@ def attach_cycles(bench):
         cycles = runs(10, long=100)
         with Program([program, "serve"], stdin=subprocess.DEVNULL) as server:
             address = server.until(b"\n", server.run.stdout).decode().strip()
+            before, events = settled(server.pid), 0
             with Program([program, "load", address, "20"]) as client:
-                time.sleep(0.3)
-                before, events, longest = outside(server.pid), 0, 0.0
                 for _ in range(cycles):
                     out = bench.path()
                     run = bench.run([bench.gtrace, "attach", "-o", out, "--duration", "150ms", str(server.pid)])
@@ -189,14 +225,12 @@ def attach_cycles(bench):
                     bench.check(out)
                     events += int(re.search(r"(\d+) events on", text).group(1))
                     os.unlink(out)
-                    after = outside(server.pid)
-                    for key in ("code", "gtrace", "tracer", "masks"):
-                        expect(before[key] == after[key], "%s: %s, %s" % (key, before[key], after[key]))
+                    unchanged(server.pid, before, "not as it was", ("code", "gtrace", "tracer", "masks"))
                 client.say(b"\n")
-                stdout, err = client.run.communicate(timeout=60)
+                stdout, err = client.run.communicate(timeout=LIMIT)
                 asked, wrong = stdout.split()[:2]
                 expect(client.run.returncode == 0 and wrong == b"0", "errors of clients: %r %r" % (stdout, err))
-                expect(int(asked) > 100 and events > 0, "%r, %d events: nothing was tested" % (stdout, events))
+                expect(int(asked) > 0 and events > 0, "%r, %d events: nothing was tested" % (stdout, events))
             expect(server.run.poll() is None, "the server ended")
         yield "Go %s: %d times in and out, %d events, %s requests, none wrong" % (version, cycles, events, asked.decode())
 
@@ -214,7 +248,7 @@ def kill_rounds(bench, program, env, times, chance, want):
                 killed += 1
                 attached += gtrace.returncode in (0, -9)
                 expect(gtrace.returncode in (0, -9) or p.run.poll() is not None or re.search("gone|is no|has ended|no process|ended", err), "exit %d: %s" % (gtrace.returncode, err))
-            stdout, err = p.run.communicate(timeout=120)
+            stdout, err = p.run.communicate(timeout=LIMIT)
             expect(p.run.returncode == 0 and stdout == want, "killed %d times: the program ended with %s: %r %r" % (killed, p.run.returncode, stdout, err[-3000:]))
     return attached
 
@@ -232,12 +266,12 @@ def attach_kill(bench):
 
 
 def refused(bench, pid, pattern, changed=None, options=(), prefix=()):
-    before = outside(changed) if changed else None
+    before = settled(changed) if changed else None
     run = bench.run(list(prefix) + [bench.gtrace, "attach", "--duration", "1s", "-o", bench.path()] + list(options) + [str(pid)])
     text = run.stderr.decode(errors="replace")
     expect(run.returncode == 1 and len(text.splitlines()) == 1 and re.search(pattern, text), "exit %d: %r instead of %r" % (run.returncode, text, pattern))
     if changed:
-        expect(outside(changed) == before, "a refused attach changed something")
+        unchanged(changed, before, "a refused attach changed something")
     return text.strip()
 
 
@@ -258,7 +292,6 @@ def attach_refused(bench):
         yield refused(bench, dead, "has ended")
         os.waitpid(dead, 0)
         with Program(["sleep", "60"]) as other:
-            time.sleep(0.1)
             yield refused(bench, other.pid, "is no Go program", other.pid)
         thread = [t for t in os.listdir("/proc/%d/task" % server.pid) if int(t) != server.pid][0]
         yield refused(bench, thread, "is a thread of process", server.pid)
@@ -299,11 +332,12 @@ def attach_life(bench):
     """The program's end ends the recording; a stopped one stays stopped; --duration, a snapshot on SIGUSR2, a signal storm, cgo."""
     version = newest()[0]
     # Its own end.
-    with Program([build_go("exits", version), "ticks", "1500"]) as p:
+    with Program([build_go("exits", version), "caught"]) as p:
         p.until(b"ready", p.run.stdout)
         attached = Attached(bench, p.pid)
-        p.run.communicate(timeout=60)
-        err = attached.run.communicate(timeout=60)[1].decode(errors="replace")
+        p.run.terminate()
+        p.run.communicate(timeout=LIMIT)
+        err = attached.run.communicate(timeout=LIMIT)[1].decode(errors="replace")
         expect(attached.run.returncode == 0 and "program ended" in err, "exit %d: %s" % (attached.run.returncode, err))
         bench.check(attached.out)
     yield "the program's end ends it"
@@ -312,7 +346,7 @@ def attach_life(bench):
         p.until(b"phase 1\n")
         attached = Attached(bench, p.pid)
         p.run.kill()
-        err = attached.run.communicate(timeout=60)[1].decode(errors="replace")
+        err = attached.run.communicate(timeout=LIMIT)[1].decode(errors="replace")
         expect(attached.run.returncode == 0 and "program ended" in err, "exit %d: %s" % (attached.run.returncode, err))
         bench.check(attached.out)
     yield "so does SIGKILL"
@@ -330,13 +364,12 @@ def attach_life(bench):
         p.until(b"phase 2\n")
         p.say(b"\n")
         p.until(b"phase 3\n")
-        expect(json.loads(p.run.communicate(timeout=60)[0])["ended"], "it did not end well")
+        expect(json.loads(p.run.communicate(timeout=LIMIT)[0])["ended"], "it did not end well")
     yield "a stopped program stays stopped"
     # Flight.
     with Program([build_go("midway", version)]) as p:
         p.until(b"phase 1\n")
         attached = Attached(bench, p.pid, ["--flight", "--min-age=100ms", "--max-bytes=4M"])
-        time.sleep(0.3)
         attached.run.send_signal(signal.SIGUSR2)
         until(attached.run.stderr, b"SIGUSR2")
         p.say(b"\n")
@@ -351,22 +384,17 @@ def attach_life(bench):
     for wait_ms in range(0, 60, 4):
         with Program([build_go("ender", version), str(wait_ms)]) as p:
             p.until(b"ready", p.run.stdout)
-            run = bench.run([bench.gtrace, "attach", "-q", "-o", bench.path(), "--duration", "20ms", str(p.pid)], timeout=60)
+            run = bench.run([bench.gtrace, "attach", "-q", "-o", bench.path(), "--duration", "20ms", str(p.pid)], timeout=LIMIT)
             # Too late is an error, told in one line; the program knows nothing of it.
             text = run.stderr.decode(errors="replace")
             expect(run.returncode == 0 or (run.returncode == 1 and text.count("\n") == 1), "exit %d: %s" % (run.returncode, text))
-            p.run.communicate(timeout=60)
+            p.run.communicate(timeout=LIMIT)
             expect(p.run.returncode == 0, "the program ended with %d" % p.run.returncode)
     yield "a program that ends while it is attached to"
 
 
 def wait_state(pid, state):
-    for _ in range(1000):
-        now = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[0]
-        if now == state:
-            return
-        time.sleep(0.01)
-    raise Failure("process %d is in state %s, not %s" % (pid, now, state))
+    wait(lambda: open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[0] == state, "process %d to be in state %s" % (pid, state))
 
 
 @case
@@ -388,7 +416,7 @@ def attach_same(bench):
                         text = run.stderr.decode(errors="replace")
                         expect(run.returncode == 0 or p.run.poll() is not None or "ended" in text or "gone" in text or "no process" in text, "exit %d: %s" % (run.returncode, text))
                         cycles += run.returncode == 0
-                    stdout, err = p.run.communicate(timeout=60)
+                    stdout, err = p.run.communicate(timeout=LIMIT)
                     expect(p.run.returncode == want.returncode, "%s ended with %d: %s" % (name, p.run.returncode, err[-3000:]))
                     if name != "preempt":
                         expect(stdout == want.stdout, "%s: %r instead of %r" % (name, stdout, want.stdout))

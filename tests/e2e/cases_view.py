@@ -19,7 +19,7 @@ def tool(name, script):
     if not shutil.which("npm") or not shutil.which("node"):
         raise Skip("there is no node or npm")
     folder = os.path.join(TOOLS, name)
-    if not os.path.isdir(folder):
+    if not os.path.exists(os.path.join(folder, "good")):
         run = subprocess.run(["sh", os.path.join(ROOT, "tests", "tools", script), folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if run.returncode != 0:
             raise Skip("%s: %s" % (script, run.stdout.decode(errors="replace").strip().splitlines()[-1:]))
@@ -36,8 +36,8 @@ def rows(answer):
     return [dict(zip(answer["cols"], row)) for row in answer["rows"]]
 
 
-def convert(bench, trace):
-    out = bench.path(".json")
+def convert(bench, trace, ending=".json"):
+    out = bench.path(ending)
     run = bench.run([bench.gtrace, "convert", trace, "-o", out])
     expect(run.returncode == 0 and not run.stderr, "convert: " + run.stderr.decode(errors="replace"))
     return out
@@ -62,6 +62,61 @@ def perfetto(bench):
         woken = 1 + sum(n for by, n in w["wakes"].items() if int(by))
         expect(wakes.get(w["g"], 0) == woken, "goroutine %d (%s): %d arrows end there instead of %d" % (w["g"], w["name"], wakes.get(w["g"], 0), woken))
     yield "Go %s: %d goroutines, each wait and each arrow" % (NEWEST, len(story["workers"]))
+
+
+PF_WAITS = """select t.tid as g, s.name as name, count(*) as n from slice s join thread_track k on s.track_id = k.id
+join thread t using (utid) where s.category = 'wait' group by 1, 2"""
+PF_WAKES = """select t.tid as g, extract_arg(s.arg_set_id, 'debug.waker') as by, count(*) as n from flow f join slice s on f.slice_in = s.id
+join thread_track k on s.track_id = k.id join thread t using (utid) where s.name in ('woken', 'created') group by 1, 2"""
+# A waking goroutine stands in the wait's own arguments, too.
+PF_WAKERS = """select t.tid as g, extract_arg(s.arg_set_id, 'debug.waker') as by, count(*) as n from slice s
+join thread_track k on s.track_id = k.id join thread t using (utid) where s.category = 'wait' and by is not null group by 1, 2"""
+# CPU rows and states are one thing told twice.
+PF_RUNNING = """select c.cpu, c.ns, s.ns from (select cpu, sum(dur) as ns from sched where dur > 0 group by cpu) c
+left join (select cpu, sum(dur) as ns from thread_state where state = 'Running' and dur > 0 group by cpu) s using (cpu)"""
+PF_STACKS = """select count(*) from slice s join __intrinsic_track_event_callstacks c on c.slice_id = s.id where s.category = 'wait' and c.callsite_id is not null"""
+
+
+def check_pftrace(bench, folder, trace, story):
+    path = convert(bench, trace, ".pftrace")
+    errors = rows(query(folder, path, ERRORS))
+    expect(not errors, "errors in stats: %s" % errors)
+    waits, wakes, wakers = {}, {}, {}
+    for row in rows(query(folder, path, PF_WAITS)):
+        waits.setdefault(int(row["g"]), {})[row["name"]] = int(row["n"])
+    for row in rows(query(folder, path, PF_WAKES)):
+        wakes.setdefault(int(row["g"]), {})[row["by"] and str(row["by"])] = int(row["n"])
+    for row in rows(query(folder, path, PF_WAKERS)):
+        wakers.setdefault(int(row["g"]), {})[str(row["by"])] = int(row["n"])
+    for w in story["workers"]:
+        who = "goroutine %d (%s): " % (w["g"], w["name"])
+        expect(waits.get(w["g"], {}) == w["blocks"], who + "waits %s in Perfetto, %s in the program" % (waits.get(w["g"]), w["blocks"]))
+        told = dict(wakes.get(w["g"], {}))
+        expect(told.pop(None, 0) == 1, who + "one arrow of its creation: %s" % wakes.get(w["g"]))
+        true = {by: n for by, n in w["wakes"].items() if int(by)}
+        expect(told == true, who + "arrows by %s in Perfetto, %s in the program" % (told, true))
+        expect(wakers.get(w["g"], {}) == true, who + "wakers of its waits %s in Perfetto, %s in the program" % (wakers.get(w["g"]), true))
+    running = query(folder, path, PF_RUNNING)["rows"]
+    expect(running and all(cpu == state for _, cpu, state in running), "CPU rows and states differ: %s" % running)
+    return path
+
+
+@case
+def pftrace(bench):
+    """The native format: no error, and each wait, waker and arrow of each goroutine as the program tells of itself."""
+    folder = tool("trace-processor", "get-trace-processor.sh")
+    trace, run = bench.record([build_go("counts", NEWEST)])
+    story = json.loads(run.stdout)
+    path = check_pftrace(bench, folder, trace, story)
+    # The JSON tells of each P how long it ran, by another way.
+    ps = """select substr(t.name, 2) as cpu, sum(s.dur) as ns from slice s join thread_track k on s.track_id = k.id join thread t using (utid)
+        join process p using (upid) where p.name = 'PROCS' and s.name not like 'syscall %' group by 1 order by 1"""
+    cpus = "select cast(cpu as text) as cpu, sum(iif(dur < 0, trace_end() - ts, dur)) as ns from sched where cpu < 2048 group by 1 order by 1"
+    want, got = query(folder, convert(bench, trace), ps)["rows"], query(folder, path, cpus)["rows"]
+    expect(got == want, "running time of Ps: %s in .pftrace, %s in .json" % (got, want))
+    stacks = query(folder, path, PF_STACKS)["rows"][0][0]
+    expect(stacks > 0, "no wait has a stack")
+    yield "Go %s: %d goroutines, each wait, waker and arrow; %d waits with their stack" % (NEWEST, len(story["workers"]), stacks)
 
 
 @case

@@ -1,5 +1,6 @@
 /* test_decode.c - records to events: each kind, what a coroutine switch may repeat, and records that no hook writes. */
 #include "libtrace/decode.h"
+#include "libtrace/go_text.h"
 #include "libtrace/shm.h"
 
 #include <criterion/criterion.h>
@@ -184,4 +185,81 @@ Test(decode, marks_and_slots_and_threads)
 	cr_assert_eq(out[0].args[0], 9);
 	cr_assert_eq(out[0].args[2], 22);
 	cr_assert_eq(out[0].args[3], 23);
+}
+
+static struct gt_record gc(unsigned int op, uint64_t g, uint64_t arg, uint64_t word2, uint64_t word3)
+{
+	return (struct gt_record){.ticks = 5,
+		.kind = GT_REC_GC,
+		.words = 4,
+		.word = {0, (uint64_t)op | g << 8 | arg << 48, word2, word3}};
+}
+
+Test(decode, what_the_collector_of_go_does)
+{
+	static const struct {
+		unsigned int op;
+		uint64_t arg;
+		enum gt_event_kind kind;
+		uint64_t args[3];
+	} cases[] = {
+		{GT_GC_BEGIN, 0, GT_EV_GC_BEGIN, {7, 11, 22}},
+		{GT_GC_END, 0, GT_EV_GC_END, {11}},
+		{GT_GC_STW_BEGIN, 1, GT_EV_STW_BEGIN, {7, GT_GO_TEXT_BASE + 1, 22}},
+		{GT_GC_STW_BEGIN, 4000, GT_EV_STW_BEGIN, {7, GT_GO_TEXT_BASE, 22}},
+		{GT_GC_STW_STOPPED, 0, GT_EV_STW_STOPPED, {7}},
+		{GT_GC_STW_END, 0, GT_EV_STW_END, {7}},
+		{GT_GC_ASSIST_BEGIN, 0, GT_EV_ASSIST_BEGIN, {7, 22}},
+		{GT_GC_ASSIST_END, 0, GT_EV_ASSIST_END, {7}},
+		{GT_GC_SWEEP_BEGIN, 3, GT_EV_SWEEP_BEGIN, {3, 22}},
+		{GT_GC_SWEEP_END, 3, GT_EV_SWEEP_END, {3, 11, 22}},
+		{GT_GC_LABEL, 2, GT_EV_GO_LABEL, {7, GT_GO_TEXT_BASE + GT_GO_TEXT_LABEL + 2}},
+		{GT_GC_PROCS, 0, GT_EV_PROCS, {11, 22}},
+		{GT_GC_STACKS, 0, GT_EV_STACK_MEMORY, {11}},
+		{GT_GC_GOAL, 0, GT_EV_HEAP_GOAL, {11}},
+	};
+	struct gt_decoder decoder = {0};
+	struct gt_event out[GT_DECODE_EVENTS_MAX];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cr_assert_eq(decode(&decoder, gc(cases[i].op, 7, cases[i].arg, 11, 22), out), 1, "op %u", cases[i].op);
+		cr_expect_eq(out[0].kind, cases[i].kind, "op %u", cases[i].op);
+		for (unsigned int j = 0; j < 3; j++)
+			cr_expect_eq(out[0].args[j], cases[i].args[j], "op %u, argument %u", cases[i].op, j);
+	}
+	cr_expect_eq(decode(&decoder, gc(0, 7, 0, 0, 0), out), -EBADMSG);
+	cr_expect_eq(decode(&decoder, gc(GT_GC_GOAL + 1, 7, 0, 0, 0), out), -EBADMSG);
+	cr_expect_eq(decode(&decoder, gc(GT_GC_LABEL, 7, 0, 0, 0), out), -EBADMSG);
+	cr_expect_eq(decode(&decoder, gc(GT_GC_LABEL, 7, 4, 0, 0), out), -EBADMSG);
+}
+
+/* Until Go 1.20 a stop's reason is a text; the record has its length and first letter. */
+Test(decode, reasons_to_stop_the_world)
+{
+	cr_expect_str_eq(gt_go_text(GT_GO_TEXT_BASE + gt_go_stw_reason(0x8000)), "GC sweep termination");
+	cr_expect_str_eq(gt_go_text(GT_GO_TEXT_BASE + gt_go_stw_reason(0x8000 | 5 << 8 | 'g')), "GC mark termination");
+	cr_expect_str_eq(gt_go_text(GT_GO_TEXT_BASE + gt_go_stw_reason(0x8000 | 15 << 8 | 'w')), "write heap dump");
+	cr_expect_str_eq(
+		gt_go_text(GT_GO_TEXT_BASE + gt_go_stw_reason(0x8000 | 15 << 8 | 'p')), "goroutine profile cleanup");
+	cr_expect_str_eq(gt_go_text(GT_GO_TEXT_BASE + gt_go_stw_reason(0x8000 | 99 << 8 | 'p')), "unknown");
+	cr_expect_str_eq(gt_go_text(GT_GO_TEXT_BASE + gt_go_stw_reason(9)), "GOMAXPROCS");
+	cr_expect_null(gt_go_text(GT_GO_TEXT_BASE - 1));
+	cr_expect_null(gt_go_text(GT_GO_TEXT_BASE + GT_GO_TEXT_END));
+	cr_expect_null(gt_go_text(UINT64_MAX));
+}
+
+Test(decode, a_go_programs_allocation_tells_its_type)
+{
+	struct gt_record record = {.ticks = 5,
+		.kind = GT_REC_HEAP,
+		.words = 6,
+		.word = {0, GT_HEAP_ALLOC | 7u << 8, 0, 64, 1000, (uint64_t)0x1234 << 32 | 9}};
+	struct gt_decoder decoder = {0};
+	struct gt_event out[GT_DECODE_EVENTS_MAX];
+
+	cr_assert_eq(decode(&decoder, record, out), 2);
+	cr_expect(out[0].kind == GT_EV_ALLOC && out[0].args[2] == 64 && out[0].args[3] == 1000 && out[0].args[4] == 9);
+	cr_expect(out[1].kind == GT_EV_ALLOC_TYPE && out[1].args[0] == 7 && out[1].args[1] == GT_GO_TYPE_BASE + 0x1234);
+	record.word[5] = 9;
+	cr_expect_eq(decode(&decoder, record, out), 1);
 }

@@ -1,4 +1,5 @@
 /* test_triggers.c - expressions, and what fires for which events, in whatever order they come. One tick is a nanosecond. */
+#include "libtrace/go_text.h"
 #include "libtrace/triggers.h"
 
 #include <criterion/criterion.h>
@@ -89,6 +90,7 @@ Test(triggers, expressions)
 		{"syscall > 200us", GT_TRIGGER_SYSCALL, 200000},
 		{"goroutines > 10000", GT_TRIGGER_GOROUTINES, 10000},
 		{"region load > page > 2m", GT_TRIGGER_REGION, 120000 * MS},
+		{"stw > 10ms", GT_TRIGGER_STW, 10 * MS},
 		{"exit", GT_TRIGGER_EXIT, 0},
 		{"exit != 0", GT_TRIGGER_EXIT, 0},
 		{"exit = 3", GT_TRIGGER_EXIT, 3},
@@ -123,8 +125,6 @@ Test(triggers, expressions)
 		cr_expect_eq(gt_trigger_parse(bad[i], &trigger, &err), -22, "taken: %s", bad[i]);
 		cr_expect(err.text[0] && !strchr(err.text, '\n'), "%s: \"%s\"", bad[i], err.text);
 	}
-	cr_expect_eq(gt_trigger_parse("stw > 10ms", &trigger, &err), -95);
-	cr_expect(strstr(err.text, "stop-the-world events are not recorded yet"));
 	memset(text, 'a', sizeof(text) - 1);
 	text[sizeof(text) - 1] = 0;
 	cr_expect_eq(gt_trigger_parse(text, &trigger, &err), -22);
@@ -454,6 +454,63 @@ Test(triggers, regions)
 	run(t, 10 * MS, 8);
 	tell(t, GT_EV_REGION_BEGIN, 11 * MS, 8, 0, 1);
 	end(t, 12 * MS, 8);
+	gt_triggers_round(t, 100 * MS);
+	expect_none(t);
+	gt_triggers_free(t);
+}
+
+/* Ends of a Go program's regions may have no name: they end the innermost one. */
+Test(triggers, an_end_without_a_name_ends_the_innermost_region)
+{
+	struct gt_triggers *t = made("region load > 5ms", "region store > 5ms");
+
+	gt_triggers_strings(t, names, NULL);
+	tell(t, GT_EV_REGION_BEGIN, 1 * MS, 7, 0, 1);
+	tell(t, GT_EV_REGION_BEGIN, 2 * MS, 7, 0, 2);
+	tell(t, GT_EV_REGION_BEGIN, 2 * MS, 7, 0, 0);
+	tell(t, GT_EV_REGION_END, 3 * MS, 7, 0, 0);
+	tell(t, GT_EV_REGION_END, 3 * MS, 7, 0, 0);
+	gt_triggers_round(t, 4 * MS);
+	expect_none(t);
+	gt_triggers_round(t, 8 * MS);
+	expect_one(t, 7, 1 * MS);
+	expect_none(t);
+	tell(t, GT_EV_REGION_BEGIN, 9 * MS, 7, 0, 2);
+	tell(t, GT_EV_REGION_END, 10 * MS, 7, 0, 0);
+	tell(t, GT_EV_REGION_END, 11 * MS, 7, 0, 0);
+	gt_triggers_round(t, 100 * MS);
+	expect_none(t);
+	gt_triggers_free(t);
+}
+
+Test(triggers, stops_of_the_world)
+{
+	struct gt_triggers *t = made("stw > 5ms", NULL);
+	struct gt_triggers_fired fired;
+
+	cr_expect(gt_triggers_want_events(t));
+	tell(t, GT_EV_STW_BEGIN, 1 * MS, 7, GT_GO_TEXT_BASE + 1, 0);
+	tell(t, GT_EV_STW_END, 2 * MS, 7, 0, 0);
+	gt_triggers_round(t, 10 * MS);
+	expect_none(t);
+	/* Found while it goes on, once. */
+	tell(t, GT_EV_STW_BEGIN, 11 * MS, 8, GT_GO_TEXT_BASE + 2, 0);
+	gt_triggers_round(t, 15 * MS);
+	expect_none(t);
+	gt_triggers_round(t, 17 * MS);
+	fired = expect_one(t, 8, 11 * MS);
+	cr_expect(fired.reason == 2 && !fired.ended);
+	tell(t, GT_EV_STW_END, 30 * MS, 8, 0, 0);
+	gt_triggers_round(t, 40 * MS);
+	expect_none(t);
+	/* Between two rounds. */
+	tell(t, GT_EV_STW_BEGIN, 41 * MS, 9, GT_GO_TEXT_BASE + 7, 0);
+	tell(t, GT_EV_STW_END, 47 * MS, 9, 0, 0);
+	gt_triggers_round(t, 50 * MS);
+	fired = expect_one(t, 9, 41 * MS);
+	cr_expect(fired.reason == 7 && fired.ended && fired.at_ticks == 47 * MS);
+	/* An end without a begin. */
+	tell(t, GT_EV_STW_END, 60 * MS, 9, 0, 0);
 	gt_triggers_round(t, 100 * MS);
 	expect_none(t);
 	gt_triggers_free(t);

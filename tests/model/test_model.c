@@ -53,6 +53,17 @@ Test(model, counts_follow_the_states)
 	cr_assert_null(gt_model_goroutine(model, 1));
 }
 
+Test(model, a_stack_told_of_one_that_stands_changes_nothing)
+{
+	cr_assert_eq(fits(GT_EV_GO_STACK, 0, 1, 7, 0), GT_FIT_UNBORN);
+	happen(GT_EV_GO_STATE, 0, 1, GT_STATE_NONE, GT_STATE_WAITING);
+	cr_assert_eq(fits(GT_EV_GO_STACK, 0, 1, 7, 0), GT_FIT);
+	happen(GT_EV_GO_STACK, 0, 1, 7, 0);
+	cr_assert_eq(gt_model_goroutine(model, 1)->state, GT_STATE_WAITING);
+	happen(GT_EV_GO_STATE, 0, 2, GT_STATE_NONE, GT_STATE_RUNNING);
+	cr_assert_eq(fits(GT_EV_GO_STACK, 0, 2, 7, 0), GT_FIT_CHAIN);
+}
+
 Test(model, tells_who_is_where)
 {
 	happen(GT_EV_GO_CREATE, 0, 1, GT_STATE_RUNNABLE, 0);

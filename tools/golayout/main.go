@@ -27,7 +27,8 @@ func structs(path string) map[string]*dwarf.StructType {
 		log.Fatal(path, ": ", err)
 	}
 	wanted := map[string]bool{"runtime.g": true, "runtime.m": true, "runtime.p": true, "runtime.coro": true,
-		"runtime.moduledata": true}
+		"runtime.moduledata": true, "runtime.sudog": true, "runtime.pollDesc": true, "runtime.timer": true,
+		"runtime.gcControllerState": true, "runtime.mspan": true}
 	found := map[string]*dwarf.StructType{}
 	for reader := data.Reader(); len(found) < len(wanted); {
 		entry, err := reader.Next()

@@ -17,6 +17,7 @@ static const struct {
 	{"ptrace", SYS_ptrace},
 	{"io_uring_setup", SYS_io_uring_setup},
 	{"memfd_create", SYS_memfd_create},
+	{"perf_event_open", SYS_perf_event_open},
 	{"process_vm_writev", SYS_process_vm_writev},
 };
 

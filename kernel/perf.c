@@ -1,0 +1,519 @@
+/* perf.c - see perf.h. Formats: perf_event_open(2), include/uapi/linux/perf_event.h. */
+#include "kernel/perf.h"
+
+#include "base/hash.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RING_PAGES_MAX 128 /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
+#define RING_PAGES_MIN 4
+#define CPUS_MAX       4096
+#define LOOKS_MAX      64 /* for threads that are made while we open */
+#define TRAILER_BYTES  24 /* pid and tid, time, identifier: behind every record that is no sample */
+
+/* Newer than the oldest headers that this is built with. */
+#define FORMAT_LOST     (1u << 4)
+#define CONTEXT_MARKERS ((uint64_t)-4095) /* PERF_CONTEXT_MAX */
+
+enum { SWITCHES, SAMPLES, FAULTS, KINDS };
+
+struct ring {
+	unsigned int cpu;
+	int fd; /* whose memory it is */
+	struct perf_event_mmap_page *page;
+	size_t map_bytes;
+	const uint8_t *data;
+	uint64_t size; /* of data: a power of two */
+	uint64_t head, tail;
+	uint64_t lost; /* told by records */
+};
+
+struct gt__perf {
+	pid_t pid;
+	struct gt__perf_wants wants;
+	struct ring *rings;
+	size_t ring_count;
+	int *fds;
+	size_t fd_count, fd_room;
+	struct gt_map kinds; /* identifier -> SAMPLES or FAULTS; others are SWITCHES */
+	bool inherit_thread, lost_format;
+	uint8_t record[65536]; /* one that lies across the ring's end */
+};
+
+/* ---- opening ---- */
+
+static void describe(const struct gt__perf *perf, int kind, struct perf_event_attr *attr)
+{
+	memset(attr, 0, sizeof(*attr));
+	attr->size = sizeof(*attr);
+	attr->type = PERF_TYPE_SOFTWARE;
+	attr->exclude_kernel = 1;
+	attr->exclude_hv = 1;
+	attr->sample_id_all = 1;
+	attr->use_clockid = 1;
+	attr->clockid = CLOCK_MONOTONIC_RAW;
+	attr->inherit = 1;
+	if (perf->inherit_thread)
+		attr->inherit_thread = 1;
+	if (perf->lost_format)
+		attr->read_format = FORMAT_LOST;
+	attr->sample_type = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME;
+	switch (kind) {
+	case SWITCHES:
+		attr->config = PERF_COUNT_SW_DUMMY;
+		attr->context_switch = perf->wants.switches;
+		attr->comm = 1;
+		attr->task = 1;
+		break;
+	case SAMPLES:
+		attr->config = PERF_COUNT_SW_CPU_CLOCK;
+		attr->sample_period = perf->wants.sample_period_ns;
+		attr->sample_type |= PERF_SAMPLE_IP | PERF_SAMPLE_CALLCHAIN;
+		attr->exclude_callchain_kernel = 1;
+		attr->sample_max_stack = GT__PERF_FRAMES_MAX;
+		break;
+	default:
+		attr->config = PERF_COUNT_SW_PAGE_FAULTS;
+		attr->sample_period = 1;
+		attr->sample_type |= PERF_SAMPLE_IP | PERF_SAMPLE_ADDR;
+		break;
+	}
+}
+
+static int event_open(struct gt__perf *perf, int kind, pid_t tid, unsigned int cpu)
+{
+	struct perf_event_attr attr;
+	int fd;
+
+	for (;;) {
+		describe(perf, kind, &attr);
+		fd = (int)syscall(SYS_perf_event_open, &attr, tid, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
+		if (fd >= 0 || errno != EINVAL)
+			return fd >= 0 ? fd : -errno;
+		/* An older kernel: without what it does not know, the newest first. */
+		if (perf->lost_format)
+			perf->lost_format = false;
+		else if (perf->inherit_thread)
+			perf->inherit_thread = false;
+		else
+			return -EINVAL;
+	}
+}
+
+static int keep(struct gt__perf *perf, int fd)
+{
+	if (perf->fd_count == perf->fd_room) {
+		size_t room = perf->fd_room ? perf->fd_room * 2 : 64;
+		int *fds = realloc(perf->fds, room * sizeof(*fds));
+
+		if (!fds)
+			return -ENOMEM;
+		perf->fds = fds;
+		perf->fd_room = room;
+	}
+	perf->fds[perf->fd_count++] = fd;
+	return 0;
+}
+
+static int map_ring(struct ring *ring, int fd)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	for (size_t pages = RING_PAGES_MAX; pages >= RING_PAGES_MIN; pages /= 2) {
+		void *map = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+		if (map != MAP_FAILED) {
+			ring->page = map;
+			ring->map_bytes = (pages + 1) * page;
+			ring->data = (const uint8_t *)map + page;
+			ring->size = pages * page;
+			ring->fd = fd;
+			return 0;
+		}
+		if (errno != EPERM && errno != ENOMEM)
+			break;
+	}
+	return -errno;
+}
+
+static int open_thread(struct gt__perf *perf, pid_t tid, struct ring *ring)
+{
+	const bool wanted[KINDS] = {true, perf->wants.sample_period_ns != 0, perf->wants.faults};
+
+	for (int kind = 0; kind < KINDS; kind++) {
+		uint64_t id;
+		int fd, ret;
+
+		if (!wanted[kind])
+			continue;
+		fd = event_open(perf, kind, tid, ring->cpu);
+		if (fd < 0)
+			return fd;
+		ret = keep(perf, fd);
+		if (ret < 0) {
+			close(fd);
+			return ret;
+		}
+		ret = ring->page ? ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->fd) < 0 ? -errno : 0 : map_ring(ring, fd);
+		if (ret < 0)
+			return ret;
+		if (kind != SWITCHES &&
+			(ioctl(fd, PERF_EVENT_IOC_ID, &id) < 0 || gt_map_put(&perf->kinds, id, (uint64_t)kind) < 0))
+			return -errno;
+	}
+	return 0;
+}
+
+/* A thread that is gone by now needs nothing. */
+static int open_everywhere(struct gt__perf *perf, pid_t tid)
+{
+	for (size_t i = 0; i < perf->ring_count; i++) {
+		int ret = open_thread(perf, tid, &perf->rings[i]);
+
+		if (ret == -ENODEV && !perf->rings[i].page) {
+			/* The CPU went offline. */
+			perf->rings[i--] = perf->rings[--perf->ring_count];
+			continue;
+		}
+		if (ret < 0)
+			return ret;
+	}
+	return perf->ring_count ? 0 : -ENODEV;
+}
+
+/* Threads made by one that was open already came by inheritance; of those that one of the others made just before it was, another
+ * look tells. Returns how many were new. */
+static int open_threads(struct gt__perf *perf, struct gt_map *known)
+{
+	char path[64];
+	struct dirent *entry;
+	int fresh = 0, ret;
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)perf->pid);
+	folder = opendir(path);
+	if (!folder)
+		return -errno;
+	while ((entry = readdir(folder))) {
+		pid_t tid = atoi(entry->d_name);
+
+		if (tid <= 0 || gt_map_find(known, (uint64_t)tid))
+			continue;
+		ret = gt_map_put(known, (uint64_t)tid, 1);
+		if (ret >= 0)
+			ret = open_everywhere(perf, tid);
+		if (ret == -ESRCH)
+			continue;
+		if (ret < 0) {
+			closedir(folder);
+			return ret;
+		}
+		fresh++;
+	}
+	closedir(folder);
+	return fresh;
+}
+
+/* "0-3,8-11" */
+static size_t online_cpus(unsigned int *out)
+{
+	FILE *in = fopen("/sys/devices/system/cpu/online", "re");
+	unsigned int from, to;
+	size_t count = 0;
+
+	while (in && fscanf(in, "%u", &from) == 1) {
+		to = from;
+		if (fscanf(in, "-%u", &to) == EOF)
+			to = from;
+		for (; from <= to && count < CPUS_MAX; from++)
+			out[count++] = from;
+		if (fgetc(in) != ',')
+			break;
+	}
+	if (in)
+		fclose(in);
+	for (long i = 0, cpus = sysconf(_SC_NPROCESSORS_ONLN); !count && i < cpus && i < CPUS_MAX; i++)
+		out[i] = (unsigned int)i;
+	return count ? count : (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+static int paranoid(void)
+{
+	FILE *in = fopen("/proc/sys/kernel/perf_event_paranoid", "re");
+	int level = -99;
+
+	if (in && fscanf(in, "%d", &level) != 1)
+		level = -99;
+	if (in)
+		fclose(in);
+	return level;
+}
+
+static int explain(int ret, struct gt_error *err)
+{
+	switch (-ret) {
+	case EACCES:
+		return gt_fail(err, EACCES,
+			"perf events are not allowed: kernel.perf_event_paranoid is %d: sysctl "
+			"kernel.perf_event_paranoid=2, or "
+			"CAP_PERFMON for gtrace",
+			paranoid());
+	case EPERM:
+		return gt_fail(err, EPERM,
+			"perf events are not allowed: a container's seccomp filter, or no memory is left of "
+			"kernel.perf_event_mlock_kb: allow perf_event_open, or give CAP_PERFMON");
+	case ENOSYS:
+		return gt_fail(err, ENOSYS, "this kernel has no perf events");
+	case EMFILE:
+		return gt_fail(
+			err, EMFILE, "too many threads for perf events: raise the limit of open files (ulimit -n)");
+	case ESRCH:
+	case ENOENT:
+		return gt_fail(err, ESRCH, "the process ended");
+	default:
+		return gt_fail(err, -ret, "perf events: %s", strerror(-ret));
+	}
+}
+
+static void more_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+int gt__perf_open(pid_t pid, const struct gt__perf_wants *wants, struct gt__perf **out, struct gt_error *err)
+{
+	struct gt__perf *perf = calloc(1, sizeof(*perf));
+	unsigned int *cpus = calloc(CPUS_MAX, sizeof(*cpus));
+	struct gt_map known = {0};
+	int ret = perf && cpus ? 0 : -ENOMEM;
+
+	if (ret == 0) {
+		*perf = (struct gt__perf){.pid = pid, .wants = *wants, .inherit_thread = true, .lost_format = true};
+		perf->ring_count = online_cpus(cpus);
+		perf->rings = calloc(perf->ring_count, sizeof(*perf->rings));
+		ret = perf->rings ? 0 : -ENOMEM;
+	}
+	for (size_t i = 0; ret == 0 && i < perf->ring_count; i++)
+		perf->rings[i] = (struct ring){.cpu = cpus[i], .fd = -1};
+	free(cpus);
+	more_files();
+	for (int i = 0; ret >= 0 && i < LOOKS_MAX; i++) {
+		ret = open_threads(perf, &known);
+		if (ret == 0)
+			break;
+	}
+	gt_map_free(&known);
+	if (ret >= 0 && perf->fd_count == 0)
+		ret = -ESRCH;
+	if (ret < 0) {
+		if (perf)
+			gt__perf_close(perf);
+		return explain(ret, err);
+	}
+	*out = perf;
+	return 0;
+}
+
+void gt__perf_close(struct gt__perf *perf)
+{
+	for (size_t i = 0; perf->rings && i < perf->ring_count; i++)
+		if (perf->rings[i].page)
+			munmap(perf->rings[i].page, perf->rings[i].map_bytes);
+	for (size_t i = 0; i < perf->fd_count; i++)
+		close(perf->fds[i]);
+	gt_map_free(&perf->kinds);
+	free(perf->fds);
+	free(perf->rings);
+	free(perf);
+}
+
+size_t gt__perf_cpus(const struct gt__perf *perf)
+{
+	return perf->ring_count;
+}
+
+unsigned int gt__perf_cpu(const struct gt__perf *perf, size_t at)
+{
+	return perf->rings[at].cpu;
+}
+
+/* ---- reading ---- */
+
+void gt__perf_look(struct gt__perf *perf, size_t at)
+{
+	struct ring *ring = &perf->rings[at];
+
+	/* Pairs with the kernel's barrier before it moves data_head: what lies before it is written. */
+	ring->head = ring->page ? __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE) : ring->tail;
+	/* The kernel never writes over what was not read. */
+	if (ring->head - ring->tail > ring->size)
+		ring->tail = ring->head;
+}
+
+void gt__perf_done(struct gt__perf *perf, size_t at)
+{
+	struct ring *ring = &perf->rings[at];
+
+	if (ring->page)
+		__atomic_store_n(&ring->page->data_tail, ring->tail, __ATOMIC_RELEASE);
+}
+
+struct record {
+	struct perf_event_header header;
+	const uint8_t *body, *end;
+};
+
+/* The next record in one piece. */
+static bool take(struct gt__perf *perf, struct ring *ring, struct record *out)
+{
+	uint64_t at = ring->tail & (ring->size - 1), before_end = ring->size - at;
+	const uint8_t *bytes = ring->data + at;
+
+	if (ring->head - ring->tail < sizeof(out->header))
+		return false;
+	memcpy(&out->header, bytes, sizeof(out->header)); /* sizes are multiples of 8: a header is never split */
+	if (out->header.size < sizeof(out->header) || out->header.size > ring->head - ring->tail) {
+		ring->tail = ring->head; /* no kernel writes this */
+		return false;
+	}
+	if (out->header.size > before_end) {
+		memcpy(perf->record, bytes, before_end);
+		memcpy(perf->record + before_end, ring->data, out->header.size - before_end);
+		bytes = perf->record;
+	}
+	out->body = bytes + sizeof(out->header);
+	out->end = bytes + out->header.size;
+	ring->tail += out->header.size;
+	return true;
+}
+
+static uint64_t u64_at(const uint8_t *at)
+{
+	uint64_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static uint32_t u32_at(const uint8_t *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+/* identifier, ip, pid and tid, time, then the address or the chain */
+static bool read_sample(const struct gt__perf *perf, const struct record *record, struct gt__perf_record *out)
+{
+	const uint64_t *kind;
+	uint64_t count;
+
+	if (record->end - record->body < 40)
+		return false;
+	kind = gt_map_find(&perf->kinds, u64_at(record->body));
+	if (!kind || u32_at(record->body + 16) != (uint32_t)perf->pid)
+		return false;
+	out->tid = u32_at(record->body + 20);
+	out->raw_ns = u64_at(record->body + 24);
+	out->number = u64_at(record->body + 32);
+	if (*kind == FAULTS) {
+		out->kind = GT__PERF_FAULT;
+		return true;
+	}
+	out->kind = GT__PERF_SAMPLE;
+	out->pcs_count = 0;
+	count = out->number;
+	for (uint64_t i = 0; i < count && record->end - record->body >= (ptrdiff_t)(48 + 8 * i); i++) {
+		uint64_t pc = u64_at(record->body + 40 + 8 * i);
+
+		if (pc < CONTEXT_MARKERS && out->pcs_count < GT__PERF_FRAMES_MAX)
+			out->pcs[out->pcs_count++] = pc;
+	}
+	if (!out->pcs_count)
+		out->pcs[out->pcs_count++] = u64_at(record->body + 8);
+	return true;
+}
+
+static bool read_switch(const struct record *record, struct gt__perf_record *out)
+{
+	if (record->header.misc & PERF_RECORD_MISC_SWITCH_OUT) {
+		out->kind = GT__PERF_OUT;
+		out->runnable = record->header.misc & PERF_RECORD_MISC_SWITCH_OUT_PREEMPT;
+	} else {
+		out->kind = GT__PERF_IN;
+	}
+	return true;
+}
+
+/* False: nothing that is of use. */
+static bool read_record(
+	struct gt__perf *perf, struct ring *ring, const struct record *record, struct gt__perf_record *out)
+{
+	size_t body = (size_t)(record->end - record->body);
+	const uint8_t *trailer = record->end - TRAILER_BYTES;
+
+	if (record->header.type == PERF_RECORD_SAMPLE)
+		return read_sample(perf, record, out);
+	if (record->header.type == PERF_RECORD_LOST && body >= 16) {
+		out->kind = GT__PERF_LOST;
+		out->number = u64_at(record->body + 8);
+		out->raw_ns = 0;
+		ring->lost += out->number;
+		return out->number != 0;
+	}
+	if (body < TRAILER_BYTES || u32_at(trailer) != (uint32_t)perf->pid)
+		return false;
+	out->tid = u32_at(trailer + 4);
+	out->raw_ns = u64_at(trailer + 8);
+	body -= TRAILER_BYTES;
+	switch (record->header.type) {
+	case PERF_RECORD_SWITCH:
+		return read_switch(record, out);
+	case PERF_RECORD_FORK: /* pid, ppid, tid, ptid, time: told by the parent */
+	case PERF_RECORD_EXIT:
+		if (body < 24 || u32_at(record->body) != (uint32_t)perf->pid)
+			return false;
+		out->kind = record->header.type == PERF_RECORD_FORK ? GT__PERF_BORN : GT__PERF_GONE;
+		out->tid = u32_at(record->body + 8);
+		out->parent = u32_at(record->body + 12);
+		return true;
+	case PERF_RECORD_COMM:
+		if (body < 9)
+			return false;
+		out->kind = GT__PERF_NAMED;
+		out->tid = u32_at(record->body + 4);
+		snprintf(out->name, sizeof(out->name), "%.*s", (int)strnlen((const char *)record->body + 8, body - 8),
+			(const char *)record->body + 8);
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool gt__perf_next(struct gt__perf *perf, size_t at, struct gt__perf_record *out)
+{
+	struct ring *ring = &perf->rings[at];
+	struct record record;
+
+	while (take(perf, ring, &record))
+		if (read_record(perf, ring, &record, out))
+			return true;
+	return false;
+}

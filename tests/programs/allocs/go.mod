@@ -1,0 +1,3 @@
+module gtrace.example/allocs
+
+go 1.19

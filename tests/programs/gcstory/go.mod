@@ -1,0 +1,3 @@
+module gtrace.example/gcstory
+
+go 1.19

@@ -1,0 +1,3 @@
+module gtrace.example/kernel
+
+go 1.19

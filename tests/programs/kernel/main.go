@@ -1,0 +1,130 @@
+// kernel - knows how often its threads gave their CPU up, and which goroutine burns CPU time in which function.
+//
+//	kernel switches N   two threads, N sleeps each: "thread TID FROM TO VOLUNTARY", FROM and TO two addresses that the thread touches
+//	                    first just before and just after the switches that it counts
+//	kernel burn MS      "burner G TID": goroutine G takes so much CPU time in main.burn, on that thread
+//	kernel wait ...     the same, when a line comes on standard input
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+func number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func usage() (u syscall.Rusage) {
+	const thread = 1
+	if err := syscall.Getrusage(thread, &u); err != nil {
+		panic(err)
+	}
+	return
+}
+
+func userTime() time.Duration {
+	u := usage()
+	return time.Duration(u.Utime.Nano())
+}
+
+type pages struct {
+	memory []byte
+	next   int
+}
+
+// mark touches a page for the first time, at an instant at which the thread did not give its CPU up: returns its address, and how
+// often the thread had done so by then.
+func (p *pages) mark() (uintptr, int64) {
+	for {
+		place := &p.memory[p.next*os.Getpagesize()]
+		p.next++
+		before := usage()
+		*place = 1
+		after := usage()
+		if before.Nvcsw == after.Nvcsw && before.Nivcsw == after.Nivcsw {
+			return uintptr(unsafe.Pointer(place)), after.Nvcsw
+		}
+	}
+}
+
+func sleeper(n int) string {
+	runtime.LockOSThread() // and the thread ends with its goroutine
+	memory, err := syscall.Mmap(-1, 0, 256*os.Getpagesize(), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		panic(err)
+	}
+	p := &pages{memory: memory}
+	from, before := p.mark()
+	nap := syscall.Timespec{Nsec: 100000}
+	for i := 0; i < n; i++ {
+		syscall.Nanosleep(&nap, nil)
+	}
+	to, after := p.mark()
+	return fmt.Sprintf("thread %d %#x %#x %d", syscall.Gettid(), from, to, after-before)
+}
+
+//go:noinline
+func burn(until time.Duration) (sum uint64) {
+	for {
+		for i := uint64(0); i < 100000; i++ {
+			sum = sum*31 + i
+		}
+		if userTime() >= until {
+			return
+		}
+	}
+}
+
+func goid() string {
+	text := make([]byte, 64)
+	return string(bytes.Fields(text[:runtime.Stack(text, false)])[1])
+}
+
+func main() {
+	args := os.Args[1:]
+	if args[0] == "wait" {
+		fmt.Println("ready")
+		bufio.NewReader(os.Stdin).ReadString('\n')
+		args = args[1:]
+	}
+	var all sync.WaitGroup
+	switch args[0] {
+	case "switches":
+		lines := make(chan string, 2)
+		for i := 0; i < 2; i++ {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				lines <- sleeper(number(args[1]))
+			}()
+		}
+		all.Wait()
+		fmt.Println(<-lines)
+		fmt.Println(<-lines)
+	case "burn":
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			runtime.LockOSThread()
+			start := userTime()
+			fmt.Println("burner", goid(), syscall.Gettid())
+			if burn(start+time.Duration(number(args[1]))*time.Millisecond) == 1 {
+				fmt.Println("never")
+			}
+		}()
+		all.Wait()
+	}
+}

@@ -1,0 +1,3 @@
+module gtrace.example/marks
+
+go 1.19
