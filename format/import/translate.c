@@ -346,7 +346,8 @@ static void translate_status(struct gt__translate *t, const struct gt_gotrace_ev
 	args[1] = GT_STATE_NONE;
 	args[2] = states[e->args[2]];
 	if (with_stack)
-		emit_stack(t, e, GT_EV_GO_STACK, e->args[0], e->args[3]);
+		emit_stack(
+			t, e, args[2] == GT_STATE_RUNNING ? GT_EV_EVENT_STACK : GT_EV_GO_STACK, e->args[0], e->args[3]);
 }
 
 static void translate_proc(struct gt__translate *t, const struct gt_gotrace_event *e)
