@@ -12,6 +12,7 @@
 #define NONE         GT_GOTRACE_NONE
 #define NAMES_BYTES  (1ull << 30)
 #define UNNAMED_MAX  (1u << 24)
+#define LOOK_AHEAD   2000000u
 #define RECORD_BYTES (GT_GOTRACE_FRAMES * GT_UVARINT_BYTES_MAX + 4096)
 
 struct gt__translate {
@@ -28,6 +29,7 @@ struct gt__translate {
 	struct gt_map string_of, stack_of, reason_of;
 
 	struct gt_map unnamed; /* goroutines from before the trace, of which no stack was seen */
+	struct gt_map stands;  /* goroutine -> its first stack in the first generation: a look ahead, for their names */
 	uint64_t cycle;        /* of the collector */
 	uint64_t experimental;
 	struct gt__translate_clock clock;
@@ -37,6 +39,37 @@ struct gt__translate {
 	unsigned int queued, given;
 	uint8_t record[RECORD_BYTES];
 };
+
+/* The stack of the goroutine that an event tells, or does something itself; 0 none. */
+static uint64_t own_stack(const struct gt_gotrace_event *e, uint64_t *g)
+{
+	unsigned int stacks = gt_gotrace_specs[e->type].stacks;
+
+	*g = e->type == GT_GOTRACE_GO_STATUS_STACK ? e->args[0] : e->g;
+	if (!stacks || *g == NONE || e->type == GT_GOTRACE_CPU_SAMPLE)
+		return 0;
+	return e->args[31 - __builtin_clz(stacks)];
+}
+
+/* Goroutines that were there before the trace are told of before a stack of theirs is: who only goes through a trace once would never
+ * know what they are. Without memory they stay without names for a while. */
+static void look_ahead(struct gt__translate *t)
+{
+	struct gt_gotrace_event e;
+	struct gt_gotrace *ahead;
+	uint64_t id, g;
+
+	if (gt_gotrace_again(t->source, &ahead) < 0)
+		return;
+	for (unsigned int i = 0; i < LOOK_AHEAD && gt_gotrace_next(ahead, &e) > 0; i++) {
+		if (e.type == GT_GOTRACE_SYNC && e.args[0] > 1)
+			break;
+		id = own_stack(&e, &g);
+		if (id && !gt_map_find(&t->stands, g) && gt_map_put(&t->stands, g, id) < 0)
+			break;
+	}
+	gt_gotrace_close(ahead);
+}
 
 int gt__translate_new(struct gt_gotrace *source, const struct gt__import_sink *sink, struct gt__translate **out)
 {
@@ -48,6 +81,7 @@ int gt__translate_new(struct gt_gotrace *source, const struct gt__import_sink *s
 	}
 	t->source = source;
 	t->sink = *sink;
+	look_ahead(t);
 	t->strings.bytes_max = t->stacks.bytes_max = NAMES_BYTES;
 	*out = t;
 	return 0;
@@ -66,6 +100,7 @@ void gt__translate_free(struct gt__translate *t)
 		return;
 	forget_generation(t);
 	gt_map_free(&t->unnamed);
+	gt_map_free(&t->stands);
 	gt_map_free(&t->pcs);
 	gt_map_free(&t->threads);
 	gt_strings_free(&t->strings);
@@ -332,15 +367,17 @@ static void translate_status(struct gt__translate *t, const struct gt_gotrace_ev
 {
 	static const uint8_t states[] = {
 		GT_STATE_NONE, GT_STATE_RUNNABLE, GT_STATE_RUNNING, GT_STATE_SYSCALL, GT_STATE_WAITING};
-	bool with_stack = e->type == GT_GOTRACE_GO_STATUS_STACK;
+	bool with_stack = e->type == GT_GOTRACE_GO_STATUS_STACK && e->args[3];
+	const uint64_t *ahead;
 	uint64_t *args;
 
 	if (!e->first)
 		return; /* it is so already */
 	if (t->unnamed.count < UNNAMED_MAX && gt_map_put(&t->unnamed, e->args[0], 1) < 0)
 		t->error = -ENOMEM;
-	if (with_stack)
-		name_goroutine(t, e->args[0], e->args[3]);
+	ahead = gt_map_find(&t->stands, e->args[0]);
+	if (with_stack || ahead)
+		name_goroutine(t, e->args[0], with_stack ? e->args[3] : *ahead);
 	args = emit(t, e, GT_EV_GO_STATE);
 	args[0] = e->args[0];
 	args[1] = GT_STATE_NONE;
