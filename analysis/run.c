@@ -883,6 +883,7 @@ static void free_all(struct gt__map *map)
 void gt_analysis_free(struct gt_analysis *a)
 {
 	struct gt__object *object;
+	struct gt__blame *blame;
 	struct gt__row *row;
 	size_t at = 0;
 
@@ -896,6 +897,8 @@ void gt_analysis_free(struct gt_analysis *a)
 	gt__rows_free(&a->rows);
 	for (at = 0; (object = gt__map_each(&a->objects, &at));)
 		free(object->name);
+	for (at = 0; (blame = gt__map_each(&a->blames, &at));)
+		free(blame->ring);
 	free_all(&a->objects);
 	free_all(&a->sites);
 	free_all(&a->blames);

@@ -29,7 +29,7 @@ def measure(command, env=None):
     # What wait tells as its peak includes this program's before the exec: its own stands in /proc while it runs.
     while True:
         try:
-            peak = max(peak, next(int(line.split()[1]) for line in open("/proc/%d/status" % pid) if line.startswith("VmHWM")))
+            peak = next(int(line.split()[1]) for line in open("/proc/%d/status" % pid) if line.startswith("VmHWM"))
         except (OSError, StopIteration):
             pass
         done, status, usage = os.wait4(pid, os.WNOHANG)
