@@ -12,6 +12,8 @@
 
 /* 1/SHARE of a goroutine on average. */
 #define SHARE 10
+/* To hand something over takes about so long, whoever is at fault. */
+#define HAND_OVER_NS 10000
 /* A timer that wakes a goroutine less often than this altogether is no storm, whatever it costs. */
 #define STORM_WAKES_A_SECOND 2000
 
@@ -87,7 +89,7 @@ static int64_t known_ns(const struct gt__blame *blame)
 static void did(const struct gt_analysis *a, const struct gt__culprit *culprit, char *out, size_t size)
 {
 	const char *where = gt__user_function(a, culprit->stack), *call;
-	const char *start = culprit->group ? culprit->group->name : "?";
+	const char *start = culprit->group ? culprit->group->shown : "?";
 	char name[64];
 
 	where = *where ? where : start;
@@ -127,7 +129,7 @@ static const char *top_group(const struct gt__blame *blame)
 	for (size_t i = 1; i < 8; i++)
 		if (blame->groups[i].ns > best->ns)
 			best = &blame->groups[i];
-	return best->group ? best->group->name : "?";
+	return best->group ? best->group->shown : "?";
 }
 
 static char *blame_detail(const struct gt_analysis *a, const struct gt__blame *blame)
@@ -257,7 +259,7 @@ static void find_send(struct gt_analysis *a, const struct gt__blame *blame, int6
 		did(a, culprit, what, sizeof(what));
 	finding->title = gt__format("%s waited %s to send on %s in %s; the receiver G%llu (%s) was %s", who,
 		gt__time(lost, time), name, blame->name, (unsigned long long)(culprit ? culprit->g : 0),
-		culprit && culprit->group ? culprit->group->name : "not known", what);
+		culprit && culprit->group ? culprit->group->shown : "not known", what);
 	finding->detail = blame_detail(a, blame);
 	fill(finding, blame, culprit);
 	finding->advice = "let more goroutines receive, or let the receiver do its work elsewhere; a buffer only hides "
@@ -346,10 +348,10 @@ static char *starved_detail(const struct gt_analysis *a)
 		}
 	}
 	for (size_t k = 0; k < 3 && runs[k] && percent(runs[k]->state[GT_STATE_RUNNING].total_ns, running) >= 1; k++)
-		fprintf(out, "%s%s %.0f %%", k ? ", " : "the Ps ran: ", runs[k]->name,
+		fprintf(out, "%s%s %.0f %%", k ? ", " : "the Ps ran: ", runs[k]->shown,
 			percent(runs[k]->state[GT_STATE_RUNNING].total_ns, running));
 	for (size_t k = 0; k < 3 && waits[k] && percent(waits[k]->starved_ns, a->starved_ns) >= 1; k++)
-		fprintf(out, "%s%s %s", k ? ", " : "\nwithout a P were: ", waits[k]->name,
+		fprintf(out, "%s%s %s", k ? ", " : "\nwithout a P were: ", waits[k]->shown,
 			gt__time(waits[k]->starved_ns, time));
 	return fclose(out) ? NULL : text;
 }
@@ -359,20 +361,23 @@ static void find_starved(struct gt_analysis *a, int64_t lost)
 	const struct gt__latency *worst = &a->starved_worst;
 	const char *cpus = gt_trace_meta(a->trace, "cpus");
 	const struct gt__group *hog = NULL;
-	uint64_t procs = gt__procs(a), cpu_count = cpus ? strtoul(cpus, NULL, 10) : 0;
+	uint64_t procs = 0, cpu_count = cpus ? strtoul(cpus, NULL, 10) : 0;
 	struct gt__finding *finding;
 	char time[32];
 
 	for (size_t i = 0; i < a->group_count; i++)
 		if (!hog || a->groups[i]->state[GT_STATE_RUNNING].total_ns > hog->state[GT_STATE_RUNNING].total_ns)
 			hog = a->groups[i];
+	for (size_t i = 1; i <= GT__SLOTS_MAX; i++)
+		if (a->busy_by_procs[i] > a->busy_by_procs[procs])
+			procs = i;
 	finding = gt__finding_add(a, "starved", lost);
 	if (!finding || !hog)
 		return;
 	finding->title = gt__format(
 		"goroutines were runnable for %s without a P: %s %llu P%s %s taken (%.0f %% of the time), most by %s%s",
 		gt__time(lost, time), procs == 1 ? "the only" : "all", (unsigned long long)procs, procs == 1 ? "" : "s",
-		procs == 1 ? "was" : "were", percent(a->all_busy_ns, gt__span_ns(a)), hog->name,
+		procs == 1 ? "was" : "were", percent(a->all_busy_ns, gt__span_ns(a)), hog->shown,
 		procs < cpu_count ? "; GOMAXPROCS is below the number of CPUs" : "");
 	finding->detail = starved_detail(a);
 	finding->count = a->latency.all.count;
@@ -417,8 +422,8 @@ static void find_storm(struct gt_analysis *a, int64_t least)
 	finding->title = gt__format("timer storm: timers woke goroutines %llu times (%.0f a second), most in %s (%s), "
 				    "to run for %s each: %s of running and waiting for a P",
 		(unsigned long long)wakes, (double)wakes * 1e9 / (double)span,
-		*gt__user_function(a, best->stack) ? gt__user_function(a, best->stack) : best->group->name,
-		best->group->name, gt__time(run / (int64_t)wakes, each), gt__time(lost, time));
+		*gt__user_function(a, best->stack) ? gt__user_function(a, best->stack) : best->group->shown,
+		best->group->shown, gt__time(run / (int64_t)wakes, each), gt__time(lost, time));
 	finding->detail = gt__format("there %llu times, after %s on average", (unsigned long long)best->timer_wakes,
 		gt__time(best->timer_wait_ns / (int64_t)best->timer_wakes, pause));
 	finding->count = wakes;
@@ -442,13 +447,20 @@ static int by_lost(const void *x, const void *y)
 
 void gt__findings(struct gt_analysis *a)
 {
-	int64_t least = gt__span_ns(a) / SHARE, starved = a->starved_ns;
+	int64_t least = gt__span_ns(a) / SHARE, starved = a->starved_ns, no_p = 0;
 	const struct gt__blame *blame;
 	size_t at = 0;
 
 	while ((blame = gt__map_each(&a->blames, &at))) {
 		int64_t lost = blame->waits.total_ns - blame->taken_ns;
 
+		/* The receiver could not run: that is no slow reader, but too few Ps. */
+		if (blame->kind == GT__BLAME_SEND) {
+			lost -= blame->roots[GT__ROOT_NO_P];
+			no_p += blame->roots[GT__ROOT_NO_P];
+			if (lost / (int64_t)blame->waits.count < HAND_OVER_NS)
+				continue;
+		}
 		if (lost < least || lost <= 0)
 			continue;
 		if (blame->kind == GT__BLAME_LOCK)
@@ -459,7 +471,7 @@ void gt__findings(struct gt_analysis *a)
 	if (least > 0) {
 		starved -= find_gc(a, least);
 		if (starved >= 2 * least)
-			find_starved(a, starved);
+			find_starved(a, starved + no_p);
 		find_storm(a, least);
 	}
 	if (a->finding_count)

@@ -214,3 +214,61 @@ char *gt__time(int64_t ns, char out[32])
 		snprintf(out, 32, "%.2f s", value / 1e9);
 	return out;
 }
+
+/* What @wrapper, the start of all, calls on @stack; NULL when the stack does not reach it. */
+static const char *called_by(const struct gt_analysis *a, uint64_t stack, const char *wrapper)
+{
+	const struct gt_trace_stack *frames = gt_trace_stack(a->trace, stack);
+	bool there = false;
+
+	for (uint32_t i = frames ? frames->count : 0; i-- > 0;) {
+		const struct gt_trace_pc *pc = gt_trace_pc(a->trace, frames->pcs[i]);
+
+		for (uint32_t j = pc ? pc->count : 0; j-- > 0;) {
+			const char *name = pc->lines[j].function;
+
+			if (!name || !*name)
+				continue;
+			if (there)
+				return name;
+			there = strcmp(name, wrapper) == 0;
+		}
+	}
+	return NULL;
+}
+
+void gt__show_groups(struct gt_analysis *a)
+{
+	const struct gt__site *site;
+	size_t at = 0;
+
+	while ((site = gt__map_each(&a->sites, &at))) {
+		struct gt__group *group = site->group;
+		const char *name =
+			site->stack && strstr(group->name, ".gowrap") ? called_by(a, site->stack, group->name) : NULL;
+
+		if (!name)
+			continue;
+		if (group->shown == group->name)
+			group->shown = name;
+		else if (strcmp(group->shown, name) != 0)
+			group->disagree = true;
+	}
+	for (size_t i = 0; i < a->group_count; i++) {
+		struct gt__group *group = a->groups[i];
+		const struct gt_trace_pc *pc = group->start_pc ? gt_trace_pc(a->trace, group->start_pc) : NULL;
+		const char *file = pc && pc->count ? pc->lines[pc->count - 1].file : NULL,
+			   *base = file ? strrchr(file, '/') : NULL;
+		char text[300];
+
+		if (!strstr(group->name, ".gowrap") || (group->shown != group->name && !group->disagree))
+			continue;
+		group->shown = group->name;
+		/* Its line is that of the go statement. */
+		if (!file || !*file)
+			continue;
+		snprintf(text, sizeof(text), "%.200s %.60s:%u", group->name, base ? base + 1 : file,
+			pc->lines[pc->count - 1].line);
+		group->shown = gt__intern(a, text);
+	}
+}

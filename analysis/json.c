@@ -180,6 +180,7 @@ static void put_groups(struct json *j, const struct gt_analysis *a)
 
 		open_object(j, NULL);
 		text(j, "start", group->name);
+		text(j, "function", group->shown);
 		truth(j, "system", group->system);
 		count(j, "goroutines", group->seen);
 		count(j, "created", group->created);
@@ -219,7 +220,7 @@ static void put_latency(struct json *j, const struct gt_analysis *a)
 
 		open_object(j, NULL);
 		count(j, "goroutine", w->g);
-		text(j, "start", w->start);
+		text(j, "start", w->group->shown);
 		number(j, "at_ns", w->since_ns);
 		number(j, "ns", w->ns);
 		number(j, "busy_ns", w->busy_ns);
@@ -317,6 +318,7 @@ static void put_chains(struct json *j, const struct gt_analysis *a)
 		number(j, "ns", chain->ns);
 		truth(j, "open", chain->open);
 		text(j, "root", gt__root_text(chain->root));
+		count(j, "hands", chain->hands);
 		open_array(j, "links");
 		for (uint32_t k = 0; k < chain->count; k++) {
 			const struct gt__link *link = &chain->links[k];
@@ -326,7 +328,7 @@ static void put_chains(struct json *j, const struct gt_analysis *a)
 
 			open_object(j, NULL);
 			count(j, "goroutine", link->g);
-			text(j, "start", link->start);
+			text(j, "start", link->group->shown);
 			text(j, "state", gt_state_text(link->state));
 			text(j, "reason", link->state == GT_STATE_WAITING ? gt_reason_text(link->reason) : "");
 			text(j, "object", link->what ? gt__object_text(a, link->what, link->object, name) : "");

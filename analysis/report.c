@@ -151,7 +151,7 @@ static void put_groups(struct gt_analysis *a, FILE *out)
 			each[s] = group->state[s].total_ns;
 		if (!group->system && shown < TOP) {
 			shown++;
-			put_group(out, group->name, group->seen, each, group->wait_ns);
+			put_group(out, group->shown, group->seen, each, group->wait_ns);
 			continue;
 		}
 		left += !group->system;
@@ -188,7 +188,7 @@ static void put_latency(struct gt_analysis *a, FILE *out)
 		const struct gt__latency *w = &a->worst[i];
 
 		fprintf(out, "  %9s at %s: G%" PRIu64 " (%s) ", gt__time(w->ns, t[0]), gt__time(w->since_ns, t[1]),
-			w->g, w->start);
+			w->g, w->group->shown);
 		if (w->reason)
 			fprintf(out, "gave way: %s", gt_reason_text(w->reason));
 		else if (w->created)
@@ -305,7 +305,7 @@ static void put_sites(struct gt_analysis *a, FILE *out)
 		gt__stack_text(a, site->stack, 3, stack, sizeof(stack));
 		fprintf(out, "  %9s in %" PRIu64 " waits, %s: %s\n",
 			gt__time(site->done.total_ns + site->open.total_ns, t[0]), site->done.count + site->open.count,
-			gt_reason_text(site->reason), *stack ? stack : site->group->name);
+			gt_reason_text(site->reason), *stack ? stack : site->group->shown);
 	}
 	if (count > TOP)
 		fprintf(out, "  and %zu more\n", count - TOP);
@@ -319,7 +319,7 @@ static void put_link(struct gt_analysis *a, FILE *out, const struct gt__link *li
 	char time[32], stack[300], name[GT_TRACE_OBJECT_BYTES], call_text[64];
 	const char *call;
 
-	fprintf(out, "%sG%" PRIu64 " (%s) ", first ? "" : "    who ", link->g, link->start);
+	fprintf(out, "%sG%" PRIu64 " (%s) ", first ? "" : "    who ", link->g, link->group->shown);
 	switch (link->state) {
 	case GT_STATE_RUNNING:
 		fprintf(out, "ran for %s", gt__time(link->ns, time));
@@ -354,10 +354,17 @@ static void put_chains(struct gt_analysis *a, const char *file, FILE *out)
 		const struct gt__chain *chain = &a->chains[i];
 
 		fprintf(out, "  at %s%s: ", gt__time(chain->links[0].since_ns, at), chain->open ? ", to the end" : "");
-		for (uint32_t k = 0; k < chain->count; k++)
+		for (uint32_t k = 0; k < chain->count; k++) {
 			put_link(a, out, &chain->links[k], k == 0);
-		if (chain->count < 2)
-			fprintf(out, "    who made it wait is not known\n");
+			if (k == 0 && chain->hands)
+				fprintf(out,
+					"    the lock went through %" PRIu32
+					" hands meanwhile; it was kept longest by one\n",
+					chain->hands + 1);
+		}
+		/* Down to a wait that nobody is known to have ended. */
+		if (chain->count < 2 || (chain->root == GT__ROOT_WAIT && chain->count < GT__CHAIN))
+			fprintf(out, "    who made it wait is not known, or had ended\n");
 		fputs("    ", out);
 		put_command(out, file, chain->links[0].since_ns);
 		putc('\n', out);

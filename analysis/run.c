@@ -115,7 +115,7 @@ static struct gt__group *group_new(struct gt_analysis *a, const char *name)
 	group = calloc(1, sizeof(*group));
 	if (!group)
 		return NULL;
-	group->name = gt__intern(a, name);
+	group->name = group->shown = gt__intern(a, name);
 	group->index = (uint32_t)a->group_count;
 	group->system = gt__system_function(a, group->name);
 	a->groups[a->group_count++] = group;
@@ -148,6 +148,8 @@ static struct gt__group *group_of(struct gt_analysis *a, uint64_t start_pc)
 	}
 	if (a->groups_by_pc.count < 4 * GT__GROUPS_MAX && gt__map_put(&a->groups_by_pc, start_pc, group) < 0)
 		return NULL;
+	if (!group->start_pc)
+		group->start_pc = start_pc;
 	return group;
 }
 
@@ -163,6 +165,7 @@ static uint8_t class_of(const struct gt_analysis *a, unsigned int reason, uint64
 		return GT__WAIT_LOCK;
 	switch (reason) {
 	case GT_REASON_SEMACQUIRE: /* before Go 1.20 a mutex has no reason of its own */
+	case GT_REASON_SYNC:       /* nor for Go's own tracer */
 		return gt__stack_has(a, stack, "sync.(*Mutex)") || gt__stack_has(a, stack, "sync.(*RWMutex)")
 			       ? GT__WAIT_LOCK
 			       : GT__WAIT_SYNC;
@@ -180,6 +183,7 @@ static uint8_t class_of(const struct gt_analysis *a, unsigned int reason, uint64
 	case GT_REASON_SYNCTEST_WAITGROUP:
 	case GT_REASON_SYNCTEST_RUN:
 	case GT_REASON_SYNCTEST_WAIT:
+	case GT_REASON_SYNCTEST:
 	case GT_REASON_COROUTINE:
 		return GT__WAIT_SYNC;
 	case GT_REASON_IO_WAIT:
@@ -189,6 +193,7 @@ static uint8_t class_of(const struct gt_analysis *a, unsigned int reason, uint64
 	case GT_REASON_CHAN_RECEIVE_NIL:
 	case GT_REASON_CHAN_SEND_NIL:
 	case GT_REASON_SELECT_NO_CASES:
+	case GT_REASON_FOREVER:
 		return GT__WAIT_NEVER;
 	case GT_REASON_GC_ASSIST_MARKING:
 	case GT_REASON_GC_ASSIST_WAIT:
@@ -295,7 +300,7 @@ static void remember(struct gt_analysis *a, struct gt__goroutine *gor, const str
 		a->past_count++;
 	}
 	past = &gor->past[gor->past_next];
-	*past = (struct gt__past){slice->since_ns, end_ns, site, blame, by, gor->call, slice->cause};
+	*past = (struct gt__past){slice->since_ns, end_ns, site, blame, by, gor->call, slice->object, slice->cause};
 	gor->past_next = (uint8_t)((gor->past_next + 1u) % GT__PAST);
 	if (gor->past_count < GT__PAST)
 		gor->past_count++;
@@ -336,7 +341,7 @@ static void runnable_ended(
 	if (!a->finishing)
 		hist_add(&a->latency, ns, slice->since_ns, gor->g);
 	gt__stat_add(&site->starved, busy, slice->since_ns, gor->g);
-	latency = (struct gt__latency){gor->g, gor->group->name, slice->since_ns, ns, busy, slice->reason,
+	latency = (struct gt__latency){gor->g, gor->group, slice->since_ns, ns, busy, slice->reason,
 		!gor->runs && gor->created, gor->by, stack, gor->cause};
 	keep_worst(a, &latency);
 	if (gor->woken_at) {
@@ -495,11 +500,8 @@ static void on_row(void *user, struct gt__row *row)
 
 	if (row->kind == GT_ROW_GOROUTINE)
 		on_goroutine(a, row);
-	else if (row->kind == GT_ROW_SLOT && row->id <= GT__SLOTS_MAX && row->id) {
-		a->slots[row->id - 1].seen = true;
-		if (row->id > a->slots_seen)
-			a->slots_seen = row->id;
-	}
+	else if (row->kind == GT_ROW_SLOT && row->id <= GT__SLOTS_MAX && row->id > a->slots_seen)
+		a->slots_seen = row->id;
 }
 
 static bool on_link(void *user, const struct gt__row *from, const struct gt__row *to, enum gt__link_kind kind,
@@ -691,11 +693,29 @@ static void on_gc(struct gt_analysis *a, const struct gt_event *event)
 		a->reclaimed += event->args[2];
 		break;
 	case GT_EV_PROCS:
-		a->procs = event->args[0] && event->args[0] <= GT__SLOTS_MAX ? event->args[0] : a->procs;
+		if (event->args[0] && event->args[0] <= GT__SLOTS_MAX) {
+			a->procs = event->args[0];
+			a->procs_told = true;
+		}
 		break;
 	default:
 		break;
 	}
+}
+
+/* A P that was given up and is not idle is on its way, or gone for good: GOMAXPROCS may change. */
+static void set_presence(struct gt_analysis *a, uint64_t p, enum gt__presence presence)
+{
+	struct gt__slot *slot;
+
+	if (!p || p > GT__SLOTS_MAX)
+		return;
+	slot = &a->slots[p - 1];
+	a->present -= slot->presence != GT__P_GONE;
+	a->present += presence != GT__P_GONE;
+	slot->presence = (uint8_t)presence;
+	if (p > a->slots_seen)
+		a->slots_seen = p;
 }
 
 static void after_event(struct gt_analysis *a, const struct gt_event *event)
@@ -722,9 +742,20 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 	case GT_EV_THROTTLED:
 		a->throttled_ns += event->args[0] < INT64_MAX / 2 ? (int64_t)event->args[0] : 0;
 		break;
+	case GT_EV_GO_RUN:
+		set_presence(a, event->args[2], GT__P_HELD);
+		break;
+	case GT_EV_P_START:
+		set_presence(a, event->args[0], GT__P_HELD);
+		break;
+	case GT_EV_P_STOP:
+		/* Not when it has been told idle already. */
+		if (event->args[0] && event->args[0] <= GT__SLOTS_MAX &&
+			a->slots[event->args[0] - 1].presence == GT__P_HELD)
+			set_presence(a, event->args[0], GT__P_GONE);
+		break;
 	case GT_EV_P_IDLE:
-		if (event->args[0] && event->args[0] <= GT__SLOTS_MAX && event->args[0] > a->slots_seen)
-			a->slots_seen = event->args[0];
+		set_presence(a, event->args[0], GT__P_IDLE);
 		break;
 	default:
 		if (event->kind >= GT_EV_GC_BEGIN && event->kind <= GT_EV_STACK_MEMORY)
@@ -735,10 +766,12 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 
 static void count_busy(struct gt_analysis *a, int64_t now_ns)
 {
-	uint64_t procs = gt__procs(a);
+	uint64_t procs = a->procs_told ? a->procs : a->present;
 
-	if (procs && a->rows.slots_taken >= procs && now_ns > a->all_busy_at)
+	if (procs && a->rows.slots_taken >= procs && now_ns > a->all_busy_at) {
 		a->all_busy_ns += now_ns - a->all_busy_at;
+		a->busy_by_procs[procs] += now_ns - a->all_busy_at;
+	}
 	a->all_busy_at = now_ns;
 }
 
@@ -783,9 +816,14 @@ static void finish(struct gt_analysis *a)
 	count_busy(a, a->rows.now_ns);
 	if (a->gc_since >= 0)
 		a->gc_ns += a->rows.now_ns - a->gc_since;
+	/* Waits that have not ended have no site yet. */
+	while ((row = gt__map_each(&a->rows.goroutines, &at)))
+		if (row->user && row->open.state == GT_STATE_WAITING)
+			gt__wait_site(a, row->user, &row->open);
+	gt__show_groups(a);
 	gt__find_stuck(a);
 	a->finishing = true;
-	while ((row = gt__map_each(&a->rows.goroutines, &at))) {
+	for (at = 0; (row = gt__map_each(&a->rows.goroutines, &at));) {
 		gor = row->user;
 		if (!gor)
 			continue;
@@ -809,6 +847,7 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 	a->trace = trace;
 	a->names.bytes_max = (size_t)64 << 20;
 	a->slots = calloc(GT__SLOTS_MAX, sizeof(*a->slots));
+	a->busy_by_procs = calloc(GT__SLOTS_MAX + 1, sizeof(*a->busy_by_procs));
 	if (options)
 		a->options = *options;
 	a->go = !runtime || strcmp(runtime, "gtrace") != 0;
@@ -816,7 +855,7 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 		a->procs = strtoul(procs, NULL, 10) <= GT__SLOTS_MAX ? strtoul(procs, NULL, 10) : 0;
 	a->gc_since = a->stw_since = a->sweep_since = -1;
 	gt__rows_init(&a->rows, &user, 0);
-	ret = a->slots ? gt_trace_rewind(trace) : -ENOMEM;
+	ret = a->slots && a->busy_by_procs ? gt_trace_rewind(trace) : -ENOMEM;
 	if (ret >= 0)
 		ret = read_events(a);
 	if (ret >= 0)
@@ -844,6 +883,7 @@ static void free_all(struct gt__map *map)
 void gt_analysis_free(struct gt_analysis *a)
 {
 	struct gt__object *object;
+	struct gt__blame *blame;
 	struct gt__row *row;
 	size_t at = 0;
 
@@ -857,6 +897,8 @@ void gt_analysis_free(struct gt_analysis *a)
 	gt__rows_free(&a->rows);
 	for (at = 0; (object = gt__map_each(&a->objects, &at));)
 		free(object->name);
+	for (at = 0; (blame = gt__map_each(&a->blames, &at));)
+		free(blame->ring);
 	free_all(&a->objects);
 	free_all(&a->sites);
 	free_all(&a->blames);
@@ -869,6 +911,7 @@ void gt_analysis_free(struct gt_analysis *a)
 	free(a->groups);
 	gt_strings_free(&a->names);
 	free(a->slots);
+	free(a->busy_by_procs);
 	for (size_t i = 0; i < a->finding_count; i++) {
 		free(a->findings[i].title);
 		free(a->findings[i].detail);

@@ -62,9 +62,12 @@ enum gt__class {
 };
 
 struct gt__group {
-	const char *name; /* start function */
+	const char *name;  /* start function */
+	const char *shown; /* what the compiler's wrapper around it calls, when that is known */
 	uint32_t index;
-	bool system; /* the runtime's own */
+	uint64_t start_pc;
+	bool system;   /* the runtime's own */
+	bool disagree; /* of what its wrapper calls */
 	uint64_t created, seen, ended, live;
 	struct gt__stat state[GT_STATE_COUNT];
 	int64_t wait_ns[GT__WAIT_CLASSES];
@@ -92,6 +95,7 @@ struct gt__past {
 	struct gt__blame *blame; /* of a wait; NULL none */
 	uint64_t by;             /* who ended it */
 	uint64_t call;           /* system call's number + 1; 0 not known */
+	uint64_t object;         /* of a wait */
 	uint8_t cause;           /* enum gt_cause */
 };
 
@@ -151,6 +155,15 @@ struct gt__share {
 	int64_t ns;
 };
 
+/* From one hand-over of a lock to the next, and what its holder did in most of it. */
+#define GT__HOLDS 32u
+struct gt__hold {
+	int64_t since_ns, end_ns;
+	uint8_t root, reason;
+	uint64_t stack, call, g;
+	struct gt__group *group;
+};
+
 enum gt__blame_kind { GT__BLAME_LOCK, GT__BLAME_SEND, GT__BLAME_GC };
 
 struct gt__blame {
@@ -165,6 +178,8 @@ struct gt__blame {
 	uint64_t worst_stack;
 	int64_t holds_ns; /* from the hand-over to the next */
 	uint64_t holds;
+	struct gt__hold *ring; /* of a lock: the last GT__HOLDS; NULL none yet */
+	uint32_t ring_next, ring_count;
 	int64_t taken_ns; /* told by another finding */
 	uint64_t waiters[GT__WAITERS];
 	uint32_t waiter_count;
@@ -177,7 +192,7 @@ struct gt__blame {
 
 struct gt__link {
 	uint64_t g;
-	const char *start;
+	const struct gt__group *group;
 	uint8_t state, reason, what, cause;
 	uint64_t object, stack, call;
 	int64_t since_ns, ns;
@@ -185,6 +200,7 @@ struct gt__link {
 struct gt__chain {
 	int64_t ns;
 	uint32_t count;
+	uint32_t hands; /* so many others had the lock before the one who is told */
 	bool open;
 	uint8_t root;
 	struct gt__link links[GT__CHAIN];
@@ -192,7 +208,7 @@ struct gt__chain {
 
 struct gt__latency {
 	uint64_t g;
-	const char *start;
+	const struct gt__group *group;
 	int64_t since_ns, ns, busy_ns;
 	uint8_t reason; /* of a yield */
 	bool created;
@@ -213,8 +229,9 @@ struct gt__call {
 	uint64_t errors;
 };
 
+enum gt__presence { GT__P_GONE, GT__P_HELD, GT__P_IDLE };
 struct gt__slot {
-	bool seen;
+	uint8_t presence; /* enum gt__presence */
 	int64_t running_ns, syscall_ns;
 	uint64_t runs;
 };
@@ -266,11 +283,14 @@ struct gt_analysis {
 	size_t chain_count;
 	struct gt__call calls[GT__CALLS], calls_other;
 	struct gt__slot *slots;
-	uint64_t slots_seen; /* the greatest P + 1 */
-	uint64_t procs;      /* GOMAXPROCS as told, 0 not known */
-	int64_t all_busy_ns; /* with every P taken */
-	int64_t all_busy_at; /* counted up to here */
-	int64_t starved_ns;  /* goroutines x time: runnable with every P taken */
+	uint64_t slots_seen;    /* the greatest P + 1 */
+	uint64_t procs;         /* GOMAXPROCS as told, 0 not known */
+	bool procs_told;        /* by an event */
+	uint64_t present;       /* Ps that are held or idle now */
+	int64_t *busy_by_procs; /* with every one of so many Ps taken; GT__SLOTS_MAX + 1 of them */
+	int64_t all_busy_ns;    /* with every P taken */
+	int64_t all_busy_at;    /* counted up to here */
+	int64_t starved_ns;     /* goroutines x time: runnable with every P taken */
 	int64_t starved_timer_ns;
 	struct gt__latency starved_worst;
 	uint64_t gc_cycles;
@@ -322,6 +342,8 @@ bool gt__library_line(const struct gt_analysis *a, const struct gt_trace_line *l
 /* The innermost frame of the user's own; else the outermost with a name; NULL: nothing known. */
 const struct gt_trace_line *gt__user_frame(const struct gt_analysis *a, uint64_t stack);
 const char *gt__user_function(const struct gt_analysis *a, uint64_t stack); /* "" when not known */
+/* Finds struct gt__group's `shown`. */
+void gt__show_groups(struct gt_analysis *a);
 bool gt__stack_has(const struct gt_analysis *a, uint64_t stack, const char *part);
 /* Of a system call: by its number when that is known, else by the stack's functions. NULL: not known. */
 const char *gt__call_name(const struct gt_analysis *a, uint64_t call, uint64_t stack, char out[64]);

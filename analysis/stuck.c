@@ -196,17 +196,22 @@ static void tell_cycle(struct stuck *s, const struct gt__goroutine *const *cycle
 		if (gor->row->open.since_ns > last->row->open.since_ns)
 			last = gor;
 		fprintf(out, "%sG%llu (%s) waits for %s, held by G%llu, in %s", i ? "\n" : "",
-			(unsigned long long)gor->g, gor->group->name,
+			(unsigned long long)gor->g, gor->group->shown,
 			gt__object_text(a, gor->row->open.what, gor->row->open.object, name),
 			(unsigned long long)gor->row->open.holder,
 			gt__stack_text(a, gor->row->open.stack, 3, stack, sizeof(stack)));
 	}
 	fclose(out);
 	finding->detail = text;
-	finding->title = gt__format(
-		"deadlock: %zu goroutines hold what each other waits for: G%llu (%s) and G%llu (%s)%s", length,
-		(unsigned long long)cycle[0]->g, cycle[0]->group->name, (unsigned long long)cycle[length > 1]->g,
-		cycle[length > 1]->group->name, others > length ? "; more wait behind them" : "");
+	if (length == 1)
+		finding->title = gt__format("deadlock: G%llu (%s) waits for a lock that it holds itself%s",
+			(unsigned long long)cycle[0]->g, cycle[0]->group->shown,
+			others > length ? "; more wait behind it" : "");
+	else
+		finding->title = gt__format(
+			"deadlock: %zu goroutines hold what each other waits for: G%llu (%s) and G%llu (%s)%s", length,
+			(unsigned long long)cycle[0]->g, cycle[0]->group->shown, (unsigned long long)cycle[1]->g,
+			cycle[1]->group->shown, others > length ? "; more wait behind them" : "");
 	finding->count = others;
 	finding->at_ns = last->row->open.since_ns; /* when the circle closed */
 	finding->at_for_ns = waited(s, last);
@@ -265,7 +270,7 @@ static void tell_leak(struct stuck *s, const struct place *place, const char *wh
 	if (!finding)
 		return;
 	finding->title = gt__format("%llu goroutines of %s leak: each waits for ever (%s) in %s",
-		(unsigned long long)place->odd, site->group->name, gt_reason_text(site->reason), where);
+		(unsigned long long)place->odd, site->group->shown, gt_reason_text(site->reason), where);
 	finding->detail = gt__format(
 		"made between %s and %s; %llu of this function ended in the whole trace, %llu live at its end",
 		gt__time(place->first_ns, first), gt__time(place->last_ns, last),
@@ -286,12 +291,12 @@ static void tell_stuck(struct stuck *s, const struct place *place, const char *w
 	finding = gt__finding_add(s->a, "stuck", (place->strays ? place->stray_ns : place->odd_ns) + place->victim_ns);
 	if (!finding)
 		return;
-	if (gor->row->open.what && !never)
+	if (gt_object_is_address(gor->row->open.what) && !never)
 		gt__object_text(s->a, gor->row->open.what, gor->row->open.object, object);
 	if (place->odd > 1)
 		snprintf(more, sizeof(more), " (and %llu more)", (unsigned long long)place->odd - 1);
 	finding->title = gt__format("G%llu (%s)%s is stuck in %s (%s%s%s) since %s: %s", (unsigned long long)gor->g,
-		gor->group->name, more, where, gt_reason_text(site->reason), *object ? ", " : "", object,
+		gor->group->shown, more, where, gt_reason_text(site->reason), *object ? ", " : "", object,
 		gt__time(gor->row->open.since_ns, time),
 		never                          ? "nothing can ever wake it"
 		: site->class == GT__WAIT_SEND ? "nobody receives"
@@ -299,7 +304,7 @@ static void tell_stuck(struct stuck *s, const struct place *place, const char *w
 					       : "nobody comes");
 	if (place->victim)
 		finding->detail = gt__format("G%llu (%s), which it used to wake, waits for it, %llu such in all",
-			(unsigned long long)place->victim->g, place->victim->group->name,
+			(unsigned long long)place->victim->g, place->victim->group->shown,
 			(unsigned long long)place->victims);
 	finding->count = (place->strays ? place->strays : place->odd) + place->victims;
 	finding->advice = never ? "make the channel before it is used"
@@ -307,35 +312,44 @@ static void tell_stuck(struct stuck *s, const struct place *place, const char *w
 	fill(s, finding, gor);
 }
 
+static const char *where_of(const struct stuck *s, const struct place *place)
+{
+	const char *where = gt__user_function(s->a, place->site->stack);
+
+	return *where ? where : place->site->group->name;
+}
+
+/* What is told here is no slow reader's fault. */
+static void take_sends(struct stuck *s, const struct place *place)
+{
+	struct gt__blame *blame;
+	size_t at = 0;
+
+	while ((blame = gt__map_each(&s->a->blames, &at)))
+		if (blame->kind == GT__BLAME_SEND && blame->open && strcmp(blame->name, where_of(s, place)) == 0)
+			blame->taken_ns += blame->open_ns;
+}
+
 static void tell_place(struct stuck *s, const struct place *place)
 {
 	const struct gt__site *site = place->site;
-	const char *where = gt__user_function(s->a, site->stack);
+	const char *where = where_of(s, place);
 	bool main = place->worst && place->worst->main;
 
-	where = *where ? where : site->group->name;
 	if (!place->worst)
 		return;
 	if (place->odd >= LEAK_COUNT && place->last_ns - place->first_ns >= s->span_ns / 4 &&
-		site->done.count < place->odd) {
+		site->done.count < place->odd)
 		tell_leak(s, place, where);
-		return;
-	}
 	/* A main that sleeps for good while others work is usual. */
-	if (site->class == GT__WAIT_NEVER ? !(main && site->reason == GT_REASON_SELECT_NO_CASES)
-					  : site->class == GT__WAIT_SEND || place->strays) {
+	else if (site->class == GT__WAIT_NEVER
+			 ? !(main && (site->reason == GT_REASON_SELECT_NO_CASES || site->reason == GT_REASON_FOREVER))
+			 : site->class == GT__WAIT_SEND || place->strays)
 		tell_stuck(s, place, where);
-		for (size_t at = 0; site->class == GT__WAIT_SEND;) {
-			struct gt__blame *blame = gt__map_each(&s->a->blames, &at);
-
-			if (!blame)
-				break;
-			if (blame->kind == GT__BLAME_SEND &&
-				(blame == site->blame ||
-					(blame->object && blame->object == place->worst->row->open.object)))
-				blame->taken_ns += place->odd_ns < blame->open_ns ? place->odd_ns : blame->open_ns;
-		}
-	}
+	else
+		return;
+	if (site->class == GT__WAIT_SEND)
+		take_sends(s, place);
 }
 
 void gt__find_stuck(struct gt_analysis *a)

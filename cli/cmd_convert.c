@@ -1,4 +1,5 @@
 /* cmd_convert.c - gtrace convert IN [--to FORMAT] [-o OUT]. */
+#include "analysis/analysis.h"
 #include "cli/cli.h"
 #include "format/convert/chrome.h"
 #include "format/convert/perfetto.h"
@@ -17,13 +18,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_TO = 256, KEY_SLICES_ONLY, KEY_GZIP, KEY_ZSTD, KEY_FROM, KEY_GOROUTINE, KEY_FUNCTION };
+enum { KEY_TO = 256, KEY_SLICES_ONLY, KEY_GZIP, KEY_ZSTD, KEY_FROM, KEY_GOROUTINE, KEY_FUNCTION, KEY_PROFILE };
 #define WANTED_MAX 1000
 
 static const struct argp_option options[] = {
 	{"output", 'o', "OUT", 0, "write to OUT; - is standard output (default: IN with the format's ending)", 0},
 	{"to", KEY_TO, "FORMAT|TIME", 0,
-		"json, perfetto, events, text or gtrace (default: by OUT's ending, else json); a time (2s): end there",
+		"json, perfetto, pprof, folded, csv, events, text or gtrace (default: by OUT's ending, else json); a "
+		"time (2s): end there",
 		0},
 	{"slices-only", KEY_SLICES_ONLY, NULL, 0, "json, perfetto: no arguments, arrows or counters", 0},
 	{"from", KEY_FROM, "TIME", 0,
@@ -32,6 +34,9 @@ static const struct argp_option options[] = {
 	{"function", KEY_FUNCTION, "TEXT", 0,
 		"json, perfetto: goroutines only whose first function has TEXT in its name; may be given again", 0},
 	{"gzip", KEY_GZIP, NULL, 0, "json, perfetto: packed (default when OUT ends in .gz); viewers open it", 0},
+	{"profile", KEY_PROFILE, "NAME", 0,
+		"pprof, folded: sync-block, sched-latency, syscall-block, network-block or alloc (default: sync-block)",
+		0},
 	{"zstd", KEY_ZSTD, NULL, 0, "the same by zstd (.zst): smaller and faster, for Perfetto 58 and later", 0},
 	{0},
 };
@@ -44,6 +49,8 @@ struct convert_options {
 	uint64_t goroutines[WANTED_MAX];
 	const char *functions[WANTED_MAX];
 	size_t goroutine_count, function_count;
+	enum gt_profile profile;
+	bool profile_given;
 };
 
 static void parse_time(const char *text, uint64_t *ns, struct argp_state *state)
@@ -104,6 +111,17 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_SLICES_ONLY:
 		o->slices_only = true;
+		return 0;
+	case KEY_PROFILE:
+		o->profile = GT_PROFILE_SYNC_BLOCK;
+		while (gt_profile_name(o->profile) && strcmp(gt_profile_name(o->profile), arg) != 0)
+			o->profile++;
+		if (!gt_profile_name(o->profile))
+			argp_error(state,
+				"no such profile: %s: give sync-block, sched-latency, syscall-block, network-block or "
+				"alloc",
+				arg);
+		o->profile_given = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->in)
@@ -265,6 +283,47 @@ static int to_text(struct gt_trace *trace, struct output *out, const struct conv
 	return ret < 0 ? ret : gt_text_write(trace, out->file, err);
 }
 
+/* Both profiles: of the whole trace, added up. */
+static int to_profile(
+	struct gt_trace *trace, struct output *out, const struct convert_options *o, bool folded, struct gt_error *err)
+{
+	struct gt_analysis *analysis;
+	void *bytes = NULL;
+	size_t size = 0;
+	int ret = output_stream(out, err);
+
+	if (ret >= 0)
+		ret = gt_analysis_run(trace, NULL, &analysis, err);
+	if (ret < 0)
+		return ret;
+	if (folded)
+		ret = gt_profile_folded(analysis, o->profile, out->file);
+	else
+		ret = gt_profile_pprof(analysis, o->profile, &bytes, &size);
+	if (ret >= 0 && size && fwrite(bytes, 1, size, out->file) != size)
+		ret = -EIO;
+	free(bytes);
+	gt_analysis_free(analysis);
+	return ret < 0 ? gt_fail(err, -ret, "cannot write: %s: %s", out->name, strerror(-ret)) : 0;
+}
+
+static int to_pprof(struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err)
+{
+	return to_profile(trace, out, o, false, err);
+}
+
+static int to_folded(struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err)
+{
+	return to_profile(trace, out, o, true, err);
+}
+
+static int to_csv(struct gt_trace *trace, struct output *out, const struct convert_options *o, struct gt_error *err)
+{
+	int ret = output_stream(out, err);
+
+	return ret < 0 ? ret : gt_goroutines_csv(trace, out->file, err);
+}
+
 static const struct format {
 	const char *name, *ending, *ending_too;
 	int (*convert)(
@@ -272,7 +331,8 @@ static const struct format {
 } formats[] = {
 	{"json", ".json", ".json", to_json}, {"perfetto", ".pftrace", ".perfetto-trace", to_perfetto},
 	{"events", ".txt", ".events", to_events}, {"text", ".gttext", ".gtt", to_text},
-	{"gtrace", ".gtrace", ".gtrace", NULL}, /* from exact text */
+	{"pprof", ".pb.gz", ".pprof", to_pprof}, {"folded", ".folded", ".folded", to_folded},
+	{"csv", ".csv", ".csv", to_csv}, {"gtrace", ".gtrace", ".gtrace", NULL}, /* from exact text */
 };
 #define FORMAT_COUNT (sizeof(formats) / sizeof(formats[0]))
 
@@ -292,6 +352,9 @@ static const char *packing_ending(enum gt_sink_packing packing)
 /* What OUT's ending says of packing. */
 static void choose_packing(struct convert_options *o)
 {
+	/* A profile is packed as it is: .pb.gz is its own ending. */
+	if (o->to ? strcmp(o->to, "pprof") == 0 : o->out && ends_with(o->out, 0, ".pb.gz"))
+		return;
 	for (enum gt_sink_packing packing = GT_SINK_GZIP; o->out && !o->packing && packing <= GT_SINK_ZSTD; packing++)
 		if (ends_with(o->out, 0, packing_ending(packing)))
 			o->packing = packing;
@@ -325,9 +388,13 @@ static char *default_name(const char *in, const char *ending, const char *packin
 static void tell_damage(const struct gt_trace *trace, const char *in)
 {
 	struct gt_trace_damage damage;
+	struct gt_trace_info info;
 
 	gt_trace_damage(trace, &damage);
-	if (damage.first[0])
+	gt_trace_info(trace, &info);
+	if (damage.first[0] && info.source)
+		gt_die_text(0, "%s: %s", in, damage.first);
+	else if (damage.first[0])
 		gt_die_text(0,
 			"%s is damaged: %s: %" PRIu64 " frames and %" PRIu64
 			" records were left out, the rest is there",
@@ -339,14 +406,47 @@ static void tell_damage(const struct gt_trace *trace, const char *in)
 		gt_die_text(0, "%s: %" PRIu64 " events were lost when it was recorded", in, damage.events_lost);
 }
 
-/* Exact text back to a file. */
+/* One of Go's own traces as exact text, in a file without a name: NULL and one line when that fails. */
+static FILE *foreign_text(const char *in, struct gt_error *err)
+{
+	struct gt_trace *trace;
+	FILE *text;
+
+	if (gt_trace_open(in, &trace, err) < 0)
+		return NULL;
+	text = tmpfile();
+	if (!text) {
+		gt_fail(err, errno, "cannot make a file for its text: %s", strerror(errno));
+	} else if (gt_text_write(trace, text, err) < 0) {
+		fclose(text);
+		text = NULL;
+	} else {
+		rewind(text);
+	}
+	gt_trace_close(trace);
+	return text;
+}
+
+static bool is_foreign(const char *in)
+{
+	char first[5] = "";
+	FILE *file = strcmp(in, "-") == 0 ? NULL : fopen(in, "re");
+	bool foreign = file && fread(first, 1, sizeof(first), file) == sizeof(first) && !memcmp(first, "go 1.", 5);
+
+	if (file)
+		fclose(file);
+	return foreign;
+}
+
+/* Exact text back to a file; or one of Go's own traces. */
 static int from_text(const char *in, struct output *out, struct gt_error *err)
 {
-	FILE *text = strcmp(in, "-") == 0 ? stdin : fopen(in, "re");
+	bool foreign = is_foreign(in);
+	FILE *text = foreign ? foreign_text(in, err) : strcmp(in, "-") == 0 ? stdin : fopen(in, "re");
 	int ret;
 
 	if (!text)
-		return gt_fail(err, errno, "cannot open: %s: %s", in, strerror(errno));
+		return foreign ? -EIO : gt_fail(err, errno, "cannot open: %s: %s", in, strerror(errno));
 	ret = output_stream(out, err);
 	if (ret >= 0) {
 		ret = gt_text_read(text, out->file, err);
@@ -384,7 +484,8 @@ int gt_cmd_convert(int argc, char **argv)
 		.options = options,
 		.parser = parse_option,
 		.args_doc = "IN",
-		.doc = "Turns a trace into Perfetto's own format (opens in ui.perfetto.dev), into Chrome JSON (opens "
+		.doc = "Turns a trace, gtrace's or one of Go's own (1.22 to 1.27), into Perfetto's format (opens in "
+		       "ui.perfetto.dev), into Chrome JSON (opens "
 		       "there and in chrome://tracing), into a line an event, or into exact text.\vExamples:\n  gtrace "
 		       "convert app.gtrace -o app.pftrace.gz\n  gtrace convert app.gtrace -o part.pftrace --from 1.2s "
 		       "--to 1.3s --function main.worker\n  gtrace convert app.gtrace -o app.json\n  gtrace convert "
@@ -406,7 +507,10 @@ int gt_cmd_convert(int argc, char **argv)
 			"not for %s: packing, times, goroutines and functions are for json and perfetto", format->name);
 	if (!format)
 		return gt_die_text(GT_EXIT_USAGE,
-			"no such format: %s: give --to json, perfetto, events, text or gtrace", o.to ? o.to : o.out);
+			"no such format: %s: give --to json, perfetto, pprof, folded, csv, events, text or gtrace",
+			o.to ? o.to : o.out);
+	if (o.profile_given && format->convert != to_pprof && format->convert != to_folded)
+		return gt_die_text(GT_EXIT_USAGE, "--profile goes with --to pprof and --to folded");
 	if (!o.out) {
 		name = default_name(o.in, format->ending, packing_ending(o.packing));
 		if (!name)

@@ -9,9 +9,10 @@ import subprocess
 import time
 
 import trace as trace_reader
-from cases_attach import Attached, Program, outside, refused, until, wait_state
-from cases_hard import ITSELF, PACKING, held_by
-from harness import Skip, build_go, case, expect, newest, runs
+from cases_attach import Attached, Program, outside, refused, settled, unchanged, until, wait_state
+from cases_hard import ITSELF, PACKING, cpu_ticks, held_by
+from cases_same import child_of
+from harness import Skip, build_go, case, expect, newest, runs, wait
 from trace import number
 
 
@@ -41,9 +42,13 @@ def until_alone(pid):
     expect(False, "threads: %s" % names)
 
 
-def visible(pid):
-    now = outside(pid)
-    return {key: now[key] for key in ("code", "tracer", "masks")}
+VISIBLE = ("code", "tracer", "masks")
+
+
+def work(pid):
+    """The program got some of the CPU's time, whatever the clock says."""
+    before = cpu_ticks(pid)
+    wait(lambda: cpu_ticks(pid) >= before + 4, "process %d to work" % pid)
 
 
 def marks_of(trace):
@@ -77,20 +82,20 @@ def linked_story(bench):
         traces, texts = [], []
         with Program([program(bench)]) as p:
             p.until(b"phase 1\n")
-            before = visible(p.pid)
+            before = settled(p.pid)
             for phase, options in ((2, []), (3, []), (0, ["--flight", "--max-bytes=16M", "--min-age=100ms"])):
                 attached = Attached(bench, p.pid, options)
                 if phase:
                     p.say(b"\n")
                     p.until(b"phase %d\n" % phase)
                 else:
-                    time.sleep(0.3)
+                    work(p.pid)
                 traces.append(attached.end())
                 texts.append(attached.text)
                 until_alone(p.pid)
-                expect(visible(p.pid) == before, "not as it was: %s\n%s" % (before, visible(p.pid)))
+                unchanged(p.pid, before, "not as it was", VISIBLE)
             p.say(b"\n")
-            stdout, err = p.run.communicate(timeout=60)
+            stdout, err = p.run.communicate(timeout=120)
             expect(p.run.returncode == 0, "the program ended with %d: %s" % (p.run.returncode, err[-2000:]))
         story = json.loads(stdout)
         found = []
@@ -130,7 +135,7 @@ def linked_cycles(bench):
             p.say(b"\n")
             p.until(b"phase %d\n" % phase)
         p.say(b"\n")
-        p.run.communicate(timeout=60)
+        p.run.communicate(timeout=120)
         expect(p.run.returncode == 0, "the program ended with %d" % p.run.returncode)
     yield "%d times, %d marks" % (cycles, total)
 
@@ -156,7 +161,7 @@ def linked_kill(bench):
         p.say(b"\n")
         p.until(b"phase 3\n")
         p.say(b"\n")
-        stdout, err = p.run.communicate(timeout=60)
+        stdout, err = p.run.communicate(timeout=120)
         expect(p.run.returncode == 0, "the program ended with %d: %s" % (p.run.returncode, err[-2000:]))
         marks = compare(json.loads(stdout), trace, True)
     yield "killed %d times; then %d marks, none missing" % (times, marks)
@@ -164,9 +169,9 @@ def linked_kill(bench):
     with Program([program(bench)]) as p:
         p.until(b"phase 1\n")
         attached = Attached(bench, p.pid, ["--flight", "--max-bytes=16M"])
-        time.sleep(0.2)
+        work(p.pid)
         p.run.kill()
-        err = attached.run.communicate(timeout=60)[1].decode(errors="replace")
+        err = attached.run.communicate(timeout=120)[1].decode(errors="replace")
         expect(attached.run.returncode == 0 and "program ended" in err, "exit %d: %s" % (attached.run.returncode, err))
         bench.check(attached.out)
         marks = marks_of(trace_reader.load(bench.gtrace, attached.out))
@@ -190,17 +195,15 @@ def linked_refused(bench):
         # It is asked meanwhile by one that is gone.
         Attached(bench, p.pid).end()
         p.say(b"\n\n\n")
-        p.run.communicate(timeout=60)
+        p.run.communicate(timeout=120)
         expect(p.run.returncode == 0, "the program ended with %d" % p.run.returncode)
     # Started by gtrace record: that one is its recorder.
     record = subprocess.Popen(bench.command([program(bench), "-q"]), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        while b"phase 1" not in record.stderr.readline():
-            pass
-        child = int(open("/proc/%d/task/%d/children" % (record.pid, record.pid)).read().split()[0])
-        yield refused(bench, child, "gtrace records this process already")
+        until(record.stderr, b"phase 1\n")
+        yield refused(bench, child_of(record.pid), "gtrace records this process already")
     finally:
-        record.communicate(b"\n\n\n", timeout=60)
+        record.communicate(b"\n\n\n", timeout=120)
     expect(record.returncode == 0, "recorded: exit %d" % record.returncode)
 
 
