@@ -141,10 +141,12 @@ static void write_line(const struct gt_recording *r, const struct gt__snapshot *
 		snprintf(gap, sizeof(gap), " (%" PRIu64 " blocks missed: no gap in the last %s)", result->blocks_missed,
 			gt_format_duration((uint64_t)ticks_to_ns(result->complete_ticks), text));
 	if ((size_t)snprintf(out, size,
-		    "snapshot %s: %" PRIu64 " events, %s%s%s, %s of records in %s, copied in %s (%s)", path,
-		    result->events, lost, kept, gap, gt_format_size(result->kept_bytes, text),
+		    "snapshot %s: %" PRIu64 " events, %s%s%s, %s of records in %s, copied in %s to %s apart "
+		    "(%s)",
+		    path, result->events, lost, kept, gap, gt_format_size(result->kept_bytes, text),
 		    gt_format_size(r->options.window_bytes_max, asked),
-		    gt_format_duration((uint64_t)result->copy_ns, (char[32]){0}), s->cause) >= size)
+		    gt_format_duration((uint64_t)result->copy_ns, (char[32]){0}),
+		    gt_format_size(result->scratch_bytes, (char[32]){0}), s->cause) >= size)
 		memcpy(out + size - 4, "...", 4);
 }
 
