@@ -21,7 +21,7 @@ struct thread {
 void gt__stat_add(struct gt__stat *stat, int64_t ns, int64_t at_ns, uint64_t g)
 {
 	stat->count++;
-	stat->total_ns += ns;
+	GT__ADD(stat->total_ns, ns);
 	if (ns > stat->max_ns || stat->count == 1) {
 		stat->max_ns = ns;
 		stat->max_at_ns = at_ns;
@@ -342,11 +342,11 @@ static void runnable_ended(
 		!gor->runs && gor->created, gor->by, stack, gor->cause};
 	keep_worst(a, &latency);
 	if (gor->woken_at) {
-		gor->woken_at->timer_runnable_ns += ns;
-		a->starved_timer_ns += busy;
+		GT__ADD(gor->woken_at->timer_runnable_ns, ns);
+		GT__ADD(a->starved_timer_ns, busy);
 	} else if (!gor->group->system) {
-		a->starved_ns += busy;
-		gor->group->starved_ns += busy;
+		GT__ADD(a->starved_ns, busy);
+		GT__ADD(gor->group->starved_ns, busy);
 		if (busy > a->starved_worst.busy_ns)
 			a->starved_worst = latency;
 	}
@@ -371,8 +371,8 @@ static void wait_ended(struct gt_analysis *a, struct gt__goroutine *gor, const s
 	if (!site)
 		return;
 	gt__stat_add(a->finishing ? &site->open : &site->done, ns, slice->since_ns, gor->g);
-	gor->wait_ns[site->class] += ns;
-	gor->group->wait_ns[site->class] += ns;
+	GT__ADD(gor->wait_ns[site->class], ns);
+	GT__ADD(gor->group->wait_ns[site->class], ns);
 	gt__stat_add(&gor->group->reason[slice->reason], ns, slice->since_ns, gor->g);
 	if (slice->what)
 		count_object(a, slice, ns, gor->g);
@@ -394,7 +394,7 @@ static void wait_ended(struct gt_analysis *a, struct gt__goroutine *gor, const s
 	gor->woken_at = NULL;
 	if (timer_woke(a, site, slice->cause, gor->by)) {
 		site->timer_wakes++;
-		site->timer_wait_ns += ns;
+		GT__ADD(site->timer_wait_ns, ns);
 		gor->woken_at = site;
 	}
 	remember(a, gor, slice, end_ns, site, gor->by, blame);
@@ -406,13 +406,13 @@ static void goroutine_slice(
 	int64_t ns = end_ns - slice->since_ns;
 	struct gt__site *site;
 
-	gor->state_ns[slice->state] += ns;
+	GT__ADD(gor->state_ns[slice->state], ns);
 	gt__stat_add(&gor->group->state[slice->state], ns, slice->since_ns, gor->g);
 	switch (slice->state) {
 	case GT_STATE_RUNNING:
 		gor->runs++;
 		if (gor->woken_at)
-			gor->woken_at->timer_run_ns += ns;
+			GT__ADD(gor->woken_at->timer_run_ns, ns);
 		gor->woken_at = NULL;
 		gor->by = 0;
 		break;
@@ -445,10 +445,10 @@ static void slot_slice(struct gt_analysis *a, const struct gt__row *row, int64_t
 		return;
 	slot = &a->slots[row->id - 1];
 	if (row->open.state == GT_STATE_RUNNING) {
-		slot->running_ns += ns;
+		GT__ADD(slot->running_ns, ns);
 		slot->runs++;
 	} else {
-		slot->syscall_ns += ns;
+		GT__ADD(slot->syscall_ns, ns);
 	}
 }
 
@@ -669,7 +669,7 @@ static void on_gc(struct gt_analysis *a, const struct gt_event *event)
 		break;
 	case GT_EV_GC_END:
 		if (a->gc_since >= 0)
-			a->gc_ns += event->time_ns - a->gc_since;
+			GT__ADD(a->gc_ns, event->time_ns - a->gc_since);
 		a->gc_since = -1;
 		break;
 	case GT_EV_STW_BEGIN:
@@ -737,7 +737,7 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 		a->heap_goal = event->args[0];
 		break;
 	case GT_EV_THROTTLED:
-		a->throttled_ns += event->args[0] < INT64_MAX / 2 ? (int64_t)event->args[0] : 0;
+		GT__ADD(a->throttled_ns, event->args[0] < INT64_MAX / 2 ? (int64_t)event->args[0] : 0);
 		break;
 	case GT_EV_GO_RUN:
 		set_presence(a, event->args[2], GT__P_HELD);
@@ -766,8 +766,8 @@ static void count_busy(struct gt_analysis *a, int64_t now_ns)
 	uint64_t procs = a->procs_told ? a->procs : a->present;
 
 	if (procs && a->rows.slots_taken >= procs && now_ns > a->all_busy_at) {
-		a->all_busy_ns += now_ns - a->all_busy_at;
-		a->busy_by_procs[procs] += now_ns - a->all_busy_at;
+		GT__ADD(a->all_busy_ns, now_ns - a->all_busy_at);
+		GT__ADD(a->busy_by_procs[procs], now_ns - a->all_busy_at);
 	}
 	a->all_busy_at = now_ns;
 }
@@ -779,10 +779,14 @@ static int read_events(struct gt_analysis *a)
 	int ret = 0;
 
 	while (ret == 0 && !a->failed && gt_trace_next(a->trace, &event) > 0) {
+		if (event.time_ns > GT__TIME_MAX)
+			event.time_ns = GT__TIME_MAX;
+		if (event.time_ns < 0)
+			event.time_ns = 0;
 		if (!a->events++) {
 			gt_trace_info(a->trace, &info);
 			a->begin_ns = event.time_ns;
-			if (info.complete_ns > event.time_ns)
+			if (info.complete_ns > event.time_ns && info.complete_ns < GT__TIME_MAX)
 				a->rows.edge_ns = info.complete_ns;
 			else
 				a->rows.edge_ns = event.time_ns > 0 ? event.time_ns : 0;
@@ -812,7 +816,7 @@ static void finish(struct gt_analysis *a)
 
 	count_busy(a, a->rows.now_ns);
 	if (a->gc_since >= 0)
-		a->gc_ns += a->rows.now_ns - a->gc_since;
+		GT__ADD(a->gc_ns, a->rows.now_ns - a->gc_since);
 	/* Waits that have not ended have no site yet. */
 	while ((row = gt__map_each(&a->rows.goroutines, &at)))
 		if (row->user && row->open.state == GT_STATE_WAITING)
