@@ -19,6 +19,7 @@ struct gt_attach {
 	struct gt_gohooks hooks;
 	struct gt_places places;
 	struct gt_threads threads;
+	uint64_t ms_gone[GT_M_IDS_MAX / GT_MS_A_PAGE / 64];
 	pid_t idle;                                          /* a thread that slept at the last stop */
 	uint64_t code_address, code_size, rings, rings_size; /* in the process; 0: not mapped */
 	struct gt_patch patches[GT_GOHOOKS_MAX];

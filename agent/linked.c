@@ -160,6 +160,8 @@ int gt_linked_open(pid_t pid, struct gt_linked **out, struct gt_error *err)
 	if (ret >= 0) {
 		size = readlink(linked->exe, linked->program, sizeof(linked->program) - 1);
 		ret = size < 0 ? gt__attach_not_allowed(pid, errno, err) : gt_elf_kind(linked->exe, &identity, err);
+		if (ret < 0 && size >= 0)
+			gt_fail_prefix(err, ret, "cannot attach: process %d", (int)pid);
 	}
 	if (ret >= 0 && identity.kind != GT_ELF_LIBTRACE) {
 		gt_linked_close(linked);

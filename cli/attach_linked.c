@@ -39,7 +39,8 @@ static void fit_tables(struct gt_shm_config *memory)
 	if (memory->arena_words > memory->stack_slot_count * 12)
 		memory->arena_words = memory->stack_slot_count * 12;
 	if (memory->m_count > M_COUNT)
-		memory->m_count = M_COUNT;
+		memory->m_count = memory->m_live && memory->m_live < M_COUNT ? memory->m_live : M_COUNT;
+	memory->m_live = 0;
 	memory->spill_count = 0;
 }
 

@@ -176,6 +176,7 @@ static int make_memory(struct gt_attached *a, struct gt_shm_config *memory, cons
 		    gt_shm_bytes(memory), &memfd, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	memory->memfd = memfd;
+	memory->ms_gone = a->view->ms_gone;
 	if (memory->m_limit < a->view->m_highest + MS_AHEAD)
 		memory->m_limit = (uint32_t)a->view->m_highest + MS_AHEAD;
 	if (memory->m_limit > memory->m_count)

@@ -207,7 +207,8 @@ size_t gt__collector_idle(struct gt_collector *c)
 	if (open <= memory->turn_count / 8 || c->never_steal ||
 		!atomic_load_explicit(&memory->shm->barrier, memory_order_relaxed))
 		return 0;
-	for (uint32_t m = 0; m < c->ms_seen && count < GT__STEALS_MAX; m++)
+	for (uint32_t m = gt_shm_next_m(memory, 0); m < c->ms_seen && count < GT__STEALS_MAX;
+		m = gt_shm_next_m(memory, m + 1))
 		if (is_idle(c, m, now, ticks) && gt_steal_ask(memory, m, &asked[count]))
 			count++;
 	if (!count)

@@ -67,7 +67,7 @@ static uint64_t bytes_for(const struct gt_memory *sizes, uint32_t block_count)
 
 	memory.block_count = block_count;
 	lay_out(&memory, slots_for(block_count), &slots_offset);
-	return memory.total_bytes;
+	return memory.total_bytes - (uint64_t)(memory.m_count - memory.m_live) * GT_M_BYTES;
 }
 
 /* Sizes but for block_count. */
@@ -76,6 +76,7 @@ static int sizes_of(const struct gt_shm_config *config, struct gt_memory *memory
 	memset(memory, 0, sizeof(*memory));
 	memory->fd = -1;
 	memory->m_count = config->m_count ? config->m_count : M_COUNT_USUAL;
+	memory->m_live = config->m_live && config->m_live < memory->m_count ? config->m_live : memory->m_count;
 	memory->stack_slot_count = config->stack_slot_count;
 	memory->arena_words = config->arena_words;
 	memory->stack_depth = config->stack_depth;
@@ -232,23 +233,96 @@ static int populate(struct gt_memory *memory, struct gt_error *err)
 	return 0;
 }
 
+static int make_lines(struct gt_memory *memory, uint32_t from_page, uint32_t to_page, struct gt_error *err)
+{
+	uint64_t from = memory->ms_offset + (uint64_t)from_page * PAGE, bytes = (uint64_t)(to_page - from_page) * PAGE;
+
+	if (fallocate(memory->fd, 0, (off_t)from, (off_t)bytes) < 0)
+		return gt_fail(err, errno, "no memory for %u threads: %s", to_page * GT_MS_A_PAGE, strerror(errno));
+	madvise((uint8_t *)memory->shm + from, bytes, MADV_POPULATE_WRITE);
+	return 0;
+}
+
 int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *err)
 {
-	uint64_t from = memory->ms_offset + (uint64_t)memory->m_limit * GT_M_BYTES / PAGE * PAGE;
-	uint64_t to;
+	uint32_t most = memory->m_live + memory->ms_gone_count * GT_MS_A_PAGE;
+	uint32_t page = memory->m_limit / GT_MS_A_PAGE, end, run;
+	int ret = 0;
 
+	if (limit > most)
+		limit = most;
 	if (limit > memory->m_count)
 		limit = memory->m_count;
 	if (limit <= memory->m_limit)
 		return 0;
-	to = memory->ms_offset + page_up((uint64_t)limit * GT_M_BYTES);
-	if (fallocate(memory->fd, 0, (off_t)from, (off_t)(to - from)) < 0)
-		return gt_fail(err, errno, "no memory for %u threads: %s", limit, strerror(errno));
-	madvise((uint8_t *)memory->shm + from, to - from, MADV_POPULATE_WRITE);
+	end = (limit + GT_MS_A_PAGE - 1) / GT_MS_A_PAGE;
+	for (; page < end && ret >= 0; page = run) {
+		uint32_t there = gt_shm_next_m(memory, page * GT_MS_A_PAGE) / GT_MS_A_PAGE;
+
+		run = there > page ? there : page + 1;
+		while (there == page && run < end && gt_shm_next_m(memory, run * GT_MS_A_PAGE) == run * GT_MS_A_PAGE)
+			run++;
+		if (there == page)
+			ret = make_lines(memory, page, run, err);
+	}
+	if (ret < 0)
+		return ret;
 	memory->m_limit = limit;
 	/* The other side may have gone further. */
 	if (atomic_load_explicit(&memory->shm->m_limit, memory_order_relaxed) < limit)
 		atomic_store_explicit(&memory->shm->m_limit, limit, memory_order_release);
+	return 0;
+}
+
+void gt_shm_drop_ms(struct gt_memory *memory, uint32_t m)
+{
+	uint32_t page = m / GT_MS_A_PAGE;
+
+	if (!memory->ms_gone || (page + 1) * GT_MS_A_PAGE > memory->m_limit ||
+		memory->ms_gone[page / 64] >> page % 64 & 1)
+		return;
+	fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		(off_t)(memory->ms_offset + (uint64_t)page * PAGE), PAGE);
+	memory->ms_gone[page / 64] |= 1ull << page % 64;
+	memory->ms_gone_count++;
+}
+
+void gt_shm_find_ms(struct gt_memory *memory)
+{
+	off_t at = (off_t)memory->ms_offset, end = at + (off_t)memory->m_limit * GT_M_BYTES / PAGE * PAGE;
+
+	while (memory->ms_gone_count && at < end) {
+		off_t from = lseek(memory->fd, at, SEEK_DATA), to = from < 0 ? end : lseek(memory->fd, from, SEEK_HOLE);
+
+		if (from < 0 || to <= from)
+			return;
+		for (at = from; at < to && at < end; at += PAGE) {
+			uint32_t page = (uint32_t)((at - (off_t)memory->ms_offset) / PAGE);
+
+			if (!(memory->ms_gone[page / 64] >> page % 64 & 1))
+				continue;
+			memory->ms_gone[page / 64] &= ~(1ull << page % 64);
+			memory->ms_gone_count--;
+		}
+		at = to;
+	}
+}
+
+/* Only where ids are many. */
+static int make_gone(struct gt_memory *memory, const struct gt_shm_config *config, struct gt_error *err)
+{
+	uint32_t pages = memory->m_count / GT_MS_A_PAGE;
+
+	if (pages < 64 || config->file)
+		return 0;
+	memory->ms_gone = calloc(pages / 64 + 1, sizeof(*memory->ms_gone));
+	if (!memory->ms_gone)
+		return gt_fail(err, ENOMEM, "out of memory");
+	for (uint32_t page = 0; config->ms_gone && page < pages; page++)
+		if (config->ms_gone[page / 64] >> page % 64 & 1) {
+			memory->ms_gone[page / 64] |= 1ull << page % 64;
+			memory->ms_gone_count++;
+		}
 	return 0;
 }
 
@@ -299,6 +373,8 @@ int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, str
 	memory.shm = map;
 	ret = populate(&memory, err);
 	if (ret == 0)
+		ret = make_gone(&memory, config, err);
+	if (ret == 0)
 		ret = gt_shm_grow_ms(&memory, config->m_limit ? config->m_limit : M_LIMIT_USUAL, err);
 	if (ret < 0)
 		goto fail_unmap;
@@ -308,6 +384,7 @@ int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, str
 	return 0;
 
 fail_unmap:
+	free(memory.ms_gone);
 	munmap(map, memory.total_bytes);
 fail_close:
 	close(memory.fd);
@@ -353,6 +430,7 @@ static int check_head(const struct gt_shm *shm, uint64_t file_bytes, struct gt_m
 		head->free.slots_offset != *slots_offset + *slot_count * sizeof(uint64_t) ||
 		head->free.slot_mask != *slot_count - 1)
 		return gt_fail(err, EBADMSG, "the window's head is damaged: offsets that do not follow from its sizes");
+	memory->m_live = memory->m_count;
 	memory->m_limit = head->m_limit;
 	if (memory->m_limit > memory->m_count)
 		return gt_fail(err, EBADMSG, "the window's head is damaged: %u threads of %u", memory->m_limit,
@@ -430,6 +508,7 @@ void gt_shm_close(struct gt_memory *memory)
 	if (!memory->shm)
 		return;
 	munmap(memory->shm, memory->total_bytes);
+	free(memory->ms_gone);
 	close(memory->fd);
 	memset(memory, 0, sizeof(*memory));
 	memory->fd = -1;

@@ -90,8 +90,6 @@ enum gt_hole {
 	X(call_enter) \
 	X(call_exit_plain) \
 	X(call_exit_stacks) \
-	X(fork_begin) \
-	X(fork_end) \
 	X(park) \
 	X(pending_semaphore) \
 	X(pending_fd) \

@@ -24,7 +24,6 @@
 #define M_TID         28
 #define M_DEADLINE    128
 #define M_CALL        136
-#define M_FORKING     140
 #define M_CALL_TICKS  144
 #define M_PENDING     152
 #define M_PENDING_G   160

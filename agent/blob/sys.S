@@ -44,13 +44,11 @@
 
 /*
  * A child that was forked shares this memory but for its own stack and heap, where g and m are. One of vfork uses our line while its
- * parent stands still; another would be a second writer. From BeforeFork to AfterFork nothing is recorded: the line says so. The child
- * of a plain fork goes on when its parent is behind AfterFork: its own g.stackguard0 still is what BeforeFork made it; or, when sysmon had
- * asked for preemption in between, that, and m.locks is not 0. r12: m. Scratch: flags.
+ * parent stands still; another would be a second writer. So from BeforeFork to AfterFork (which a child never comes to) nothing is
+ * recorded: g.stackguard0 is what BeforeFork made it; or, when sysmon has asked for preemption since, that, and m.locks is not 0.
+ * r12: m. Scratch: flags.
  */
 .macro NOT_FORKING out
-	cmpl	$0, M_FORKING(%r13)
-	jne	\out
 	cmpq	$STACK_FORK, K_G_STACKGUARD0(%r14)
 	je	\out
 	cmpq	$STACK_PREEMPT, K_G_STACKGUARD0(%r14)
@@ -197,18 +195,6 @@ HOOK_END \name
 
 	CALL_EXIT call_exit_plain, 0
 	CALL_EXIT call_exit_stacks, 1
-
-/* BeforeFork(), AfterFork(): no preemption from the one to the other. */
-.macro FORKING name, value
-HOOK \name
-	LOAD_M	.Lend\@
-	movl	$\value, M_FORKING(%r13)
-.Lend\@:
-HOOK_END \name
-.endm
-
-	FORKING	fork_begin, 1
-	FORKING	fork_end, 0
 
 /* ---- what a goroutine waits for ---- */
 

@@ -20,6 +20,7 @@ struct row {
 	uint64_t detail;  /* thread, cycle, string */
 	int64_t stopped_ns;
 	uint8_t kind;
+	bool named;
 };
 
 struct thread {
@@ -74,11 +75,12 @@ static uint32_t tid_of(const struct row *row)
 	}
 }
 
-static void name_row(struct gt__spans *spans, const struct row *row)
+static void name_row(struct gt__spans *spans, struct row *row)
 {
 	unsigned int pid = row->kind == CPU ? PID_CPUS : PID_GC;
 	char name[48];
 
+	row->named = true;
 	if (row->kind == CPU && !spans->cpus_named)
 		name_process(spans, PID_CPUS, "CPUS", 6);
 	if (row->kind != CPU && !spans->gc_named)
@@ -125,7 +127,8 @@ static struct row *row_of(struct gt__spans *spans, enum kind kind, uint64_t id)
 		return NULL;
 	}
 	*row = (struct row){.key = key, .since_ns = -1, .id = id, .kind = (uint8_t)kind};
-	name_row(spans, row);
+	if (!spans->lazy)
+		name_row(spans, row);
 	return row;
 }
 
@@ -168,6 +171,12 @@ static void end_span(struct gt__spans *spans, struct row *row, int64_t end_ns, c
 		return;
 	if (end_ns < row->since_ns)
 		end_ns = row->since_ns;
+	if (row->since_ns < spans->from_ns)
+		row->since_ns = end_ns > spans->from_ns ? spans->from_ns : -1;
+	if (row->since_ns < 0)
+		return;
+	if (!row->named)
+		name_row(spans, row);
 	to = begin(spans);
 	to += sprintf(to, ",\n{\"ph\":\"X\",\"pid\":%d,\"tid\":%" PRIu32 ",\"name\":\"",
 		row->kind == CPU ? PID_CPUS : PID_GC, tid_of(row));
@@ -274,14 +283,20 @@ static void on_sweep_end(struct gt__spans *spans, const struct gt_event *event)
 		end_span(spans, row, event->time_ns, more);
 }
 
-static void put_goal(struct gt__spans *spans, const struct gt_event *event)
+static void put_goal(struct gt__spans *spans, int64_t time_ns)
 {
 	char *to = GT_JSON_PUT(begin(spans), ",\n{\"ph\":\"C\",\"pid\":2,\"name\":\"heap goal\",\"ts\":");
 
-	to = gt_json_near_time(&spans->clock, to, (uint64_t)event->time_ns);
+	to = gt_json_near_time(&spans->clock, to, (uint64_t)time_ns);
 	to = GT_JSON_PUT(to, ",\"args\":{\"bytes\":");
-	to = gt_json_u64(to, event->args[0]);
+	to = gt_json_u64(to, spans->goal);
 	spans->sink->at = GT_JSON_PUT(to, "}}");
+}
+
+void gt__spans_resume(struct gt__spans *spans)
+{
+	if (spans->goal)
+		put_goal(spans, spans->from_ns);
 }
 
 void gt__spans_event(struct gt__spans *spans, const struct gt_event *event)
@@ -330,7 +345,9 @@ void gt__spans_event(struct gt__spans *spans, const struct gt_event *event)
 		on_sweep_end(spans, event);
 		break;
 	case GT_EV_HEAP_GOAL:
-		put_goal(spans, event);
+		spans->goal = event->args[0];
+		if (event->time_ns >= spans->from_ns)
+			put_goal(spans, event->time_ns);
 		break;
 	case GT_EV_GO_END:
 		/* Its row stays in the picture; its number is never used again. */

@@ -246,7 +246,7 @@ static void put_end(struct gt__perfetto *pf)
 {
 	pf->event = NULL;
 	/* Nothing happened after it: what was open still is. */
-	if (pf->quiet && pf->options->to_ns > pf->from_ns && pf->rows.now_ns > pf->from_ns)
+	if (pf->quiet && pf->rows.now_ns > pf->from_ns)
 		resume(pf);
 	if ((pf->parts & GT_CONVERT_COUNTERS) && !pf->quiet)
 		gt__pf_counters(pf, pf->rows.now_ns);

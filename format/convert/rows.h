@@ -50,6 +50,8 @@ struct gt__row {
 	void *user;
 	uint32_t number; /* the user's */
 	uint8_t kind;    /* enum gt__row_kind */
+	bool told;       /* the user's: it has a name in the picture */
+	bool hidden;     /* the user's: it is not to be in the picture */
 };
 
 enum gt__link_kind {

@@ -6,6 +6,7 @@ import random
 import re
 import select
 import signal
+import struct
 import subprocess
 import time
 
@@ -424,3 +425,142 @@ def attach_same(bench):
             bench.check(path)
             os.unlink(path)
         yield "Go %s: %d times attached, nothing changed" % (version, cycles)
+
+
+def losses(bench, path):
+    text = bench.run([bench.gtrace, "info", path]).stdout.decode()
+    return {what: int(count) for what, count in re.findall(r"lost: (.*?) +(\d+)\n", text)}
+
+
+@case
+def many_threads(bench):
+    """More threads in a program's life than a window has lines for: those that ended make room. Recorded from its begin, and attached to after."""
+    version = newest()[0]
+    program, count = build_go("churn", version), 10500 if not os.environ.get("GTRACE_RUNS") == "long" else 200000
+    for options in (["--flight", "--max-bytes=16M"], []):
+        out, run = bench.record([program, str(count)], options, timeout=600)
+        lost = losses(bench, out)
+        expect(lost["unknown M"] == 0, "%s: %s" % (options, lost))
+        trace = trace_reader.load(bench.gtrace, out)
+        expect(max(e.m for e in trace.events) >= count, "the newest Ms are not in it")
+        if not options:
+            expect(len(trace.named("MEnd")) == count and not sum(lost.values()), "%d ends of Ms, lost %s" % (len(trace.named("MEnd")), lost))
+        yield "%d threads %s: lost %s" % (count, options or "streamed", {k: v for k, v in lost.items() if v})
+    with Program([program, str(count), "again"]) as p:
+        p.until(b"ready", p.run.stdout)
+        attached = Attached(bench, p.pid, ["--flight", "--max-bytes=16M"])
+        p.say(b"\n")
+        p.until(b"done", p.run.stdout)
+        err = attached.run.communicate(timeout=60)[1].decode(errors="replace")
+        expect(attached.run.returncode == 0, err)
+        bench.check(attached.out)
+        lost = losses(bench, attached.out)
+        newest_m = max(e.m for e in trace_reader.load(bench.gtrace, attached.out).events)
+        expect(lost["unknown M"] == 0 and newest_m >= 2 * count, "M %d, %s: %s" % (newest_m, lost, err))
+    yield "attached to after %d: lost %s" % (count, {k: v for k, v in lost.items() if v})
+
+
+def elf32(path):
+    """A 32-bit program that waits for ever."""
+    code = b"\xb8\x1d\x00\x00\x00\xcd\x80\xeb\xf7"  # pause, again and again
+    base, size = 0x08048000, 84 + len(code)
+    head = b"\x7fELF\x01\x01\x01" + b"\0" * 9 + struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, base + 84, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+    with open(path, "wb") as out:
+        out.write(head + struct.pack("<IIIIIIII", 1, 0, base, base, size, size, 5, 4096) + code)
+    os.chmod(path, 0o755)
+    return path
+
+
+@case
+def attach_surroundings(bench):
+    """Programs of other kinds, a filter of system calls, disks that are read-only or full, sizes that cannot be: one line, and the program goes on as before."""
+    version = newest()[0]
+    go = build_go("web", version)
+    try:
+        with Program([elf32(bench.path(".elf"))]) as p:
+            time.sleep(0.05)
+            yield refused(bench, p.pid, "32-bit", p.pid)
+    except OSError:
+        yield "32-bit programs do not run here"
+    other = bench.path(".go")
+    with open(other, "wb") as out:
+        out.write(open(go, "rb").read().replace(b"go" + version.encode(), b"go1.99" + b"9" * (len(version) - 4)))
+    os.chmod(other, 0o755)
+    with Program([other, "serve"], stdin=subprocess.DEVNULL) as p:
+        p.until(b"\n", p.run.stdout)
+        yield refused(bench, p.pid, "layouts are known for", p.pid)
+    with Program([build_c("refuse"), "memfd_create", go, "serve"], stdin=subprocess.DEVNULL) as p:
+        p.until(b"\n", p.run.stdout)
+        yield refused(bench, p.pid, "process %d: .*make memory: Operation not permitted" % p.pid, p.pid)
+    with Program([go, "serve"], stdin=subprocess.DEVNULL) as p:
+        address = p.until(b"\n", p.run.stdout).decode().strip()
+        yield refused(bench, p.pid, "give --max-bytes at least", p.pid, ["--flight", "--max-bytes=0"])
+        for option in ("--max-bytes=-1", "--max-bytes=10X", "--max-bytes=99999999T", "--buffer=1", "--min-age=5", "--stacks=1000", "--duration=0s"):
+            run = bench.run([bench.gtrace, "attach", option, str(p.pid)])
+            expect(run.returncode == 2 and option.split("=")[0].encode() in run.stderr, "%s: exit %d: %s" % (option, run.returncode, run.stderr))
+        if os.geteuid() != 0 or bench.run(["unshare", "-m", "true"]).returncode != 0:
+            yield "no mounts here: disks are not tested"
+            return
+        before = outside(p.pid)
+        with Program([go, "load", address, "20"]) as client:
+            for options, good in (("ro", b"Read-only file system"), ("size=200k", b"No space left on device")):
+                script = 'mkdir -p "$0"; mount -t tmpfs -o $1 t "$0" && shift && exec "$@"'
+                where = bench.path("")
+                run = bench.run(["unshare", "-m", "sh", "-c", script, where, options, bench.gtrace, "attach", "-q", "--duration", "1s", "-o", where + "/x.gtrace", str(p.pid)])
+                expect(run.returncode == 1 and good in run.stderr and run.stderr.count(b"\n") == 1, "%s: exit %d: %s" % (options, run.returncode, run.stderr))
+                yield run.stderr.decode().strip()
+            client.say(b"\n")
+            expect(client.run.communicate(timeout=60)[0].split()[1] == b"0", "errors of clients")
+        after = outside(p.pid)
+        for key in ("code", "gtrace", "tracer", "masks"):
+            expect(before[key] == after[key], "%s: %s, %s" % (key, before[key], after[key]))
+
+
+@case
+def attach_namespaces(bench):
+    """A process in other PID and mount namespaces: recorded like any other."""
+    if os.geteuid() != 0 or bench.run(["unshare", "-p", "-f", "-m", "--mount-proc", "true"]).returncode != 0:
+        raise Skip("namespaces cannot be made here")
+    linked = os.path.join(os.path.dirname(bench.gtrace), "runtime-midway")
+    for program in [[build_go("midway", newest()[0])]] + [[linked]] * os.path.exists(linked):
+        with Program(["unshare", "-p", "-f", "-m", "--mount-proc", "--kill-child"] + program) as p:
+            p.until(b"phase 1\n")
+            inside = int(open("/proc/%d/task/%d/children" % (p.pid, p.pid)).read().split()[0])
+            for phase in (2, 3):
+                attached = Attached(bench, inside, ["--buffer=128M"])
+                p.say(b"\n")
+                p.until(b"phase %d\n" % phase)
+                attached.end()
+                expect("lost: 0 events" in attached.text, attached.text)
+            stdout = p.run.communicate(timeout=60)[0]
+        story = json.loads(stdout)
+        trace = trace_reader.load(bench.gtrace, attached.out)
+        trace.complete = False
+        expect(trace.first_broken() is None and trace.by_g[story["main"]], "the chain breaks")
+        yield "%s: twice" % os.path.basename(program[0])
+
+
+@case
+def attach_storm(bench):
+    """Signals without a pause while hooks go in and out: clients of the server meet no error."""
+    version = newest()[0]
+    go = build_go("web", version)
+    with Program([go, "serve"], stdin=subprocess.DEVNULL) as server:
+        address = server.until(b"\n", server.run.stdout).decode().strip()
+        storm = subprocess.Popen(["python3", "-c", "import os,sys,time\nwhile 1:\n for s in (23,28,18): os.kill(int(sys.argv[1]),s)\n time.sleep(0.0002)", str(server.pid)])
+        try:
+            with Program([go, "load", address, "20"]) as client:
+                times = runs(5, long=100)
+                for _ in range(times):
+                    out = bench.path()
+                    run = bench.run([bench.gtrace, "attach", "-q", "--duration", "60ms", "-o", out, str(server.pid)])
+                    expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr))
+                    bench.check(out)
+                client.say(b"\n")
+                asked, wrong = client.run.communicate(timeout=60)[0].split()[:2]
+                expect(wrong == b"0" and int(asked) > 10, "%s requests, %s wrong" % (asked, wrong))
+        finally:
+            storm.kill()
+            storm.wait()
+        expect(server.run.poll() is None, "the server ended")
+    yield "%d times in and out among signals, %s requests, none wrong" % (times, asked.decode())

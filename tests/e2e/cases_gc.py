@@ -3,13 +3,14 @@
 import collections
 import json
 import os
+import re
 import subprocess
 
 import gcstory
 import trace as trace_reader
 from cases_attach import Attached, Program
 from cases_same import same
-from cases_trigger import metas, snapshots
+from cases_trigger import metas, record, snapshots
 from harness import NEWEST, Failure, Skip, build_go, case, expect, go, minor, newest, runs, versions
 from trace import number
 
@@ -74,8 +75,8 @@ def compare_tracers(version, procs, theirs, ours):
         expect(part_of(story, ours[key]) is not None, "%s: Go's tracer %s, gtrace %s" % (key, story[:40], ours[key][:40]))
         words += len(story)
         assists += story.count("assist") if key[0] == "g" else 0
-    for key, story in ours.items():  # nobody assists before or behind
-        if "assist" in story:
+    for key, story in ours.items():  # but for the first goroutine, before the tracer's start, nobody assists before or behind
+        if "assist" in story and key != "g1":
             expect(story.count("assist") == theirs[key].count("assist"), "%s: %d assists, Go's tracer %d" % (key, story.count("assist"), theirs[key].count("assist")))
     return words, assists
 
@@ -168,24 +169,45 @@ def gc_modes(bench):
         yield "Go %s: stripped, PIE, external link, no stacks" % version
 
 
+def stacks_of(bench, out):
+    """(event's name, functions of its stack, innermost first) of each event with a stack."""
+    text = subprocess.run([bench.gtrace, "convert", out, "--to", "text", "-o", "-"], stdout=subprocess.PIPE).stdout.decode(errors="replace")
+    strings = dict(re.findall(r'^String id=(\d+) text="(.*)"$', text, re.M))
+    pcs = {pc: [strings.get(f, "") for f in re.findall(r"(\d+):\d+:\d+", lines)] for pc, lines in re.findall(r"^Pc pc=(\S+) lines=\[(.*?)\]$", text, re.M)}
+    stacks = {i: sum((pcs.get(pc, []) for pc in re.findall(r"0x[0-9a-f]+", list_)), []) for i, list_ in re.findall(r"^Stack id=(\d+) pcs=\[(.*?)\]$", text, re.M)}
+    for name, id_ in re.findall(r"^(\w+) dt=.* stack=(\d+)$", text, re.M):
+        yield name, stacks.get(id_, [])
+
+
 @case
 def gc_stacks(bench):
     """Who stops the world, begins a cycle, assists, sweeps, allocates: the stack says so."""
+    wanted = {
+        "GcBegin": ["runtime.gcStart"],
+        "StwBegin": ["runtime.gcStart", "runtime.gcMarkDone", "runtime.stopTheWorld"],
+        "AssistBegin": ["runtime.gcAssistAlloc"],
+        "SweepBegin": ["runtime.mallocgc", "runtime.(*mcache).refill", "runtime.gcMarkTermination"],
+        "Alloc": ["main.churn"],
+    }
     for version in versions():
-        out, _ = bench.record([build_go("gcstory", version), bench.path(".gotrace")], ["--events=gc,alloc"], {"GOMAXPROCS": 1})
-        text = subprocess.run([bench.gtrace, "convert", out, "--to", "text", "-o", "-"], stdout=subprocess.PIPE).stdout.decode(errors="replace")
-        wanted = {"StwBegin": "runtime.ReadMemStats", "GcBegin": "runtime.gcStart", "AssistBegin": "main.churn", "Alloc": "main.churn"}
-        found = collections.Counter()
-        name = ""
-        for line in text.splitlines():
-            words = line.split()
-            for event, function in wanted.items():
-                if event in words:
-                    name = event
-            if name and wanted[name] in line:
-                found[name] += 1
-                name = ""
-        yield "Go %s: %s" % (version, dict(found))
+        out, _ = bench.record([build_go("gcstory", version), bench.path(".gotrace")], ["--events=gc,heap", "--alloc-rate=16K"], {"GOMAXPROCS": 2})
+        right, all_ = collections.Counter(), collections.Counter()
+        example = {}
+        for name, stack in stacks_of(bench, out):
+            if name in wanted:
+                functions = wanted[name]
+                if minor(version) < (1, 22) and name != "Alloc":  # who switches to the system's stack is not in its own stack
+                    functions = functions + ["runtime.goexit"]
+                all_[name] += 1
+                right[name] += any(function in stack for function in functions)
+                if not any(function in stack for function in functions):
+                    example[name] = stack
+        for name in wanted:
+            # Allocations of the runtime itself, and of the program's end, are others' than churn's.
+            least = all_[name] if name != "Alloc" else all_[name] * 3 // 4
+            expect(all_[name] > 0 or name == "SweepBegin", "no stack of a %s" % name)
+            expect(right[name] >= least, "Go %s: %d of %d stacks of %s; this one is not: %s" % (version, right[name], all_[name], name, example.get(name)))
+        yield "Go %s: %s" % (version, dict(right))
 
 
 @case
@@ -193,7 +215,7 @@ def alloc_counts(bench):
     """With the set alloc: as many allocations, and bytes, as runtime.MemStats counts."""
     for version in versions():
         for procs in (1, 4):
-            out, run = bench.record([build_go("allocs", version)], ["--events=gc,alloc", "--buffer=128M"], {"GOMAXPROCS": procs})
+            out, run = bench.record([build_go("allocs", version)], ["--events=gc,alloc"], {"GOMAXPROCS": procs})
             compare_allocs(trace_reader.load(bench.gtrace, out), json.loads(run.stdout))
         yield "Go %s: %s" % (version, run.stdout.decode().strip())
 
@@ -293,11 +315,9 @@ def marks_story(bench):
     """Tasks, regions and messages as the program made them, while Go's tracer is off, and while it is on."""
     for version in versions():
         told = 0
-        for mode in ("static", "pie-stripped"):
-            for procs in (1, 4):
-                for arguments in ([], [bench.path(".gotrace")]):
-                    out, run = bench.record([build_go("marks", version, mode)] + arguments, env={"GOMAXPROCS": procs})
-                    told += compare_marks(trace_reader.load(bench.gtrace, out), json.loads(run.stdout))
+        for mode, procs, arguments in (("static", 4, []), ("static", 2, [bench.path(".gotrace")]), ("pie-stripped", 1, [])):
+            out, run = bench.record([build_go("marks", version, mode)] + arguments, ["--events=marks"], {"GOMAXPROCS": procs})
+            told += compare_marks(trace_reader.load(bench.gtrace, out), json.loads(run.stdout))
         yield "Go %s: %d marks" % (version, told)
 
 
@@ -334,15 +354,15 @@ def gc_stress(bench):
 def gc_attach(bench):
     """The same hooks in a program that runs already, and out of it again."""
     for version in versions():
-        for name, sets in (("gcstory", "gc,alloc"), ("marks", "default")):
+        for name, sets in (("gcstory", "gc,heap"), ("marks", "default")):
             with Program([build_go(name, version), "wait"], env={"GOMAXPROCS": 2}) as p:
                 p.until(b"ready\n")
-                attached = Attached(bench, p.pid, ["--buffer=128M", "--events=" + sets])
+                attached = Attached(bench, p.pid, ["--events=" + sets])
                 p.say(b"\n")
                 p.until(b"done\n")
                 trace = trace_reader.load(bench.gtrace, attached.end())
                 p.say(b"\n")
-                stdout, err = p.run.communicate(timeout=60)
+                stdout, err = p.run.communicate(timeout=120)
                 expect(p.run.returncode == 0, "the program ended with %d: %s" % (p.run.returncode, err[-2000:]))
             story = json.loads(stdout)
             if name == "marks":
@@ -362,7 +382,7 @@ def trigger_gc(bench):
             (["slow", "300ms"], "region slow > 100ms", "in it for"),
             (["stw", "300000000"], "stw > 20ms", "stopped (read mem stats)"),
         ):
-            out, run = bench.record([program] + arguments, ["--flight", "--trigger", expression, "--trigger-interval=0", "--after=0"], {"GOMAXPROCS": 2, "GODEBUG": "asyncpreemptoff=1"})
+            out, run = record(bench, [program] + arguments, ["--trigger", expression, "--trigger-interval=0", "--after=0"], {"GOMAXPROCS": 2, "GODEBUG": "asyncpreemptoff=1"})
             g = json.loads(run.stdout)
             found = [metas(bench, path) for path in snapshots(out)]
             mine = [m for m in found if number(m.get("trigger_goroutine", "0")) == g and cause in m["cause"]]
@@ -370,3 +390,62 @@ def trigger_gc(bench):
             yield "Go %s: %s" % (version, mine[0]["cause"])
         out, _ = bench.record([program, "slow", "1ms"], ["--flight", "--trigger", "region slow > 60s", "--trigger", "stw > 60s", "--trigger", "region fast > 1us"])
         expect(not snapshots(out), "%s" % snapshots(out))
+
+
+@case
+def mutation_gc(bench):
+    """With any one hook left away, the comparisons above must fail: they do look at what each hook gives."""
+    version = newest((1, 27))
+    if not version:
+        raise Skip("needs Go 1.27 or newer: its functions for small allocations are among the hooks")
+    version = version[0]
+
+    def attempt(name, program, arguments, options, procs, look):
+        out = bench.path()
+        env = dict({"GTRACE_TEST_SKIP_HOOK": name} if name else {}, GOMAXPROCS=procs)
+        run = bench.run(bench.command([build_go(program, version)] + arguments, options, out), env=env, timeout=60)
+        if "no such hook" in run.stderr.decode(errors="replace"):
+            raise Failure("gtrace knows no hook %s: see tests/e2e/hooks_gc.txt" % name)
+        if run.returncode != 0:
+            return "exit %d" % run.returncode
+        try:
+            bench.check(out)
+            look(trace_reader.load(bench.gtrace, out), json.loads(run.stdout))
+        except (Failure, ValueError, KeyError, IndexError) as failure:
+            return str(failure).split("\n")[0][:150]
+        return None
+
+    file = bench.path(".gotrace")
+
+    def look_gc(procs):
+        def look(trace, story):
+            compare_counts(trace, story, version)
+            compare_tracers(version, procs, parse_go(bench, file), gcstory.of_gtrace(trace, number))
+        return look
+
+    looks = [
+        ("gcstory", [file], [], 1, look_gc(1)),
+        ("allocs", [], ["--events=gc,alloc"], 1, compare_allocs),
+        ("marks", [], ["--events=marks"], 2, compare_marks),
+        ("gcstory", [file], [], 2, look_gc(2)),
+    ]
+    for look in looks:
+        found = attempt("", *look)
+        expect(found is None, "%s, no hook left away: %s" % (look[0], found))
+    missed = []
+    for name in hook_names("hooks_gc.txt"):
+        # What a sweep meets is chance.
+        for look in looks + looks[-1:] * 6:
+            found = attempt(name, *look)
+            if found:
+                yield "without %s: %s: %s" % (name, look[0], found)
+                break
+        if not found:
+            missed.append(name)
+    expect(not missed, "nobody notices that these hooks are missing: " + ", ".join(missed))
+
+
+def hook_names(file):
+    text = os.environ.get("GTRACE_HOOKS", "")
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), file)
+    return text.split(",") if text else [line.strip() for line in open(path) if line.strip() and not line.startswith("#")]

@@ -1,4 +1,5 @@
 # cases_linked.py - gtrace attach for programs on gtrace's own runtime: told by the program itself, again and again.
+import glob
 import json
 import os
 import random
@@ -8,9 +9,15 @@ import subprocess
 import time
 
 import trace as trace_reader
-from cases_attach import Attached, Program, outside, refused, wait_state
-from harness import Skip, case, expect, runs
+from cases_attach import Attached, Program, outside, refused, settled, unchanged, until, wait_state
+from cases_hard import ITSELF, PACKING, cpu_ticks, held_by
+from cases_same import child_of
+from harness import Skip, build_go, case, expect, newest, runs, wait
 from trace import number
+
+
+# KiB: what gtrace knows of a program that was not started by it: its symbols, tables of functions.
+SYMBOLS = 4096
 
 
 def program(bench, name="runtime-midway"):
@@ -35,9 +42,13 @@ def until_alone(pid):
     expect(False, "threads: %s" % names)
 
 
-def visible(pid):
-    now = outside(pid)
-    return {key: now[key] for key in ("code", "tracer", "masks")}
+VISIBLE = ("code", "tracer", "masks")
+
+
+def work(pid):
+    """The program got some of the CPU's time, whatever the clock says."""
+    before = cpu_ticks(pid)
+    wait(lambda: cpu_ticks(pid) >= before + 4, "process %d to work" % pid)
 
 
 def marks_of(trace):
@@ -71,20 +82,20 @@ def linked_story(bench):
         traces, texts = [], []
         with Program([program(bench)]) as p:
             p.until(b"phase 1\n")
-            before = visible(p.pid)
+            before = settled(p.pid)
             for phase, options in ((2, []), (3, []), (0, ["--flight", "--max-bytes=16M", "--min-age=100ms"])):
                 attached = Attached(bench, p.pid, options)
                 if phase:
                     p.say(b"\n")
                     p.until(b"phase %d\n" % phase)
                 else:
-                    time.sleep(0.3)
+                    work(p.pid)
                 traces.append(attached.end())
                 texts.append(attached.text)
                 until_alone(p.pid)
-                expect(visible(p.pid) == before, "not as it was: %s\n%s" % (before, visible(p.pid)))
+                unchanged(p.pid, before, "not as it was", VISIBLE)
             p.say(b"\n")
-            stdout, err = p.run.communicate(timeout=60)
+            stdout, err = p.run.communicate(timeout=120)
             expect(p.run.returncode == 0, "the program ended with %d: %s" % (p.run.returncode, err[-2000:]))
         story = json.loads(stdout)
         found = []
@@ -124,7 +135,7 @@ def linked_cycles(bench):
             p.say(b"\n")
             p.until(b"phase %d\n" % phase)
         p.say(b"\n")
-        p.run.communicate(timeout=60)
+        p.run.communicate(timeout=120)
         expect(p.run.returncode == 0, "the program ended with %d" % p.run.returncode)
     yield "%d times, %d marks" % (cycles, total)
 
@@ -150,7 +161,7 @@ def linked_kill(bench):
         p.say(b"\n")
         p.until(b"phase 3\n")
         p.say(b"\n")
-        stdout, err = p.run.communicate(timeout=60)
+        stdout, err = p.run.communicate(timeout=120)
         expect(p.run.returncode == 0, "the program ended with %d: %s" % (p.run.returncode, err[-2000:]))
         marks = compare(json.loads(stdout), trace, True)
     yield "killed %d times; then %d marks, none missing" % (times, marks)
@@ -158,9 +169,9 @@ def linked_kill(bench):
     with Program([program(bench)]) as p:
         p.until(b"phase 1\n")
         attached = Attached(bench, p.pid, ["--flight", "--max-bytes=16M"])
-        time.sleep(0.2)
+        work(p.pid)
         p.run.kill()
-        err = attached.run.communicate(timeout=60)[1].decode(errors="replace")
+        err = attached.run.communicate(timeout=120)[1].decode(errors="replace")
         expect(attached.run.returncode == 0 and "program ended" in err, "exit %d: %s" % (attached.run.returncode, err))
         bench.check(attached.out)
         marks = marks_of(trace_reader.load(bench.gtrace, attached.out))
@@ -184,15 +195,107 @@ def linked_refused(bench):
         # It is asked meanwhile by one that is gone.
         Attached(bench, p.pid).end()
         p.say(b"\n\n\n")
-        p.run.communicate(timeout=60)
+        p.run.communicate(timeout=120)
         expect(p.run.returncode == 0, "the program ended with %d" % p.run.returncode)
     # Started by gtrace record: that one is its recorder.
     record = subprocess.Popen(bench.command([program(bench), "-q"]), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        while b"phase 1" not in record.stderr.readline():
-            pass
-        child = int(open("/proc/%d/task/%d/children" % (record.pid, record.pid)).read().split()[0])
-        yield refused(bench, child, "gtrace records this process already")
+        until(record.stderr, b"phase 1\n")
+        yield refused(bench, child_of(record.pid), "gtrace records this process already")
     finally:
-        record.communicate(b"\n\n\n", timeout=60)
+        record.communicate(b"\n\n\n", timeout=120)
     expect(record.returncode == 0, "recorded: exit %d" % record.returncode)
+
+
+@case
+def recorder_stopped(bench):
+    """gtrace stands still (SIGSTOP) while the program goes on with numbered marks: the newest are all there, older ones are told as missing, none is there twice."""
+    for _ in range(runs(1, long=20)):
+        out = bench.path()
+        record = subprocess.Popen(bench.command([program(bench), "-r"], ["--flight", "--max-bytes=2M"], out), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            while b"phase 1" not in record.stderr.readline():
+                pass
+            time.sleep(0.3)
+            record.send_signal(signal.SIGSTOP)
+            time.sleep(1.2 if runs(1) == 1 else 5)
+            record.send_signal(signal.SIGCONT)
+        finally:
+            stdout, err = record.communicate(b"\n\n\n", timeout=60)
+        expect(record.returncode == 0, "exit %d: %s" % (record.returncode, err))
+        bench.check(out)
+        story, trace = json.loads(stdout), trace_reader.load(bench.gtrace, out)
+        marks = [(int(e.args["task"]), e.ns, e.m) for e in trace.named("Log")]
+        expect(all(b[0] > a[0] for a, b in zip(marks, marks[1:])), "a mark twice, or out of order")
+        expect(marks and marks[-1][0] == story["marks"], "the last mark is %s of %d" % (marks[-1:], story["marks"]))
+        gaps = [i for i in range(1, len(marks)) if marks[i][0] != marks[i - 1][0] + 1]
+        # Of each M: from its event before a Lost to that; and all before its first.
+        dark, last = [], {}
+        for e in trace.events:
+            if e.name == "Lost" or e.m not in last:
+                dark.append((last.get(e.m, 0), e.ns))
+            last[e.m] = e.ns
+        for i in gaps:
+            expect(any(a < marks[i][1] and b > marks[i - 1][1] for a, b in dark), "marks %d to %d are missing, and nothing says so" % (marks[i - 1][0], marks[i][0]))
+        expect(gaps or marks[0][0] > 1, "nothing was evicted: %d marks" % story["marks"])
+        tail = len(marks) - (gaps[-1] if gaps else 0)
+        expect(tail > 1000, "only %d marks at the end without a gap" % tail)
+        yield "%d marks made, %d held, %d gaps, each told; the newest %d without one" % (story["marks"], len(marks), len(gaps), tail)
+
+
+@case
+def attach_triggers(bench):
+    """Triggers of a recorder that came in the midst: what was there counts from the moment of its coming."""
+    cases = [([program(bench)], "runtime")]
+    version = newest()
+    if version:
+        cases.append(([build_go("midway", version[0])], "Go"))
+    for argv, what in cases:
+        for expression in ("goroutines > 20", "blocked > 100ms"):
+            with Program(argv) as p:
+                p.until(b"phase 1\n")
+                attached = Attached(bench, p.pid, ["--flight", "--max-bytes=8M", "--trigger", expression, "--after=0"])
+                said = until(attached.run.stderr, b"trigger " + expression.encode())
+                attached.end()
+                made = [path for path in glob.glob(attached.out[: -len(".gtrace")] + "-*") if "trigger" in path]
+                expect(made, "no snapshot, but %s" % said)
+                for path in made:
+                    bench.check(path)
+                yield "%s: %s: %d snapshots" % (what, expression, len(made))
+
+
+def held(pid):
+    """KiB of memory of its own, that of gtrace's files left out."""
+    own, ours = 0, False
+    for line in open("/proc/%d/smaps" % pid):
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            ours = "memfd:" in line
+        elif line.startswith(("Private_Dirty:", "Swap:")) and not ours:
+            own += int(line.split()[1])
+    return own
+
+
+@case
+def attach_memory(bench):
+    """From outside: what an attached flight recorder takes in both processes stays within MaxBytes and what is told beside it; afterwards the program has what it had."""
+    linked = program(bench)
+    for argv, ready in (([build_go("quiet", newest()[0]), "wait", "10000"], b"ready"), ([linked, "-q", "-i", "10000"], b"phase 1")):
+        for size, kib in (("2M", 2048), ("16M", 16384)):
+            with Program(argv) as p:
+                p.until(ready, p.run.stdout if ready == b"ready" else p.run.stderr)
+                time.sleep(0.2)
+                before = held(p.pid)
+                attached = Attached(bench, p.pid, ["--flight", "--max-bytes", size])
+                peak = shared = grown = 0
+                for number in range(8):
+                    own, of_both = held_by(attached.run.pid)
+                    peak, shared = max(peak, own + of_both), max(shared, of_both)
+                    grown = max(grown, held(p.pid) - before)
+                    time.sleep(0.05)
+                attached.end()
+                after = held(p.pid) - before
+                fixed = ITSELF + SYMBOLS + (PACKING if kib >= 2048 else 0)
+                yield "%s, %s: %d KiB held by gtrace, %d of them shared; the program's own grew by %d KiB, and by %d once it was left" % (os.path.basename(argv[0]).split("-")[0], size, peak, shared, grown, after)
+                expect(shared <= kib and peak <= kib + fixed, "%d KiB held, %d shared, %d allowed" % (peak, shared, kib + fixed))
+                # Pages of code that hooks were put into are the process's own; a list of those that live; the runtimes' own work.
+                expect(grown <= 1024 and after <= 1024, "the program grew by %d KiB, then %d" % (grown, after))

@@ -32,6 +32,16 @@ def stress(bench):
 
 
 @case
+def stress_sets(bench):
+    """The same with every set of the hooks on, and a small heap."""
+    for version in versions():
+        program, total = [build_go("stress", version)], 0
+        for procs in (1, 2, 8):
+            total += same(bench, program, runs(2, long=100), {"GOMAXPROCS": procs, "GOGC": 5}, ["--events=all,-kernel,-samples,-faults"], "Go %s GOMAXPROCS=%d" % (version, procs))
+        yield "Go %s: %d recordings, one output" % (version, total)
+
+
+@case
 def stress_modes(bench):
     for version in versions():
         for mode in ("stripped", "pie", "pie-stripped", "external", "external-stripped", "static-pie"):

@@ -174,7 +174,7 @@ def preempt(bench):
     for version in versions():
         preempted = parked = rounds = 0
         # Whether a loop runs just when the collector looks for its stack is chance: as many runs as it takes, within reason.
-        while rounds < 1 or (parked == 0 and rounds < 8):
+        while rounds < 1 or (parked == 0 and rounds < 40):
             rounds += 1
             for procs in (1, 2, 4):
                 out, run = bench.record([build_go("preempt", version)], env={"GOMAXPROCS": procs})
@@ -328,7 +328,7 @@ def mutation(bench):
 
     def attempts(name, program, look, procs):
         """What some run of a program whose story depends on chance shows is there: only what none shows is missing."""
-        for _ in range(8 if look is look_preempt else 1):
+        for _ in range(1 if look is not look_preempt else 8 if name else 40):
             found = attempt(name, program, look, procs)
             if not found:
                 break

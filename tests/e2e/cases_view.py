@@ -19,7 +19,7 @@ def tool(name, script):
     if not shutil.which("npm") or not shutil.which("node"):
         raise Skip("there is no node or npm")
     folder = os.path.join(TOOLS, name)
-    if not os.path.isdir(folder):
+    if not os.path.exists(os.path.join(folder, "good")):
         run = subprocess.run(["sh", os.path.join(ROOT, "tests", "tools", script), folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if run.returncode != 0:
             raise Skip("%s: %s" % (script, run.stdout.decode(errors="replace").strip().splitlines()[-1:]))

@@ -32,7 +32,9 @@ def of_go(lines):
         elif name == "GC concurrent mark phase":
             story["world"].append(("cycle", begin))
         elif name.startswith("stop-the-world"):
-            story["world"].append(("stop", name[len("stop-the-world (") : -1]) if begin else ("go on",))
+            # The name that Go's reader gives it in the traces of Go until 1.21.
+            kind = name[len("stop-the-world (") : -1].replace("all goroutine stack", "all goroutines stack")
+            story["world"].append(("stop", kind) if begin else ("go on",))
         elif name == "GC mark assist":
             story["g%s" % g].append("assist" if begin else "assisted")
         elif name == "GC incremental sweep" and not begin:

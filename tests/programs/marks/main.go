@@ -129,7 +129,7 @@ func main() {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			act(parent, 100)
+			act(parent, 40)
 		}()
 	}
 	group.Wait()

@@ -52,7 +52,7 @@ var dump = make([]byte, 1<<20)
 func blocked(g uint64, reason string) {
 	head := fmt.Sprintf("goroutine %d [%s", g, reason)
 	for !strings.Contains(string(dump[:runtime.Stack(dump, true)]), head) {
-		runtime.Gosched()
+		time.Sleep(100 * time.Microsecond)
 	}
 }
 
@@ -65,14 +65,14 @@ func each(reason string, block, wake func(), waits ...wait) {
 		atomic.StoreUint64(&done, 1)
 	}()
 	for atomic.LoadUint64(&g) == 0 {
-		runtime.Gosched()
+		time.Sleep(100 * time.Microsecond)
 	}
 	if wake != nil {
 		blocked(g, reason)
 		wake()
 	}
 	for atomic.LoadUint64(&done) == 0 {
-		runtime.Gosched()
+		time.Sleep(100 * time.Microsecond)
 	}
 	list = append(list, waiter{g, waits})
 }
