@@ -235,6 +235,10 @@ static void find_lock(struct gt_analysis *a, const struct gt__blame *blame, int6
 			gt__format("lock convoy: %s waited %s for %s in %s, handed on %llu times, each time for %s",
 				who, gt__time(lost, time), name, blame->name, (unsigned long long)blame->waits.count,
 				gt__time(hold, hold_text));
+	else if (blame->open_unknown && blame->open_ns > lost / 2)
+		finding->title = gt__format("%s waited %s for %s in %s, which nobody unlocked before the trace's end; "
+					    "its holder is not known",
+			who, gt__time(lost, time), name, blame->name);
 	else
 		finding->title = gt__format("%s waited %s for %s in %s; its holder was %s", who, gt__time(lost, time),
 			name, blame->name, what);
@@ -458,8 +462,14 @@ void gt__findings(struct gt_analysis *a)
 
 		/* The receiver could not run: that is no slow reader, but too few Ps. */
 		if (blame->kind == GT__BLAME_SEND) {
-			lost = lost > blame->roots[GT__ROOT_NO_P] ? lost - blame->roots[GT__ROOT_NO_P] : 0;
-			GT__ADD(no_p, blame->roots[GT__ROOT_NO_P]);
+			int64_t known = known_ns(blame), without = 0;
+
+			/* What is not known went as what is. */
+			if (known > 0)
+				without =
+					(int64_t)((double)lost * ((double)blame->roots[GT__ROOT_NO_P] / (double)known));
+			GT__ADD(no_p, without);
+			lost = lost > without ? lost - without : 0;
 			if (lost / (int64_t)blame->waits.count < HAND_OVER_NS)
 				continue;
 		}

@@ -343,7 +343,8 @@ static void runnable_ended(
 	gt__stat_add(&site->starved, busy, slice->since_ns, gor->g);
 	latency = (struct gt__latency){gor->g, gor->group, slice->since_ns, ns, busy, slice->reason,
 		!gor->runs && gor->created, gor->by, stack, gor->cause};
-	keep_worst(a, &latency);
+	if (!gor->group->system)
+		keep_worst(a, &latency);
 	if (gor->woken_at) {
 		GT__ADD(gor->woken_at->timer_runnable_ns, ns);
 		GT__ADD(a->starved_timer_ns, busy);
@@ -439,15 +440,15 @@ static void goroutine_slice(
 	gor->all_busy_mark = a->all_busy_ns;
 }
 
-static void slot_slice(struct gt_analysis *a, const struct gt__row *row, int64_t end_ns)
+static void slot_slice(struct gt_analysis *a, uint64_t p, const struct gt__slice *slice, int64_t end_ns)
 {
 	struct gt__slot *slot;
-	int64_t ns = end_ns - row->open.since_ns;
+	int64_t ns = end_ns - slice->since_ns;
 
-	if (row->id == 0 || row->id > GT__SLOTS_MAX)
+	if (p == 0 || p > GT__SLOTS_MAX)
 		return;
-	slot = &a->slots[row->id - 1];
-	if (row->open.state == GT_STATE_RUNNING) {
+	slot = &a->slots[p - 1];
+	if (slice->state == GT_STATE_RUNNING) {
 		GT__ADD(slot->running_ns, ns);
 		slot->runs++;
 	} else {
@@ -455,14 +456,20 @@ static void slot_slice(struct gt_analysis *a, const struct gt__row *row, int64_t
 	}
 }
 
+/* Before every M is complete nobody knows what else happened: counted is from there on. */
 static void on_slice(void *user, const struct gt__row *row, int64_t end_ns)
 {
 	struct gt_analysis *a = user;
+	struct gt__slice slice = row->open;
 
+	if (end_ns < a->begin_ns)
+		return;
+	if (slice.since_ns < a->begin_ns)
+		slice.since_ns = a->begin_ns;
 	if (row->kind == GT_ROW_GOROUTINE && row->user)
-		goroutine_slice(a, row->user, &row->open, end_ns);
+		goroutine_slice(a, row->user, &slice, end_ns);
 	else if (row->kind == GT_ROW_SLOT)
-		slot_slice(a, row, end_ns);
+		slot_slice(a, row->id, &slice, end_ns);
 }
 
 static void on_goroutine(struct gt_analysis *a, struct gt__row *row)
@@ -772,12 +779,24 @@ static void count_busy(struct gt_analysis *a, int64_t now_ns)
 		GT__ADD(a->all_busy_ns, now_ns - a->all_busy_at);
 		GT__ADD(a->busy_by_procs[procs], now_ns - a->all_busy_at);
 	}
-	a->all_busy_at = now_ns;
+	if (now_ns > a->all_busy_at)
+		a->all_busy_at = now_ns;
+}
+
+static void begin_at(struct gt_analysis *a, int64_t first_ns)
+{
+	struct gt_trace_info info;
+
+	gt_trace_info(a->trace, &info);
+	a->begin_ns = first_ns;
+	if (info.complete_ns > first_ns && info.complete_ns < GT__TIME_MAX)
+		a->begin_ns = info.complete_ns;
+	a->rows.edge_ns = a->begin_ns;
+	a->all_busy_at = a->begin_ns;
 }
 
 static int read_events(struct gt_analysis *a)
 {
-	struct gt_trace_info info;
 	struct gt_event event;
 	int ret = 0;
 
@@ -786,15 +805,8 @@ static int read_events(struct gt_analysis *a)
 			event.time_ns = GT__TIME_MAX;
 		if (event.time_ns < 0)
 			event.time_ns = 0;
-		if (!a->events++) {
-			gt_trace_info(a->trace, &info);
-			a->begin_ns = event.time_ns;
-			if (info.complete_ns > event.time_ns && info.complete_ns < GT__TIME_MAX)
-				a->rows.edge_ns = info.complete_ns;
-			else
-				a->rows.edge_ns = event.time_ns > 0 ? event.time_ns : 0;
-			a->all_busy_at = event.time_ns;
-		}
+		if (!a->events++)
+			begin_at(a, event.time_ns);
 		a->by_kind[event.kind]++;
 		count_busy(a, event.time_ns);
 		if (event.kind == GT_EV_GO_READY) {
@@ -844,6 +856,7 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 	struct gt_analysis *a = calloc(1, sizeof(*a));
 	struct gt__rows_user user = {a, on_row, on_slice, on_link, on_gone};
 	const char *runtime = gt_trace_meta(trace, "runtime"), *procs = gt_trace_meta(trace, "gomaxprocs");
+	struct gt_trace_info info;
 	int ret;
 
 	if (!a)
@@ -859,7 +872,13 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 		a->procs = strtoul(procs, NULL, 10) <= GT__SLOTS_MAX ? strtoul(procs, NULL, 10) : 0;
 	a->gc_since = a->stw_since = a->sweep_since = -1;
 	gt__rows_init(&a->rows, &user, 0);
-	ret = a->slots && a->busy_by_procs ? gt_trace_rewind(trace) : -ENOMEM;
+	gt_trace_info(trace, &info);
+	if (!a->slots || !a->busy_by_procs)
+		ret = -ENOMEM;
+	else if (info.window)
+		ret = gt_trace_scan(trace); /* since when each M is complete may stand at the end; a window is small */
+	else
+		ret = gt_trace_rewind(trace);
 	if (ret >= 0)
 		ret = read_events(a);
 	if (ret >= 0)

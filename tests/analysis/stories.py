@@ -40,7 +40,8 @@ STORIES = {
     "select2": ("stuck", r"\(main\.pumpEvents\) is stuck in main\.pumpEvents \(select", r"\(pump_events\) is stuck in pump_events \(select"),
     "timers": ("timer-storm", r"most in main\.pollQueue", r"most in poll_queue"),
     "timers2": ("timer-storm", r"most in main\.checkDeadline", r"most in check_deadline"),
-    "deadlock": ("deadlock", None, r"^deadlock: 2 goroutines .*\((transfer|reconcile)\) and .*\((transfer|reconcile)\)"),
+    "deadlock": ({"go": "lock-held", "c": "deadlock"}, r"main\.(transfer|reconcile), which nobody unlocked before the trace's end",
+                 r"^deadlock: 2 goroutines .*\((transfer|reconcile)\) and .*\((transfer|reconcile)\)"),
     "healthy": (None, "", ""),
 }
 DECOYS = re.compile(r"idle_?worker|janitor|accept\b|small_?lock", re.I)
@@ -81,6 +82,8 @@ def tell(bench, program, story, kind, title):
 
 def run_story(gtrace, language, story, program):
     kind, go_title, c_title = STORIES[story]
+    if isinstance(kind, dict):
+        kind = kind[language]
     title = go_title if language == "go" else c_title
     bench = harness.Bench(gtrace)
     good = False
