@@ -55,8 +55,6 @@ def compare_world(version, theirs, ours):
     theirs, ours = theirs["world"], behind_start(ours["world"])
     if minor(version) < (1, 21):  # its tracer tells the collector's own stops only
         ours = only_gc(ours)
-    if minor(version) < (1, 22) and theirs[:1] and theirs[0][0] == "goal":
-        theirs = theirs[1:]  # as it is at the tracer's start
     theirs = behind_start(theirs)
     for at, (a, b) in enumerate(zip(theirs, ours)):
         expect(a == b, "word %d of the world's story: Go's tracer %s, gtrace %s" % (at, theirs[max(0, at - 2) : at + 3], ours[max(0, at - 2) : at + 3]))
@@ -72,6 +70,9 @@ def compare_tracers(version, procs, theirs, ours):
     for key, story in theirs.items():
         if key == "world" or (key == "heap" and procs > 1):
             continue  # several Ms change the heap's size at once: the one or the other is told first
+        # From 1.26 on a worker that was meant to run next, and did not, leaves its label to whoever runs instead.
+        if key[1:].isdigit() and key[0] == "g" and minor(version) >= (1, 26) and not any(w.startswith("GC ") for w in ours[key]):
+            story = [w for w in story if not w.startswith("GC ")]
         expect(part_of(story, ours[key]) is not None, "%s: Go's tracer %s, gtrace %s" % (key, story[:40], ours[key][:40]))
         words += len(story)
         assists += story.count("assist") if key[0] == "g" else 0
