@@ -28,6 +28,7 @@
 #define START_NAP_NS   10000000
 #define CODE_BYTES_MAX (1u << 20)
 #define POPULATE_MAX   (8u << 20)
+#define MS_KEPT        1024 /* the lowest ids always have their lines */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -257,7 +258,9 @@ static int with_worker(struct gt_attach *attach, work_fn *work, void *context, s
 
 static int map_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
 {
-	return map_both(attach, remote, context, err);
+	int ret = map_both(attach, remote, context, err);
+
+	return ret < 0 ? gt_fail_prefix(err, ret, "cannot attach: process %d", (int)attach->view.pid) : 0;
 }
 
 static int unmap_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
@@ -425,12 +428,22 @@ static void find_highest_m(struct gt_attach *attach, const uint64_t *bases, cons
 {
 	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
 
+	memset(attach->ms_gone, 0xff, sizeof(attach->ms_gone));
 	for (size_t i = 0; i < count; i++) {
 		uint64_t m = gt_goread_m_of_thread(&read, attach->view.foreign ? 0 : tids[i], bases[i]);
 
-		if (m < GT_M_IDS_MAX && m > attach->view.m_highest)
+		if (m >= GT_M_IDS_MAX)
+			continue;
+		if (m > attach->view.m_highest)
 			attach->view.m_highest = m;
+		m /= GT_MS_A_PAGE;
+		attach->ms_gone[m / 64] &= ~(1ull << m % 64);
 	}
+	for (uint64_t page = 0, pages = sizeof(attach->ms_gone) * 8; page < pages; page++)
+		if (page < MS_KEPT / GT_MS_A_PAGE || page >= attach->view.m_highest / GT_MS_A_PAGE)
+			attach->ms_gone[page / 64] &= ~(1ull << page % 64);
+	if (count)
+		attach->view.ms_gone = attach->ms_gone;
 }
 
 /* Whoever comes next finds an owner here, from the first moment on. */
@@ -542,13 +555,25 @@ static bool with_sleeper(struct gt_attach *attach, work_fn *work, void *context,
 	return able;
 }
 
+static bool populate(
+	struct gt_attach *attach, struct gt_remote *remote, uint64_t offset, uint64_t bytes, struct gt_error *err)
+{
+	bool failed;
+
+	gt_remote_call(remote, GT_REMOTE_PLAIN, SYS_madvise,
+		(const uint64_t[6]){attach->rings + offset / GT__PAGE * GT__PAGE,
+			(bytes + GT__PAGE - 1) / GT__PAGE * GT__PAGE, MADV_POPULATE_WRITE},
+		&failed, err);
+	return !failed;
+}
+
 /* What takes long, and what may fail. The lines of Ms that will never be used have no pages. */
 static int populate_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
 {
 	const struct gt_memory *memory = context;
 	const uint64_t blocks = (uint64_t)memory->block_count * GT_BLOCK_BYTES;
 	const uint64_t pieces[][2] = {
-		{0, memory->ms_offset + (uint64_t)memory->m_limit * GT_M_BYTES},
+		{0, memory->ms_offset},
 		{memory->stacks_offset, memory->blocks_offset - memory->stacks_offset},
 		{memory->blocks_offset, blocks < POPULATE_MAX ? blocks : POPULATE_MAX},
 	};
@@ -558,10 +583,15 @@ static int populate_work(struct gt_attach *attach, struct gt_remote *remote, voi
 
 	attach->view.membarrier = !failed && result == 0;
 	for (size_t i = 0; i < 3 && !failed; i++)
-		gt_remote_call(remote, GT_REMOTE_PLAIN, SYS_madvise,
-			(const uint64_t[6]){attach->rings + pieces[i][0] / GT__PAGE * GT__PAGE,
-				(pieces[i][1] + GT__PAGE - 1) / GT__PAGE * GT__PAGE, MADV_POPULATE_WRITE},
-			&failed, err);
+		failed = !populate(attach, remote, pieces[i][0], pieces[i][1], err);
+	/* Lines that are there, in pieces. */
+	for (uint32_t m = gt_shm_next_m(memory, 0), end; m < memory->m_limit && !failed;
+		m = gt_shm_next_m(memory, end)) {
+		for (end = m; end < memory->m_limit && gt_shm_next_m(memory, end) == end;)
+			end += GT_MS_A_PAGE;
+		failed = !populate(attach, remote, memory->ms_offset + (uint64_t)m * GT_M_BYTES,
+			(uint64_t)(end - m) * GT_M_BYTES, err);
+	}
 	return 0;
 }
 

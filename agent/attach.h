@@ -35,8 +35,10 @@ struct gt_attach_view {
 	uint64_t slide;
 	bool foreign;       /* in another PID namespace: the numbers of its threads there are not those here */
 	uint64_t m_highest; /* after gt_attach_map: the highest M id that a thread has */
-	size_t threads;     /* at the last stop */
-	uint64_t ticks;     /* of the clock, at the end of the stop that put the hooks in */
+	const uint64_t *
+		ms_gone; /* and the pages of lines below it (struct gt_shm_config) without one; NULL: all may be needed */
+	size_t threads; /* at the last stop */
+	uint64_t ticks; /* of the clock, at the end of the stop that put the hooks in */
 	size_t hooks;
 	unsigned int stops; /* so far, of all threads */
 	int64_t stop_ns_longest, stop_ns_total;

@@ -19,6 +19,7 @@ struct gt_attach {
 	struct gt_gohooks hooks;
 	struct gt_places places;
 	struct gt_threads threads;
+	uint64_t ms_gone[GT_M_IDS_MAX / GT_MS_A_PAGE / 64];
 	pid_t idle;                                          /* a thread that slept at the last stop */
 	uint64_t code_address, code_size, rings, rings_size; /* in the process; 0: not mapped */
 	struct gt_patch patches[GT_GOHOOKS_MAX];
@@ -28,6 +29,11 @@ struct gt_attach {
 
 /* The part that touches nothing: fills view, exe, program, memory. */
 int gt__attach_look(struct gt_attach *attach, struct gt_error *err);
+/* Why @pid cannot be attached to, as its status tells; @foreign: it is in another PID namespace. */
+int gt__attach_status(pid_t pid, bool *foreign, struct gt_error *err);
+/* Job control has stopped it. */
+bool gt__attach_stopped(pid_t pid);
+int gt__attach_not_allowed(pid_t pid, int code, struct gt_error *err);
 /* The file that the process runs now is the one looked at. */
 bool gt__attach_same_program(const struct gt_attach *attach);
 /* Hooks that a gtrace left in: 1 and *@page and where it is; 0 none; -EBUSY when that gtrace is at work. */

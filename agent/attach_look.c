@@ -59,10 +59,10 @@ static bool is_kernels(pid_t pid)
 	return flags & 0x00200000; /* PF_KTHREAD */
 }
 
-static int check_status(struct gt_attach *attach, struct gt_error *err)
+int gt__attach_status(pid_t process, bool *foreign, struct gt_error *err)
 {
 	struct status status;
-	int pid = (int)attach->view.pid;
+	int pid = (int)process;
 
 	if (pid == getpid())
 		return gt_fail(err, EINVAL, "cannot attach: process %d is gtrace itself", pid);
@@ -74,7 +74,7 @@ static int check_status(struct gt_attach *attach, struct gt_error *err)
 	if (status.tgid != pid)
 		return gt_fail(err, EINVAL, "cannot attach: %d is a thread of process %ld: give that number", pid,
 			status.tgid);
-	if (status.size_kib < 0 && !is_kernels(attach->view.pid))
+	if (status.size_kib < 0 && !is_kernels(process))
 		return gt_fail(err, ESRCH, "cannot attach: process %d is gone", pid);
 	if (status.size_kib < 0)
 		return gt_fail(err, EINVAL, "cannot attach: process %d is a thread of the kernel", pid);
@@ -88,8 +88,15 @@ static int check_status(struct gt_attach *attach, struct gt_error *err)
 			"cannot attach: process %d may not make system calls (seccomp, strict mode), which gtrace "
 			"needs it to",
 			pid);
-	attach->view.foreign = status.namespaces > 1;
+	*foreign = status.namespaces > 1;
 	return 0;
+}
+
+bool gt__attach_stopped(pid_t pid)
+{
+	struct status status;
+
+	return read_status(pid, &status) == 0 && status.state == 'T';
 }
 
 bool gt__attach_same_program(const struct gt_attach *attach)
@@ -99,13 +106,13 @@ bool gt__attach_same_program(const struct gt_attach *attach)
 	return stat(attach->exe, &status) == 0 && status.st_dev == attach->device && status.st_ino == attach->inode;
 }
 
-static int not_allowed(const struct gt_attach *attach, int code, struct gt_error *err)
+int gt__attach_not_allowed(pid_t pid, int code, struct gt_error *err)
 {
 	if (code == ENOENT || code == ESRCH)
-		return gt_fail(err, ESRCH, "cannot attach: process %d is gone", (int)attach->view.pid);
+		return gt_fail(err, ESRCH, "cannot attach: process %d is gone", (int)pid);
 	return gt_fail(err, code,
 		"cannot attach: process %d: %s: it belongs to another user, or has rights of its own: try as root",
-		(int)attach->view.pid, strerror(code));
+		(int)pid, strerror(code));
 }
 
 static int look_at_program(struct gt_attach *attach, struct gt_error *err)
@@ -118,17 +125,13 @@ static int look_at_program(struct gt_attach *attach, struct gt_error *err)
 	snprintf(attach->exe, sizeof(attach->exe), "/proc/%d/exe", (int)attach->view.pid);
 	size = readlink(attach->exe, attach->program, sizeof(attach->program) - 1);
 	if (size < 0 || stat(attach->exe, &status) < 0)
-		return not_allowed(attach, errno, err);
+		return gt__attach_not_allowed(attach->view.pid, errno, err);
 	attach->program[size] = 0;
 	attach->device = status.st_dev;
 	attach->inode = status.st_ino;
 	ret = gt_elf_kind(attach->exe, &identity, err);
-	if (ret >= 0 && identity.kind == GT_ELF_LIBTRACE)
-		ret = gt_fail(err, ENOTSUP,
-			"%s links libtrace: gtrace attaches to Go programs only: start it with gtrace record",
-			attach->program);
-	else if (ret >= 0 && identity.kind != GT_ELF_GO)
-		ret = gt_fail(err, ENOTSUP, "%s is no Go program", attach->program);
+	if (ret >= 0 && identity.kind != GT_ELF_GO)
+		ret = gt_fail(err, ENOTSUP, "%s is no Go program, and does not link libtrace", attach->program);
 	if (ret >= 0)
 		ret = gt_gobin_open(attach->exe, &attach->view.bin, err);
 	if (ret >= 0)
@@ -148,7 +151,7 @@ static int look_at_memory(struct gt_attach *attach, struct gt_error *err)
 	snprintf(path, sizeof(path), "/proc/%d/mem", (int)attach->view.pid);
 	attach->memory = open(path, O_RDWR | O_CLOEXEC);
 	if (attach->memory < 0)
-		return not_allowed(attach, errno, err);
+		return gt__attach_not_allowed(attach->view.pid, errno, err);
 	entry = gt__entry_of(attach->view.pid);
 	if (!entry)
 		return gt_fail(err, ESRCH, "cannot attach: process %d is gone", (int)attach->view.pid);
@@ -159,7 +162,7 @@ static int look_at_memory(struct gt_attach *attach, struct gt_error *err)
 
 int gt__attach_look(struct gt_attach *attach, struct gt_error *err)
 {
-	int ret = check_status(attach, err);
+	int ret = gt__attach_status(attach->view.pid, &attach->view.foreign, err);
 
 	if (ret >= 0)
 		ret = look_at_program(attach, err);

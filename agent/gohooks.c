@@ -9,9 +9,8 @@
 
 enum where { ENTRY, RETURNS, ASM_ENTRY, AFTER_SYSCALL };
 
-#define NEWEST   255
-#define IF_THERE 2
-#define NO_KEY   0x1ff /* old << 4 | new that never is */
+#define NEWEST 255
+#define NO_KEY 0x1ff /* old << 4 | new that never is */
 
 /*
  * The hooks. `needed`: without it states do not add up, so it must be there. The others are left out by the linker
@@ -22,8 +21,8 @@ static const struct hook {
 	enum where where;
 	uint8_t plain, stacks; /* enum gt_template */
 	uint8_t first, last;   /* Go minor versions */
-	uint8_t needed;        /* true, or IF_THERE: where the program has it, it must be patchable */
-	uint32_t on, off;      /* enum gt_set: of this set; where that one is not on */
+	bool needed;
+	uint32_t on, off; /* enum gt_set: of this set; where that one is not on */
 } hooks_table[] = {
 #define BOTH(name)   GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
 #define ALWAYS(name) GT_TEMPLATE_##name, GT_TEMPLATE_##name
@@ -51,17 +50,15 @@ static const struct hook {
 	{"runtime.stoplockedm", ENTRY, ALWAYS(m_idle), 0, NEWEST, false, 0, 0},
 	{"runtime.mexit", ENTRY, ALWAYS(m_end), 0, NEWEST, false, 0, 0},
 #include "agent/gohooks_gc.def"
-/* system calls: all that Go code makes go through one function; between fork and exec they are left out */
-#define CALLS(function, first, last) \
-	{"runtime.beforefork", ENTRY, ALWAYS(fork_begin), first, last, IF_THERE, GT_SET_SYSCALLS, 0}, \
-		{"runtime.afterfork", ENTRY, ALWAYS(fork_end), first, last, IF_THERE, GT_SET_SYSCALLS, 0}, \
-		{function, ASM_ENTRY, ALWAYS(call_enter), first, last, true, GT_SET_SYSCALLS, 0}, \
-	{ \
-		function, AFTER_SYSCALL, BOTH(call_exit), first, last, true, GT_SET_SYSCALLS, 0 \
-	}
-	CALLS("runtime/internal/syscall.Syscall6", 0, 22),
-	CALLS("internal/runtime/syscall.Syscall6", 23, 25),
-	CALLS("internal/runtime/syscall/linux.Syscall6", 26, NEWEST),
+	/* system calls: all that Go code makes go through one function */
+	{"runtime/internal/syscall.Syscall6", ASM_ENTRY, ALWAYS(call_enter), 0, 22, false, GT_SET_SYSCALLS, 0},
+	{"runtime/internal/syscall.Syscall6", AFTER_SYSCALL, BOTH(call_exit), 0, 22, false, GT_SET_SYSCALLS, 0},
+	{"internal/runtime/syscall.Syscall6", ASM_ENTRY, ALWAYS(call_enter), 23, 25, false, GT_SET_SYSCALLS, 0},
+	{"internal/runtime/syscall.Syscall6", AFTER_SYSCALL, BOTH(call_exit), 23, 25, false, GT_SET_SYSCALLS, 0},
+	{"internal/runtime/syscall/linux.Syscall6", ASM_ENTRY, ALWAYS(call_enter), 26, NEWEST, false, GT_SET_SYSCALLS,
+		0},
+	{"internal/runtime/syscall/linux.Syscall6", AFTER_SYSCALL, BOTH(call_exit), 26, NEWEST, false, GT_SET_SYSCALLS,
+		0},
 	/* what a goroutine waits for */
 	{"runtime.gopark", ENTRY, ALWAYS(park), 0, NEWEST, true, GT_SET_OBJECTS, 0},
 	{"runtime.(*semaRoot).queue", ENTRY, ALWAYS(pending_semaphore), 0, NEWEST, false, GT_SET_OBJECTS, 0},
@@ -78,7 +75,6 @@ static const struct hook {
 	{"runtime.(*timer).modify", ENTRY, ALWAYS(timer_modify), 23, NEWEST, false, GT_SET_TIMERS, 0},
 	{"runtime.(*timer).unlockAndRun", ENTRY, ALWAYS(timer_fire), 23, NEWEST, false, GT_SET_TIMERS, 0},
 	{"runtime.(*timer).stop", ENTRY, ALWAYS(timer_stop), 23, NEWEST, false, GT_SET_TIMERS, 0},
-#undef CALLS
 #undef BOTH
 #undef ALWAYS
 };
@@ -134,7 +130,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 		if (skip && !strcmp(skip, hook->function))
 			continue;
 		ret = find_sites(bin, hook, sites, GT_GOHOOKS_MAX - hooks->count, &count, err);
-		if (ret < 0 && (hook->needed == true || (hook->needed && ret != -ENOENT) || ret == -ENOSPC))
+		if (ret < 0 && (hook->needed || ret == -ENOSPC))
 			return gt_fail_prefix(err, ret == -ENOENT ? -ENOTSUP : ret, "cannot hook %s", hook->function);
 		if (ret < 0) {
 			hooks->missing[hooks->missing_count++] = hook->function;
@@ -233,6 +229,7 @@ void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values 
 		{GT_HOLE_M_PROCID, layout->m_procid},
 		{GT_HOLE_M_GSIGNAL, layout->m_gsignal},
 		{GT_HOLE_M_CURG, layout->m_curg},
+		{GT_HOLE_M_LOCKS, layout->m_locks},
 		{GT_HOLE_M_P, layout->m_p},
 		{GT_HOLE_M_ID, layout->m_id},
 		{GT_HOLE_P_ID, layout->p_id},

@@ -52,6 +52,7 @@
 	X(m_oldp, "m.oldp") \
 	X(m_id, "m.id") \
 	X(m_preemptoff, "m.preemptoff") \
+	X(m_locks, "m.locks") \
 	X(p_id, "p.id") \
 	X(moduledata_text, "moduledata.text") \
 	X(moduledata_etext, "moduledata.etext") \

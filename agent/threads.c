@@ -121,8 +121,9 @@ static void note(struct gt_thread *thread, int status)
 	else if (status >> 16 == 0 &&
 		 WSTOPSIG(status) != SYSCALL_STOP) /* that is one asked for by a gtrace that died */
 		thread->signal = WSTOPSIG(status);
+	/* Killed since: its end is ours to wait for, or nobody hears of the process's. */
 	if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &thread->regs) < 0)
-		thread->gone = true; /* killed */
+		thread->stopped = thread->plain = false;
 }
 
 static void nap(void)

@@ -7,9 +7,8 @@
  * Signals. SIGINT, SIGTERM, SIGHUP and SIGQUIT end the recording, SIGUSR2 writes a snapshot with --flight. None is passed on: the
  * program is not ours.
  */
-#include "cli/attach.h"
+#include "cli/attach_internal.h"
 
-#include "agent/attach.h"
 #include "cli/flight.h"
 #include "cli/metas.h"
 
@@ -27,36 +26,15 @@
 
 #define MS_AHEAD 512 /* ids beyond the highest M's that can be used at once */
 
-struct attached {
-	struct gt_recording *recording;
-	const struct gt_attach_options *options;
-	struct gt_attach *attach;
-	const struct gt_attach_view *view;
-	int signals, process; /* descriptors */
-	clockid_t cpu_clock;
-	int64_t cpu_begin_ns, cpu_ns; /* of the program */
-	size_t found;
-	bool gone; /* the program ended */
-};
-
 /* ---- the program ---- */
 
-static int look(struct attached *a)
+int gt_attached_name(struct gt_attached *a, const char *program_path, const char *exe)
 {
 	struct gt_recording *r = a->recording;
 	struct stat program, output;
 	const char *name;
-	struct gt_error err;
 
-	if (gt_attach_open(a->options->pid, &a->attach, &err) < 0)
-		return gt_die(GT_EXIT_FAILURE, &err);
-	a->view = gt_attach_view(a->attach);
-	r->pid = a->view->pid;
-	r->resolver.go = a->view->bin;
-	r->layout = a->view->layout;
-	for (unsigned int i = 0; i < 256; i++)
-		r->wait_reasons[i] = gt_golayout_reason(r->layout, i);
-	r->path = strdup(a->view->program);
+	r->path = strdup(program_path);
 	if (!r->path)
 		return gt_die_text(GT_EXIT_FAILURE, "out of memory");
 	name = strrchr(r->path, '/');
@@ -65,11 +43,35 @@ static int look(struct attached *a)
 	else
 		snprintf(r->output, sizeof(r->output), "%.*s.gtrace", (int)strcspn(name ? name + 1 : r->path, " "),
 			name ? name + 1 : r->path);
-	if (stat(a->view->exe, &program) == 0 && stat(r->output, &output) == 0 && program.st_dev == output.st_dev &&
+	if (stat(exe, &program) == 0 && stat(r->output, &output) == 0 && program.st_dev == output.st_dev &&
 		program.st_ino == output.st_ino)
 		return gt_die_text(GT_EXIT_FAILURE,
 			"cannot write: %s: it is the program itself: choose another name with -o", r->output);
 	return 0;
+}
+
+static int look(struct gt_attached *a)
+{
+	struct gt_recording *r = a->recording;
+	struct gt_error err;
+	int ret = gt_linked_open(a->options->pid, &a->linked, &err);
+
+	if (ret < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	if (ret)
+		return gt_linked_look(a);
+	ret = gt_record_check_go_sets(r);
+	if (ret)
+		return GT_EXIT_FAILURE;
+	if (gt_attach_open(a->options->pid, &a->attach, &err) < 0)
+		return gt_die(GT_EXIT_FAILURE, &err);
+	a->view = gt_attach_view(a->attach);
+	r->pid = a->view->pid;
+	r->resolver.go = a->view->bin;
+	r->layout = a->view->layout;
+	for (unsigned int i = 0; i < 256; i++)
+		r->wait_reasons[i] = gt_golayout_reason(r->layout, i);
+	return gt_attached_name(a, a->view->program, a->view->exe);
 }
 
 /* Its command line, as /proc has it: for the trace's head. */
@@ -100,16 +102,16 @@ static char **arguments(pid_t pid)
 	return list;
 }
 
-static int open_process(struct attached *a)
+static int open_process(struct gt_attached *a)
 {
-	a->process = (int)syscall(SYS_pidfd_open, a->view->pid, 0);
+	a->process = (int)syscall(SYS_pidfd_open, a->recording->pid, 0);
 	if (a->process < 0)
 		return gt_die_text(
-			GT_EXIT_FAILURE, "cannot attach: process %d: %s", (int)a->view->pid, strerror(errno));
+			GT_EXIT_FAILURE, "cannot attach: process %d: %s", (int)a->recording->pid, strerror(errno));
 	return 0;
 }
 
-static void note_cpu(struct attached *a)
+static void note_cpu(struct gt_attached *a)
 {
 	struct timespec used;
 
@@ -124,7 +126,7 @@ static uint32_t take_stack(void *collector, const uint64_t *pcs, size_t count)
 	return gt_collector_stack(collector, pcs, count);
 }
 
-static int find_goroutines(struct attached *a)
+static int find_goroutines(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	struct gt_goroutine *list;
@@ -164,7 +166,7 @@ static int find_goroutines(struct attached *a)
 	return 0;
 }
 
-static int make_memory(struct attached *a, struct gt_shm_config *memory, const struct gt_collector_config *collector)
+static int make_memory(struct gt_attached *a, struct gt_shm_config *memory, const struct gt_collector_config *collector)
 {
 	struct gt_recording *r = a->recording;
 	struct gt_error err;
@@ -174,6 +176,7 @@ static int make_memory(struct attached *a, struct gt_shm_config *memory, const s
 		    gt_shm_bytes(memory), &memfd, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	memory->memfd = memfd;
+	memory->ms_gone = a->view->ms_gone;
 	if (memory->m_limit < a->view->m_highest + MS_AHEAD)
 		memory->m_limit = (uint32_t)a->view->m_highest + MS_AHEAD;
 	if (memory->m_limit > memory->m_count)
@@ -185,7 +188,7 @@ static int make_memory(struct attached *a, struct gt_shm_config *memory, const s
 	return 0;
 }
 
-static int hook(struct attached *a)
+static int hook(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	struct gt_collector_config collector;
@@ -231,7 +234,7 @@ static bool on_signal(struct gt_recording *r, uint32_t number)
 	}
 }
 
-static void follow(struct attached *a)
+static void follow(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	struct gt_record_pace pace = {1, r->start.monotonic_ns};
@@ -262,11 +265,17 @@ static void follow(struct attached *a)
 
 /* ---- the end ---- */
 
-static void unhook(struct attached *a)
+static void unhook(struct gt_attached *a)
 {
 	struct pollfd process = {.fd = a->process, .events = POLLIN};
 	struct gt_error err;
-	int ret = gt_attach_detach(a->attach, &err);
+	int ret;
+
+	if (a->linked) {
+		gt_linked_unhook(a);
+		return;
+	}
+	ret = gt_attach_detach(a->attach, &err);
 
 	/* Its end is known a moment after its threads are gone. */
 	if (ret < 0 && poll(&process, 1, 1000) > 0)
@@ -278,10 +287,16 @@ static void unhook(struct attached *a)
 		gt_die(0, &err);
 }
 
-static void tell(const struct attached *a)
+static void tell(const struct gt_attached *a)
 {
 	const struct gt_attach_view *view = a->view;
 	char longest[32], total[32];
+
+	if (!view) {
+		fprintf(stderr, "gtrace: attached to process %d: %zu goroutines found\n", (int)a->recording->pid,
+			a->found);
+		return;
+	}
 
 	fprintf(stderr,
 		"gtrace: attached to process %d: stopped %u times, %s at the longest, %s in all, at %zu threads; %zu "
@@ -293,7 +308,7 @@ static void tell(const struct attached *a)
 		view->left_mapped ? ", a thread stayed in them: their page is left, unused" : "");
 }
 
-static int finish(struct attached *a)
+static int finish(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	const char *end = a->gone ? "program ended" : "program goes on";
@@ -336,7 +351,7 @@ static int attach_signals(void)
 	return signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int run(struct attached *a)
+static int run(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	int ret = look(a);
@@ -348,7 +363,7 @@ static int run(struct attached *a)
 	r->options.argv = arguments(r->pid);
 	if (clock_getcpuclockid(r->pid, &a->cpu_clock) != 0)
 		a->cpu_clock = CLOCK_MONOTONIC;
-	ret = hook(a);
+	ret = a->linked ? gt_linked_hook(a) : hook(a);
 	note_cpu(a);
 	a->cpu_begin_ns = a->cpu_ns;
 	if (ret) {
@@ -373,7 +388,7 @@ static int run(struct attached *a)
 
 int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *options)
 {
-	struct attached a = {.recording = r, .options = options, .process = -1};
+	struct gt_attached a = {.recording = r, .options = options, .process = -1};
 	int ret;
 
 	gt_clock_init();
@@ -387,6 +402,8 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	gt_kernel_close(r->kernel);
 	if (r->collector)
 		gt_collector_free(r->collector);
+	if (a.linked)
+		gt_linked_finish(&a);
 	if (r->memory.shm)
 		gt_shm_close(&r->memory);
 	if (r->options.argv) {
@@ -395,6 +412,8 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	}
 	free(r->path);
 	gt_attach_close(a.attach);
+	gt_linked_close(a.linked);
+	gt_elf_symbols_close(r->resolver.elf);
 	if (a.process >= 0)
 		close(a.process);
 	close(a.signals);

@@ -31,6 +31,7 @@ int gt_cmd_convert(int argc, char **argv);
 int gt_cmd_info(int argc, char **argv);
 int gt_cmd_check(int argc, char **argv);
 int gt_cmd_recover(int argc, char **argv);
+int gt_cmd_report(int argc, char **argv);
 
 /* "gtrace: LINE" on stderr; returns @status, so that a command can `return gt_die(...)`. */
 int gt_die(int status, const struct gt_error *err);

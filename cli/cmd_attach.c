@@ -52,10 +52,12 @@ int gt_cmd_attach(int argc, char **argv)
 		.parser = parse_option,
 		.children = children,
 		.args_doc = "PID",
-		.doc = "Records what the scheduler of the running Go program PID does, until Ctrl-C, --duration or the "
-		       "program's end; then the program is as it was. Nothing has to be prepared; stripped programs "
-		       "too. "
-		       "The program stands still for some milliseconds while hooks are put in, and out."
+		.doc = "Records what the scheduler of the running program PID does, until Ctrl-C, --duration or the "
+		       "program's end; then the program is as it was. PID is any Go program (nothing has to be "
+		       "prepared; "
+		       "stripped ones too; it stands still for some milliseconds while hooks are put in, and out), or "
+		       "one "
+		       "on gtrace's own runtime, which keeps its memory for events, empty, for the next time."
 		       "\vThe exit status is 0, whatever becomes of the program; 1 when it could not be attached to: "
 		       "then "
 		       "nothing was changed.\n\nExamples:\n  gtrace attach --duration 10s 4711\n"
@@ -67,7 +69,5 @@ int gt_cmd_attach(int argc, char **argv)
 	gt_record_defaults(&recording.options);
 	argp_err_exit_status = GT_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
-	if (gt_record_check_go_sets(&recording))
-		return GT_EXIT_FAILURE;
 	return gt_attach_run(&recording, &o);
 }

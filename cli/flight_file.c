@@ -139,10 +139,13 @@ static void write_line(const struct gt_recording *r, const struct gt__snapshot *
 	if (result->blocks_missed)
 		snprintf(gap, sizeof(gap), " (%" PRIu64 " blocks missed: no gap in the last %s)", result->blocks_missed,
 			gt_format_duration((uint64_t)ticks_to_ns(result->complete_ticks), text));
-	snprintf(out, size, "snapshot %s: %" PRIu64 " events, %s%s%s, %s of records in %s, copied in %s (%s)", path,
-		result->events, lost, kept, gap, gt_format_size(result->kept_bytes, text),
+	snprintf(out, size,
+		"snapshot %s: %" PRIu64 " events, %s%s%s, %s of records in %s, copied in %s to %s apart "
+		"(%s)",
+		path, result->events, lost, kept, gap, gt_format_size(result->kept_bytes, text),
 		gt_format_size(r->options.window_bytes_max, asked),
-		gt_format_duration((uint64_t)result->copy_ns, (char[32]){0}), s->cause);
+		gt_format_duration((uint64_t)result->copy_ns, (char[32]){0}),
+		gt_format_size(result->scratch_bytes, (char[32]){0}), s->cause);
 }
 
 /* ---- the file ---- */

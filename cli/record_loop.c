@@ -273,7 +273,7 @@ static int collect(struct gt_recording *r, size_t *blocks)
 
 void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 {
-	uint64_t block_count = r->options.flight ? r->memory.block_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
+	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
 	struct gt_clock_pair now;
 	size_t blocks;
 	int ret = collect(r, &blocks);
@@ -434,10 +434,11 @@ static void lay_out_window(const struct gt_recording *r, uint64_t bytes, struct 
 	 * they live in this process. */
 	config->max_bytes = bytes - bytes / 8 - bytes / ATTIC_PART - history_bytes(r, bytes) - trigger_bytes(r, bytes) -
 			    kernel_bytes(r, bytes);
-	/* A sixteenth for the lines of Ms: 256 bytes an id that was ever used. */
-	config->m_count = (uint32_t)(bytes / 16 / GT_M_BYTES);
-	config->m_count = config->m_count < 512 ? 512 : config->m_count > 16384 ? 16384 : config->m_count;
-	config->m_limit = config->m_count < 1024 ? config->m_count : 1024;
+	/* A sixteenth for the lines of Ms: 256 bytes each, until the M ended and nothing of it is held. */
+	config->m_count = GT_M_IDS_MAX;
+	config->m_live = (uint32_t)(bytes / 16 / GT_M_BYTES);
+	config->m_live = config->m_live < 512 ? 512 : config->m_live > 16384 ? 16384 : config->m_live;
+	config->m_limit = config->m_live < 1024 ? config->m_live : 1024;
 	config->spill_count = 16;
 	if (r->options.stack_depth)
 		lay_out_stacks(bytes / 8, config);

@@ -43,11 +43,16 @@ install(FILES ${GTRACE_GDB} DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load/$
   RENAME libgtrace_runtime.so.${PROJECT_VERSION}-gdb.py)
 
 # libgtrace_debug: the debug server, for programs that call it.
-add_library(gtrace_debug_static STATIC $<TARGET_OBJECTS:gtrace_debug> $<TARGET_OBJECTS:gtrace_debug_http>)
-add_library(gtrace_debug_shared SHARED $<TARGET_OBJECTS:gtrace_debug> $<TARGET_OBJECTS:gtrace_debug_http>)
+# The reading side goes in, for traces in other formats; base and the table of events are in the static libgtrace.
+set(objects)
+foreach(folder debug debug_http convert reading model)
+  list(APPEND objects $<TARGET_OBJECTS:gtrace_${folder}>)
+endforeach()
+add_library(gtrace_debug_static STATIC ${objects})
+add_library(gtrace_debug_shared SHARED ${objects} $<TARGET_OBJECTS:gtrace_base> $<TARGET_OBJECTS:gtrace_events>)
 foreach(library gtrace_debug_static gtrace_debug_shared)
   set_target_properties(${library} PROPERTIES OUTPUT_NAME gtrace_debug LINKER_LANGUAGE C)
-  target_link_libraries(${library} PRIVATE gtrace_flags)
+  target_link_libraries(${library} PRIVATE gtrace_flags PkgConfig::ZSTD PkgConfig::ZLIB)
   # Until libgtrace_profile is installed too, an installed server has no profiles.
   target_sources(${library} PRIVATE $<$<NOT:$<TARGET_EXISTS:gtrace_profile_shared>>:${CMAKE_SOURCE_DIR}/runtime/debug/absent.c>)
   target_include_directories(${library} PRIVATE ${CMAKE_SOURCE_DIR}/runtime/include)

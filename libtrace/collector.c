@@ -14,6 +14,9 @@
 
 /* ---- Ms ---- */
 
+#define DROP_ROUNDS       16 /* it takes a look at every M that ended */
+#define DROP_ROUNDS_SHORT 2
+
 struct gt__m_state *gt__collector_m(struct gt_collector *c, uint32_t m)
 {
 	struct gt__m_state **chunk = &c->chunks[m / GT__CHUNK_MS];
@@ -92,6 +95,12 @@ static int name_event(struct gt_collector *c, struct gt_writer *writer, struct g
 	const struct gt_event_spec *spec = &gt_event_specs[event->kind];
 	int ret = 0;
 
+	if (event->kind == GT_EV_FD_NAME) {
+		const char *name = gt_fds_name(&c->fds, event->args[1]);
+
+		event->args[1] = *name ? gt_writer_string(writer, name, strlen(name)) : 0;
+		return 0;
+	}
 	for (unsigned int i = 0; i < spec->arg_count && ret >= 0; i++) {
 		if (spec->args[i].type == GT_ARG_PC && event->args[i]) {
 			event->args[i] -= c->slide;
@@ -194,6 +203,21 @@ static void put_times(struct gt_collector *c, const struct gt_record *record, st
 	}
 }
 
+/* Puts the name of a descriptor before the events that have it first. How many there are then. */
+static int put_fd(struct gt_collector *c, struct gt_event *out, int count)
+{
+	struct gt_event name;
+
+	for (int i = 0; i < count; i++) {
+		if (!gt_fds_event(&c->fds, c->pid, &out[i], &name))
+			continue;
+		memmove(&out[1], &out[0], (size_t)count * sizeof(*out));
+		out[0] = name;
+		return count + 1;
+	}
+	return count;
+}
+
 void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const struct gt_record *record)
 {
 	struct gt_event *out = &c->batch[c->batch_count];
@@ -210,6 +234,8 @@ void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const stru
 			.start_pc = record->word[2]};
 	if (count > 0 && c->hidden)
 		count = hide(c->hidden, out, count);
+	if (count > 0 && (record->kind != GT_REC_STATE))
+		count = put_fd(c, out, count);
 	if (count < 0)
 		c->totals.records_bad++;
 	else if (count && !gt__found_created(c, out))
@@ -428,6 +454,86 @@ void gt__collector_reclaim(struct gt_collector *c, uint32_t m, bool flight)
 	state->partial = false;
 }
 
+/* ---- Ms that are history ---- */
+
+static bool is_over(
+	struct gt_collector *c, uint32_t m, bool flight, bool pressed, uint64_t first_ticket, uint64_t oldest)
+{
+	const struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
+	const struct gt__m_state *state = chunk ? &chunk[m % GT__CHUNK_MS] : NULL;
+
+	if (!state || !state->reclaimed)
+		return false;
+	if (!flight)
+		return true;
+	if (state->in_ring && gt__ticket_diff(first_ticket, state->ring_ticket) <= 0)
+		return false;
+	return pressed || (oldest && state->last_ticks < oldest && !c->attic.count);
+}
+
+/* What an M says last may be lost, or stand in a block that nobody has read. */
+static void find_ended(struct gt_collector *c)
+{
+	for (uint32_t m = gt_shm_next_m(c->memory, 0); m < c->ms_seen; m = gt_shm_next_m(c->memory, m + 1)) {
+		uint32_t tid = atomic_load_explicit(&gt_shm_m(c->memory, m)->tid, memory_order_relaxed);
+		struct gt__m_state *state = tid && c->pid ? gt__collector_m(c, m) : NULL;
+
+		if (state && !state->ended && syscall(SYS_tgkill, c->pid, tid, 0) < 0 && errno == ESRCH)
+			state->ended = true;
+	}
+}
+
+/* Its counts stay; what the window still holds of it is not shown any more. */
+static void drop_m(struct gt_collector *c, uint32_t m, bool flight)
+{
+	const struct gt_m *shared = gt_shm_m(c->memory, m);
+	struct gt__m_state *state = gt__collector_m(c, m);
+
+	c->dropped.ms++;
+	c->dropped.lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
+	c->dropped.lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
+	if (flight && state && state->last_ticks >= c->gone_ticks) {
+		c->gone_ticks = state->last_ticks;
+		c->gone_m = m;
+	}
+}
+
+/*
+ * Threads come and go, and the id of an M is never used twice: the page of lines of GT_MS_A_PAGE Ms that are all over is given
+ * back, once nothing of them is held; or, when lines are short, the oldest such page.
+ */
+void gt__collector_drop_ms(struct gt_collector *c, bool flight)
+{
+	struct gt_memory *memory = c->memory;
+	uint64_t first = 0, end, oldest = c->history ? gt_history_oldest(c->history) : 0;
+	uint32_t live = memory->m_limit - memory->ms_gone_count * GT_MS_A_PAGE;
+
+	bool short_ = flight && live > memory->m_live / 4 * 3;
+
+	if (!memory->ms_gone || (c->drop_round++ % (short_ ? DROP_ROUNDS_SHORT : DROP_ROUNDS)))
+		return;
+	gt_shm_find_ms(memory);
+	if (flight)
+		gt_sealed_range(memory, &first, &end);
+	if (short_)
+		find_ended(c);
+	for (uint32_t m = gt_shm_next_m(memory, 0); m + GT_MS_A_PAGE <= c->ms_seen;
+		m = gt_shm_next_m(memory, m + GT_MS_A_PAGE)) {
+		bool over = true, pressed = flight && live > memory->m_live / 4 * 3;
+
+		for (uint32_t i = 0; i < GT_MS_A_PAGE && over; i++)
+			over = is_over(c, m + i, flight, pressed, first, oldest);
+		if (!over)
+			continue;
+		for (uint32_t i = 0; i < GT_MS_A_PAGE; i++)
+			drop_m(c, m + i, flight);
+		gt_shm_drop_ms(memory, m);
+		free(c->chunks[m / GT__CHUNK_MS]);
+		c->chunks[m / GT__CHUNK_MS] = NULL;
+		live -= GT_MS_A_PAGE;
+	}
+}
+
 /* ---- how many blocks are in turn ---- */
 
 #define TURN_BLOCKS_MIN 4096 /* 16 MiB: what two busy CPUs write in some 20 ms */
@@ -506,7 +612,8 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 	gt__learn_slide(c);
 	taken = drain_queue(c, writer);
 	adapt_turn(c, taken);
-	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+	for (uint32_t m = gt_shm_next_m(c->memory, 0), limit = m_limit(c); m < limit;
+		m = gt_shm_next_m(c->memory, m + 1)) {
 		int ret = drain_open(c, writer, m, &watermark, false);
 
 		if (ret < 0 && !c->failed)
@@ -514,6 +621,7 @@ int gt_collector_round(struct gt_collector *c, struct gt_writer *writer, size_t 
 		if (clean_and_ended(c, m))
 			gt__collector_reclaim(c, m, false);
 	}
+	gt__collector_drop_ms(c, false);
 	gt__collector_grow(c);
 	if (watermark > c->watermark && !c->held) {
 		c->watermark = watermark;
@@ -534,7 +642,8 @@ static void forget(struct gt_collector *c)
 
 	for (uint32_t i = 0; i < c->memory->block_count && gt_take_sealed(c->memory, &block, &view); i++)
 		gt_give_back(c->memory, block);
-	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+	for (uint32_t m = gt_shm_next_m(c->memory, 0), limit = m_limit(c); m < limit;
+		m = gt_shm_next_m(c->memory, m + 1)) {
 		const struct gt_m *shared = gt_shm_m(c->memory, m);
 		uint64_t pos = atomic_load_explicit(&shared->pos, memory_order_acquire);
 		unsigned int own = GT_OWN_STATE(atomic_load_explicit(&shared->own, memory_order_acquire));
@@ -551,14 +660,37 @@ static void forget(struct gt_collector *c)
 	}
 }
 
+static void lost_so_far(const struct gt_collector *c, struct gt_collector_totals *out)
+{
+	for (uint32_t m = gt_shm_next_m(c->memory, 0), limit = m_limit(c); m < limit;
+		m = gt_shm_next_m(c->memory, m + 1)) {
+		const struct gt_m *shared = gt_shm_m(c->memory, m);
+
+		out->lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
+		out->lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
+	}
+	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
+	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);
+	out->lost_spill = atomic_load_explicit(&c->memory->shm->lost_spill, memory_order_relaxed);
+	out->strings_lost = atomic_load_explicit(&c->memory->shm->strings_lost, memory_order_relaxed);
+	out->stacks_lost = atomic_load_explicit(&c->memory->shm->stacks_lost, memory_order_relaxed);
+}
+
 void gt_collector_again(struct gt_collector *c, uint64_t since_ticks)
 {
 	forget(c);
 	c->since = since_ticks;
+	gt_fds_again(&c->fds);
 	c->held = true;
 	c->failed = 0;
+	if (c->config.again) {
+		memset(&c->before, 0, sizeof(c->before));
+		lost_so_far(c, &c->before);
+		c->lost_no_m_seen = c->before.lost_no_m;
+	}
 	/* Each file tells the threads. */
-	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+	for (uint32_t m = gt_shm_next_m(c->memory, 0), limit = m_limit(c); m < limit;
+		m = gt_shm_next_m(c->memory, m + 1)) {
 		struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
 
 		if (chunk && !chunk[m % GT__CHUNK_MS].reclaimed)
@@ -617,7 +749,8 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 	/* Twice: nothing is sealed any more, but the first pass may have met a queue longer than the blocks of one pass. */
 	for (int pass = 0; pass < 2; pass++) {
 		drain_queue(c, writer);
-		for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+		for (uint32_t m = gt_shm_next_m(c->memory, 0), limit = m_limit(c); m < limit;
+			m = gt_shm_next_m(c->memory, m + 1)) {
 			struct gt_m *shared = gt_shm_m(c->memory, m);
 			struct gt__m_state *state;
 			uint64_t lost;
@@ -638,7 +771,8 @@ int gt_collector_finish(struct gt_collector *c, struct gt_writer *writer)
 			}
 		}
 	}
-	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
+	for (uint32_t m = gt_shm_next_m(c->memory, 0), limit = m_limit(c); m < limit;
+		m = gt_shm_next_m(c->memory, m + 1)) {
 		const struct gt__m_state *chunk = c->chunks[m / GT__CHUNK_MS];
 
 		if (chunk && chunk[m % GT__CHUNK_MS].unread)
@@ -654,9 +788,10 @@ void gt__collector_grow(struct gt_collector *c)
 {
 	uint64_t lost = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
 	uint32_t limit = m_limit(c);
+	uint32_t ahead = c->memory->m_live >= 4 * GT__MS_AHEAD_MAX ? GT__MS_AHEAD_MAX : GT__MS_AHEAD;
 
-	if (c->ms_seen + GT__MS_AHEAD > limit && limit < c->memory->m_count)
-		gt_shm_grow_ms(c->memory, c->ms_seen + 2 * GT__MS_AHEAD, NULL);
+	if (c->ms_seen + ahead > limit && limit < c->memory->m_count)
+		gt_shm_grow_ms(c->memory, c->ms_seen + 2 * ahead, NULL);
 	/* A program that was attached to may have Ms of any id. */
 	if (lost > c->lost_no_m_seen && limit < c->memory->m_count)
 		gt_shm_grow_ms(c->memory, limit < c->memory->m_count / 2 ? limit * 2 : c->memory->m_count, NULL);
@@ -742,6 +877,7 @@ void gt_collector_free(struct gt_collector *c)
 	gt_history_free(c->history);
 	gt__attic_free(&c->attic);
 	gt_copy_free(&c->copy);
+	gt_fds_free(&c->fds);
 	while (c->reserve_count)
 		gt_give_back(c->memory, c->reserve[--c->reserve_count]);
 	free(c->reserve);
@@ -751,14 +887,14 @@ void gt_collector_free(struct gt_collector *c)
 void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out)
 {
 	*out = c->totals;
-	for (uint32_t m = 0, limit = m_limit(c); m < limit; m++) {
-		const struct gt_m *shared = gt_shm_m(c->memory, m);
-
-		if (atomic_load_explicit(&shared->pos, memory_order_relaxed))
+	out->ms = c->dropped.ms;
+	out->lost_full = c->dropped.lost_full;
+	out->lost_nested = c->dropped.lost_nested;
+	for (uint32_t m = gt_shm_next_m(c->memory, 0), limit = m_limit(c); m < limit;
+		m = gt_shm_next_m(c->memory, m + 1))
+		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed))
 			out->ms++;
-		out->lost_full += atomic_load_explicit(&shared->lost, memory_order_relaxed);
-		out->lost_nested += atomic_load_explicit(&shared->lost_nested, memory_order_relaxed);
-	}
+	lost_so_far(c, out);
 	out->names_lost = c->names.lost;
 	if (c->history) {
 		struct gt_history_totals history;
@@ -767,11 +903,13 @@ void gt_collector_totals(struct gt_collector *c, struct gt_collector_totals *out
 		out->history_bytes = history.bytes;
 		out->history_cell_bytes = history.cell_bytes;
 	}
-	out->lost_no_m = atomic_load_explicit(&c->memory->shm->lost_no_m, memory_order_relaxed);
-	out->lost_big_g = atomic_load_explicit(&c->memory->shm->lost_big_g, memory_order_relaxed);
-	out->lost_spill = atomic_load_explicit(&c->memory->shm->lost_spill, memory_order_relaxed);
-	out->strings_lost = atomic_load_explicit(&c->memory->shm->strings_lost, memory_order_relaxed);
-	out->stacks_lost = atomic_load_explicit(&c->memory->shm->stacks_lost, memory_order_relaxed);
+	out->lost_full -= c->before.lost_full;
+	out->lost_nested -= c->before.lost_nested;
+	out->lost_no_m -= c->before.lost_no_m;
+	out->lost_big_g -= c->before.lost_big_g;
+	out->lost_spill -= c->before.lost_spill;
+	out->strings_lost -= c->before.strings_lost;
+	out->stacks_lost -= c->before.stacks_lost;
 	out->lost = out->lost_full + out->lost_nested + out->lost_no_m + out->lost_big_g + out->lost_spill +
 		    out->lost_in_flight;
 }

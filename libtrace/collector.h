@@ -43,6 +43,7 @@ struct gt_collector_config {
 	void *names_place; /* flight: where the names stand (gt_collector_names_max struct gt_crash_name, zeroed), or NULL */
 	struct gt_triggers
 		*triggers; /* flight: told of every event, those of open blocks too; NULL = none. Kept by the caller */
+	bool again;        /* the memory was recorded into before: losses count from gt_collector_again on */
 	gt_resolve_fn *resolve; /* may be NULL: no names */
 	/* May be NULL. The name of the type at a link-time address of a Go program, into @out; its length, 0 unknown. */
 	size_t (*type_name)(void *resolve_context, uint64_t address, char *out, size_t size);

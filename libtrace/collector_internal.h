@@ -6,13 +6,15 @@
 #include "base/hash.h"
 #include "libtrace/collector.h"
 #include "libtrace/decode.h"
+#include "libtrace/fds.h"
 #include "libtrace/history.h"
 #include "libtrace/triggers.h"
 #include "libtrace/walk.h"
 
-#define GT__CHUNK_MS  256
-#define GT__MS_AHEAD  256 /* ids beyond the highest seen that hooks may use at once */
-#define GT__LINES_MAX 32  /* inlined calls at one pc */
+#define GT__CHUNK_MS     GT_MS_A_PAGE
+#define GT__MS_AHEAD     256  /* ids beyond the highest seen that hooks may use at once */
+#define GT__MS_AHEAD_MAX 1024 /* where there is room */
+#define GT__LINES_MAX    32   /* inlined calls at one pc */
 /* A clock is read a little before the record's place is visible to others (out-of-order execution): what lies
  * so near before the round's begin may still come. */
 #define GT__SKEW_TICKS 50000
@@ -111,10 +113,15 @@ struct gt_collector {
 	struct gt__name alive[GT__BATCH_MAX]; /* who the batch says was there before the trace */
 	size_t alive_count;
 	struct gt_clock_pair clock; /* a late one */
-	uint64_t since;             /* ticks: what is older belongs to an earlier file */
-	uint32_t hidden;            /* sets that this snapshot does not show */
-	bool held;                  /* the watermark stays: the trace's first events are still to come */
+	struct gt_fds fds;
+	uint64_t since;  /* ticks: what is older belongs to an earlier file */
+	uint32_t hidden; /* sets that this snapshot does not show */
+	bool held;       /* the watermark stays: the trace's first events are still to come */
 	struct gt_collector_totals totals;
+	struct gt_collector_totals dropped; /* of Ms whose lines are gone */
+	uint64_t gone_ticks;                /* flight: such an M's last event, which may be held and is not shown */
+	uint32_t gone_m, drop_round;
+	struct gt_collector_totals before; /* config.again: what was lost until then */
 };
 
 /* A program that links libtrace tells its own slide when it connects. It is a name's matter only: a wrong one harms nobody. */
@@ -144,6 +151,7 @@ void gt__batch_add(struct gt_collector *collector, struct gt__m_state *state, co
 void gt__batch_lost(struct gt_collector *collector, struct gt__m_state *state, uint64_t ticks, uint64_t count);
 int gt__batch_write(struct gt_collector *collector, struct gt_writer *writer, uint32_t m);
 void gt__collector_reclaim(struct gt_collector *collector, uint32_t m, bool flight);
+void gt__collector_drop_ms(struct gt_collector *collector, bool flight);
 void gt__collector_grow(struct gt_collector *collector);
 void gt__follow_view(struct gt_collector *collector, const struct gt_view *view, bool step_over);
 void gt__follow_open(struct gt_collector *collector, uint64_t begin);

@@ -80,6 +80,9 @@ int gt__own_free(const char *what, const char *of, struct gt_error *err)
 		return gt_fail(err, EBUSY,
 			"cannot start %s: %s: this process was forked from one that traces itself: start it by exec",
 			what, of);
+	if (pid && gt__own.kind == GT__OWN_ATTACHED)
+		return gt_fail(err, EBUSY, "cannot start %s: %s: a gtrace is attached to this process: end that first",
+			what, of);
 	if (pid && gt__own.kind == GT__OWN_TRACE)
 		return gt_fail(err, EBUSY, "cannot start %s: %s: one is running: call gt_stop first", what, of);
 	if (pid)
@@ -243,6 +246,16 @@ int gt__own_leave(int ret)
 	if (gt__world.block_end)
 		gt__world.block_end();
 	return ret;
+}
+
+void gt__own_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void gt__own_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
 }
 
 /* ---- gt_start and gt_stop ---- */

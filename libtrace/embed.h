@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-enum gt__own_kind { GT__OWN_TRACE = 1, GT__OWN_FLIGHT };
+enum gt__own_kind { GT__OWN_TRACE = 1, GT__OWN_FLIGHT, GT__OWN_ATTACHED /* by gtrace, from outside */ };
 
 struct gt__own {
 	_Atomic pid_t pid; /* the process in which a thread collects; 0: none does */
@@ -33,6 +33,9 @@ extern struct gt__own gt__own;
 /* The lock over all of it. A goroutine waits here for the disk: its P is for others. Leave returns @ret. */
 void gt__own_enter(void);
 int gt__own_leave(int ret);
+/* The same for a thread that runs no goroutine. */
+void gt__own_lock(void);
+void gt__own_unlock(void);
 
 /* -EBUSY when something else records; @what and @of make the line. */
 int gt__own_free(const char *what, const char *of, struct gt_error *err);

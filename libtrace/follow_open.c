@@ -57,7 +57,8 @@ static void tell_lost(struct gt_collector *c)
 			atomic_load_explicit(&shm->lost_big_g, memory_order_relaxed) +
 			atomic_load_explicit(&shm->lost_spill, memory_order_relaxed);
 
-	for (uint32_t m = 0; m < limit && m < c->memory->m_count; m++)
+	for (uint32_t m = gt_shm_next_m(c->memory, 0); m < limit && m < c->memory->m_count;
+		m = gt_shm_next_m(c->memory, m + 1))
 		lost += gt__m_lost(gt_shm_m(c->memory, m));
 	if (lost != c->lost_seen)
 		gt_triggers_lost(c->triggers, lost - c->lost_seen, gt_ticks());
@@ -68,7 +69,7 @@ void gt__follow_open(struct gt_collector *c, uint64_t begin)
 {
 	uint64_t watermark = begin - GT__SKEW_TICKS;
 
-	for (uint32_t m = 0; m < c->ms_seen; m++)
+	for (uint32_t m = gt_shm_next_m(c->memory, 0); m < c->ms_seen; m = gt_shm_next_m(c->memory, m + 1))
 		watermark = known_until(c, m, begin, watermark);
 	tell_lost(c);
 	if (watermark > c->watermark)
@@ -81,7 +82,7 @@ void gt_collector_follow_end(struct gt_collector *c)
 	uint64_t newest = 0;
 
 	gt_collector_follow(c);
-	for (uint32_t m = 0; m < c->ms_seen; m++) {
+	for (uint32_t m = gt_shm_next_m(c->memory, 0); m < c->ms_seen; m = gt_shm_next_m(c->memory, m + 1)) {
 		const struct gt__m_state *state = gt__collector_m(c, m);
 
 		if (state && state->last_ticks > newest)

@@ -327,7 +327,8 @@ int gt_collector_alive_kept(struct gt_collector *c, const struct gt_hook_alive *
 			.state = alive[i].state,
 			.reason = alive[i].reason,
 		};
-		gt__name_found(c, &list[c->found_count++]);
+		gt__name_found(c, &list[c->found_count]);
+		tell_triggers(c, &list[c->found_count++]);
 	}
 	c->totals.goroutines += count;
 	qsort(c->found, c->found_count, sizeof(*c->found), by_m);

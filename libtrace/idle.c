@@ -194,20 +194,21 @@ size_t gt__collector_idle(struct gt_collector *c)
 {
 	const struct gt_memory *memory = c->memory;
 	uint32_t queued = gt_queue_length(&memory->exchange.sealed) + gt_queue_length(&memory->exchange.free);
-	uint32_t open = queued < memory->block_count ? memory->block_count - queued : 0;
+	uint32_t open = queued < memory->turn_count ? memory->turn_count - queued : 0;
 	uint64_t now = gt_ticks();
-	bool hungry = open > memory->block_count / 2;
+	bool hungry = open > memory->turn_count / 2;
 	uint64_t ticks = gt_clock_rate() / 1000 * (hungry ? IDLE_MS_HUNGRY : IDLE_MS);
 	/* Who finds no block seals none: no reason to look more seldom. */
-	size_t busy = hungry ? memory->block_count / 64 + 1 : 0;
+	size_t busy = hungry ? memory->turn_count / 64 + 1 : 0;
 	struct gt_steal asked[GT__STEALS_MAX];
 	size_t count = 0, stolen = 0;
 
 	/* Few hold little. */
-	if (open <= memory->block_count / 8 || c->never_steal ||
+	if (open <= memory->turn_count / 8 || c->never_steal ||
 		!atomic_load_explicit(&memory->shm->barrier, memory_order_relaxed))
 		return 0;
-	for (uint32_t m = 0; m < c->ms_seen && count < GT__STEALS_MAX; m++)
+	for (uint32_t m = gt_shm_next_m(memory, 0); m < c->ms_seen && count < GT__STEALS_MAX;
+		m = gt_shm_next_m(memory, m + 1))
 		if (is_idle(c, m, now, ticks) && gt_steal_ask(memory, m, &asked[count]))
 			count++;
 	if (!count)

@@ -207,9 +207,9 @@ struct gt_m {
 	uint64_t alloc_step; /* from the last one to that */
 	uint64_t reserved[2];
 	/* what hooks of Go keep from one to the next: plain words, the thread's own */
-	uint64_t deadline;   /* fd + 1 while a timer of a deadline is at work */
-	uint32_t call;       /* number + 1 of the system call it is in; 0 = none that was seen to begin */
-	uint32_t forking;    /* between fork and exec: nothing of calls is recorded */
+	uint64_t deadline; /* fd + 1 while a timer of a deadline is at work */
+	uint32_t call;     /* number + 1 of the system call it is in; 0 = none that was seen to begin */
+	uint32_t unused_half;
 	uint64_t call_ticks; /* with call_ticks_min: when it began */
 	uint64_t pending;    /* what the next gopark is about: an address, or ns */
 	uint64_t pending_g;  /* the goroutine that said so */

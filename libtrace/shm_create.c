@@ -67,7 +67,7 @@ static uint64_t bytes_for(const struct gt_memory *sizes, uint32_t block_count)
 
 	memory.block_count = block_count;
 	lay_out(&memory, slots_for(block_count), &slots_offset);
-	return memory.total_bytes;
+	return memory.total_bytes - (uint64_t)(memory.m_count - memory.m_live) * GT_M_BYTES;
 }
 
 /* Sizes but for block_count. */
@@ -76,6 +76,7 @@ static int sizes_of(const struct gt_shm_config *config, struct gt_memory *memory
 	memset(memory, 0, sizeof(*memory));
 	memory->fd = -1;
 	memory->m_count = config->m_count ? config->m_count : M_COUNT_USUAL;
+	memory->m_live = config->m_live && config->m_live < memory->m_count ? config->m_live : memory->m_count;
 	memory->stack_slot_count = config->stack_slot_count;
 	memory->arena_words = config->arena_words;
 	memory->stack_depth = config->stack_depth;
@@ -167,6 +168,7 @@ static void connect(struct gt_memory *memory, uint64_t slots_offset, uint64_t sl
 	uint8_t *base = (uint8_t *)memory->shm;
 	struct gt_exchange *exchange = &memory->exchange;
 
+	memory->turn_count = memory->block_count;
 	exchange->shm = memory->shm;
 	exchange->blocks = (struct gt_block *)(base + memory->blocks_offset);
 	exchange->block_count = memory->block_count;
@@ -231,21 +233,96 @@ static int populate(struct gt_memory *memory, struct gt_error *err)
 	return 0;
 }
 
+static int make_lines(struct gt_memory *memory, uint32_t from_page, uint32_t to_page, struct gt_error *err)
+{
+	uint64_t from = memory->ms_offset + (uint64_t)from_page * PAGE, bytes = (uint64_t)(to_page - from_page) * PAGE;
+
+	if (fallocate(memory->fd, 0, (off_t)from, (off_t)bytes) < 0)
+		return gt_fail(err, errno, "no memory for %u threads: %s", to_page * GT_MS_A_PAGE, strerror(errno));
+	madvise((uint8_t *)memory->shm + from, bytes, MADV_POPULATE_WRITE);
+	return 0;
+}
+
 int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *err)
 {
-	uint64_t from = memory->ms_offset + (uint64_t)memory->m_limit * GT_M_BYTES / PAGE * PAGE;
-	uint64_t to;
+	uint32_t most = memory->m_live + memory->ms_gone_count * GT_MS_A_PAGE;
+	uint32_t page = memory->m_limit / GT_MS_A_PAGE, end, run;
+	int ret = 0;
 
+	if (limit > most)
+		limit = most;
 	if (limit > memory->m_count)
 		limit = memory->m_count;
 	if (limit <= memory->m_limit)
 		return 0;
-	to = memory->ms_offset + page_up((uint64_t)limit * GT_M_BYTES);
-	if (fallocate(memory->fd, 0, (off_t)from, (off_t)(to - from)) < 0)
-		return gt_fail(err, errno, "no memory for %u threads: %s", limit, strerror(errno));
-	madvise((uint8_t *)memory->shm + from, to - from, MADV_POPULATE_WRITE);
+	end = (limit + GT_MS_A_PAGE - 1) / GT_MS_A_PAGE;
+	for (; page < end && ret >= 0; page = run) {
+		uint32_t there = gt_shm_next_m(memory, page * GT_MS_A_PAGE) / GT_MS_A_PAGE;
+
+		run = there > page ? there : page + 1;
+		while (there == page && run < end && gt_shm_next_m(memory, run * GT_MS_A_PAGE) == run * GT_MS_A_PAGE)
+			run++;
+		if (there == page)
+			ret = make_lines(memory, page, run, err);
+	}
+	if (ret < 0)
+		return ret;
 	memory->m_limit = limit;
-	atomic_store_explicit(&memory->shm->m_limit, limit, memory_order_release);
+	/* The other side may have gone further. */
+	if (atomic_load_explicit(&memory->shm->m_limit, memory_order_relaxed) < limit)
+		atomic_store_explicit(&memory->shm->m_limit, limit, memory_order_release);
+	return 0;
+}
+
+void gt_shm_drop_ms(struct gt_memory *memory, uint32_t m)
+{
+	uint32_t page = m / GT_MS_A_PAGE;
+
+	if (!memory->ms_gone || (page + 1) * GT_MS_A_PAGE > memory->m_limit ||
+		memory->ms_gone[page / 64] >> page % 64 & 1)
+		return;
+	fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		(off_t)(memory->ms_offset + (uint64_t)page * PAGE), PAGE);
+	memory->ms_gone[page / 64] |= 1ull << page % 64;
+	memory->ms_gone_count++;
+}
+
+void gt_shm_find_ms(struct gt_memory *memory)
+{
+	off_t at = (off_t)memory->ms_offset, end = at + (off_t)memory->m_limit * GT_M_BYTES / PAGE * PAGE;
+
+	while (memory->ms_gone_count && at < end) {
+		off_t from = lseek(memory->fd, at, SEEK_DATA), to = from < 0 ? end : lseek(memory->fd, from, SEEK_HOLE);
+
+		if (from < 0 || to <= from)
+			return;
+		for (at = from; at < to && at < end; at += PAGE) {
+			uint32_t page = (uint32_t)((at - (off_t)memory->ms_offset) / PAGE);
+
+			if (!(memory->ms_gone[page / 64] >> page % 64 & 1))
+				continue;
+			memory->ms_gone[page / 64] &= ~(1ull << page % 64);
+			memory->ms_gone_count--;
+		}
+		at = to;
+	}
+}
+
+/* Only where ids are many. */
+static int make_gone(struct gt_memory *memory, const struct gt_shm_config *config, struct gt_error *err)
+{
+	uint32_t pages = memory->m_count / GT_MS_A_PAGE;
+
+	if (pages < 64 || config->file)
+		return 0;
+	memory->ms_gone = calloc(pages / 64 + 1, sizeof(*memory->ms_gone));
+	if (!memory->ms_gone)
+		return gt_fail(err, ENOMEM, "out of memory");
+	for (uint32_t page = 0; config->ms_gone && page < pages; page++)
+		if (config->ms_gone[page / 64] >> page % 64 & 1) {
+			memory->ms_gone[page / 64] |= 1ull << page % 64;
+			memory->ms_gone_count++;
+		}
 	return 0;
 }
 
@@ -296,6 +373,8 @@ int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, str
 	memory.shm = map;
 	ret = populate(&memory, err);
 	if (ret == 0)
+		ret = make_gone(&memory, config, err);
+	if (ret == 0)
 		ret = gt_shm_grow_ms(&memory, config->m_limit ? config->m_limit : M_LIMIT_USUAL, err);
 	if (ret < 0)
 		goto fail_unmap;
@@ -305,6 +384,7 @@ int gt_shm_create(const struct gt_shm_config *config, struct gt_memory *out, str
 	return 0;
 
 fail_unmap:
+	free(memory.ms_gone);
 	munmap(map, memory.total_bytes);
 fail_close:
 	close(memory.fd);
@@ -350,6 +430,7 @@ static int check_head(const struct gt_shm *shm, uint64_t file_bytes, struct gt_m
 		head->free.slots_offset != *slots_offset + *slot_count * sizeof(uint64_t) ||
 		head->free.slot_mask != *slot_count - 1)
 		return gt_fail(err, EBADMSG, "the window's head is damaged: offsets that do not follow from its sizes");
+	memory->m_live = memory->m_count;
 	memory->m_limit = head->m_limit;
 	if (memory->m_limit > memory->m_count)
 		return gt_fail(err, EBADMSG, "the window's head is damaged: %u threads of %u", memory->m_limit,
@@ -427,9 +508,96 @@ void gt_shm_close(struct gt_memory *memory)
 	if (!memory->shm)
 		return;
 	munmap(memory->shm, memory->total_bytes);
+	free(memory->ms_gone);
 	close(memory->fd);
 	memset(memory, 0, sizeof(*memory));
 	memory->fd = -1;
+}
+
+uint64_t gt_shm_tables_bytes(const struct gt_memory *memory)
+{
+	return memory->ms_offset + page_up((uint64_t)memory->m_limit * GT_M_BYTES) +
+	       (memory->blocks_offset - memory->stacks_offset);
+}
+
+/* All that are free now, in the order in which they would be taken; marks them. */
+static uint32_t take_free(struct gt_memory *memory, uint32_t *blocks, uint8_t *seen)
+{
+	uint32_t count = 0, block;
+
+	while (count < memory->block_count) {
+		block = gt_queue_take(&memory->exchange.free);
+		if (block >= memory->block_count)
+			break;
+		if (!seen[block]++)
+			blocks[count++] = block;
+	}
+	return count;
+}
+
+int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm_aside *aside, struct gt_error *err)
+{
+	uint64_t bytes = (uint64_t)memory->block_count * GT_BLOCK_BYTES;
+	uint8_t *seen = calloc(1, memory->block_count);
+	uint32_t *blocks = malloc(memory->block_count * sizeof(*blocks)), count, open = 0;
+
+	*aside = (struct gt_shm_aside){0};
+	if (!seen || !blocks) {
+		free(seen);
+		free(blocks);
+		return gt_fail(err, ENOMEM, "out of memory");
+	}
+	/* What another recording left sealed is nobody's. */
+	for (uint32_t i = 0, block; i < memory->block_count; i++) {
+		block = gt_queue_take(&memory->exchange.sealed);
+		if (block >= memory->block_count)
+			break;
+		gt_queue_put(&memory->exchange, &memory->exchange.free, block);
+	}
+	count = take_free(memory, blocks, seen);
+	for (uint32_t m = 0, limit = atomic_load(&memory->shm->m_limit); m < limit && m < memory->m_count; m++) {
+		uint64_t own = atomic_load_explicit(&gt_shm_m(memory, m)->own, memory_order_acquire);
+
+		if ((GT_OWN_STATE(own) == GT_OWN_OWNED || GT_OWN_STATE(own) == GT_OWN_BUSY) &&
+			GT_OWN_BLOCK(own) < memory->block_count && !seen[GT_OWN_BLOCK(own)]++)
+			open++;
+	}
+	for (uint32_t block = 0; block < memory->block_count; block++)
+		if (!seen[block])
+			blocks[count++] = block;
+	free(seen);
+	in_turn = in_turn > open ? in_turn - open : 0;
+	for (uint32_t i = 0; i < count && i < in_turn; i++)
+		gt_queue_put(&memory->exchange, &memory->exchange.free, blocks[i]);
+	aside->count = count > in_turn ? count - in_turn : 0;
+	memmove(blocks, blocks + (count - aside->count), aside->count * sizeof(*blocks));
+	aside->blocks = blocks;
+	memory->turn_count = memory->block_count - aside->count;
+	if (!aside->count && fallocate(memory->fd, 0, (off_t)memory->blocks_offset, (off_t)bytes) < 0)
+		return gt_fail(err, errno, "no memory for the window: %" PRIu64 " bytes: %s: give a lower size", bytes,
+			strerror(errno));
+	return 0;
+}
+
+void gt_shm_end_for_now(struct gt_memory *memory, struct gt_shm_aside *aside)
+{
+	uint32_t *blocks = malloc(memory->block_count * sizeof(*blocks)), count = 0;
+	uint8_t *seen = calloc(1, memory->block_count);
+
+	for (uint32_t i = 0; i < aside->count; i++)
+		gt_queue_put(&memory->exchange, &memory->exchange.free, aside->blocks[i]);
+	free(aside->blocks);
+	*aside = (struct gt_shm_aside){0};
+	memory->turn_count = memory->block_count;
+	if (blocks && seen)
+		count = take_free(memory, blocks, seen);
+	for (uint32_t i = 0; i < count; i++) {
+		fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			(off_t)(memory->blocks_offset + (uint64_t)blocks[i] * GT_BLOCK_BYTES), GT_BLOCK_BYTES);
+		gt_queue_put(&memory->exchange, &memory->exchange.free, blocks[i]);
+	}
+	free(blocks);
+	free(seen);
 }
 
 static int count_queue(const struct gt_memory *memory, const struct gt_queue_ref *queue, const char *name,

@@ -19,8 +19,11 @@ struct gt_shm_config {
 	uint32_t block_count; /* 0: as many as max_bytes allows */
 	uint64_t max_bytes;   /* of everything in the memory; 0: block_count decides */
 	enum gt_shm_mode mode;
-	uint32_t m_count;          /* M ids that can ever be; their table counts in full. 0: 4096 */
-	uint32_t m_limit;          /* of them usable at once; gt_shm_grow_ms adds. 0: 256 */
+	uint32_t m_count; /* M ids that can ever be; their table counts in full. 0: 4096 */
+	uint32_t m_live;  /* of them, so many may have a line at once: those count. 0: all */
+	uint32_t m_limit; /* ids below it are usable; gt_shm_grow_ms adds. 0: 256 */
+	const uint64_t *
+		ms_gone; /* pages of the table that need not be: of Ms that ended long ago. As in struct gt_memory, or NULL */
 	uint32_t live_ms;          /* threads that trace now: each needs a block; raises the minimum */
 	uint32_t stack_slot_count; /* a power of two, 0: no stacks */
 	uint32_t arena_words;
@@ -47,6 +50,10 @@ struct gt_memory {
 	uint32_t string_slot_count, string_bytes;
 	uint32_t alloc_rate; /* 0: mapped, not made here */
 	uint64_t text_base, text_end;
+	/* One bit a page of the M table (GT_MS_A_PAGE ids): there is none any more. NULL: all below m_limit are there. */
+	uint64_t *ms_gone;
+	uint32_t ms_gone_count, m_live;
+	uint32_t turn_count;         /* of the blocks, those that are not set aside */
 	uint32_t m_limit;            /* what this side made usable */
 	uint64_t dead_ticks;         /* its program is gone: no record is younger. 0: it lives */
 	struct gt_exchange exchange; /* for the queues' operations */
@@ -73,11 +80,51 @@ int gt_shm_grow_ms(struct gt_memory *memory, uint32_t limit, struct gt_error *er
 
 void gt_shm_close(struct gt_memory *memory);
 
+/*
+ * A memory that was recorded into before and is again, while hooks are off and no collector is there. _begin: every block that no M has open
+ * is free, those too that a dead recorder had set aside; all but @in_turn blocks are set aside. -ENOMEM; 0. _end: those are
+ * free again, and the pages of all free blocks are given back; _begin makes them anew.
+ */
+struct gt_shm_aside {
+	uint32_t *blocks;
+	uint32_t count;
+};
+int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm_aside *aside, struct gt_error *err);
+void gt_shm_end_for_now(struct gt_memory *memory, struct gt_shm_aside *aside);
+/* What the tables take, blocks apart; lines of Ms that were never used not counted. */
+uint64_t gt_shm_tables_bytes(const struct gt_memory *memory);
+
 /* What gt_shm_create would take, in bytes; 0 when it would fail. */
 uint64_t gt_shm_bytes(const struct gt_shm_config *config);
 
 /* What a config needs at least, in bytes; 0 when it cannot be. */
 uint64_t gt_shm_bytes_min(const struct gt_shm_config *config);
+
+#define GT_MS_A_PAGE (4096u / GT_M_BYTES)
+
+/* The first id from @m on whose line is there (or that is beyond the limit): what loops over Ms goes by. */
+static inline uint32_t gt_shm_next_m(const struct gt_memory *memory, uint32_t m)
+{
+	uint32_t page = m / GT_MS_A_PAGE, pages = memory->m_count / GT_MS_A_PAGE;
+
+	if (!memory->ms_gone || page >= pages || !(memory->ms_gone[page / 64] >> page % 64 & 1))
+		return m;
+	while (page < pages) {
+		uint64_t there = ~memory->ms_gone[page / 64] >> page % 64;
+
+		if (there) {
+			page += (uint32_t)__builtin_ctzll(there);
+			break;
+		}
+		page = (page / 64 + 1) * 64;
+	}
+	return page < pages ? page * GT_MS_A_PAGE : memory->m_count;
+}
+
+/* An M that was believed to be over recorded all the same: its page is there again. */
+void gt_shm_find_ms(struct gt_memory *memory);
+/* The page of @m's line is given back: no M of it lives, or is of interest. Only for who made the memory. */
+void gt_shm_drop_ms(struct gt_memory *memory, uint32_t m);
 
 static inline struct gt_m *gt_shm_m(const struct gt_memory *memory, uint32_t m)
 {

@@ -174,7 +174,7 @@ void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool st
 /* All but the newest quarter of the ring: while that has room, nothing is overwritten soon and nothing need be packed. */
 static void pack_old(struct gt_collector *c, uint64_t first, uint64_t end)
 {
-	uint64_t until = (end - c->memory->block_count / 4) & GT_TICKET_MASK;
+	uint64_t until = (end - c->memory->turn_count / 4) & GT_TICKET_MASK;
 	struct gt_view view;
 
 	if (gt__ticket_diff(first, c->history_ticket) > 0)
@@ -229,13 +229,16 @@ size_t gt_collector_follow(struct gt_collector *c)
 	c->followed = true;
 	if (c->history)
 		pack_old(c, first, end);
-	for (uint32_t m = c->ms_seen; m < c->memory->m_limit; m++)
-		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed))
-			c->ms_seen = m + 1;
+	for (uint32_t m = gt_shm_next_m(c->memory, c->ms_seen); m < c->memory->m_limit;
+		m = gt_shm_next_m(c->memory, m + 1))
+		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed) ||
+			atomic_load_explicit(&gt_shm_m(c->memory, m)->tid, memory_order_relaxed))
+			c->ms_seen = m + 1; /* or it found no block */
 	if (c->triggers)
 		gt__follow_open(c, begin);
-	for (uint32_t m = 0; m < c->ms_seen; m++)
+	for (uint32_t m = gt_shm_next_m(c->memory, 0); m < c->ms_seen; m = gt_shm_next_m(c->memory, m + 1))
 		gt__collector_reclaim(c, m, true);
+	gt__collector_drop_ms(c, true);
 	count += gt__collector_idle(c);
 	gt__collector_grow(c);
 	if (oldest)
@@ -462,6 +465,8 @@ static int write_names(struct gt_collector *c, const struct window *window, stru
 		if (ret >= 0)
 			ret = gt_writer_since(writer, m->m, m->whole ? 0 : m->since);
 	}
+	if (ret >= 0 && c->gone_ticks)
+		ret = gt_writer_since(writer, c->gone_m, c->gone_ticks + 1);
 	for (uint32_t i = 0; i < c->names.count && ret >= 0; i++) {
 		const struct gt__name *name = &c->names.entries[i];
 		uint64_t start = name->start_pc ? name->start_pc - c->slide : 0;
@@ -506,15 +511,15 @@ static int write_lost_at_birth(
 		const struct gt_view *first = &window->views[m->first];
 
 		if (!m->count)
-			ret = write_lost(c, writer, &states[m->m], m->m, window->ticks, m->lost);
+			ret = write_lost(c, writer, &states[i], m->m, window->ticks, m->lost);
 		else if (first->seq == 1 && first->t_open >= window->since)
-			ret = write_lost(c, writer, &states[m->m], m->m, first->t_open, first->lost);
+			ret = write_lost(c, writer, &states[i], m->m, first->t_open, first->lost);
 	}
 	return ret;
 }
 
 /* Since when something of every M is held, and since when nothing of any is missing. */
-static void ages(const struct window *window, uint64_t newest, struct gt_snapshot_result *result)
+static void ages(const struct window *window, uint64_t gone, uint64_t newest, struct gt_snapshot_result *result)
 {
 	uint64_t held = 0, complete = 0, birth = UINT64_MAX;
 
@@ -531,35 +536,51 @@ static void ages(const struct window *window, uint64_t newest, struct gt_snapsho
 		if (m->since && m->since < birth) /* 0: it never had a block */
 			birth = m->since;
 	}
+	if (gone > complete)
+		complete = gone;
 	held = held ? held : birth;
 	complete = complete ? complete : birth;
 	result->kept_ticks = newest > held ? (int64_t)(newest - held) : 0;
 	result->complete_ticks = newest > complete ? (int64_t)(newest - complete) : 0;
 }
 
+/* They are in the order of their ids; each view is of one of them. */
+static const struct gt_copy_m *m_of(const struct window *window, uint32_t m)
+{
+	uint32_t low = 0, high = window->m_count - 1;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (window->ms[middle].m < m)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return &window->ms[low];
+}
+
 /* In order of age, so that each block's begin is a watermark: what follows is younger. */
 static int write_views(struct gt_collector *c, const struct window *window, struct gt_writer *writer,
 	struct gt_snapshot_result *result)
 {
-	struct gt__m_state *states = calloc(c->memory->m_count, sizeof(*states));
+	struct gt__m_state *states = calloc(window->m_count + 1, sizeof(*states));
 	const struct gt_view **order = calloc(window->view_count + 1, sizeof(*order));
-	const struct gt_copy_m **of = calloc(c->memory->m_count, sizeof(*of));
-	int ret = states && order && of ? 0 : -ENOMEM;
+	int ret = states && order ? 0 : -ENOMEM;
 	uint64_t newest = 0;
 
 	for (size_t i = 0; !ret && i < window->view_count; i++)
 		order[i] = &window->views[i];
 	if (!ret)
 		qsort(order, window->view_count, sizeof(*order), by_time);
-	for (uint32_t i = 0; !ret && i < window->m_count; i++) {
-		of[window->ms[i].m] = &window->ms[i];
-		states[window->ms[i].m].lost_told = base_of(c, window->ms[i].m)->begin_lost;
-	}
+	for (uint32_t i = 0; !ret && i < window->m_count; i++)
+		states[i].lost_told = base_of(c, window->ms[i].m)->begin_lost;
 	if (!ret)
 		ret = write_lost_at_birth(c, window, writer, states);
 	for (size_t i = 0; i < window->view_count && ret >= 0; i++) {
 		struct gt_view view = *order[i];
-		struct gt__m_state *state = &states[view.m];
+		const struct gt_copy_m *of = m_of(window, view.m);
+		struct gt__m_state *state = &states[of - window->ms];
 		struct gt_walk walk = {0};
 		struct gt_record record;
 		uint64_t lost;
@@ -592,12 +613,12 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 				state->last_ticks = record.ticks;
 		}
 		result->in_flight += walk.in_flight;
-		if (of[view.m] && order[i] == &window->views[of[view.m]->first + of[view.m]->count - 1]) {
+		if (order[i] == &window->views[of->first + of->count - 1]) {
 			/* Behind its last block: lost since that was opened; and blocks that were overwritten before they
 			 * were copied or packed. */
-			uint64_t missed = of[view.m]->seq > view.seq ? of[view.m]->seq - view.seq : 0;
+			uint64_t missed = of->seq > view.seq ? of->seq - view.seq : 0;
 
-			lost = of[view.m]->lost > state->lost_told ? of[view.m]->lost - state->lost_told : 0;
+			lost = of->lost > state->lost_told ? of->lost - state->lost_told : 0;
 			result->blocks_missed += order[i]->cells ? 0 : missed;
 			if (lost + missed)
 				gt__batch_lost(c, state, state->last_ticks, lost + missed);
@@ -605,8 +626,7 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 		result->events += c->batch_count;
 		ret = gt__batch_write(c, writer, view.m);
 	}
-	ages(window, newest, result);
-	free(of);
+	ages(window, c->gone_ticks, newest, result);
 	free(order);
 	free(states);
 	return ret;
@@ -640,7 +660,7 @@ int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer
 	struct window window = {0};
 	int ret = join_history(c, &window);
 
-	result->whole = true;
+	result->whole = !c->gone_ticks;
 	if (ret >= 0)
 		ret = cut_window(c, &window, cut);
 	c->hidden = cut && cut->sets ? ~cut->sets : 0;
@@ -655,8 +675,12 @@ int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer
 	if (ret >= 0 && result->whole)
 		ret = gt__found_write_states(c, writer);
 	c->since = window.since;
+	gt_fds_again(&c->fds);
+	c->fds.replay = true;
 	if (ret >= 0)
 		ret = write_views(c, &window, writer, result);
+	c->fds.replay = false;
+	gt_fds_again(&c->fds);
 	window_free(&window);
 	c->since = since;
 	c->hidden = 0;

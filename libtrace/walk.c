@@ -167,10 +167,16 @@ bool gt_view_open(const struct gt_memory *memory, uint32_t m, uint64_t *cells, s
 
 /* ---- a copy of the window ---- */
 
+/* How many Ms a copy may tell of. */
+static uint32_t ms_max(const struct gt_memory *memory)
+{
+	return memory->m_live < memory->m_count ? memory->m_live + GT_MS_A_PAGE : memory->m_count;
+}
+
 static int prepare(const struct gt_memory *memory, struct gt_copy *copy, struct gt_error *err)
 {
-	uint64_t bytes = (uint64_t)memory->block_count * (GT_BLOCK_CELL_BYTES + sizeof(struct gt_view)) +
-			 (uint64_t)memory->m_count * sizeof(struct gt_copy_m);
+	uint64_t bytes = (uint64_t)memory->turn_count * (GT_BLOCK_CELL_BYTES + sizeof(struct gt_view)) +
+			 (uint64_t)ms_max(memory) * sizeof(struct gt_copy_m);
 	void *map;
 
 	if (copy->scratch && copy->scratch_bytes == bytes)
@@ -205,12 +211,15 @@ static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
 {
 	uint32_t limit = atomic_load_explicit(&memory->shm->m_limit, memory_order_acquire);
 
-	for (uint32_t m = 0; m < limit && m < memory->m_count; m++) {
+	for (uint32_t m = gt_shm_next_m(memory, 0); m < limit && m < memory->m_count;
+		m = gt_shm_next_m(memory, m + 1)) {
 		const struct gt_m *shared = gt_shm_m(memory, m);
 		struct gt_copy_m *out = &copy->ms[copy->m_count];
 
 		if (load(&shared->seq) == 0 && gt__m_lost(shared) == 0)
 			continue;
+		if (copy->m_count == ms_max(memory))
+			break;
 		memset(out, 0, sizeof(*out));
 		out->m = m;
 		out->tid = atomic_load_explicit(&shared->tid, memory_order_relaxed);
@@ -218,7 +227,7 @@ static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
 		out->since = load(&shared->t_birth);
 		out->seq = load(&shared->seq);
 		copy->m_count++;
-		if (copy->view_count < memory->block_count &&
+		if (copy->view_count < memory->turn_count &&
 			view_own(memory, m, true, cells_of(copy, copy->view_count), &copy->views[copy->view_count])) {
 			/* It may open the next one meanwhile: that holds nothing yet. */
 			out->seq = copy->views[copy->view_count].seq;
@@ -299,10 +308,10 @@ static void copy_one_sealed(const struct gt_memory *memory, struct gt_copy *copy
 		return;
 	}
 	/* The same block, open a moment ago: this copy is the better one. */
-	place = open_view[view.m];
+	place = open_view[view.m] - 1;
 	if (place >= copy->view_count || copy->views[place].m != view.m || copy->views[place].seq != view.seq)
 		place = copy->view_count;
-	if (place == memory->block_count) {
+	if (place == memory->turn_count) {
 		copy->cut++;
 		return;
 	}
@@ -376,18 +385,17 @@ int gt_copy_take(const struct gt_memory *memory, struct gt_copy *copy, struct gt
 
 	if (ret < 0)
 		return ret;
-	open_view = malloc(memory->m_count * sizeof(*open_view));
+	open_view = calloc(memory->m_count, sizeof(*open_view)); /* of an M, + 1; few are touched */
 	if (!open_view)
 		return gt_fail(err, ENOMEM, "no memory for a copy of the window");
-	copy->views = (struct gt_view *)(void *)cells_of(copy, memory->block_count);
-	copy->ms = (struct gt_copy_m *)(void *)(copy->views + memory->block_count);
+	copy->views = (struct gt_view *)(void *)cells_of(copy, memory->turn_count);
+	copy->ms = (struct gt_copy_m *)(void *)(copy->views + memory->turn_count);
 	copy->view_count = copy->m_count = copy->torn = copy->cut = 0;
 	copy->ticks = memory->dead_ticks ? memory->dead_ticks : gt_ticks();
 
 	copy_open(memory, copy);
-	memset(open_view, 0xff, memory->m_count * sizeof(*open_view));
 	for (uint32_t i = 0; i < copy->view_count; i++)
-		open_view[copy->views[i].m] = i;
+		open_view[copy->views[i].m] = i + 1;
 	gt_sealed_range(memory, &first, &end);
 	for (uint64_t ticket = first; gt__ticket_diff(end, ticket) > 0; ticket = (ticket + 1) & GT_TICKET_MASK)
 		copy_one_sealed(memory, copy, ticket, open_view);

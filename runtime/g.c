@@ -18,24 +18,96 @@ static uint64_t new_id(struct gt_p *p)
 	return p->id_next++;
 }
 
+/*
+ * A new stack costs the kernel's time, some microseconds, and most of it is the page it touches. So they are made some at a time,
+ * and by a spinning M before they are asked for: never more than one in so many of those there are.
+ */
+#define ONE_AHEAD_IN  64u
+#define AHEAD_MAX     256u
+
+static uint32_t ahead(uint32_t max)
+{
+	uint32_t count = gt__stack_count() / ONE_AHEAD_IN;
+
+	return count < max ? count : max;
+}
+
+/* The lock is held. */
+static struct gt_g *get_free(void)
+{
+	struct gt_g *g = gt__sched.free;
+
+	if (g) {
+		gt__sched.free = g->next;
+		store_relaxed(&gt__sched.free_count, load_relaxed(&gt__sched.free_count) - 1);
+	}
+	return g;
+}
+
+/* The same: @first to @last, linked by next. */
+static void put_free(struct gt_g *first, struct gt_g *last, uint32_t count)
+{
+	last->next = gt__sched.free;
+	gt__sched.free = first;
+	store_relaxed(&gt__sched.free_count, load_relaxed(&gt__sched.free_count) + count);
+}
+
+void gt__g_give_all(struct gt_p *p)
+{
+	struct gt_g *last = p->free;
+
+	if (!last)
+		return;
+	while (last->next)
+		last = last->next;
+	put_free(p->free, last, p->free_count);
+	p->free = NULL;
+	p->free_count = 0;
+}
+
 static struct gt_g *take_slow(struct gt_p *p)
 {
 	struct gt_g *g;
 
 	gt__lock(&gt__sched.lock);
-	g = gt__sched.free;
-	if (g)
-		gt__sched.free = g->next;
-	for (uint32_t i = 0; p && i < GT_FREE_PER_P / 2 && gt__sched.free; i++) {
-		struct gt_g *more = gt__sched.free;
+	g = get_free();
+	for (uint32_t i = 0; p && i < GT_FREE_PER_P / 2; i++) {
+		struct gt_g *more = get_free();
 
-		gt__sched.free = more->next;
+		if (!more)
+			break;
 		more->next = p->free;
 		p->free = more;
 		p->free_count++;
 	}
 	gt__unlock(&gt__sched.lock);
-	return g ? g : gt__stack_new();
+	if (g)
+		return g;
+	g = gt__stacks_new(p ? 1 + ahead(GT_STACKS_AT_ONCE - 1) : 1);
+	if (g && p) {
+		p->free = g->next;
+		for (struct gt_g *more = p->free; more; more = more->next)
+			p->free_count++;
+	}
+	return g;
+}
+
+bool gt__g_ahead(void)
+{
+	struct gt_g *first, *last;
+	uint32_t count = 1;
+
+	if (load_relaxed(&gt__sched.free_count) >= ahead(AHEAD_MAX))
+		return false;
+	first = gt__stacks_new(GT_STACKS_AT_ONCE);
+	if (!first)
+		return false;
+	for (last = first; last->next; last = last->next)
+		count++;
+	gt__lock(&gt__sched.lock);
+	put_free(first, last, count);
+	gt__unlock(&gt__sched.lock);
+	return true;
 }
 
 struct gt_g *gt__g_take(struct gt_p *p)
@@ -58,8 +130,7 @@ static __attribute__((noinline)) void give_half(struct gt_p *p)
 	p->free = last->next;
 	p->free_count -= GT_FREE_PER_P / 2;
 	gt__lock(&gt__sched.lock);
-	last->next = gt__sched.free;
-	gt__sched.free = first;
+	put_free(first, last, GT_FREE_PER_P / 2);
 	gt__unlock(&gt__sched.lock);
 }
 

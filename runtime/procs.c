@@ -40,14 +40,7 @@ static struct gt_p *p_new(uint32_t id)
 void gt__p_retire(struct gt_p *p)
 {
 	gt__ring_drain(p);
-	while (p->free) {
-		struct gt_g *g = p->free;
-
-		p->free = g->next;
-		g->next = gt__sched.free;
-		gt__sched.free = g;
-	}
-	p->free_count = 0;
+	gt__g_give_all(p);
 	store_relaxed(&p->retire, false);
 	store_release(&p->status, GT_P_DEAD);
 }

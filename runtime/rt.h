@@ -37,6 +37,7 @@
 #define GT_SLICE_NS           (10 * GT_MILLISECOND)
 #define GT_FREE_PER_P         64u
 #define GT_IDS_PER_P          16u
+#define GT_STACKS_AT_ONCE     4u
 #define GT_CREATED_DEPTH      8u
 #define GT_SIGNAL_STACK_BYTES 65536u
 
@@ -277,12 +278,16 @@ struct gt_sched {
 	int64_t procs_since_ns, cpu_total_ns,
 		cpu_idle_ns; /* P's time: until procs changed last; of those idle no more */
 	struct gt_g *free;
+	_Atomic uint32_t free_count; /* stored under the lock */
 	struct gt_p *ps[GT_P_MAX];
 };
 extern struct gt_sched gt__sched;
 
 struct gt_g *gt__g_take(struct gt_p *p); /* @p may be NULL */
-void gt__g_give(void *g);                /* of the calling M's P */
+/* By who spins: makes some stacks before they are asked for. False: there are enough. */
+bool gt__g_ahead(void);
+void gt__g_give(void *g);            /* of the calling M's P */
+void gt__g_give_all(struct gt_p *p); /* what it has; the lock is held */
 struct gt_g *gt__g_make(struct gt_p *p, const char *name, void (*fn)(void *arg), void *arg, const void *site);
 /* The next one of this P, without leaving the goroutine's stack; NULL: the scheduler must look. */
 void gt__leave(struct gt_worker *m, struct gt_g *g, bool dying);
@@ -344,8 +349,8 @@ extern const uint32_t gt__state_text_count, gt__reason_text_count;
 /* ---- stacks ---- */
 
 int gt__stacks_init(void);
-/* A fresh slot with a zeroed goroutine at its top; NULL without memory. */
-struct gt_g *gt__stack_new(void);
+/* Up to @want fresh slots, each with a zeroed goroutine at its top, linked by next; NULL without memory. */
+struct gt_g *gt__stacks_new(uint32_t want);
 struct gt_g *gt__stack_g(uint32_t slot);
 uint32_t gt__stack_count(void);
 uint32_t gt__stack_unguarded(void);

@@ -488,6 +488,8 @@ static struct gt_g *look_around(struct gt_worker *m, struct gt_p *p)
 			return g;
 		if (load_relaxed(&s->global_count) || load_relaxed(&p->retire) || run_all_timers())
 			return NULL;
+		if (gt__g_ahead())
+			continue;
 		for (int i = 0; i < PAUSES_A_LOOK && s->cpus > 1; i++)
 			gt__port_pause();
 	}

@@ -13,11 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+#define PIDFD_OF_SELF (-10000) /* since Linux 6.14 */
 
 #define GUARD_BYTES  4096u
 #define MPROTECT_MAX 30000u /* two VMAs each; vm.max_map_count is 65530 */
@@ -162,41 +168,85 @@ static bool open_chunk(void)
 	return true;
 }
 
+/* Under the lock. */
 static void guard(uint32_t slot)
 {
 	char *low = slot_low(slot);
 
-	if (stacks.guard == GUARD_MADVISE && madvise(low, GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
-		return;
-	if (stacks.guard == GUARD_MADVISE)
-		stacks.guard = GUARD_MPROTECT;
 	if (stacks.guard == GUARD_MPROTECT && slot < MPROTECT_MAX && mprotect(low, GUARD_BYTES, PROT_NONE) == 0)
 		return;
 	stacks.guard = GUARD_CANARY;
 	store_relaxed(&stacks.unguarded, load_relaxed(&stacks.unguarded) + 1);
 	gt__stack_canaries = true;
+	*(uint64_t *)(void *)(low + GUARD_BYTES) = CANARY;
 }
 
-struct gt_g *gt__stack_new(void)
+/* By one call for all, where the kernel does that for the process itself; false: not by this kernel. */
+static bool guard_by_madvise(uint32_t first, uint32_t count)
+{
+	static _Atomic bool one_by_one;
+	struct iovec ranges[GT_STACKS_AT_ONCE];
+	uint32_t i = 0;
+
+	if (count > 1 && !load_relaxed(&one_by_one)) {
+		ssize_t done;
+
+		for (i = 0; i < count; i++)
+			ranges[i] = (struct iovec){slot_low(first + i), GUARD_BYTES};
+		done = syscall(SYS_process_madvise, PIDFD_OF_SELF, ranges, (size_t)count, MADV_GUARD_INSTALL, 0);
+		i = done > 0 ? (uint32_t)done / GUARD_BYTES : 0;
+		if (i < count)
+			store_relaxed(&one_by_one, true);
+	}
+	for (; i < count; i++)
+		if (madvise(slot_low(first + i), GUARD_BYTES, MADV_GUARD_INSTALL) != 0)
+			return false;
+	return true;
+}
+
+static void guard_all(uint32_t first, uint32_t count)
+{
+	bool old_kernel = !guard_by_madvise(first, count);
+
+	if (!old_kernel)
+		return;
+	gt__lock(&stacks.lock);
+	if (stacks.guard == GUARD_MADVISE)
+		stacks.guard = GUARD_MPROTECT;
+	for (uint32_t i = 0; i < count; i++)
+		guard(first + i);
+	gt__unlock(&stacks.lock);
+}
+
+struct gt_g *gt__stacks_new(uint32_t want)
 {
 	int before = *gt_errno_location();
-	struct gt_g *g = NULL;
-	uint32_t slot;
+	struct gt_g *list = NULL;
+	uint32_t first, count = 0;
+	bool by_madvise;
 
 	gt__lock(&stacks.lock);
-	slot = load_relaxed(&stacks.count);
-	if (slot < stacks.opened || open_chunk()) {
-		guard(slot);
-		g = gt__stack_g(slot);
-		g->slot = slot;
-		gt__track_first(g, slot);
-		if (stacks.guard == GUARD_CANARY)
-			*(uint64_t *)(void *)(slot_low(slot) + GUARD_BYTES) = CANARY;
-		store_release(&stacks.count, slot + 1);
-	}
+	first = load_relaxed(&stacks.count);
+	if (first < stacks.opened || open_chunk())
+		count = stacks.opened - first < want ? stacks.opened - first : want;
+	/* From here on others look at them, and find zeros: no goroutine. */
+	store_release(&stacks.count, first + count);
+	by_madvise = stacks.guard == GUARD_MADVISE;
+	for (uint32_t i = 0; i < count && !by_madvise; i++)
+		guard(first + i);
 	gt__unlock(&stacks.lock);
+	if (by_madvise && count)
+		guard_all(first, count);
+	for (uint32_t i = count; i-- > 0;) {
+		struct gt_g *g = gt__stack_g(first + i);
+
+		g->slot = first + i;
+		gt__track_first(g, first + i);
+		g->next = list;
+		list = g;
+	}
 	*gt_errno_location() = before; /* madvise may have failed, and been done without */
-	return g;
+	return list;
 }
 
 void gt__stack_check(const struct gt_g *g)

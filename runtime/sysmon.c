@@ -121,7 +121,7 @@ static bool sleep_while_idle(void)
 		return false;
 	atomic_store_explicit(&s->sysmon_asleep, 1, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (load_relaxed(&s->idle_ps) < load_relaxed(&s->procs)) {
+	if (load_relaxed(&s->idle_ps) < load_relaxed(&s->procs) || gt_hook_watch(&s->sysmon_asleep)) {
 		store_relaxed(&s->sysmon_asleep, 0);
 		return false;
 	}
@@ -144,6 +144,7 @@ static void sysmon(void *arg)
 		now = gt__port_now();
 		store_relaxed(&gt__sched.coarse_ns, now);
 		quiet = look(now) ? 0 : quiet + 1;
+		gt_hook_watch(&gt__sched.sysmon_asleep);
 		if (quiet == 0)
 			delay = SHORTEST_NS;
 		else if (quiet > QUIET_LOOKS && delay < LONGEST_NS)

@@ -32,6 +32,7 @@
 	X(M_PROCID) \
 	X(M_GSIGNAL) \
 	X(M_CURG) \
+	X(M_LOCKS) \
 	X(M_P) \
 	X(M_ID) \
 	X(P_ID) \
@@ -89,8 +90,6 @@ enum gt_hole {
 	X(call_enter) \
 	X(call_exit_plain) \
 	X(call_exit_stacks) \
-	X(fork_begin) \
-	X(fork_end) \
 	X(park) \
 	X(pending_semaphore) \
 	X(pending_fd) \

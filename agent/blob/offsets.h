@@ -24,7 +24,6 @@
 #define M_TID         28
 #define M_DEADLINE    128
 #define M_CALL        136
-#define M_FORKING     140
 #define M_CALL_TICKS  144
 #define M_PENDING     152
 #define M_PENDING_G   160
@@ -137,8 +136,9 @@
 #define SELECT_TOLD 8    /* channels of a select that are told */
 #define SELECT_MAX  1024 /* and that are counted: a loop must end */
 
-/* Go's: g.stackguard0 between beforefork and afterfork; timer.status, before Go 1.23: waiting, modifying, modified, moving */
+/* Go's: g.stackguard0 between BeforeFork and AfterFork, and when it shall give way; timer.status, before Go 1.23: waiting, modifying, modified, moving */
 #define STACK_FORK           (-1234)
+#define STACK_PREEMPT        (-1314)
 #define TIMER_STATES_PENDING 0x3c2
 
 /* enum gt_reason */

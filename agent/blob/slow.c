@@ -32,7 +32,6 @@ SAME(sizeof(struct gt_m), 1 << M_SHIFT);
 SAME(offsetof(struct gt_shm, call_ticks_min), SHM_CALL_TICKS_MIN);
 SAME(offsetof(struct gt_m, deadline), M_DEADLINE);
 SAME(offsetof(struct gt_m, call), M_CALL);
-SAME(offsetof(struct gt_m, forking), M_FORKING);
 SAME(offsetof(struct gt_m, call_ticks), M_CALL_TICKS);
 SAME(offsetof(struct gt_m, pending), M_PENDING);
 SAME(offsetof(struct gt_m, pending_g), M_PENDING_G);

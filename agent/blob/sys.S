@@ -43,17 +43,26 @@
 .endm
 
 /*
- * A child that was forked shares this memory but for its own stack and heap, where g is. One of vfork uses our line while its
- * parent stands still; another would be a second writer. From beforefork to afterfork nothing is recorded: the line says so, and,
- * for the child of a plain fork, g.stackguard0, as beforefork left it. sysmon may have asked for preemption there since: afterfork
- * throws that away as well.
+ * A child that was forked shares this memory but for its own stack and heap, where g and m are. One of vfork uses our line while its
+ * parent stands still; another would be a second writer. So from BeforeFork to AfterFork (which a child never comes to) nothing is
+ * recorded: g.stackguard0 is what BeforeFork made it; or, when sysmon has asked for preemption since, that, and m.locks is not 0.
+ * r12: m. Scratch: flags.
  */
+.macro NOT_FORKING out
+	cmpq	$STACK_FORK, K_G_STACKGUARD0(%r14)
+	je	\out
+	cmpq	$STACK_PREEMPT, K_G_STACKGUARD0(%r14)
+	jne	.Lnot_forking\@
+	cmp	K_M_CURG(%r12), %r14
+	jne	.Lnot_forking\@
+	cmpl	$0, K_M_LOCKS(%r12)
+	jne	\out
+.Lnot_forking\@:
+.endm
+
 HOOK call_enter
 	LOAD_M_OF_CALL .Lenter_no_m, .Lenter_end
-	cmpq	$STACK_FORK, K_G_STACKGUARD0(%r14)
-	je	.Lenter_end
-	cmpl	$0, M_FORKING(%r13)
-	jne	.Lenter_fork
+	NOT_FORKING .Lenter_end
 	movzwl	%ax, %r10d
 	inc	%r10d
 	mov	%r10d, M_CALL(%r13)
@@ -84,9 +93,6 @@ HOOK call_enter
 	mov	%rax, M_CALL_TICKS(%r13)
 	mov	%r11, %rax
 	jmp	.Lenter_end
-.Lenter_fork:
-	movq	$STACK_FORK, K_G_STACKGUARD0(%r14)
-	jmp	.Lenter_end
 .Lenter_no_m:
 	COUNT_NO_M .Lenter_end
 .Lenter_big_g:
@@ -113,8 +119,7 @@ HOOK \name
 	mov	M_CALL(%r13), %ecx
 	test	%ecx, %ecx
 	jz	.Lend\@
-	cmpq	$STACK_FORK, K_G_STACKGUARD0(%r14)
-	je	.Lend\@
+	NOT_FORKING .Lend\@
 	movl	$0, M_CALL(%r13)
 	dec	%ecx
 	mov	%rdx, %rbx
@@ -190,18 +195,6 @@ HOOK_END \name
 
 	CALL_EXIT call_exit_plain, 0
 	CALL_EXIT call_exit_stacks, 1
-
-/* beforefork(), afterfork(): on g0. */
-.macro FORKING name, value
-HOOK \name
-	LOAD_M	.Lend\@
-	movl	$\value, M_FORKING(%r13)
-.Lend\@:
-HOOK_END \name
-.endm
-
-	FORKING	fork_begin, 1
-	FORKING	fork_end, 0
 
 /* ---- what a goroutine waits for ---- */
 

@@ -1,5 +1,6 @@
 /* chrome.c - rows, names, arrows, counters and marks as lines of Chrome's trace event JSON. */
 #include "format/convert/chrome.h"
+#include "format/convert/chrome_spans.h"
 #include "format/convert/json.h"
 #include "format/convert/rows.h"
 #include "format/convert/text.h"
@@ -39,17 +40,20 @@ struct regions {
 	uint32_t count;
 	uint32_t room;
 	uint32_t skipped; /* open ones beyond REGION_DEPTH */
+	bool told;        /* the row for them has its name */
 	struct region open[];
 };
 
 struct call {
 	uint64_t number, arg0, arg2;
 	int64_t since_ns; /* -1: in none */
+	uint64_t fd_name; /* what arg0 is */
 };
 
 struct task {
 	uint64_t id;
-	uint64_t name;
+	uint64_t name, parent;
+	bool told;
 };
 
 struct chrome {
@@ -70,7 +74,12 @@ struct chrome {
 	uint64_t shown[GT_STATE_COUNT]; /* counters as last written */
 	uint64_t shown_slots;
 	uint64_t heap_live, shown_heap;
+	struct gt__spans spans;
 	struct gt__map calls; /* M -> the system call it is in */
+	const struct gt_convert_options *options;
+	int64_t from_ns;
+	bool quiet; /* before from_ns: nothing is written */
+	bool lazy;  /* not all is shown: a row gets its name with the first thing on it */
 	bool regions_named, tasks_named;
 	bool object;
 	bool failed; /* no memory */
@@ -106,6 +115,8 @@ static char *put_goroutine(char *to, uint64_t g, const struct gt__text *name)
 
 static char *put_times(struct chrome *chrome, char *to, int64_t since_ns, int64_t end_ns)
 {
+	if (since_ns < chrome->from_ns)
+		since_ns = chrome->from_ns;
 	to = gt_json_near_time(&chrome->clock, to, (uint64_t)since_ns);
 	to = GT_JSON_PUT(to, ",\"dur\":");
 	return gt_json_time(to, (uint64_t)(end_ns - since_ns));
@@ -199,16 +210,11 @@ static uint32_t number_for(struct chrome *chrome, uint64_t id)
 	return number;
 }
 
-static void name_goroutine(struct chrome *chrome, struct gt__row *row)
+static void tell_goroutine(struct chrome *chrome, struct gt__row *row)
 {
-	const struct gt_trace_goroutine *known = NULL;
 	char *to;
 
-	if (!row->start_pc)
-		known = gt_trace_goroutine(chrome->trace, row->id);
-	if (known)
-		row->start_pc = known->start_pc;
-	row->label = gt__texts_name(&chrome->texts, row->start_pc);
+	row->told = true;
 	if (!row->number)
 		row->number = number_for(chrome, row->id);
 	to = put_row_name(begin(chrome), PID_GOROUTINES, row->number);
@@ -216,10 +222,29 @@ static void name_goroutine(struct chrome *chrome, struct gt__row *row)
 	chrome->sink->at = end_row_name(chrome, to, PID_GOROUTINES, row->number, row->number);
 }
 
+static void name_goroutine(struct chrome *chrome, struct gt__row *row)
+{
+	const struct gt_trace_goroutine *known = NULL;
+
+	if (!row->start_pc)
+		known = gt_trace_goroutine(chrome->trace, row->id);
+	if (known)
+		row->start_pc = known->start_pc;
+	row->label = gt__texts_name(&chrome->texts, row->start_pc);
+	if (chrome->options->shown) {
+		const char *function = row->start_pc ? gt_trace_function(chrome->trace, row->start_pc) : NULL;
+
+		row->hidden = !chrome->options->shown(chrome->options->shown_user, row->id, function);
+	}
+	if (!chrome->lazy || row->told)
+		tell_goroutine(chrome, row);
+}
+
 static void name_slot(struct chrome *chrome, struct gt__row *row)
 {
 	char *to = put_row_name(begin(chrome), PID_SLOTS, row->id);
 
+	row->told = true;
 	row->number = (uint32_t)row->id;
 	*to++ = 'P';
 	to = gt_json_u64(to, row->id - 1);
@@ -238,6 +263,7 @@ static void name_thread(struct chrome *chrome, struct gt__row *row)
 		row->number = (uint32_t)tid;
 	else if (!row->number)
 		row->number = (uint32_t)PID_REAL_MAX + 1 + (uint32_t)(row->id % (UINT32_C(1) << 30));
+	row->told = true;
 	if (before == row->number)
 		return;
 	if (thread && thread->name && *thread->name)
@@ -255,17 +281,50 @@ static void name_thread(struct chrome *chrome, struct gt__row *row)
 
 static void on_row(void *user, struct gt__row *row)
 {
-	switch (row->kind) {
-	case GT_ROW_GOROUTINE:
-		name_goroutine(user, row);
-		break;
-	case GT_ROW_SLOT:
-		name_slot(user, row);
-		break;
-	default:
-		name_thread(user, row);
-		break;
+	struct chrome *chrome = user;
+
+	if (row->kind == GT_ROW_GOROUTINE)
+		name_goroutine(chrome, row);
+	else if (chrome->lazy && !row->told)
+		return;
+	else if (row->kind == GT_ROW_SLOT)
+		name_slot(chrome, row);
+	else
+		name_thread(chrome, row);
+}
+
+/* Something is to be shown on the row: false when not. */
+static bool show(struct chrome *chrome, struct gt__row *row)
+{
+	if (!chrome->lazy)
+		return true;
+	if (row->hidden || chrome->quiet)
+		return false;
+	if (row->told)
+		return true;
+	if (row->kind == GT_ROW_GOROUTINE)
+		tell_goroutine(chrome, row);
+	else if (row->kind == GT_ROW_SLOT)
+		name_slot(chrome, row);
+	else
+		name_thread(chrome, row);
+	return true;
+}
+
+/* Is the slice after the cut, and of a goroutine that is wanted? */
+static bool show_slice(struct chrome *chrome, struct gt__row *row, int64_t end_ns)
+{
+	if (!chrome->lazy)
+		return true;
+	if (end_ns < chrome->from_ns || (end_ns == chrome->from_ns && row->open.since_ns < end_ns))
+		return false;
+	if (row->kind != GT_ROW_GOROUTINE && chrome->options->shown) {
+		const struct gt__row *goroutine = gt__rows_goroutine(&chrome->rows, row->open.g);
+
+		if (!goroutine || goroutine->hidden)
+			return false;
 	}
+	return show(chrome, row);
 }
 
 /* ---- slices ---- */
@@ -408,6 +467,8 @@ static void on_slice(void *user, const struct gt__row *row, int64_t end_ns)
 {
 	struct chrome *chrome = user;
 
+	if (!show_slice(chrome, (struct gt__row *)row, end_ns))
+		return;
 	chrome->totals.slices++;
 	switch (row->kind) {
 	case GT_ROW_GOROUTINE:
@@ -435,7 +496,9 @@ static bool on_link(void *user, const struct gt__row *from, const struct gt__row
 	bool first = true;
 	char *to;
 
-	if (!(chrome->parts & GT_CONVERT_LINKS) || from->open.since_ns >= now_ns)
+	if (!(chrome->parts & GT_CONVERT_LINKS) || from->open.since_ns >= now_ns || chrome->from_ns >= now_ns)
+		return false;
+	if (!show(chrome, (struct gt__row *)to_row) || !show(chrome, (struct gt__row *)from))
 		return false;
 	if (site_pc && (chrome->parts & GT_CONVERT_STACKS))
 		site = gt__texts_pc(&chrome->texts, site_pc);
@@ -511,7 +574,7 @@ static void counters_until(struct chrome *chrome, int64_t next_ns)
 {
 	int64_t now_ns = chrome->rows.now_ns;
 
-	if (next_ns <= now_ns || now_ns < chrome->counter_due_ns)
+	if (next_ns <= now_ns || now_ns < chrome->counter_due_ns || chrome->quiet)
 		return;
 	put_counters(chrome, now_ns);
 	chrome->counter_due_ns = now_ns + chrome->counter_step_ns;
@@ -519,12 +582,31 @@ static void counters_until(struct chrome *chrome, int64_t next_ns)
 
 /* ---- a user's marks ---- */
 
-static void put_region(struct chrome *chrome, const struct gt__row *row, const struct region *region, int64_t end_ns)
+static void name_regions(struct chrome *chrome, const struct gt__row *row, struct regions *regions)
+{
+	char *to;
+
+	if (!chrome->regions_named)
+		put_process(chrome, PID_REGIONS, "REGIONS", 3);
+	chrome->regions_named = true;
+	if (regions->told)
+		return;
+	regions->told = true;
+	to = put_row_name(begin(chrome), PID_REGIONS, row->number);
+	to = put_goroutine(to, row->id, row->label);
+	chrome->sink->at = end_row_name(chrome, to, PID_REGIONS, row->number, row->number);
+}
+
+static void put_region(struct chrome *chrome, struct gt__row *row, const struct region *region, int64_t end_ns)
 {
 	const struct gt__text *name = gt__texts_string(&chrome->texts, region->name);
 	bool first = true;
-	char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"X\",\"pid\":4,\"tid\":");
+	char *to;
 
+	if (!show(chrome, row) || end_ns < chrome->from_ns)
+		return;
+	name_regions(chrome, row, row->user);
+	to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"X\",\"pid\":4,\"tid\":");
 	to = gt_json_u64(to, row->number);
 	to = GT_JSON_PUT(to, ",\"name\":\"");
 	to = name ? put_text(to, name) : GT_JSON_PUT(to, "region");
@@ -540,12 +622,9 @@ static void put_region(struct chrome *chrome, const struct gt__row *row, const s
 static void region_begin(struct chrome *chrome, struct gt__row *row, uint64_t task, uint64_t name)
 {
 	struct regions *regions = row->user;
-	char *to;
 
-	if (!chrome->regions_named) {
-		chrome->regions_named = true;
-		put_process(chrome, PID_REGIONS, "REGIONS", 3);
-	}
+	if (row->hidden)
+		return;
 	if (!regions || regions->count == regions->room) {
 		uint32_t room = regions ? regions->room * 2 : 4;
 		bool fresh = !regions;
@@ -561,12 +640,12 @@ static void region_begin(struct chrome *chrome, struct gt__row *row, uint64_t ta
 		}
 		if (fresh) {
 			regions->count = regions->skipped = 0;
-			to = put_row_name(begin(chrome), PID_REGIONS, row->number);
-			to = put_goroutine(to, row->id, row->label);
-			chrome->sink->at = end_row_name(chrome, to, PID_REGIONS, row->number, row->number);
+			regions->told = false;
 		}
 		regions->room = room;
 		row->user = regions;
+		if (!chrome->lazy)
+			name_regions(chrome, row, regions);
 	}
 	regions->open[regions->count++] = (struct region){.name = name, .task = task, .since_ns = chrome->rows.now_ns};
 }
@@ -597,7 +676,7 @@ static void on_gone(void *user, struct gt__row *row)
 	row->user = NULL;
 }
 
-static void put_task(struct chrome *chrome, char phase, const struct task *task, uint64_t parent)
+static void put_task(struct chrome *chrome, char phase, const struct task *task, uint64_t parent, int64_t time_ns)
 {
 	const struct gt__text *name = gt__texts_string(&chrome->texts, task->name);
 	char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"");
@@ -609,7 +688,7 @@ static void put_task(struct chrome *chrome, char phase, const struct task *task,
 	to = GT_JSON_PUT(to, "},\"pid\":5,\"tid\":1,\"name\":\"");
 	to = name && name->size ? put_text(to, name) : GT_JSON_PUT(to, "task");
 	to = GT_JSON_PUT(to, "\",\"ts\":");
-	to = gt_json_near_time(&chrome->clock, to, (uint64_t)chrome->rows.now_ns);
+	to = gt_json_near_time(&chrome->clock, to, (uint64_t)time_ns);
 	if (parent) {
 		to = put_key(to, "parent", &first);
 		to = gt_json_hex(to, parent);
@@ -617,24 +696,35 @@ static void put_task(struct chrome *chrome, char phase, const struct task *task,
 	chrome->sink->at = end_args(to, first);
 }
 
-static void task_begin(struct chrome *chrome, uint64_t id, uint64_t parent, uint64_t name)
+static void tell_task(struct chrome *chrome, struct task *task, int64_t time_ns)
 {
-	struct task *task;
-
-	if (gt__map_get(&chrome->tasks, id) || chrome->tasks.count >= TASKS_MAX)
-		return;
 	if (!chrome->tasks_named) {
 		chrome->tasks_named = true;
 		put_process(chrome, PID_TASKS, "TASKS", 4);
 	}
+	task->told = true;
+	put_task(chrome, 'b', task, task->parent, time_ns);
+}
+
+static void task_begin(struct chrome *chrome, const uint64_t *args)
+{
+	const struct gt__row *row = gt__rows_goroutine(&chrome->rows, args[0]);
+	uint64_t id = args[1];
+	struct task *task;
+
+	if (gt__map_get(&chrome->tasks, id) || chrome->tasks.count >= TASKS_MAX)
+		return;
+	if (chrome->options->shown && (!row || row->hidden))
+		return;
 	task = malloc(sizeof(*task));
 	if (!task || gt__map_put(&chrome->tasks, id, task) < 0) {
 		free(task);
 		chrome->failed = true;
 		return;
 	}
-	*task = (struct task){.id = id, .name = name};
-	put_task(chrome, 'b', task, parent);
+	*task = (struct task){.id = id, .parent = args[2], .name = args[3]};
+	if (!chrome->quiet)
+		tell_task(chrome, task, chrome->rows.now_ns);
 }
 
 static void task_end(struct chrome *chrome, uint64_t id)
@@ -643,17 +733,21 @@ static void task_end(struct chrome *chrome, uint64_t id)
 
 	if (!task)
 		return;
-	put_task(chrome, 'e', task, 0);
+	if (task->told)
+		put_task(chrome, 'e', task, 0, chrome->rows.now_ns);
 	gt__map_remove(&chrome->tasks, id);
 	free(task);
 }
 
-static void put_log(struct chrome *chrome, const struct gt__row *row, const uint64_t *args)
+static void put_log(struct chrome *chrome, struct gt__row *row, const uint64_t *args)
 {
 	const struct gt__text *text = gt__texts_string(&chrome->texts, args[2]);
-	char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"i\",\"s\":\"t\",\"pid\":2,\"tid\":");
 	bool first = true;
+	char *to;
 
+	if (!show(chrome, row))
+		return;
+	to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"i\",\"s\":\"t\",\"pid\":2,\"tid\":");
 	to = gt_json_u64(to, row->number);
 	to = GT_JSON_PUT(to, ",\"name\":\"");
 	to = text && text->size ? put_text(to, text) : GT_JSON_PUT(to, "log");
@@ -680,7 +774,7 @@ static void on_mark(struct chrome *chrome, const struct gt_event *event)
 	if (!(chrome->parts & GT_CONVERT_MARKS))
 		return;
 	if (event->kind == GT_EV_TASK_BEGIN) {
-		task_begin(chrome, args[1], args[2], args[3]);
+		task_begin(chrome, args);
 		return;
 	}
 	if (event->kind == GT_EV_TASK_END) {
@@ -707,6 +801,12 @@ static struct gt__row *place_of(struct chrome *chrome, uint64_t g, uint64_t m, u
 	return g ? gt__rows_goroutine(&chrome->rows, g) : gt__rows_thread(&chrome->rows, m);
 }
 
+/* What no goroutine does is not what somebody wants who wants some of them. */
+static bool show_other(struct chrome *chrome, struct gt__row *row)
+{
+	return (row->kind == GT_ROW_GOROUTINE || !chrome->options->shown) && show(chrome, row);
+}
+
 static void call_begin(struct chrome *chrome, const struct gt_event *event)
 {
 	struct call *call = gt__map_get(&chrome->calls, event->m);
@@ -719,8 +819,10 @@ static void call_begin(struct chrome *chrome, const struct gt_event *event)
 			return;
 		}
 	}
-	*call = (struct call){event->args[1], event->args[2], event->args[3],
-		chrome->rows.now_ns - (event->kind == GT_EV_SYSCALL_LONG ? (int64_t)event->args[4] : 0)};
+	*call = (struct call){event->args[1], event->args[2], event->args[3], chrome->rows.now_ns,
+		gt_trace_syscall_fd(chrome->trace, event->args[1], event->args[2])};
+	if (event->kind == GT_EV_SYSCALL_LONG)
+		call->since_ns -= event->args[4] < (uint64_t)call->since_ns ? (int64_t)event->args[4] : call->since_ns;
 }
 
 /* A slice inside of what is open; not longer than that, should the goroutine have been stopped in the midst of it. */
@@ -728,6 +830,7 @@ static void call_end(struct chrome *chrome, const struct gt_event *event)
 {
 	struct call *call = gt__map_get(&chrome->calls, event->m);
 	const char *name = gt_trace_syscall(chrome->trace, event->args[1]);
+	const struct gt__text *file = NULL;
 	int64_t since_ns;
 	struct gt__row *row;
 	bool first = true;
@@ -738,8 +841,10 @@ static void call_end(struct chrome *chrome, const struct gt_event *event)
 		return;
 	since_ns = call->since_ns;
 	call->since_ns = -1;
+	if (call->fd_name)
+		file = gt__texts_string(&chrome->texts, call->fd_name);
 	row = place_of(chrome, event->args[0], event->m, &pid);
-	if (!row)
+	if (!row || !show_other(chrome, row))
 		return;
 	if (gt__slice_open(&row->open) && row->open.since_ns > since_ns)
 		since_ns = row->open.since_ns;
@@ -759,6 +864,10 @@ static void call_end(struct chrome *chrome, const struct gt_event *event)
 	to = put_times(chrome, to, since_ns, chrome->rows.now_ns);
 	to = put_key(to, "arg0", &first);
 	to = gt_json_u64(to, call->arg0);
+	if (file) {
+		to = put_key(to, "fd", &first);
+		to = put_quoted(chrome, to, file);
+	}
 	to = put_key(to, "arg2", &first);
 	to = gt_json_u64(to, call->arg2);
 	to = put_key(to, event->args[3] ? "errno" : "result", &first);
@@ -780,7 +889,7 @@ static void put_instant(struct chrome *chrome, uint64_t g, uint64_t m, const cha
 	struct gt__row *row = place_of(chrome, g, m, &pid);
 	char *to;
 
-	if (!row)
+	if (!row || !show_other(chrome, row))
 		return;
 	if (stack_id && (chrome->parts & GT_CONVERT_STACKS))
 		stack = gt__texts_stack(&chrome->texts, stack_id);
@@ -882,8 +991,13 @@ static void put_metas(struct chrome *chrome)
 	struct gt__text *text;
 	bool first = true;
 	size_t at = 0;
-	char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"i\",\"s\":\"g\",\"ts\":0,\"name\":\"gtrace\",\"pid\":");
+	char *to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"i\",\"s\":\"g\",\"ts\":");
 
+	if (chrome->from_ns)
+		to = gt_json_near_time(&chrome->clock, to, (uint64_t)chrome->from_ns);
+	else
+		*to++ = '0';
+	to = GT_JSON_PUT(to, ",\"name\":\"gtrace\",\"pid\":");
 	to = gt_json_u64(to, chrome->thread_pid);
 	to = GT_JSON_PUT(to, ",\"tid\":");
 	to = gt_json_u64(to, chrome->thread_pid);
@@ -1011,8 +1125,57 @@ static void put_edge(struct chrome *chrome)
 	if (info.complete_ns <= 0)
 		return;
 	chrome->rows.edge_ns = info.complete_ns;
-	put_notice(chrome, info.complete_ns, "COMPLETE from here on", "what",
-		"before this, some threads' events were already overwritten");
+	put_notice(chrome, info.complete_ns > chrome->from_ns ? info.complete_ns : chrome->from_ns,
+		"COMPLETE from here on", "what", "before this, some threads' events were already overwritten");
+}
+
+/* from_ns is reached: what is counted, and what is open and not told when it ends. */
+static void resume(struct chrome *chrome)
+{
+	struct task *task;
+	size_t at = 0;
+
+	chrome->quiet = false;
+	while ((task = gt__map_each(&chrome->tasks, &at)))
+		tell_task(chrome, task, chrome->from_ns);
+	gt__spans_resume(&chrome->spans);
+	memset(chrome->shown, 0xff, sizeof(chrome->shown));
+	chrome->shown_slots = UINT64_MAX;
+	if (chrome->parts & GT_CONVERT_COUNTERS)
+		put_counters(chrome, chrome->from_ns);
+}
+
+/* With goroutines chosen, their assists are all that is shown of what is no goroutine's state. */
+static bool span_shown(struct chrome *chrome, const struct gt_event *event)
+{
+	const struct gt__row *row;
+
+	if (!chrome->options->shown)
+		return true;
+	if (event->kind == GT_EV_SWEEP_BEGIN || event->kind >= GT_EV_CPU_IN)
+		return false;
+	if (event->kind != GT_EV_ASSIST_BEGIN)
+		return true;
+	row = gt__rows_goroutine(&chrome->rows, event->args[0]);
+	return row && !row->hidden;
+}
+
+static void put_event(struct chrome *chrome, const struct gt_event *event)
+{
+	if (span_shown(chrome, event))
+		gt__spans_event(&chrome->spans, event);
+	if (event->kind >= GT_EV_TASK_BEGIN && event->kind <= GT_EV_LOG) {
+		on_mark(chrome, event);
+	} else if (event->kind == GT_EV_LOST) {
+		if (!chrome->quiet)
+			put_lost(chrome, event);
+	} else if (event->kind == GT_EV_HEAP) {
+		chrome->heap_live = event->args[0];
+	} else if (event->kind == GT_EV_OBJECT_NAME || event->kind == GT_EV_FD_NAME) {
+		gt__texts_object_named(&chrome->texts, event->args[0]);
+	} else if (event->kind > GT_EV_LOST && (chrome->parts & GT_CONVERT_OBJECTS)) {
+		on_other(chrome, event);
+	}
 }
 
 static int put_events(struct chrome *chrome, const struct gt_convert_options *options)
@@ -1023,20 +1186,18 @@ static int put_events(struct chrome *chrome, const struct gt_convert_options *op
 	while (gt_trace_next(chrome->trace, &event) > 0) {
 		if (!chrome->totals.events)
 			put_edge(chrome);
+		if (options->to_ns > 0 && event.time_ns >= options->to_ns) {
+			if (chrome->rows.now_ns < options->to_ns)
+				chrome->rows.now_ns = options->to_ns;
+			break;
+		}
+		if (__builtin_expect(chrome->quiet, 0) && event.time_ns >= chrome->from_ns)
+			resume(chrome);
 		if (counters)
 			counters_until(chrome, event.time_ns);
 		if (gt__rows_event(&chrome->rows, &event) < 0 || chrome->failed)
 			return -ENOMEM;
-		if (event.kind >= GT_EV_TASK_BEGIN && event.kind <= GT_EV_LOG)
-			on_mark(chrome, &event);
-		else if (event.kind == GT_EV_LOST)
-			put_lost(chrome, &event);
-		else if (event.kind == GT_EV_HEAP)
-			chrome->heap_live = event.args[0];
-		else if (event.kind == GT_EV_OBJECT_NAME)
-			gt__texts_object_named(&chrome->texts, event.args[0]);
-		else if (event.kind > GT_EV_LOST && (chrome->parts & GT_CONVERT_OBJECTS))
-			on_other(chrome, &event);
+		put_event(chrome, &event);
 		if (++chrome->totals.events % PROGRESS_EVENTS == 0) {
 			if (options->progress)
 				options->progress(options->progress_user, chrome->rows.now_ns);
@@ -1052,11 +1213,18 @@ static void put_end(struct chrome *chrome)
 	struct task *task;
 	size_t at = 0;
 
-	if (chrome->parts & GT_CONVERT_COUNTERS)
+	/* Nothing happened after it: what was open still is. */
+	if (chrome->quiet && chrome->rows.now_ns > chrome->from_ns)
+		resume(chrome);
+	if ((chrome->parts & GT_CONVERT_COUNTERS) && !chrome->quiet)
 		put_counters(chrome, chrome->rows.now_ns);
 	gt__rows_finish(&chrome->rows);
+	gt__spans_finish(&chrome->spans, chrome->rows.now_ns);
+	chrome->totals.slices += chrome->spans.slices;
+	chrome->totals.records += chrome->spans.records;
 	while ((task = gt__map_each(&chrome->tasks, &at)))
-		put_task(chrome, 'e', task, 0);
+		if (task->told)
+			put_task(chrome, 'e', task, 0, chrome->rows.now_ns);
 	put_metas(chrome);
 	put_damage(chrome);
 	if (chrome->object)
@@ -1078,6 +1246,7 @@ static void chrome_free(struct chrome *chrome)
 	while ((call = gt__map_each(&chrome->calls, &at)))
 		free(call);
 	gt__map_free(&chrome->calls);
+	gt__spans_free(&chrome->spans);
 	gt__texts_free(&chrome->texts);
 	gt__rows_free(&chrome->rows);
 	free(chrome);
@@ -1097,12 +1266,19 @@ int gt_convert_chrome(
 		options = &everything;
 	chrome->trace = trace;
 	chrome->sink = sink;
+	chrome->options = options;
 	chrome->parts = options->parts;
+	chrome->from_ns = options->from_ns > 0 ? options->from_ns : 0;
+	chrome->quiet = chrome->from_ns > 0;
+	chrome->lazy = chrome->quiet || options->shown;
 	chrome->object = options->object;
 	chrome->counter_step_ns = options->counter_step_ns > 0 ? options->counter_step_ns : 0;
 	chrome->tid_next = GT_CHROME_TID_FREE;
 	gt__rows_init(&chrome->rows, &out, 0);
 	gt__texts_init(&chrome->texts, trace);
+	gt__spans_init(&chrome->spans, sink, &chrome->texts);
+	chrome->spans.from_ns = chrome->from_ns;
+	chrome->spans.lazy = chrome->lazy;
 	set_pieces(chrome);
 
 	put_begin(chrome);

@@ -5,8 +5,10 @@
  *   process 2 "GOROUTINES"   a row for each goroutine: running, runnable, "waiting: chan receive", syscall; arrows from
  *                            "wake G9" and "go G9" to what begins there; a user's logs; in args, `on` and `holder` of a
  *                            wait, `cause` of a wake-up by nobody; system calls inside, allocations as instants
+ *   process 3 "CPUS"         a row for each CPU: which thread was on it (set kernel)
  *   process 4 "REGIONS"      a user's regions, a row for each goroutine that has some
  *   process 5 "TASKS"        a user's tasks
+ *   process 6 "GC"           cycles, stops of the world, assists and sweeps of Go's collector
  *   process PID "THREADS"    a row for each M under its real tid: "P0 G7"
  *
  * One array, a record a line, closed at the end; a file that was cut still loads, as only a comma hangs over. Times are
@@ -50,6 +52,11 @@ struct gt_convert_options {
 	 * is worth nothing to Perfetto, and old ones misread its times: so only for Catapult.
 	 */
 	bool object;
+	/* Only what is, or still is, between these; what began earlier begins at from_ns. 0 and 0: all. */
+	int64_t from_ns, to_ns;
+	/* Whether goroutine @g is among those wanted, which starts with @function (NULL: not known). NULL: all are. */
+	bool (*shown)(void *user, uint64_t g, const char *function);
+	void *shown_user;
 	int64_t counter_step_ns; /* at most one value of a counter in this time; 0: every change */
 	/* Called now and then with the time reached; may be NULL. */
 	void (*progress)(void *user, int64_t time_ns);

@@ -3,6 +3,8 @@
 #include "format/convert/json.h"
 #include "format/convert/protobuf.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { /* InternedData */
@@ -121,6 +123,14 @@ void gt__intern_new_name(struct gt__intern *intern, unsigned int name)
 		[GT_NAME_REGION] = "region",
 		[GT_NAME_TASK] = "task",
 		[GT_NAME_LOG] = "log",
+		[GT_NAME_ASSIST] = "GC assist",
+		[GT_NAME_SWEEP] = "GC sweep",
+		[GT_NAME_GC] = "GC",
+		[GT_NAME_STW] = "stop the world",
+		[GT_NAME_STOPPED] = "stopped",
+		[GT_NAME_SAMPLE] = "CPU sample",
+		[GT_NAME_FAULT] = "page fault",
+		[GT_NAME_THROTTLED] = "throttled",
 	};
 	const char *text = texts[name];
 
@@ -151,7 +161,7 @@ static uint64_t take(struct gt__intern *intern, struct gt__map *map, uint64_t ke
 }
 
 /* Texts of a trace stay where they are, and each is there once: the address is its id. */
-static uint64_t intern_text(struct gt__intern *intern, struct gt__map *map, uint32_t field, const char *text)
+static uint64_t intern_at(struct gt__intern *intern, struct gt__map *map, uint32_t field, const char *text)
 {
 	uint64_t key = (uint64_t)(uintptr_t)text, number = known(map, key);
 
@@ -179,6 +189,34 @@ uint64_t gt__intern_string(struct gt__intern *intern, uint64_t id)
 	return number;
 }
 
+uint64_t gt__intern_text(struct gt__intern *intern, uint64_t id)
+{
+	uint64_t number = id ? known(&intern->texts, id) : 0;
+	const char *text = id && !number ? gt_trace_string(intern->trace, id) : NULL;
+
+	if (!text)
+		return number;
+	number = take(intern, &intern->texts, id);
+	if (number)
+		put_text(intern, ANNOTATION_STRINGS, number, text);
+	return number;
+}
+
+uint64_t gt__intern_syscall(struct gt__intern *intern, uint64_t call)
+{
+	uint64_t number = known(&intern->calls, call);
+	const char *name = gt_trace_syscall(intern->trace, call);
+	char text[64];
+
+	if (number)
+		return number;
+	snprintf(text, sizeof(text), name ? "%.40s" : "syscall %.0s%" PRIu64, name ? name : "", call);
+	number = take(intern, &intern->calls, call);
+	if (number)
+		put_text(intern, EVENT_NAMES, number, text);
+	return number;
+}
+
 static uint32_t lines_of(const struct gt_trace_pc *at)
 {
 	uint32_t count = at ? at->count : 0;
@@ -193,7 +231,7 @@ static void put_frame(struct gt__intern *intern, uint64_t number, uint64_t pc, c
 	char text[32], *to;
 
 	if (line && line->function && *line->function) {
-		function = intern_text(intern, &intern->functions, FUNCTION_NAMES, line->function);
+		function = intern_at(intern, &intern->functions, FUNCTION_NAMES, line->function);
 	} else {
 		/* It has no text of its own: its number serves for the name, too. */
 		function = number;
@@ -202,7 +240,7 @@ static void put_frame(struct gt__intern *intern, uint64_t number, uint64_t pc, c
 		put_text(intern, FUNCTION_NAMES, function, text + 1);
 	}
 	if (line && line->file && *line->file)
-		file = intern_text(intern, &intern->files, SOURCE_PATHS, line->file);
+		file = intern_at(intern, &intern->files, SOURCE_PATHS, line->file);
 	to = gt_pb_number(begin(intern, &packet, FRAMES, number), 2, function);
 	if (file) {
 		to = gt_pb_number(to, 5, file);
@@ -331,6 +369,8 @@ static void free_maps(struct gt__intern *intern)
 	gt__map_free(&intern->stacks);
 	gt__map_free(&intern->sites);
 	gt__map_free(&intern->objects);
+	gt__map_free(&intern->calls);
+	gt__map_free(&intern->texts);
 }
 
 void gt__intern_forget(struct gt__intern *intern)

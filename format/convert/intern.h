@@ -38,6 +38,10 @@ enum gt__intern_key { /* names of arguments; their numbers are these + 1 */
 	K(NS, "ns") \
 	K(LATE, "late ns") \
 	K(FD, "fd") \
+	K(CYCLE, "cycle") \
+	K(BY, "by") \
+	K(CPU, "cpu") \
+	K(FILE, "file") \
 	K(SITE, "site")
 #define K(name, text) GT_KEY_##name,
 	GT_KEYS(K)
@@ -56,6 +60,9 @@ enum gt__intern_category {
 	C(WAKE, "wake") \
 	C(HEAP, "heap") \
 	C(TIMER, "timer") \
+	C(GC, "gc") \
+	C(STW, "stw") \
+	C(SAMPLE, "sample") \
 	C(NOTICE, "gtrace")
 #define C(name, text) GT_CATEGORY_##name,
 	GT_CATEGORIES(C)
@@ -78,6 +85,14 @@ enum gt__intern_name {
 	GT_NAME_REGION,
 	GT_NAME_TASK,
 	GT_NAME_LOG,
+	GT_NAME_ASSIST,
+	GT_NAME_SWEEP,
+	GT_NAME_GC,
+	GT_NAME_STW,
+	GT_NAME_STOPPED,
+	GT_NAME_SAMPLE,
+	GT_NAME_FAULT,
+	GT_NAME_THROTTLED,
 	GT_NAME_COUNT,
 };
 
@@ -89,7 +104,7 @@ struct gt__intern {
 	size_t limit;   /* of what the maps hold */
 	bool failed;    /* no memory */
 	bool keys[GT_KEY_COUNT], categories[GT_CATEGORY_COUNT], names[GT_NAME_COUNT];
-	struct gt__map strings, functions, files, pcs, stacks, sites, objects;
+	struct gt__map strings, functions, files, pcs, stacks, sites, objects, calls, texts;
 };
 
 /* Writes the packet that begins the sequence. */
@@ -123,6 +138,9 @@ static inline uint64_t gt__intern_name(struct gt__intern *intern, unsigned int n
 
 /* Each gives 0 when nothing is known. */
 uint64_t gt__intern_string(struct gt__intern *intern, uint64_t id); /* a slice's name */
+uint64_t gt__intern_text(struct gt__intern *intern, uint64_t id);   /* an argument's text that is a string */
+uint64_t gt__intern_syscall(
+	struct gt__intern *intern, uint64_t number); /* a slice's name, never 0 but without memory */
 uint64_t gt__intern_stack(struct gt__intern *intern, uint64_t id);
 uint64_t gt__intern_site(struct gt__intern *intern, uint64_t pc);                          /* a stack of one place */
 uint64_t gt__intern_object(struct gt__intern *intern, unsigned int what, uint64_t object); /* an argument's text */

@@ -125,10 +125,12 @@ static void end_slice(struct gt__rows *rows, struct gt__row *row, int64_t end_ns
 	if (!gt__slice_open(open))
 		return;
 	rows->out.slice(rows->out.user, row, end_ns);
-	if (row->kind == GT_ROW_GOROUTINE)
+	if (row->kind == GT_ROW_GOROUTINE) {
 		rows->counts[open->state]--;
-	else if (row->kind == GT_ROW_SLOT && open->state == GT_STATE_RUNNING)
-		rows->slots_running--;
+	} else if (row->kind == GT_ROW_SLOT) {
+		rows->slots_taken--;
+		rows->slots_running -= open->state == GT_STATE_RUNNING;
+	}
 	open->state = GT_STATE_NONE;
 }
 
@@ -138,10 +140,12 @@ static void begin_slice(struct gt__rows *rows, struct gt__row *row, const struct
 	row->open = *slice;
 	if (!gt__slice_open(slice))
 		return;
-	if (row->kind == GT_ROW_GOROUTINE)
+	if (row->kind == GT_ROW_GOROUTINE) {
 		rows->counts[slice->state]++;
-	else if (row->kind == GT_ROW_SLOT && slice->state == GT_STATE_RUNNING)
-		rows->slots_running++;
+	} else if (row->kind == GT_ROW_SLOT) {
+		rows->slots_taken++;
+		rows->slots_running += slice->state == GT_STATE_RUNNING;
+	}
 }
 
 static void goroutine_to(
@@ -563,7 +567,6 @@ int gt__rows_event(struct gt__rows *rows, const struct gt_event *event)
 
 		if (slot)
 			release_slot(rows, slot);
-		row_remove(rows, &rows->threads, thread);
 	}
 	return ret;
 }

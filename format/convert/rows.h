@@ -50,6 +50,8 @@ struct gt__row {
 	void *user;
 	uint32_t number; /* the user's */
 	uint8_t kind;    /* enum gt__row_kind */
+	bool told;       /* the user's: it has a name in the picture */
+	bool hidden;     /* the user's: it is not to be in the picture */
 };
 
 enum gt__link_kind {
@@ -79,6 +81,7 @@ struct gt__rows {
 	uint64_t links;
 	uint64_t counts[GT_STATE_COUNT]; /* goroutines in each state */
 	uint64_t slots_running;          /* Ps with a running goroutine */
+	uint64_t slots_taken;            /* and those whose goroutine is in a system call, too */
 	uint64_t cuts;                   /* slices that did not fit what followed */
 	struct gt__row *spare;           /* rows to use again, linked by user */
 	void *slabs;

@@ -1,5 +1,5 @@
 /* sink.c - the buffer behind sink.h: full write()s, the first error kept. */
-#include "format/convert/sink.h"
+#include "format/convert/pack.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -34,7 +34,7 @@ int gt_sink_open_memory(struct gt_sink *sink)
 	return sink_open(sink, -1, "memory");
 }
 
-static int write_all(int fd, const char *bytes, size_t size)
+int gt__write_all(int fd, const char *bytes, size_t size)
 {
 	while (size > 0) {
 		ssize_t done = write(fd, bytes, size);
@@ -58,11 +58,23 @@ static int write_all(int fd, const char *bytes, size_t size)
 	return 0;
 }
 
-static void flush(struct gt_sink *sink)
+int gt_sink_pack(struct gt_sink *sink, enum gt_sink_packing packing)
+{
+	return packing == GT_SINK_PLAIN ? 0 : gt__packer_new(packing, &sink->packer);
+}
+
+/* @last: what is packed is whole then. */
+static void flush(struct gt_sink *sink, bool last)
 {
 	size_t used = (size_t)(sink->at - sink->buffer);
-	int ret = sink->error ? 0 : write_all(sink->fd, sink->buffer, used);
+	int ret = 0;
 
+	if (sink->error)
+		ret = 0;
+	else if (sink->packer)
+		ret = gt__pack(sink->packer, sink->buffer, used, last, sink->fd);
+	else
+		ret = gt__write_all(sink->fd, sink->buffer, used);
 	if (ret < 0)
 		sink->error = -ret;
 	sink->flushed += used;
@@ -89,7 +101,7 @@ static void grow(struct gt_sink *sink)
 void gt__sink_make_room(struct gt_sink *sink, size_t size)
 {
 	if (sink->fd >= 0)
-		flush(sink);
+		flush(sink, false);
 	else
 		grow(sink);
 }
@@ -135,7 +147,7 @@ int gt_sink_close(struct gt_sink *sink, char **bytes, size_t *size, struct gt_er
 	int ret;
 
 	if (sink->fd >= 0) {
-		flush(sink);
+		flush(sink, true);
 	} else {
 		*gt_sink_room(sink, 1) = '\0';
 		if (bytes && size && !sink->error) {
@@ -146,6 +158,7 @@ int gt_sink_close(struct gt_sink *sink, char **bytes, size_t *size, struct gt_er
 	}
 	ret = gt_sink_error(sink, err);
 	free(sink->buffer);
+	gt__packer_free(sink->packer);
 	memset(sink, 0, sizeof(*sink));
 	return ret;
 }

@@ -1,6 +1,6 @@
 /*
  * objects.h - short names of what goroutines wait for: a number for each (kind, address), by the order in which events first
- * tell of it; a user's name where there is one. Bounded: what comes beyond the limit is told by its address.
+ * tell of it; a user's name where there is one; what descriptors are. Bounded: what comes beyond the limit is told by its address.
  */
 #ifndef GT_FORMAT_OBJECTS_H
 #define GT_FORMAT_OBJECTS_H

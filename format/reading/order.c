@@ -438,6 +438,7 @@ static void keep_names(struct gt__order *order, const struct gt_event *event)
 		break;
 	case GT_EV_WAITS_ON:
 	case GT_EV_OBJECT_NAME:
+	case GT_EV_FD_NAME:
 		gt__objects_event(&order->tables->objects, event);
 		break;
 	case GT_EV_LOST:

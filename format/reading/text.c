@@ -94,6 +94,15 @@ static void add_object(struct line *line, const struct gt_trace *trace, unsigned
 		add(line, " (%s)", gt_trace_object(trace, what, object, name));
 }
 
+/* What the first argument of a system call is, when that is a descriptor. */
+static void add_fd(struct line *line, const struct gt_trace *trace, const struct gt_event *event)
+{
+	const char *name = gt_trace_string(trace, gt_trace_syscall_fd(trace, event->args[1], event->args[2]));
+
+	if (name && *name)
+		add(line, " (%s)", name);
+}
+
 void gt_text_event(const struct gt_trace *trace, const struct gt_event *event, char *text, size_t size)
 {
 	const struct gt_event_spec *spec = event->kind < GT_EVENT_KIND_COUNT ? &gt_event_specs[event->kind] : NULL;
@@ -110,6 +119,8 @@ void gt_text_event(const struct gt_trace *trace, const struct gt_event *event, c
 			add_object(&line, trace, (unsigned int)event->args[i - 1], event->args[i]);
 		else
 			add_arg(&line, trace, spec->args[i].type, event->args[i]);
+		if (i == 2 && (event->kind == GT_EV_SYSCALL_INFO || event->kind == GT_EV_SYSCALL_LONG))
+			add_fd(&line, trace, event);
 	}
 }
 

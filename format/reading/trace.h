@@ -77,6 +77,10 @@ const struct gt_trace_goroutine *gt_trace_goroutine(const struct gt_trace *trace
 #define GT_TRACE_OBJECT_BYTES 1200
 const char *gt_trace_object(
 	const struct gt_trace *trace, unsigned int what, uint64_t object, char out[GT_TRACE_OBJECT_BYTES]);
+/* What descriptor @fd is (a path, addresses) at the event that was read last: a string's id, 0: not known. Of a system call's first
+ * argument: 0 also when that is none. */
+uint64_t gt_trace_fd(const struct gt_trace *trace, uint64_t fd);
+uint64_t gt_trace_syscall_fd(const struct gt_trace *trace, uint64_t number, uint64_t arg0);
 /* Of the traced machine; NULL: not known. */
 const char *gt_trace_syscall(const struct gt_trace *trace, uint64_t number);
 

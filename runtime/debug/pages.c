@@ -1,5 +1,5 @@
 /* pages.c - what the debug server answers: the paths, headers and words of Go's net/http/pprof, and /metrics. */
-#include "runtime/debug/server.h"
+#include "runtime/debug/convert.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -239,15 +239,43 @@ static void pump(void *arg)
 		gt__conn_write(pump->conn, pump->part, (size_t)got);
 }
 
+static bool start_trace(struct gt__conn *conn, int (*write_to)(void *, const void *, size_t), int *to)
+{
+	char why[600];
+
+	if (gt_start_write(write_to, to) == 0)
+		return true;
+	snprintf(why, sizeof(why), "Could not enable tracing: %s", gt_start_error());
+	gt__conn_error(conn, 500, why);
+	return false;
+}
+
+/* First all of it into a file, as names may come later than what they name. */
+static void run_converted(struct gt__conn *conn, double seconds, const struct gt__trace_format *format)
+{
+	char why[600];
+	int file = gt__trace_file();
+
+	if (file < 0) {
+		snprintf(why, sizeof(why), "Could not enable tracing: no temporary file: %s", strerror(-file));
+		gt__conn_error(conn, 500, why);
+		return;
+	}
+	if (start_trace(conn, gt__trace_to_file, &file)) {
+		bool waits = gt__conn_wait(conn, (int64_t)(seconds * 1e9)), whole = gt_stop() == 0;
+
+		if (waits)
+			gt__send_converted(conn, format, file, whole);
+	}
+	close(file);
+}
+
 static void run_trace(struct gt__conn *conn, double seconds, struct pump *pumping, int to)
 {
 	static _Atomic bool registered;
-	char why[600];
-	int ret = gt_start_write(into_pipe, &to);
+	int ret;
 
-	if (ret < 0) {
-		snprintf(why, sizeof(why), "Could not enable tracing: %s", gt_start_error());
-		gt__conn_error(conn, 500, why);
+	if (!start_trace(conn, into_pipe, &to)) {
 		close(to);
 		return;
 	}
@@ -266,16 +294,18 @@ static void run_trace(struct gt__conn *conn, double seconds, struct pump *pumpin
 
 static void trace(struct gt__conn *conn)
 {
+	const struct gt__trace_format *format = NULL;
 	char text[64] = "", *end;
 	double seconds = 0;
 	struct pump *pumping;
 	int fds[2];
 
 	if (gt_http_query(&conn->request, "format", text, sizeof(text)) && strcmp(text, "gtrace") != 0) {
-		gt__conn_error(conn,
-			strcmp(text, "perfetto") && strcmp(text, "chrome") && strcmp(text, "json") ? 400 : 501,
-			"format: this server sends gtrace's own; gtrace convert makes others of it");
-		return;
+		format = gt__trace_format(text);
+		if (!format) {
+			gt__conn_error(conn, 400, "format: one of gtrace, perfetto, chrome");
+			return;
+		}
 	}
 	if (gt_http_query(&conn->request, "seconds", text, sizeof(text))) {
 		seconds = strtod(text, &end);
@@ -287,8 +317,13 @@ static void trace(struct gt__conn *conn)
 	if (too_long(conn, seconds))
 		return;
 	if (conn->head) {
-		gt__conn_begin(conn, BYTES, "Content-Disposition: attachment; filename=\"trace\"\r\n");
+		gt__conn_begin(
+			conn, format ? format->type : BYTES, "Content-Disposition: attachment; filename=\"trace\"\r\n");
 		gt__conn_end(conn, true);
+		return;
+	}
+	if (format) {
+		run_converted(conn, seconds, format);
 		return;
 	}
 	pumping = calloc(1, sizeof(*pumping));

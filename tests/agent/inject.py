@@ -30,9 +30,14 @@ def build(program, version="local", way="static"):
     env = dict(os.environ, CGO_ENABLED=cgo, GOPROXY="off", GOFLAGS="-trimpath", GOWORK="off",
                GOTOOLCHAIN=version if version == "local" else "go" + version)
     os.makedirs(BUILT, exist_ok=True)
-    made = subprocess.run(["go", "build", "-o", out] + flags + ["."], cwd=os.path.join(SOURCE, program), env=env,
+    # Others of these tests build the same: what is there is always whole.
+    part = f"{out}.{os.getpid()}"
+    made = subprocess.run(["go", "build", "-o", part] + flags + ["."], cwd=os.path.join(SOURCE, program), env=env,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return out if made.returncode == 0 else None
+    if made.returncode:
+        return None
+    os.rename(part, out)
+    return out
 
 
 def fail(text):

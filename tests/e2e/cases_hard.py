@@ -11,7 +11,7 @@ import time
 
 import trace as trace_reader
 from cases_same import child_of, read_until
-from harness import Skip, build_c, build_go, case, expect, newest, runs, versions
+from harness import LIMIT, Skip, build_c, build_go, case, expect, newest, runs, versions, wait
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -69,15 +69,15 @@ def kill_program(bench):
     """SIGKILL the program at any instant: what was recorded is whole."""
     chance = random.Random(2)
     for version in versions():
-        program = [build_go("exits", version), "ticks", "2000"]
+        program = [build_go("exits", version), "ticks", "600000"]
         events = 0
         for i in range(max(3, runs(6, long=100))):
             out = bench.path()
-            gtrace = subprocess.Popen(bench.command(program, ["-q"], out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ, GOMAXPROCS="4"))
+            gtrace = bench.start(bench.command(program, ["-q"], out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ, GOMAXPROCS="4"))
             pid = child_of(gtrace.pid)
             time.sleep(chance.uniform(0, 0.5) if i else 0)
             os.kill(pid, signal.SIGKILL)
-            err = gtrace.communicate(timeout=30)[1].decode(errors="replace")
+            err = gtrace.communicate(timeout=LIMIT)[1].decode(errors="replace")
             expect(gtrace.returncode == 137, "exit %d instead of 137: %s" % (gtrace.returncode, err))
             if "before it began" in err:  # killed before the hooks were in: there is nothing to tell
                 expect(not os.path.exists(out), "a trace of a program that did not begin")
@@ -94,19 +94,19 @@ def kill_program(bench):
 def flight(bench):
     """The flight recorder: a snapshot on SIGUSR2, another at the end, each a possible execution and within its bounds."""
     version = newest()[0]
-    program = [build_go("exits", version), "ticks", "4000"]
+    program = [build_go("exits", version), "ticks", "600000"]
     out = bench.path()
     options = ["--flight", "--min-age=200ms", "--max-bytes=1M"]
-    gtrace = subprocess.Popen(bench.command(program, options, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    gtrace = bench.start(bench.command(program, options, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     read_until(gtrace.stdout.fileno(), b"ready")
     names = []
     for count in range(1, 4):
         time.sleep(0.2)
         gtrace.send_signal(signal.SIGUSR2)
-        while len(glob.glob(out[:-len(".gtrace")] + "-*Z-SIGUSR2.gtrace")) < count and gtrace.poll() is None:
-            time.sleep(0.01)
-    stdout, err = gtrace.communicate(timeout=30)
-    expect(gtrace.returncode == 0 and stdout.endswith(b"end\n"), "exit %d, %r, %s" % (gtrace.returncode, stdout, err))
+        wait(lambda: len(glob.glob(out[:-len(".gtrace")] + "-*Z-SIGUSR2.gtrace")) == count, "snapshot %d" % count)
+    os.kill(child_of(gtrace.pid), signal.SIGTERM)
+    stdout, err = gtrace.communicate(timeout=LIMIT)
+    expect(gtrace.returncode == 143, "exit %d: %s" % (gtrace.returncode, err))
     base = out[:-len(".gtrace")]
     timed = sorted(glob.glob(base + "-*Z-SIGUSR2.gtrace"))
     expect(len(timed) == 3, "not three snapshots: %s" % timed)
@@ -188,8 +188,9 @@ def window_memory(bench):
     a snapshot adds a copy of the ring."""
     program = build_go("quiet", newest()[0])
     for size, kib in (("512K", 512), ("2M", 2048), ("16M", 16384)):
-        gtrace = subprocess.Popen(bench.command([program, "crowd", "10000", "1000", "2000"], ["-q", "--flight", "--max-bytes", size], bench.path()),
-                                  stdout=subprocess.PIPE)
+        out = bench.path()
+        gtrace = bench.start(bench.command([program, "crowd", "10000", "1000"], ["-q", "--flight", "--max-bytes", size], out),
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         expect(gtrace.stdout.readline() == b"ready\n", "the program did not begin")
         peaks = []
         for number in range(12):
@@ -197,6 +198,8 @@ def window_memory(bench):
             if number == 8:
                 os.kill(gtrace.pid, signal.SIGUSR2)
             time.sleep(0.1)
+        wait(lambda: glob.glob(out[:-len(".gtrace")] + "-*Z-SIGUSR2.gtrace"), "the snapshot")
+        gtrace.stdin.close()
         gtrace.stdout.read()
         expect(gtrace.wait() == 0, "exit %d" % gtrace.returncode)
         fixed = ITSELF + (PACKING if kib >= 2048 else 0)
@@ -208,26 +211,32 @@ def window_memory(bench):
         expect(copied <= 2 * kib + fixed + WRITING, "%s: %d KiB held with a snapshot" % (size, copied))
 
 
+def cpu_ticks(pid):
+    fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
 @case
 def idle_goroutines(bench):
-    """100,000 goroutines that wait cost gtrace nothing a second: its CPU time in two of them, beside that for ten."""
+    """100,000 goroutines that wait cost gtrace nothing a second: its CPU time in one of them, beside that for ten."""
     program = build_go("quiet", newest()[0])
     ticks = []
     for count in (10, 100000):
-        gtrace = subprocess.Popen(bench.command([program, "wait", str(count)], ["-q", "--flight"], bench.path()),
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        gtrace = bench.start(bench.command([program, "wait", str(count)], ["-q", "--flight"], bench.path()),
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         expect(gtrace.stdout.readline() == b"ready\n", "the program did not begin")
-        time.sleep(0.5)
-        used = []
-        for _ in range(2):
-            fields = open("/proc/%d/stat" % gtrace.pid).read().rsplit(")", 1)[1].split()
-            used.append(int(fields[11]) + int(fields[12]))
-            time.sleep(2 if len(used) == 1 else 0)
-        ticks.append(used[1] - used[0])
+        # What came with their beginning takes its time; then there must be a second in which nothing does.
+        for _ in range(60):
+            before = cpu_ticks(gtrace.pid)
+            time.sleep(1)
+            used = cpu_ticks(gtrace.pid) - before
+            if used <= (ticks or [0])[0] + 5:
+                break
+        ticks.append(used)
         gtrace.stdin.close()
         expect(gtrace.wait() == 0, "exit %d" % gtrace.returncode)
-    yield "CPU ticks in 2 s: %d beside 10 goroutines, %d beside 100,000" % tuple(ticks)
-    expect(ticks[1] <= ticks[0] + 10, "%d ticks beside 100,000 waiting goroutines, %d beside ten" % (ticks[1], ticks[0]))
+    yield "CPU ticks in 1 s: %d beside 10 goroutines, %d beside 100,000" % tuple(ticks)
+    expect(ticks[1] <= ticks[0] + 5, "%d ticks beside 100,000 waiting goroutines, %d beside ten" % (ticks[1], ticks[0]))
 
 
 @case
@@ -235,11 +244,11 @@ def flight_killed(bench):
     """SIGKILL the program in flight mode: the window survives."""
     version = newest()[0]
     out = bench.path()
-    gtrace = subprocess.Popen(bench.command([build_go("exits", version), "ticks", "5000"], ["--flight", "-q"], out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    gtrace = bench.start(bench.command([build_go("exits", version), "ticks", "600000"], ["--flight", "-q"], out), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     read_until(gtrace.stdout.fileno(), b"ready")
     time.sleep(0.5)
     os.kill(child_of(gtrace.pid), signal.SIGKILL)
-    gtrace.communicate(timeout=30)
+    gtrace.communicate(timeout=LIMIT)
     expect(gtrace.returncode == 137, "exit %d instead of 137" % gtrace.returncode)
     bench.check(out)
     yield "%d events" % len(trace_reader.load(bench.gtrace, out).events)

@@ -1,15 +1,13 @@
 # cases_same.py - the program under gtrace is the program without it: output, status, signals, terminal, descriptors.
-import json
 import os
 import pty
-import random
 import select
 import signal
 import subprocess
 import sys
 import time
 
-from harness import (CACHE, MODES, ROOT, Failure, Skip, build_c, build_go, case, compiler, expect, minor, newest, runs, versions)
+from harness import (CACHE, LIMIT, ROOT, Skip, build_go, case, children_of, compiler, expect, minor, newest, runs, versions, wait)
 
 
 def same(bench, program, times, env=None, options=(), label=""):
@@ -30,6 +28,16 @@ def stress(bench):
         program, total = [build_go("stress", version)], 0
         for procs in (1, 2, 8):
             total += same(bench, program, runs(5, long=200), {"GOMAXPROCS": procs}, label="Go %s GOMAXPROCS=%d" % (version, procs))
+        yield "Go %s: %d recordings, one output" % (version, total)
+
+
+@case
+def stress_sets(bench):
+    """The same with every set of the hooks on, and a small heap."""
+    for version in versions():
+        program, total = [build_go("stress", version)], 0
+        for procs in (1, 2, 8):
+            total += same(bench, program, runs(2, long=100), {"GOMAXPROCS": procs, "GOGC": 5}, ["--events=all,-kernel,-samples,-faults"], "Go %s GOMAXPROCS=%d" % (version, procs))
         yield "Go %s: %d recordings, one output" % (version, total)
 
 
@@ -112,10 +120,10 @@ def self(bench):
         os.close(write)
 
 
-def read_until(fd, word, seconds=20):
-    text, end = b"", time.time() + seconds
+def read_until(fd, word, seconds=LIMIT):
+    text, end = b"", time.monotonic() + seconds
     while word not in text:
-        expect(time.time() < end, "waited in vain for %r, got %r" % (word, text))
+        expect(time.monotonic() < end, "waited in vain for %r, got %r" % (word, text))
         if select.select([fd], [], [], 0.2)[0]:
             try:
                 part = os.read(fd, 4096)
@@ -126,18 +134,17 @@ def read_until(fd, word, seconds=20):
     return text
 
 
-def child_of(pid, seconds=20):
+def child_of(pid):
     """The traced program of a gtrace process."""
-    end = time.time() + seconds
-    while time.time() < end:
-        try:
-            for child in open("/proc/%d/task/%d/children" % (pid, pid)).read().split():
-                if "gtrace" not in os.path.basename(os.readlink("/proc/%s/exe" % child)):
-                    return int(child)
-        except OSError:
-            pass
-        time.sleep(0.005)
-    raise Failure("gtrace has no child")
+    def found():
+        for child in children_of(pid):
+            try:
+                if "gtrace" not in os.path.basename(os.readlink("/proc/%d/exe" % child)):
+                    return child
+            except OSError:
+                pass  # it ended meanwhile
+        return None
+    return wait(found, "gtrace's child")
 
 
 @case
@@ -146,26 +153,32 @@ def signals(bench):
     version = newest()[0]
     program = [build_go("exits", version), "caught"]
     for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT):
-        run = subprocess.Popen(bench.command(program, ["-q"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        run = bench.start(bench.command(program, ["-q"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         text = read_until(run.stdout.fileno(), b"ready\n")
         run.send_signal(sig)
-        out, err = run.communicate(timeout=30)
+        out, err = run.communicate(timeout=LIMIT)
         names = {signal.SIGTERM: b"terminated", signal.SIGINT: b"interrupt", signal.SIGHUP: b"hangup", signal.SIGUSR1: b"user defined signal 1", signal.SIGUSR2: b"user defined signal 2", signal.SIGQUIT: b"quit"}
         expect(b"got " + names[sig] in text + out, "%s: the program got %r" % (sig.name, text + out))
         expect(run.returncode == 3, "%s: exit %d instead of 3: %s" % (sig.name, run.returncode, err))
         yield sig.name
 
 
+def state_of(pid):
+    return open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[0]
+
+
 # A shell as small as it can be: starts a job in the foreground of its terminal, says when it stops, continues it.
 SHELL = r"""
 import os, signal, sys
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # one that comes while the terminal is the shell's
 report = int(sys.argv[1])
 pid = os.fork()
 if pid == 0:
     os.setpgid(0, 0)
     os.tcsetpgrp(0, os.getpid())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execv(sys.argv[2], sys.argv[2:])
 while True:
     _, status = os.waitpid(pid, os.WUNTRACED)
@@ -217,23 +230,16 @@ def terminal(bench):
         os.write(master, b"\x1a")
         stopped = read_until(report, b"\n")
         job_pid = int(stopped.split()[1])
-        states = []
         # gtrace's own child is no part of the job: it waits for the program to go on alone.
-        children = [int(x) for x in open("/proc/%d/task/%d/children" % (job_pid, job_pid)).read().split()]
-        for pid in [job_pid] + [x for x in children if "gtrace" not in os.path.basename(os.readlink("/proc/%d/exe" % x))]:
-            end = time.time() + 5
-            state = ""
-            while time.time() < end and state not in ("T", "t"):
-                state = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[0]
-                time.sleep(0.01)
-            states.append(state)
-        expect(all(s in ("T", "t") for s in states), "after Ctrl-Z the job's processes are in states %s" % states)
+        for pid in [job_pid] + ([child_of(job_pid)] if children_of(job_pid) else []):
+            wait(lambda: state_of(pid) in "Tt", "process %d to be stopped" % pid)
         os.write(master, b"\n")  # the shell continues the job
-        # Until the shell has given the terminal back to the job, nobody there hears it.
-        time.sleep(0.3)
-        for _ in range(10):
+        # Before, it gives the terminal back; a Ctrl-C that came earlier would take that line away.
+        wait(lambda: state_of(job_pid) not in "Tt", "the job to go on")
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
             os.write(master, b"\x03")
-            if select.select([report], [], [], 2)[0]:
+            if select.select([report], [], [], 1)[0]:
                 break
         return stopped.split()[3], read_until(report, b"exit"), read_until(master, b"got interrupt")
 
@@ -249,7 +255,7 @@ def stopped(bench):
     """The program is stopped and continued, or killed, by somebody who knows it alone: gtrace does not stay behind."""
     program = [build_go("exits", newest()[0]), "caught"]
     for sig, wanted in ((signal.SIGTERM, 3), (signal.SIGKILL, 137)):
-        run = subprocess.Popen(bench.command(program, ["-q"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        run = bench.start(bench.command(program, ["-q"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         read_until(run.stdout.fileno(), b"ready\n")
         pid = child_of(run.pid)
         os.kill(pid, signal.SIGSTOP)
@@ -258,10 +264,7 @@ def stopped(bench):
         if sig != signal.SIGKILL:
             os.kill(pid, signal.SIGCONT)
         os.kill(pid, sig)
-        try:
-            out, err = run.communicate(timeout=20)
-        finally:
-            run.kill()
+        out, err = run.communicate(timeout=LIMIT)
         expect(run.returncode == wanted, "%s: exit %d instead of %d: %s" % (sig.name, run.returncode, wanted, err))
         yield sig.name
 

@@ -3,11 +3,13 @@ import collections
 import json
 import os
 import re
+import signal
 import subprocess
+import time
 
 import gostory
 import trace as trace_reader
-from harness import NEWEST, Failure, Skip, build_go, case, expect, go, minor, newest, runs, versions
+from harness import LIMIT, NEWEST, Failure, Skip, build_go, case, expect, go, minor, newest, runs, versions
 from trace import number
 
 
@@ -172,7 +174,7 @@ def preempt(bench):
     for version in versions():
         preempted = parked = rounds = 0
         # Whether a loop runs just when the collector looks for its stack is chance: as many runs as it takes, within reason.
-        while rounds < 1 or (parked == 0 and rounds < 8):
+        while rounds < 1 or (parked == 0 and rounds < 40):
             rounds += 1
             for procs in (1, 2, 4):
                 out, run = bench.record([build_go("preempt", version)], env={"GOMAXPROCS": procs})
@@ -245,21 +247,20 @@ def gotrace(bench):
 @case
 def loss(bench):
     """A stopped gtrace loses events: they are counted, and recorded + lost is what the program did."""
-    import signal
-    import time
-
-    version = newest()[0]
-    program, count = build_go("gosched", version), 1500000
-    out = bench.path()
-    run = subprocess.Popen(bench.command([program, "-n", str(count)], ["--buffer=1M"], out), env=dict(os.environ, GOMAXPROCS="1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(0.1)
-    run.send_signal(signal.SIGSTOP)
-    time.sleep(0.3)
-    run.send_signal(signal.SIGCONT)
-    stdout, stderr = run.communicate(timeout=120)
-    expect(run.returncode == 0, "exit %d: %s" % (run.returncode, stderr.decode(errors="replace")))
-    bench.check(out)
-    trace = trace_reader.load(bench.gtrace, out)
+    program, count = build_go("gosched", newest()[0]), 1500000
+    for _ in range(20):  # the program may be over, or not begun, while gtrace stands still
+        out = bench.path()
+        run = bench.start(bench.command([program, "-n", str(count)], ["--buffer=1M"], out), env=dict(os.environ, GOMAXPROCS="1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.1)
+        run.send_signal(signal.SIGSTOP)
+        time.sleep(0.3)
+        run.send_signal(signal.SIGCONT)
+        stdout, stderr = run.communicate(timeout=LIMIT)
+        expect(run.returncode == 0, "exit %d: %s" % (run.returncode, stderr.decode(errors="replace")))
+        bench.check(out)
+        trace = trace_reader.load(bench.gtrace, out)
+        if trace.lost():
+            break
     lost, recorded = trace.lost(), len(trace.events) - len(trace.named("Lost"))
     expect(lost > 0, "nothing was lost, though gtrace stood still")
     yields = sum(e.args["reason"] == "yield" for e in trace.named("GoYield"))
@@ -327,7 +328,7 @@ def mutation(bench):
 
     def attempts(name, program, look, procs):
         """What some run of a program whose story depends on chance shows is there: only what none shows is missing."""
-        for _ in range(8 if look is look_preempt else 1):
+        for _ in range(1 if look is not look_preempt else 8 if name else 40):
             found = attempt(name, program, look, procs)
             if not found:
                 break

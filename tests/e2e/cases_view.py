@@ -19,7 +19,7 @@ def tool(name, script):
     if not shutil.which("npm") or not shutil.which("node"):
         raise Skip("there is no node or npm")
     folder = os.path.join(TOOLS, name)
-    if not os.path.isdir(folder):
+    if not os.path.exists(os.path.join(folder, "good")):
         run = subprocess.run(["sh", os.path.join(ROOT, "tests", "tools", script), folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if run.returncode != 0:
             raise Skip("%s: %s" % (script, run.stdout.decode(errors="replace").strip().splitlines()[-1:]))
@@ -74,8 +74,7 @@ join thread_track k on s.track_id = k.id join thread t using (utid) where s.cate
 # CPU rows and states are one thing told twice.
 PF_RUNNING = """select c.cpu, c.ns, s.ns from (select cpu, sum(dur) as ns from sched where dur > 0 group by cpu) c
 left join (select cpu, sum(dur) as ns from thread_state where state = 'Running' and dur > 0 group by cpu) s using (cpu)"""
-PF_STACKS = """select count(*) from slice s join thread_track k on s.track_id = k.id where s.category = 'wait'
-and extract_arg(s.arg_set_id, 'callsite_id') is not null"""
+PF_STACKS = """select count(*) from slice s join __intrinsic_track_event_callstacks c on c.slice_id = s.id where s.category = 'wait' and c.callsite_id is not null"""
 
 
 def check_pftrace(bench, folder, trace, story):
@@ -116,6 +115,7 @@ def pftrace(bench):
     want, got = query(folder, convert(bench, trace), ps)["rows"], query(folder, path, cpus)["rows"]
     expect(got == want, "running time of Ps: %s in .pftrace, %s in .json" % (got, want))
     stacks = query(folder, path, PF_STACKS)["rows"][0][0]
+    expect(stacks > 0, "no wait has a stack")
     yield "Go %s: %d goroutines, each wait, waker and arrow; %d waits with their stack" % (NEWEST, len(story["workers"]), stacks)
 
 

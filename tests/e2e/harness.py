@@ -2,9 +2,11 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -130,6 +132,29 @@ def build_c(name):
     return out
 
 
+def children_of(pid):
+    """Of a process that nobody else waits for: while it lives, they are its own."""
+    try:
+        return [int(child) for child in open("/proc/%d/task/%d/children" % (pid, pid)).read().split()]
+    except OSError:
+        return []
+
+
+# Nothing takes as long as that; what does will never come.
+LIMIT = 120
+
+
+def wait(condition, what, limit=LIMIT):
+    """Until it holds; gives what it gave."""
+    end = time.monotonic() + limit
+    while True:
+        found = condition()
+        if found:
+            return found
+        expect(time.monotonic() < end, "waited in vain for " + what)
+        time.sleep(0.01)
+
+
 class Bench:
     """A folder for one case's files, and gtrace."""
 
@@ -137,12 +162,25 @@ class Bench:
         self.gtrace = gtrace
         self.dir = tempfile.mkdtemp(prefix="gtrace-e2e-")
         self.count = 0
+        self.started = []
 
     def path(self, ending=".gtrace"):
         self.count += 1
         return os.path.join(self.dir, "t%d%s" % (self.count, ending))
 
+    def start(self, command, **more):
+        """A process beside the case, which does not outlive it: nor does what it records, when the case failed."""
+        process = subprocess.Popen(command, **more)
+        self.started.append(process)
+        return process
+
     def close(self, keep):
+        for process in self.started:
+            if process.poll() is None:
+                for child in children_of(process.pid):
+                    os.kill(child, signal.SIGKILL)
+                process.kill()
+                process.wait()
         if keep:
             print("  files kept in " + self.dir)
         else:

@@ -19,7 +19,9 @@ import cases_view  # noqa: E402,F401
 import cases_trigger  # noqa: E402,F401
 import cases_attach  # noqa: E402,F401
 import cases_gc  # noqa: E402,F401
+import cases_calls  # noqa: E402,F401
 import cases_kernel  # noqa: E402,F401
+import cases_linked  # noqa: E402,F401
 
 
 def main():

@@ -21,7 +21,7 @@ static struct gt_memory make(struct gt_shm_config config)
 
 Test(shm, everything_together_stays_below_max_bytes)
 {
-	for (uint64_t bytes = 1 << 20; bytes <= 256 << 20; bytes = bytes * 3 + 12345) {
+	for (uint64_t bytes = 2 << 20; bytes <= 256 << 20; bytes = bytes * 3 + 12345) {
 		struct gt_memory memory = make((struct gt_shm_config){.max_bytes = bytes,
 			.stack_slot_count = 1024,
 			.arena_words = 4096,
@@ -83,7 +83,7 @@ Test(shm, ms_grow_to_their_limit_and_no_further)
 	cr_expect_eq(gt_shm_grow_ms(&memory, 5000, NULL), 0);
 	cr_expect_eq(atomic_load(&memory.shm->m_limit), 1000);
 	memset(gt_shm_m(&memory, 0), 0xff, 1000 * GT_M_BYTES);
-	cr_expect_eq(gt_shm_m(&memory, 1000), (struct gt_m *)((uint8_t *)memory.shm + memory.ms_offset + 128000));
+	cr_expect_eq(gt_shm_m(&memory, 1000), (struct gt_m *)((uint8_t *)memory.shm + memory.ms_offset + 1000 * GT_M_BYTES));
 	gt_shm_close(&memory);
 }
 

@@ -7,6 +7,7 @@
 
 #include <gtrace/flight.h>
 #include <gtrace/go.h>
+#include <gtrace/metrics.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,14 @@ static void check(const char *what)
 	free(bytes);
 }
 
+static uint64_t waiting(void)
+{
+	struct gt_metric_sample sample = {.name = "/sched/goroutines/waiting:goroutines"};
+
+	gt_metrics_read(&sample, 1);
+	return sample.uint64;
+}
+
 static int program(int argc, char **argv)
 {
 	int value;
@@ -86,8 +95,9 @@ static int program(int argc, char **argv)
 	while (atomic_load(&parked_count) < PARKED)
 		gt_yield();
 	for (int round = 0; round < 5 && !bad; round++) {
-		/* It is awake until it waits: the last of them too. */
-		gt_sleep(1000000);
+		/* Each is awake until it waits: the last of them too, and who answers. */
+		while (waiting() < PARKED + 1)
+			gt_sleep(GT_MILLISECOND);
 		if (gt_flight_start(&(struct gt_flight_config){.max_bytes = 4 << 20}, &flight) < 0) {
 			fprintf(stderr, "%s\n", gt_flight_error());
 			return 1;

@@ -30,13 +30,21 @@ start() {
 	exec 3<&-
 }
 commands=(-ex 'info goroutines' -ex 'goroutine all bt' -ex 'goroutine 1 bt')
+# live ARGUMENTS...: lists and shows them, until the main goroutine waits too, which it does only after it said ready.
+live() {
+	local try
+	for try in {1..20}; do
+		look -p $child -x "$script" "${commands[@]}" "$@"
+		grep -qE '^  1 +\[sync.Mutex.Lock\]' "$work/log" && break
+	done
+}
 look() { gdb -q -batch -nx -iex 'set auto-load off' -iex 'set debuginfod enabled off' "$@" >"$work/log" 2>&1; }
 listed=('^  [0-9]+ +\[chan receive\] receiver: receives' '^  [0-9]+ +\[sync.Mutex.Lock\] locker: locks'
 	'^\* [0-9]+ +\[syscall\] thread [0-9]+ reader: in_syscall' '^  [0-9]+ +\[sleep\] sleeper: sleeps'
 	'\[(running|runnable, stopped by a signal)\] thread [0-9]+ spinner: spins' '^  1 +\[sync.Mutex.Lock\] main: ' '^6 goroutines')
 
 start live "$program"
-look -p $child -x "$script" "${commands[@]}" -ex 'info threads'
+live -ex 'info threads'
 if grep -qE 'ptrace: Operation not permitted|Could not attach' "$work/log"; then
 	echo "ptrace is not permitted here"
 	exit 77
@@ -86,7 +94,7 @@ esac
 if command -v strip >/dev/null; then
 	strip --strip-debug "$program" -o "$work/bare"
 	start bare "$work/bare"
-	look -p $child -x "$script" "${commands[@]}"
+	live
 	wants "$work/log" bare "${listed[@]}" ' in receives_inner \(' ' in locks \(' ' in in_syscall \(' ' in spins \('
 	kill -9 $child
 	wait $child 2>/dev/null

@@ -105,9 +105,15 @@ static void echo(void)
 	CHECK(gt_fd_close(listener) == 0);
 	while (atomic_load(&ended) < 2 * CLIENTS + 1)
 		gt_sleep(GT_MILLISECOND);
+	/* A port that is ours, so that nobody else listens there. */
+	number = socket(AF_INET, SOCK_STREAM, 0);
+	address.sin_port = 0;
+	CHECK(bind(number, (struct sockaddr *)&address, sizeof(address)) == 0);
+	CHECK(getsockname(number, (struct sockaddr *)&address, &length) == 0);
 	nobody = wrap(socket(AF_INET, SOCK_STREAM, 0));
 	CHECK(gt_fd_connect(nobody, (struct sockaddr *)&address, sizeof(address)) == -ECONNREFUSED);
 	CHECK(gt_fd_close(nobody) == 0);
+	close(number);
 }
 
 /* ---- pipes ---- */

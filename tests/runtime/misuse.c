@@ -38,7 +38,7 @@ static int run(int argc, char **argv)
 		gt_go(send_one, NULL);
 		gt_sleep(5 * GT_MILLISECOND);
 		gt_close(c);
-		gt_sleep(GT_SECOND);
+		gt_sleep(60 * GT_SECOND);
 	}
 	CASE("select-closed") /* panic: send on closed channel [running] */
 	{

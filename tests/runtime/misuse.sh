@@ -9,7 +9,7 @@ sed -n 's/.*CASE("\([a-z-]*\)") \/\* \(.*\) \[\(.*\)\] \*\/.*/\1|\2|\3/p' "$2" >
 trap 'rm -f "$out" "$out.cases"' EXIT
 while IFS='|' read -r name message reason; do
 	cases=$((cases + 1))
-	timeout 20 "$program" "$name" </dev/null >/dev/null 2>"$out"
+	timeout 120 "$program" "$name" </dev/null >/dev/null 2>"$out"
 	status=$?
 	[ $status = 2 ] || { echo "$name: status $status, not 2"; failed=1; }
 	[ "$(head -n 1 "$out")" = "$message" ] || { echo "$name: '$(head -n 1 "$out")', not '$message'"; failed=1; }

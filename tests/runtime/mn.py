@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from trace import load, number
 
 GTRACE, PROGRAM = sys.argv[1:3]
-RUNS = 30
+RUNS = 200
 
 
 def seen_in(trace):

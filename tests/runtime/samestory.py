@@ -56,7 +56,7 @@ def samestory(bench):
     env = {"GOMAXPROCS": 1, "GOGC": "off"}
     for _ in range(runs(3)):
         # A slice that ends in the middle of a story, on a busy machine, is chance as well: then it is told again.
-        for tries in range(5):
+        for tries in range(50):
             of_go, of_c, apart = tell(bench, go_program, env)
             if not apart:
                 break

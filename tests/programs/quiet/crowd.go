@@ -23,10 +23,10 @@ func rollup() string {
 	return "?"
 }
 
-// quiet crowd GOROUTINES THREADS MS: so many goroutines come and go all the time, so many threads sleep, for so long.
+// quiet crowd GOROUTINES THREADS: so many goroutines come and go all the time, so many threads sleep, until standard input ends.
 func crowd() {
 	goroutines, threads := number(2), number(3)
-	end := time.Now().Add(time.Duration(number(4)) * time.Millisecond)
+	var over atomic.Bool
 	ready := make(chan bool)
 	for i := 0; i < threads; i++ {
 		go func() {
@@ -37,8 +37,12 @@ func crowd() {
 		<-ready
 	}
 	fmt.Println("ready")
+	go func() {
+		os.Stdin.Read(make([]byte, 1))
+		over.Store(true)
+	}()
 	var done atomic.Int64
-	for begun := int64(0); time.Now().Before(end); {
+	for begun := int64(0); !over.Load(); {
 		for ; begun-done.Load() < int64(goroutines); begun++ {
 			go func() {
 				runtime.Gosched()

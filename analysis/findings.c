@@ -1,0 +1,490 @@
+/*
+ * findings.c - sums to findings, in the order of the time that they cost.
+ *
+ * Lost time is counted in goroutines x time: what waited though it had work, attributed to what made it wait. A finding has to cost at
+ * least a tenth of a goroutine all the time; what is stuck for good is told always. Waiting for work is not lost.
+ */
+#include "analysis/state.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 1/SHARE of a goroutine on average. */
+#define SHARE 10
+/* To hand something over takes about so long, whoever is at fault. */
+#define HAND_OVER_NS 10000
+/* A timer that wakes a goroutine less often than this altogether is no storm, whatever it costs. */
+#define STORM_WAKES_A_SECOND 2000
+
+char *gt__format(const char *format, ...)
+{
+	char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
+	return text;
+}
+
+struct gt__finding *gt__finding_add(struct gt_analysis *a, const char *kind, int64_t lost_ns)
+{
+	struct gt__finding *finding;
+	size_t at = a->finding_count;
+
+	if (at == GT__FINDINGS_MAX) {
+		at = 0;
+		for (size_t i = 1; i < GT__FINDINGS_MAX; i++)
+			if (a->findings[i].lost_ns < a->findings[at].lost_ns)
+				at = i;
+		if (a->findings[at].lost_ns >= lost_ns)
+			return NULL;
+		free(a->findings[at].title);
+		free(a->findings[at].detail);
+	} else {
+		a->finding_count++;
+	}
+	finding = &a->findings[at];
+	*finding = (struct gt__finding){.kind = kind, .lost_ns = lost_ns};
+	return finding;
+}
+
+static double percent(int64_t part, int64_t whole)
+{
+	return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static const struct gt__culprit *first_culprit(const struct gt__blame *blame, enum gt__root root)
+{
+	const struct gt__culprit *best = NULL;
+
+	for (uint32_t i = 0; i < blame->culprit_count; i++)
+		if (blame->culprits[i].root == root && (!best || blame->culprits[i].ns > best->ns))
+			best = &blame->culprits[i];
+	return best;
+}
+
+static enum gt__root first_root(const struct gt__blame *blame)
+{
+	enum gt__root best = GT__ROOT_UNKNOWN;
+
+	for (unsigned int root = 1; root < GT__ROOTS; root++)
+		if (blame->roots[root] > (best ? blame->roots[best] : 0))
+			best = (enum gt__root)root;
+	return best;
+}
+
+static int64_t known_ns(const struct gt__blame *blame)
+{
+	int64_t sum = 0;
+
+	for (unsigned int root = 1; root < GT__ROOTS; root++)
+		sum += blame->roots[root];
+	return sum;
+}
+
+/* "in system call fsync (main.flush)", "asleep in main.consume", "running (main.work)". */
+static void did(const struct gt_analysis *a, const struct gt__culprit *culprit, char *out, size_t size)
+{
+	const char *where = gt__user_function(a, culprit->stack), *call;
+	const char *start = culprit->group ? culprit->group->shown : "?";
+	char name[64];
+
+	where = *where ? where : start;
+	switch (culprit->root) {
+	case GT__ROOT_SYSCALL:
+		call = gt__call_name(a, culprit->call, culprit->stack, name);
+		snprintf(out, size, "in system call%s%s in %.200s", call ? " " : "", call ? call : "", where);
+		break;
+	case GT__ROOT_SLEEP:
+		snprintf(out, size, "asleep in %.200s", where);
+		break;
+	case GT__ROOT_NETWORK:
+		snprintf(out, size, "waiting for the network in %.200s", where);
+		break;
+	case GT__ROOT_NO_P:
+		snprintf(out, size, "runnable, without a P (%.200s)", start);
+		break;
+	case GT__ROOT_RUNNING:
+		snprintf(out, size, "running (%.200s)", start);
+		break;
+	case GT__ROOT_GC:
+		snprintf(out, size, "waiting for the garbage collector in %.200s", where);
+		break;
+	case GT__ROOT_WAIT:
+		snprintf(out, size, "waiting itself (%s) in %.200s", gt_reason_text(culprit->reason), where);
+		break;
+	default:
+		snprintf(out, size, "not known");
+		break;
+	}
+}
+
+static const char *top_group(const struct gt__blame *blame)
+{
+	const struct gt__share *best = &blame->groups[0];
+
+	for (size_t i = 1; i < 8; i++)
+		if (blame->groups[i].ns > best->ns)
+			best = &blame->groups[i];
+	return best->group ? best->group->shown : "?";
+}
+
+static char *blame_detail(const struct gt_analysis *a, const struct gt__blame *blame)
+{
+	int64_t known = known_ns(blame);
+	size_t size;
+	char *text = NULL, what[512], time[32], stack[400];
+	FILE *out = open_memstream(&text, &size);
+	unsigned int shown = 0;
+
+	if (!out)
+		return NULL;
+	fprintf(out, "%llu waits", (unsigned long long)blame->waits.count);
+	if (blame->waits.count > 1)
+		fprintf(out, ", %s on average", gt__time(blame->waits.total_ns / (int64_t)blame->waits.count, time));
+	if (blame->holds)
+		fprintf(out, "; from hand to hand in %s on average",
+			gt__time(blame->holds_ns / (int64_t)blame->holds, time));
+	if (blame->open)
+		fprintf(out, "; %llu still wait at the end", (unsigned long long)blame->open);
+	for (unsigned int round = 0; round < 3 && known; round++) {
+		const struct gt__culprit *best = NULL;
+
+		for (uint32_t i = 0; i < blame->culprit_count; i++) {
+			const struct gt__culprit *culprit = &blame->culprits[i];
+
+			if (culprit->root != GT__ROOT_UNKNOWN && !(shown & 1u << i) &&
+				(!best || culprit->ns > best->ns))
+				best = culprit;
+		}
+		if (!best || percent(best->ns, known) < 1)
+			break;
+		shown |= 1u << (best - blame->culprits);
+		did(a, best, what, sizeof(what));
+		fprintf(out, "\nmeanwhile %s: %.0f %%", what, percent(best->ns, known));
+		if (best->stack && *gt__stack_text(a, best->stack, 3, stack, sizeof(stack)))
+			fprintf(out, ": %s", stack);
+	}
+	if (known < blame->waits.total_ns / 2 && blame->kind != GT__BLAME_GC)
+		fprintf(out, "\nwho made it wait is known for %.0f %% of the time",
+			percent(known, blame->waits.total_ns));
+	return fclose(out) ? NULL : text;
+}
+
+static void who_waited(const struct gt__blame *blame, char *out, size_t size)
+{
+	snprintf(out, size, "%s%u goroutine%s (%.200s)", blame->waiters_more ? "more than " : "", blame->waiter_count,
+		blame->waiter_count == 1 ? "" : "s", top_group(blame));
+}
+
+static void fill(struct gt__finding *finding, const struct gt__blame *blame, const struct gt__culprit *culprit)
+{
+	finding->count = blame->waits.count;
+	finding->at_ns = blame->waits.max_at_ns;
+	finding->at_for_ns = blame->waits.max_ns;
+	finding->g = blame->waits.max_g;
+	finding->stack = blame->worst_stack;
+	finding->stack_of = "waits in";
+	if (culprit) {
+		finding->culprit_g = culprit->g;
+		finding->culprit_stack = culprit->stack;
+	}
+}
+
+static const char *lock_advice(enum gt__root root, bool convoy)
+{
+	if (convoy)
+		return "take it less often, hold it for less, or split it: more goroutines only make it worse";
+	switch (root) {
+	case GT__ROOT_SYSCALL:
+		return "do the system call outside of the lock";
+	case GT__ROOT_SLEEP:
+	case GT__ROOT_NETWORK:
+	case GT__ROOT_WAIT:
+		return "do not wait for anything with the lock held";
+	case GT__ROOT_NO_P:
+		return "the holder could not run: see the Ps below";
+	default:
+		return "do less with the lock held";
+	}
+}
+
+static void find_lock(struct gt_analysis *a, const struct gt__blame *blame, int64_t lost)
+{
+	enum gt__root root = first_root(blame);
+	const struct gt__culprit *culprit = first_culprit(blame, root);
+	int64_t mean = blame->waits.total_ns / (int64_t)blame->waits.count;
+	int64_t hold = blame->holds ? blame->holds_ns / (int64_t)blame->holds : mean;
+	bool convoy = (root == GT__ROOT_RUNNING || root == GT__ROOT_NO_P) && blame->holds > blame->waits.count / 4 &&
+		      hold < mean / 2 && blame->waiter_count > 2;
+	struct gt__finding *finding = gt__finding_add(a, convoy ? "lock-convoy" : "lock-held", lost);
+	char name[GT_TRACE_OBJECT_BYTES] = "the lock", who[256], what[512] = "not known", time[32], hold_text[32];
+
+	if (!finding)
+		return;
+	if (blame->object)
+		gt__object_text(a, blame->what, blame->object, name);
+	who_waited(blame, who, sizeof(who));
+	if (culprit)
+		did(a, culprit, what, sizeof(what));
+	if (convoy)
+		finding->title =
+			gt__format("lock convoy: %s waited %s for %s in %s, handed on %llu times, each time for %s",
+				who, gt__time(lost, time), name, blame->name, (unsigned long long)blame->waits.count,
+				gt__time(hold, hold_text));
+	else
+		finding->title = gt__format("%s waited %s for %s in %s; its holder was %s", who, gt__time(lost, time),
+			name, blame->name, what);
+	finding->detail = blame_detail(a, blame);
+	fill(finding, blame, culprit);
+	finding->advice = lock_advice(root, convoy);
+}
+
+static void find_send(struct gt_analysis *a, const struct gt__blame *blame, int64_t lost)
+{
+	enum gt__root root = first_root(blame);
+	const struct gt__culprit *culprit = first_culprit(blame, root);
+	struct gt__finding *finding = gt__finding_add(a, "slow-reader", lost);
+	char name[GT_TRACE_OBJECT_BYTES] = "a channel", who[256], what[512] = "not known", time[32];
+
+	if (!finding)
+		return;
+	if (blame->object)
+		gt__object_text(a, blame->what, blame->object, name);
+	who_waited(blame, who, sizeof(who));
+	if (culprit)
+		did(a, culprit, what, sizeof(what));
+	finding->title = gt__format("%s waited %s to send on %s in %s; the receiver G%llu (%s) was %s", who,
+		gt__time(lost, time), name, blame->name, (unsigned long long)(culprit ? culprit->g : 0),
+		culprit && culprit->group ? culprit->group->shown : "not known", what);
+	finding->detail = blame_detail(a, blame);
+	fill(finding, blame, culprit);
+	finding->advice = "let more goroutines receive, or let the receiver do its work elsewhere; a buffer only hides "
+			  "it for a while";
+}
+
+/* The collector's own running time against all running time: so much of what others lost for want of a P is due to it. */
+static double gc_share(const struct gt_analysis *a)
+{
+	int64_t gc = 0, all = 0;
+
+	for (size_t i = 0; i < a->group_count; i++) {
+		int64_t ns = a->groups[i]->state[GT_STATE_RUNNING].total_ns;
+
+		all += ns;
+		if (a->go && strstr(a->groups[i]->name, "gcBgMarkWorker"))
+			gc += ns;
+	}
+	gc += a->assist.total_ns;
+	return all > 0 && gc < all ? (double)gc / (double)all : gc > 0;
+}
+
+static int64_t find_gc(struct gt_analysis *a, int64_t least)
+{
+	const struct gt__blame *blame, *best = NULL;
+	struct gt__finding *finding;
+	struct gt__stat all = {0};
+	int64_t starved = (int64_t)(gc_share(a) * (double)a->starved_ns);
+	char time[32], more[32];
+	size_t at = 0;
+
+	while ((blame = gt__map_each(&a->blames, &at))) {
+		if (blame->kind != GT__BLAME_GC)
+			continue;
+		all.count += blame->waits.count;
+		all.total_ns += blame->waits.total_ns;
+		if (!best || blame->waits.total_ns > best->waits.total_ns)
+			best = blame;
+	}
+	if (!best || all.total_ns + starved < least || all.total_ns < starved / 8)
+		return 0;
+	finding = gt__finding_add(a, "gc-assist", all.total_ns + starved);
+	if (!finding)
+		return 0;
+	finding->title = gt__format("the garbage collector made goroutines work or wait for it for %s, most in %s "
+				    "(%s): it allocates faster than "
+				    "the collector frees",
+		gt__time(all.total_ns + starved, time), best->name, top_group(best));
+	finding->detail = gt__format("%llu assists and waits; %s of it runnable, while the collector had the Ps",
+		(unsigned long long)all.count, gt__time(starved, more));
+	fill(finding, best, NULL);
+	finding->stack_of = "allocates in";
+	finding->count = all.count;
+	finding->advice = "allocate less there, raise GOGC, or set GOMEMLIMIT instead of a low GOGC";
+	return starved;
+}
+
+static char *starved_detail(const struct gt_analysis *a)
+{
+	const struct gt__group *runs[3] = {0}, *waits[3] = {0};
+	int64_t running = 0;
+	char *text = NULL, time[32];
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < a->group_count; i++) {
+		const struct gt__group *group = a->groups[i];
+
+		running += group->state[GT_STATE_RUNNING].total_ns;
+		for (size_t k = 0; k < 3; k++) {
+			if (!runs[k] ||
+				group->state[GT_STATE_RUNNING].total_ns > runs[k]->state[GT_STATE_RUNNING].total_ns) {
+				memmove(&runs[k + 1], &runs[k], (2 - k) * sizeof(runs[0]));
+				runs[k] = group;
+				break;
+			}
+		}
+		for (size_t k = 0; k < 3; k++) {
+			if (!waits[k] || group->starved_ns > waits[k]->starved_ns) {
+				memmove(&waits[k + 1], &waits[k], (2 - k) * sizeof(waits[0]));
+				waits[k] = group;
+				break;
+			}
+		}
+	}
+	for (size_t k = 0; k < 3 && runs[k] && percent(runs[k]->state[GT_STATE_RUNNING].total_ns, running) >= 1; k++)
+		fprintf(out, "%s%s %.0f %%", k ? ", " : "the Ps ran: ", runs[k]->shown,
+			percent(runs[k]->state[GT_STATE_RUNNING].total_ns, running));
+	for (size_t k = 0; k < 3 && waits[k] && percent(waits[k]->starved_ns, a->starved_ns) >= 1; k++)
+		fprintf(out, "%s%s %s", k ? ", " : "\nwithout a P were: ", waits[k]->shown,
+			gt__time(waits[k]->starved_ns, time));
+	return fclose(out) ? NULL : text;
+}
+
+static void find_starved(struct gt_analysis *a, int64_t lost)
+{
+	const struct gt__latency *worst = &a->starved_worst;
+	const char *cpus = gt_trace_meta(a->trace, "cpus");
+	const struct gt__group *hog = NULL;
+	uint64_t procs = 0, cpu_count = cpus ? strtoul(cpus, NULL, 10) : 0;
+	struct gt__finding *finding;
+	char time[32];
+
+	for (size_t i = 0; i < a->group_count; i++)
+		if (!hog || a->groups[i]->state[GT_STATE_RUNNING].total_ns > hog->state[GT_STATE_RUNNING].total_ns)
+			hog = a->groups[i];
+	for (size_t i = 1; i <= GT__SLOTS_MAX; i++)
+		if (a->busy_by_procs[i] > a->busy_by_procs[procs])
+			procs = i;
+	finding = gt__finding_add(a, "starved", lost);
+	if (!finding || !hog)
+		return;
+	finding->title = gt__format(
+		"goroutines were runnable for %s without a P: %s %llu P%s %s taken (%.0f %% of the time), most by %s%s",
+		gt__time(lost, time), procs == 1 ? "the only" : "all", (unsigned long long)procs, procs == 1 ? "" : "s",
+		procs == 1 ? "was" : "were", percent(a->all_busy_ns, gt__span_ns(a)), hog->shown,
+		procs < cpu_count ? "; GOMAXPROCS is below the number of CPUs" : "");
+	finding->detail = starved_detail(a);
+	finding->count = a->latency.all.count;
+	finding->at_ns = worst->since_ns;
+	finding->at_for_ns = worst->ns;
+	finding->g = worst->g;
+	finding->stack = worst->stack;
+	finding->stack_of = "had stopped in";
+	finding->advice = procs < cpu_count ? "raise GOMAXPROCS, or let fewer goroutines compute at once"
+					    : "let fewer goroutines compute at once, or give it more CPUs";
+}
+
+static void find_storm(struct gt_analysis *a, int64_t least)
+{
+	const struct gt__site *site, *best = NULL;
+	int64_t lost = 0, run = 0, best_cost = -1, span = gt__span_ns(a);
+	uint64_t wakes = 0;
+	struct gt__finding *finding;
+	char time[32], each[32], pause[32];
+	size_t at = 0;
+
+	while ((site = gt__map_each(&a->sites, &at))) {
+		int64_t cost = site->timer_runnable_ns + site->timer_run_ns;
+
+		/* Who works for long after each pause is no part of it. */
+		if (!site->timer_wakes || site->group->system ||
+			site->timer_run_ns / (int64_t)site->timer_wakes > 100000)
+			continue;
+		lost += cost;
+		run += site->timer_run_ns;
+		wakes += site->timer_wakes;
+		if (cost > best_cost) {
+			best_cost = cost;
+			best = site;
+		}
+	}
+	if (!best || lost < least || (double)wakes * 1e9 < (double)STORM_WAKES_A_SECOND * (double)span)
+		return;
+	finding = gt__finding_add(a, "timer-storm", lost);
+	if (!finding)
+		return;
+	finding->title = gt__format("timer storm: timers woke goroutines %llu times (%.0f a second), most in %s (%s), "
+				    "to run for %s each: %s of running and waiting for a P",
+		(unsigned long long)wakes, (double)wakes * 1e9 / (double)span,
+		*gt__user_function(a, best->stack) ? gt__user_function(a, best->stack) : best->group->shown,
+		best->group->shown, gt__time(run / (int64_t)wakes, each), gt__time(lost, time));
+	finding->detail = gt__format("there %llu times, after %s on average", (unsigned long long)best->timer_wakes,
+		gt__time(best->timer_wait_ns / (int64_t)best->timer_wakes, pause));
+	finding->count = wakes;
+	finding->at_ns = best->done.max_at_ns;
+	finding->at_for_ns = best->done.max_ns;
+	finding->g = best->done.max_g;
+	finding->stack = best->stack;
+	finding->stack_of = "sleeps in";
+	finding->advice =
+		"wait for what is to come instead of looking for it, or look less often; let one ticker serve many";
+}
+
+static int by_lost(const void *x, const void *y)
+{
+	const struct gt__finding *a = x, *b = y;
+
+	if (a->lost_ns != b->lost_ns)
+		return a->lost_ns < b->lost_ns ? 1 : -1;
+	return a->at_ns < b->at_ns ? -1 : a->at_ns > b->at_ns;
+}
+
+void gt__findings(struct gt_analysis *a)
+{
+	int64_t least = gt__span_ns(a) / SHARE, starved = a->starved_ns, no_p = 0;
+	const struct gt__blame *blame;
+	size_t at = 0;
+
+	while ((blame = gt__map_each(&a->blames, &at))) {
+		int64_t lost = blame->waits.total_ns - blame->taken_ns;
+
+		/* The receiver could not run: that is no slow reader, but too few Ps. */
+		if (blame->kind == GT__BLAME_SEND) {
+			lost -= blame->roots[GT__ROOT_NO_P];
+			no_p += blame->roots[GT__ROOT_NO_P];
+			if (lost / (int64_t)blame->waits.count < HAND_OVER_NS)
+				continue;
+		}
+		if (lost < least || lost <= 0)
+			continue;
+		if (blame->kind == GT__BLAME_LOCK)
+			find_lock(a, blame, lost);
+		else if (blame->kind == GT__BLAME_SEND)
+			find_send(a, blame, lost);
+	}
+	if (least > 0) {
+		starved -= find_gc(a, least);
+		if (starved >= 2 * least)
+			find_starved(a, starved + no_p);
+		find_storm(a, least);
+	}
+	if (a->finding_count)
+		qsort(a->findings, a->finding_count, sizeof(a->findings[0]), by_lost);
+}
+
+bool gt_analysis_finding(const struct gt_analysis *a, size_t index, struct gt_finding_view *out)
+{
+	const struct gt__finding *finding = &a->findings[index < a->finding_count ? index : 0];
+
+	if (index >= a->finding_count)
+		return false;
+	*out = (struct gt_finding_view){finding->kind, finding->title ? finding->title : "", finding->lost_ns,
+		finding->at_ns, finding->g, finding->stack};
+	return true;
+}

@@ -1,0 +1,457 @@
+/* json.c - the analysis as JSON, for programs: docs/report-json.md. */
+#include "format/convert/json.h"
+#include "analysis/state.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SITES_SHOWN   1000u
+#define OBJECTS_SHOWN 1000u
+#define TEXT_MAX      4096u
+
+struct json {
+	FILE *out;
+	bool comma;
+};
+
+static void put_text(struct json *j, const char *text)
+{
+	char escaped[TEXT_MAX * GT_JSON_ESCAPE_MAX + 16], *end;
+	size_t size = strnlen(text, TEXT_MAX);
+
+	end = gt_json_escape(escaped, text, size);
+	putc('"', j->out);
+	fwrite(escaped, 1, (size_t)(end - escaped), j->out);
+	putc('"', j->out);
+}
+
+static void key(struct json *j, const char *name)
+{
+	if (j->comma)
+		fputs(",\n", j->out);
+	j->comma = true;
+	if (name)
+		fprintf(j->out, "\"%s\":", name);
+}
+
+static void open_object(struct json *j, const char *name)
+{
+	key(j, name);
+	putc('{', j->out);
+	j->comma = false;
+}
+
+static void open_array(struct json *j, const char *name)
+{
+	key(j, name);
+	putc('[', j->out);
+	j->comma = false;
+}
+
+static void close_with(struct json *j, char end)
+{
+	putc(end, j->out);
+	j->comma = true;
+}
+
+static void text(struct json *j, const char *name, const char *value)
+{
+	key(j, name);
+	put_text(j, value ? value : "");
+}
+
+static void number(struct json *j, const char *name, int64_t value)
+{
+	key(j, name);
+	fprintf(j->out, "%" PRIi64, value);
+}
+
+static void count(struct json *j, const char *name, uint64_t value)
+{
+	key(j, name);
+	fprintf(j->out, "%" PRIu64, value);
+}
+
+static void truth(struct json *j, const char *name, bool value)
+{
+	key(j, name);
+	fputs(value ? "true" : "false", j->out);
+}
+
+static void stat_fields(struct json *j, const struct gt__stat *stat)
+{
+	count(j, "count", stat->count);
+	number(j, "total_ns", stat->total_ns);
+	number(j, "max_ns", stat->max_ns);
+	number(j, "max_at_ns", stat->max_at_ns);
+	count(j, "max_goroutine", stat->max_g);
+}
+
+static void stack_field(struct json *j, const struct gt_analysis *a, const char *name, uint64_t id)
+{
+	const struct gt_trace_stack *stack = id ? gt_trace_stack(a->trace, id) : NULL;
+
+	open_array(j, name);
+	for (uint32_t i = 0; stack && i < stack->count; i++) {
+		const struct gt_trace_pc *pc = gt_trace_pc(a->trace, stack->pcs[i]);
+
+		for (uint32_t k = 0; pc && k < pc->count; k++) {
+			open_object(j, NULL);
+			text(j, "function", pc->lines[k].function);
+			text(j, "file", pc->lines[k].file);
+			count(j, "line", pc->lines[k].line);
+			close_with(j, '}');
+		}
+	}
+	close_with(j, ']');
+}
+
+static void put_findings(struct json *j, const struct gt_analysis *a)
+{
+	open_array(j, "findings");
+	for (size_t i = 0; i < a->finding_count; i++) {
+		const struct gt__finding *f = &a->findings[i];
+
+		open_object(j, NULL);
+		text(j, "kind", f->kind);
+		text(j, "title", f->title);
+		text(j, "detail", f->detail);
+		text(j, "advice", f->advice);
+		number(j, "lost_ns", f->lost_ns);
+		count(j, "count", f->count);
+		number(j, "at_ns", f->at_ns);
+		number(j, "for_ns", f->at_for_ns);
+		count(j, "goroutine", f->g);
+		stack_field(j, a, "stack", f->stack);
+		count(j, "culprit_goroutine", f->culprit_g);
+		stack_field(j, a, "culprit_stack", f->culprit_stack);
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+}
+
+static void put_recording(struct json *j, struct gt_analysis *a, const char *file)
+{
+	struct gt_trace_damage damage;
+	struct gt_trace_info info;
+
+	gt_trace_damage(a->trace, &damage);
+	gt_trace_info(a->trace, &info);
+	open_object(j, "recording");
+	text(j, "file", file);
+	text(j, "program", gt_trace_meta(a->trace, "program"));
+	text(j, "runtime", gt_trace_meta(a->trace, "runtime"));
+	text(j, "runtime_version", gt_trace_meta(a->trace, "runtime_version"));
+	text(j, "sets", gt_trace_meta(a->trace, "events"));
+	number(j, "begin_ns", a->begin_ns);
+	number(j, "end_ns", a->end_ns);
+	number(j, "span_ns", gt__span_ns(a));
+	number(j, "complete_ns", info.complete_ns);
+	truth(j, "cut", info.cut);
+	truth(j, "window", info.window);
+	count(j, "events", a->events);
+	count(j, "events_lost", damage.events_lost);
+	count(j, "events_misfit", damage.order_broken);
+	count(j, "frames_bad", damage.frames_bad);
+	count(j, "records_bad", damage.records_bad);
+	text(j, "damage", damage.first);
+	count(j, "slices_cut", a->rows.cuts);
+	count(j, "procs", gt__procs(a));
+	count(j, "goroutines", a->goroutines_seen);
+	count(j, "created", a->goroutines_created);
+	count(j, "ended", a->goroutines_ended);
+	count(j, "live_at_most", a->goroutines_live_peak);
+	close_with(j, '}');
+}
+
+static void put_groups(struct json *j, const struct gt_analysis *a)
+{
+	static const struct {
+		unsigned int state;
+		const char *name;
+	} states[] = {{GT_STATE_RUNNING, "running"}, {GT_STATE_RUNNABLE, "runnable"}, {GT_STATE_SYSCALL, "syscall"},
+		{GT_STATE_WAITING, "waiting"}};
+
+	open_array(j, "groups");
+	for (size_t i = 0; i < a->group_count; i++) {
+		const struct gt__group *group = a->groups[i];
+
+		open_object(j, NULL);
+		text(j, "start", group->name);
+		text(j, "function", group->shown);
+		truth(j, "system", group->system);
+		count(j, "goroutines", group->seen);
+		count(j, "created", group->created);
+		count(j, "ended", group->ended);
+		for (size_t s = 0; s < sizeof(states) / sizeof(states[0]); s++) {
+			open_object(j, states[s].name);
+			stat_fields(j, &group->state[states[s].state]);
+			close_with(j, '}');
+		}
+		number(j, "starved_ns", group->starved_ns);
+		open_object(j, "reasons");
+		for (unsigned int r = 0; r < GT_REASON_COUNT; r++) {
+			if (!group->reason[r].count)
+				continue;
+			open_object(j, gt_reason_text(r));
+			stat_fields(j, &group->reason[r]);
+			close_with(j, '}');
+		}
+		close_with(j, '}');
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+}
+
+static void put_latency(struct json *j, const struct gt_analysis *a)
+{
+	open_object(j, "latency");
+	stat_fields(j, &a->latency.all);
+	number(j, "p50_ns", gt__hist_quantile(&a->latency, 0.5));
+	number(j, "p90_ns", gt__hist_quantile(&a->latency, 0.9));
+	number(j, "p99_ns", gt__hist_quantile(&a->latency, 0.99));
+	number(j, "all_busy_ns", a->all_busy_ns);
+	number(j, "starved_ns", a->starved_ns);
+	open_array(j, "worst");
+	for (size_t i = 0; i < a->worst_count; i++) {
+		const struct gt__latency *w = &a->worst[i];
+
+		open_object(j, NULL);
+		count(j, "goroutine", w->g);
+		text(j, "start", w->group->shown);
+		number(j, "at_ns", w->since_ns);
+		number(j, "ns", w->ns);
+		number(j, "busy_ns", w->busy_ns);
+		text(j, "reason", w->reason ? gt_reason_text(w->reason) : w->created ? "created" : "woken");
+		count(j, "by", w->by);
+		text(j, "cause", gt_cause_text(w->cause));
+		stack_field(j, a, "stack", w->stack);
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+	close_with(j, '}');
+}
+
+static int by_object(const void *x, const void *y)
+{
+	const struct gt__object *a = *(struct gt__object *const *)x, *b = *(struct gt__object *const *)y;
+
+	if (a->waits.total_ns != b->waits.total_ns)
+		return a->waits.total_ns < b->waits.total_ns ? 1 : -1;
+	return a->object < b->object ? -1 : a->object > b->object;
+}
+
+static void put_objects(struct json *j, const struct gt_analysis *a)
+{
+	struct gt__object **sorted = malloc((a->object_count + 1) * sizeof(*sorted)), *object;
+	size_t n = 0, at = 0;
+
+	open_array(j, "objects");
+	while (sorted && n < a->object_count && (object = gt__map_each(&a->objects, &at)))
+		sorted[n++] = object;
+	if (n)
+		qsort(sorted, n, sizeof(*sorted), by_object);
+	for (size_t i = 0; i < n && i < OBJECTS_SHOWN; i++) {
+		open_object(j, NULL);
+		text(j, "kind", gt_object_text(sorted[i]->what));
+		text(j, "name", sorted[i]->name);
+		stat_fields(j, &sorted[i]->waits);
+		count(j, "worst_holder", sorted[i]->worst_holder);
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+	count(j, "objects_in_all", a->object_count);
+	free(sorted);
+}
+
+static int by_total(const void *x, const void *y)
+{
+	const struct gt__site *a = *(struct gt__site *const *)x, *b = *(struct gt__site *const *)y;
+	int64_t left = a->done.total_ns + a->open.total_ns, right = b->done.total_ns + b->open.total_ns;
+
+	if (left != right)
+		return left < right ? 1 : -1;
+	if (a->stack != b->stack)
+		return a->stack < b->stack ? -1 : 1;
+	return a->group->index < b->group->index ? -1 : a->group->index > b->group->index;
+}
+
+static void put_sites(struct json *j, const struct gt_analysis *a)
+{
+	struct gt__site **sorted = malloc((a->site_count + 1) * sizeof(*sorted)), *site;
+	size_t n = 0, at = 0;
+
+	open_array(j, "sites");
+	while (sorted && n < a->site_count && (site = gt__map_each(&a->sites, &at)))
+		sorted[n++] = site;
+	if (n)
+		qsort(sorted, n, sizeof(*sorted), by_total);
+	for (size_t i = 0; i < n && i < SITES_SHOWN; i++) {
+		site = sorted[i];
+		open_object(j, NULL);
+		text(j, "state", gt_state_text(site->state));
+		text(j, "reason", site->state == GT_STATE_SYSCALL ? "" : gt_reason_text(site->reason));
+		text(j, "start", site->group->name);
+		truth(j, "system", site->group->system);
+		count(j, "count", site->done.count + site->open.count);
+		number(j, "total_ns", site->done.total_ns + site->open.total_ns);
+		count(j, "open", site->open.count);
+		stack_field(j, a, "stack", site->stack);
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+	count(j, "sites_in_all", a->site_count);
+	free(sorted);
+}
+
+static void put_chains(struct json *j, const struct gt_analysis *a)
+{
+	char name[GT_TRACE_OBJECT_BYTES], call[64];
+
+	open_array(j, "chains");
+	for (size_t i = 0; i < a->chain_count; i++) {
+		const struct gt__chain *chain = &a->chains[i];
+
+		open_object(j, NULL);
+		number(j, "ns", chain->ns);
+		truth(j, "open", chain->open);
+		text(j, "root", gt__root_text(chain->root));
+		open_array(j, "links");
+		for (uint32_t k = 0; k < chain->count; k++) {
+			const struct gt__link *link = &chain->links[k];
+			const char *called = link->state == GT_STATE_SYSCALL
+						     ? gt__call_name(a, link->call, link->stack, call)
+						     : NULL;
+
+			open_object(j, NULL);
+			count(j, "goroutine", link->g);
+			text(j, "start", link->group->shown);
+			text(j, "state", gt_state_text(link->state));
+			text(j, "reason", link->state == GT_STATE_WAITING ? gt_reason_text(link->reason) : "");
+			text(j, "object", link->what ? gt__object_text(a, link->what, link->object, name) : "");
+			text(j, "call", called);
+			number(j, "at_ns", link->since_ns);
+			number(j, "ns", link->ns);
+			stack_field(j, a, "stack", link->stack);
+			close_with(j, '}');
+		}
+		close_with(j, ']');
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+}
+
+static void put_calls(struct json *j, const struct gt_analysis *a)
+{
+	open_array(j, "syscalls");
+	for (size_t i = 0; i < GT__CALLS; i++) {
+		if (!a->calls[i].all.count)
+			continue;
+		open_object(j, NULL);
+		count(j, "number", i);
+		text(j, "name", gt_trace_syscall(a->trace, i));
+		stat_fields(j, &a->calls[i].all);
+		count(j, "errors", a->calls[i].errors);
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+}
+
+static void put_gc(struct json *j, const struct gt_analysis *a)
+{
+	open_object(j, "gc");
+	count(j, "cycles", a->gc_cycles);
+	number(j, "marking_ns", a->gc_ns);
+	open_object(j, "assists");
+	stat_fields(j, &a->assist);
+	close_with(j, '}');
+	open_object(j, "stw");
+	stat_fields(j, &a->stw);
+	close_with(j, '}');
+	open_object(j, "stw_by_kind");
+	for (size_t i = 0; i < a->stw_count; i++) {
+		const char *kind = gt_trace_string(a->trace, a->stw_kinds[i].kind);
+
+		key(j, NULL);
+		put_text(j, kind ? kind : "?");
+		fputs(":{", j->out);
+		j->comma = false;
+		stat_fields(j, &a->stw_kinds[i].all);
+		close_with(j, '}');
+	}
+	close_with(j, '}');
+	count(j, "swept_bytes", a->swept);
+	count(j, "reclaimed_bytes", a->reclaimed);
+	count(j, "heap_peak_bytes", a->heap_peak);
+	count(j, "heap_last_bytes", a->heap_last);
+	count(j, "heap_goal_bytes", a->heap_goal);
+	close_with(j, '}');
+}
+
+static void put_slots(struct json *j, const struct gt_analysis *a)
+{
+	open_array(j, "procs");
+	for (size_t i = 0; i < GT__SLOTS_MAX && i < gt__procs(a); i++) {
+		open_object(j, NULL);
+		count(j, "p", i);
+		number(j, "running_ns", a->slots[i].running_ns);
+		number(j, "syscall_ns", a->slots[i].syscall_ns);
+		count(j, "stretches", a->slots[i].runs);
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+}
+
+static void put_missing(struct json *j, const struct gt_analysis *a)
+{
+	open_array(j, "missing");
+	if (!a->by_kind[GT_EV_SYSCALL_INFO]) {
+		key(j, NULL);
+		put_text(j, "syscalls");
+	}
+	if (!a->by_kind[GT_EV_WAITS_ON]) {
+		key(j, NULL);
+		put_text(j, "objects");
+	}
+	if (a->go && !a->by_kind[GT_EV_GC_BEGIN] && !a->by_kind[GT_EV_STW_BEGIN]) {
+		key(j, NULL);
+		put_text(j, "gc");
+	}
+	close_with(j, ']');
+}
+
+int gt_report_json(struct gt_analysis *a, const char *file, FILE *out)
+{
+	struct json j = {.out = out};
+	uint64_t times;
+
+	open_object(&j, NULL);
+	number(&j, "gtrace_report", 1);
+	put_recording(&j, a, file);
+	put_missing(&j, a);
+	put_findings(&j, a);
+	put_groups(&j, a);
+	put_latency(&j, a);
+	put_objects(&j, a);
+	put_sites(&j, a);
+	put_chains(&j, a);
+	put_calls(&j, a);
+	put_gc(&j, a);
+	put_slots(&j, a);
+	number(&j, "throttled_ns", a->throttled_ns);
+	open_object(&j, "profiles");
+	for (unsigned int i = 0; i < GT_PROFILE_COUNT; i++) {
+		int64_t total = gt_profile_total(a, (enum gt_profile)i, &times);
+
+		open_object(&j, gt_profile_name((enum gt_profile)i));
+		count(&j, "count", times);
+		number(&j, "total", total);
+		close_with(&j, '}');
+	}
+	close_with(&j, '}');
+	close_with(&j, '}');
+	putc('\n', out);
+	return fflush(out) || ferror(out) ? -EIO : 0;
+}

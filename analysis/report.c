@@ -1,0 +1,475 @@
+/* report.c - the analysis as text: what to look at first, then the numbers. */
+#include "analysis/state.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOP 10u
+
+/* The command that opens this moment; the name in quotes when a shell would not take it as it is. */
+static void put_command(FILE *out, const char *file, int64_t at_ns)
+{
+	bool plain = *file != '\0';
+
+	for (const char *c = file; *c; c++)
+		plain = plain && (strchr("./_-+:@%", *c) || (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') ||
+					 (*c >= 'A' && *c <= 'Z'));
+	fputs("gtrace view ", out);
+	if (!plain)
+		putc('\'', out);
+	for (const char *c = file; *c; c++) {
+		if (*c == '\'')
+			fputs("'\\''", out);
+		else
+			putc((unsigned char)*c < 0x20 ? '?' : *c, out);
+	}
+	if (!plain)
+		putc('\'', out);
+	fprintf(out, " --at=%" PRIi64 ".%09" PRIi64 "s", at_ns / 1000000000, at_ns % 1000000000);
+}
+
+static void put_lines(FILE *out, const char *lines, const char *indent)
+{
+	for (const char *end; *lines; lines = *end ? end + 1 : end) {
+		end = strchrnul(lines, '\n');
+		fprintf(out, "%s%.*s\n", indent, (int)(end - lines), lines);
+	}
+}
+
+static void put_finding(struct gt_analysis *a, const char *file, FILE *out, size_t number)
+{
+	const struct gt__finding *finding = &a->findings[number];
+	int64_t span = gt__span_ns(a);
+	char time[32], at[32], stack[1000];
+
+	fprintf(out, "%zu. %s\n", number + 1, finding->title ? finding->title : finding->kind);
+	fprintf(out, "   cost: %s of goroutines' time", gt__time(finding->lost_ns, time));
+	if (span > 0)
+		fprintf(out, ", %.1f goroutines all the time", (double)finding->lost_ns / (double)span);
+	putc('\n', out);
+	if (finding->detail)
+		put_lines(out, finding->detail, "   ");
+	if (finding->stack && *gt__stack_text(a, finding->stack, 6, stack, sizeof(stack)))
+		fprintf(out, "   %s: %s\n", finding->stack_of, stack);
+	fprintf(out, "   worst: G%" PRIu64 " at %s, for %s: ", finding->g, gt__time(finding->at_ns, at),
+		gt__time(finding->at_for_ns, time));
+	put_command(out, file, finding->at_ns);
+	putc('\n', out);
+	if (finding->advice)
+		fprintf(out, "   try: %s\n", finding->advice);
+}
+
+static void put_recording(struct gt_analysis *a, FILE *out)
+{
+	struct gt_trace_damage damage;
+	struct gt_trace_info info;
+	const char *program = gt_trace_meta(a->trace, "program"), *version = gt_trace_meta(a->trace, "runtime_version"),
+		   *runtime = gt_trace_meta(a->trace, "runtime"), *sets = gt_trace_meta(a->trace, "events"),
+		   *cpus = gt_trace_meta(a->trace, "cpus");
+	char time[32], text[32];
+
+	gt_trace_damage(a->trace, &damage);
+	gt_trace_info(a->trace, &info);
+	fprintf(out, "\nRECORDING\n");
+	if (program)
+		fprintf(out, "  program      %s (%s%s%s)\n", program, runtime ? runtime : "?", version ? " " : "",
+			version ? version : "");
+	fprintf(out, "  span         %s, %" PRIu64 " events%s%s\n", gt__time(gt__span_ns(a), time), a->events,
+		sets ? ", sets " : "", sets ? sets : "");
+	fprintf(out, "  machine      %s CPUs, %" PRIu64 " Ps\n", cpus ? cpus : "?", gt__procs(a));
+	fprintf(out,
+		"  goroutines   %" PRIu64 " (%" PRIu64 " created, %" PRIu64 " ended, at most %" PRIu64 " at once)\n",
+		a->goroutines_seen, a->goroutines_created, a->goroutines_ended, a->goroutines_live_peak);
+	fprintf(out, "  complete     %s", info.cut ? "no: the file was cut; every whole frame is used" : "yes");
+	if (info.complete_ns > 0)
+		fprintf(out, "; a window: all Ms from %s on", gt__time(info.complete_ns, text));
+	putc('\n', out);
+	fprintf(out, "  lost         %" PRIu64 " events", damage.events_lost);
+	if (a->rows.cuts)
+		fprintf(out, "; %" PRIu64 " times are cut there", a->rows.cuts);
+	if (damage.order_broken)
+		fprintf(out, "; %" PRIu64 " events fit nowhere", damage.order_broken);
+	putc('\n', out);
+	if (damage.first[0])
+		fprintf(out, "  damage       %s (%" PRIu64 " frames, %" PRIu64 " records)\n", damage.first,
+			damage.frames_bad, damage.records_bad);
+}
+
+static int64_t weight_of(const struct gt__group *group)
+{
+	int64_t sum = group->state[GT_STATE_RUNNING].total_ns + group->state[GT_STATE_RUNNABLE].total_ns +
+		      group->state[GT_STATE_SYSCALL].total_ns;
+
+	/* Idle waits put nobody first. */
+	return sum + group->wait_ns[GT__WAIT_LOCK] + group->wait_ns[GT__WAIT_SEND] + group->wait_ns[GT__WAIT_GC];
+}
+
+static int by_weight(const void *x, const void *y)
+{
+	const struct gt__group *a = *(struct gt__group *const *)x, *b = *(struct gt__group *const *)y;
+	int64_t left = weight_of(a), right = weight_of(b);
+
+	if (a->system != b->system)
+		return a->system - b->system;
+	return left != right ? (left < right ? 1 : -1) : strcmp(a->name, b->name);
+}
+
+static void put_group(FILE *out, const char *name, uint64_t count, const int64_t *state, const int64_t *wait)
+{
+	char t[9][32];
+
+	fprintf(out, "  %-32.60s %6" PRIu64 " %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", name, count,
+		gt__time(state[GT_STATE_RUNNING], t[0]), gt__time(state[GT_STATE_RUNNABLE], t[1]),
+		gt__time(state[GT_STATE_SYSCALL], t[2]), gt__time(wait[GT__WAIT_LOCK], t[3]),
+		gt__time(wait[GT__WAIT_SEND] + wait[GT__WAIT_RECEIVE] + wait[GT__WAIT_SELECT] + wait[GT__WAIT_NEVER],
+			t[4]),
+		gt__time(wait[GT__WAIT_SYNC] + wait[GT__WAIT_OTHER], t[5]), gt__time(wait[GT__WAIT_NETWORK], t[6]),
+		gt__time(wait[GT__WAIT_SLEEP], t[7]), gt__time(wait[GT__WAIT_GC], t[8]));
+}
+
+static void put_groups(struct gt_analysis *a, FILE *out)
+{
+	struct gt__group **sorted = malloc((a->group_count + 1) * sizeof(*sorted));
+	int64_t state[GT_STATE_COUNT] = {0}, wait[GT__WAIT_CLASSES] = {0};
+	uint64_t count = 0, shown = 0, left = 0;
+
+	if (!sorted)
+		return;
+	memcpy(sorted, a->groups, a->group_count * sizeof(*sorted));
+	if (a->group_count)
+		qsort(sorted, a->group_count, sizeof(*sorted), by_weight);
+	fprintf(out,
+		"\nGOROUTINES by start function: time in each state\n  %-32s %6s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n",
+		"", "count", "running", "runnable", "syscall", "lock", "channel", "sync", "network", "sleep", "GC");
+	for (size_t i = 0; i < a->group_count; i++) {
+		const struct gt__group *group = sorted[i];
+		int64_t each[GT_STATE_COUNT];
+
+		for (size_t s = 0; s < GT_STATE_COUNT; s++)
+			each[s] = group->state[s].total_ns;
+		if (!group->system && shown < TOP) {
+			shown++;
+			put_group(out, group->shown, group->seen, each, group->wait_ns);
+			continue;
+		}
+		left += !group->system;
+		if (!group->system)
+			continue;
+		count += group->seen;
+		for (size_t s = 0; s < GT_STATE_COUNT; s++)
+			state[s] += each[s];
+		for (size_t c = 0; c < GT__WAIT_CLASSES; c++)
+			wait[c] += group->wait_ns[c];
+	}
+	if (count)
+		put_group(out, "(the runtime's own)", count, state, wait);
+	if (left)
+		fprintf(out, "  and %" PRIu64 " more functions: --json lists them all\n", left);
+	free(sorted);
+}
+
+static void put_latency(struct gt_analysis *a, FILE *out)
+{
+	const struct gt__hist *hist = &a->latency;
+	char t[5][32], stack[400];
+
+	fprintf(out, "\nSCHEDULER LATENCY: from runnable to running\n");
+	if (!hist->all.count) {
+		fprintf(out, "  nothing became runnable and ran\n");
+		return;
+	}
+	fprintf(out, "  %" PRIu64 " times: p50 %s, p90 %s, p99 %s, max %s; all Ps were taken for %s\n", hist->all.count,
+		gt__time(gt__hist_quantile(hist, 0.5), t[0]), gt__time(gt__hist_quantile(hist, 0.9), t[1]),
+		gt__time(gt__hist_quantile(hist, 0.99), t[2]), gt__time(hist->all.max_ns, t[3]),
+		gt__time(a->all_busy_ns, t[4]));
+	for (size_t i = 0; i < a->worst_count && i < 5; i++) {
+		const struct gt__latency *w = &a->worst[i];
+
+		fprintf(out, "  %9s at %s: G%" PRIu64 " (%s) ", gt__time(w->ns, t[0]), gt__time(w->since_ns, t[1]),
+			w->g, w->group->shown);
+		if (w->reason)
+			fprintf(out, "gave way: %s", gt_reason_text(w->reason));
+		else if (w->created)
+			fprintf(out, "had been created");
+		else if (w->by)
+			fprintf(out, "had been woken by G%" PRIu64, w->by);
+		else
+			fprintf(out, "had been woken by %s", w->cause ? gt_cause_text(w->cause) : "the scheduler");
+		fprintf(out, "; %s of it all Ps were taken", gt__time(w->busy_ns, t[2]));
+		if (w->stack && *gt__stack_text(a, w->stack, 2, stack, sizeof(stack)))
+			fprintf(out, "; %s", stack);
+		putc('\n', out);
+	}
+}
+
+static void put_reasons(struct gt_analysis *a, FILE *out)
+{
+	struct gt__stat stats[GT_REASON_COUNT] = {{0}};
+	char t[3][32];
+	bool none = true;
+
+	for (size_t i = 0; i < a->group_count; i++) {
+		const struct gt__group *group = a->groups[i];
+
+		for (size_t r = 0; r < GT_REASON_COUNT && !group->system; r++) {
+			stats[r].count += group->reason[r].count;
+			stats[r].total_ns += group->reason[r].total_ns;
+			if (group->reason[r].max_ns > stats[r].max_ns) {
+				stats[r].max_ns = group->reason[r].max_ns;
+				stats[r].max_g = group->reason[r].max_g;
+				stats[r].max_at_ns = group->reason[r].max_at_ns;
+			}
+		}
+	}
+	fprintf(out, "\nWAITING by reason (without the runtime's own goroutines)\n");
+	for (;;) {
+		size_t best = GT_REASON_COUNT;
+
+		for (size_t r = 0; r < GT_REASON_COUNT; r++)
+			if (stats[r].count && (best == GT_REASON_COUNT || stats[r].total_ns > stats[best].total_ns))
+				best = r;
+		if (best == GT_REASON_COUNT)
+			break;
+		none = false;
+		fprintf(out, "  %-28s %9s in %" PRIu64 " waits, at most %s (G%" PRIu64 " at %s)\n",
+			gt_reason_text((unsigned int)best), gt__time(stats[best].total_ns, t[0]), stats[best].count,
+			gt__time(stats[best].max_ns, t[1]), stats[best].max_g, gt__time(stats[best].max_at_ns, t[2]));
+		stats[best].count = 0;
+	}
+	if (none)
+		fprintf(out, "  nobody waited\n");
+}
+
+static int by_object(const void *x, const void *y)
+{
+	const struct gt__object *a = *(struct gt__object *const *)x, *b = *(struct gt__object *const *)y;
+
+	if (a->waits.total_ns != b->waits.total_ns)
+		return a->waits.total_ns < b->waits.total_ns ? 1 : -1;
+	return strcmp(a->name ? a->name : "", b->name ? b->name : "");
+}
+
+static void put_objects(struct gt_analysis *a, FILE *out)
+{
+	struct gt__object **sorted = malloc((a->object_count + 1) * sizeof(*sorted)), *object;
+	size_t count = 0, at = 0;
+	char t[3][32];
+
+	if (!sorted)
+		return;
+	fprintf(out, "\nWAITING by object\n");
+	while (count < a->object_count && (object = gt__map_each(&a->objects, &at)))
+		sorted[count++] = object;
+	if (count)
+		qsort(sorted, count, sizeof(*sorted), by_object);
+	else
+		fprintf(out, "  no objects in this trace: record with --events=default,objects\n");
+	for (size_t i = 0; i < count && i < TOP; i++)
+		fprintf(out, "  %-28s %9s in %" PRIu64 " waits, at most %s (G%" PRIu64 " at %s)\n",
+			sorted[i]->name ? sorted[i]->name : "?", gt__time(sorted[i]->waits.total_ns, t[0]),
+			sorted[i]->waits.count, gt__time(sorted[i]->waits.max_ns, t[1]), sorted[i]->waits.max_g,
+			gt__time(sorted[i]->waits.max_at_ns, t[2]));
+	if (count > TOP)
+		fprintf(out, "  and %zu more\n", count - TOP);
+	free(sorted);
+}
+
+static int by_total(const void *x, const void *y)
+{
+	const struct gt__site *a = *(struct gt__site *const *)x, *b = *(struct gt__site *const *)y;
+	int64_t left = a->done.total_ns + a->open.total_ns, right = b->done.total_ns + b->open.total_ns;
+
+	if (left != right)
+		return left < right ? 1 : -1;
+	return a->stack < b->stack ? -1 : a->stack > b->stack;
+}
+
+static void put_sites(struct gt_analysis *a, FILE *out)
+{
+	struct gt__site **sorted = malloc((a->site_count + 1) * sizeof(*sorted)), *site;
+	size_t count = 0, at = 0;
+	char t[2][32], stack[400];
+
+	if (!sorted)
+		return;
+	while (count < a->site_count && (site = gt__map_each(&a->sites, &at)))
+		if (site->state == GT_STATE_WAITING && !site->group->system)
+			sorted[count++] = site;
+	if (count)
+		qsort(sorted, count, sizeof(*sorted), by_total);
+	fprintf(out, "\nWAITING by stack\n");
+	for (size_t i = 0; i < count && i < TOP; i++) {
+		site = sorted[i];
+		gt__stack_text(a, site->stack, 3, stack, sizeof(stack));
+		fprintf(out, "  %9s in %" PRIu64 " waits, %s: %s\n",
+			gt__time(site->done.total_ns + site->open.total_ns, t[0]), site->done.count + site->open.count,
+			gt_reason_text(site->reason), *stack ? stack : site->group->shown);
+	}
+	if (count > TOP)
+		fprintf(out, "  and %zu more\n", count - TOP);
+	if (!count)
+		fprintf(out, "  nobody waited\n");
+	free(sorted);
+}
+
+static void put_link(struct gt_analysis *a, FILE *out, const struct gt__link *link, bool first)
+{
+	char time[32], stack[300], name[GT_TRACE_OBJECT_BYTES], call_text[64];
+	const char *call;
+
+	fprintf(out, "%sG%" PRIu64 " (%s) ", first ? "" : "    who ", link->g, link->group->shown);
+	switch (link->state) {
+	case GT_STATE_RUNNING:
+		fprintf(out, "ran for %s", gt__time(link->ns, time));
+		break;
+	case GT_STATE_RUNNABLE:
+		fprintf(out, "was runnable, without a P, for %s", gt__time(link->ns, time));
+		break;
+	case GT_STATE_SYSCALL:
+		call = gt__call_name(a, link->call, link->stack, call_text);
+		fprintf(out, "was in system call%s%s for %s", call ? " " : "", call ? call : "",
+			gt__time(link->ns, time));
+		break;
+	default:
+		fprintf(out, "waited %s: %s", gt__time(link->ns, time), gt_reason_text(link->reason));
+		if (link->what)
+			fprintf(out, " (%s)", gt__object_text(a, link->what, link->object, name));
+		break;
+	}
+	if (link->stack && *gt__stack_text(a, link->stack, 2, stack, sizeof(stack)))
+		fprintf(out, ", in %s", stack);
+	putc('\n', out);
+}
+
+static void put_chains(struct gt_analysis *a, const char *file, FILE *out)
+{
+	char at[32];
+
+	fprintf(out, "\nWHO BLOCKED WHOM longest (locks and sends; each down to its root)\n");
+	if (!a->chain_count)
+		fprintf(out, "  nobody waited for a lock or to send\n");
+	for (size_t i = 0; i < a->chain_count && i < 5; i++) {
+		const struct gt__chain *chain = &a->chains[i];
+
+		fprintf(out, "  at %s%s: ", gt__time(chain->links[0].since_ns, at), chain->open ? ", to the end" : "");
+		for (uint32_t k = 0; k < chain->count; k++)
+			put_link(a, out, &chain->links[k], k == 0);
+		/* Down to a wait that nobody is known to have ended. */
+		if (chain->count < 2 || (chain->root == GT__ROOT_WAIT && chain->count < GT__CHAIN))
+			fprintf(out, "    who made it wait is not known, or had ended\n");
+		fputs("    ", out);
+		put_command(out, file, chain->links[0].since_ns);
+		putc('\n', out);
+	}
+}
+
+static void put_calls(struct gt_analysis *a, FILE *out)
+{
+	bool shown[GT__CALLS] = {false}, any = false;
+	char t[2][32], number[32];
+	int64_t syscall_ns = 0;
+
+	fprintf(out, "\nSYSTEM CALLS\n");
+	for (size_t row = 0; row < 2 * TOP; row++) {
+		size_t best = GT__CALLS;
+		const char *name;
+
+		for (size_t i = 0; i < GT__CALLS; i++)
+			if (!shown[i] && a->calls[i].all.count &&
+				(best == GT__CALLS || a->calls[i].all.total_ns > a->calls[best].all.total_ns))
+				best = i;
+		if (best == GT__CALLS)
+			break;
+		shown[best] = any = true;
+		name = gt_trace_syscall(a->trace, best);
+		snprintf(number, sizeof(number), "call %zu", best);
+		fprintf(out, "  %-20s %9s in %" PRIu64 " calls, at most %s (G%" PRIu64 "), %" PRIu64 " errors\n",
+			name ? name : number, gt__time(a->calls[best].all.total_ns, t[0]), a->calls[best].all.count,
+			gt__time(a->calls[best].all.max_ns, t[1]), a->calls[best].all.max_g, a->calls[best].errors);
+	}
+	for (size_t i = 0; i < a->group_count; i++)
+		syscall_ns += a->groups[i]->state[GT_STATE_SYSCALL].total_ns;
+	fprintf(out, "  goroutines were in system calls for %s\n", gt__time(syscall_ns, t[0]));
+	if (!any)
+		fprintf(out, "  no names of calls in this trace: record with --events=default,syscalls\n");
+}
+
+static void put_gc(struct gt_analysis *a, FILE *out)
+{
+	char t[2][32];
+
+	if (!a->go)
+		return;
+	fprintf(out, "\nGARBAGE COLLECTOR\n");
+	if (!a->gc_cycles && !a->stw.count && !a->assist.count) {
+		fprintf(out, "  no events of the collector in this trace: record with --events=default,gc\n");
+		return;
+	}
+	fprintf(out, "  %" PRIu64 " cycles, marking for %s (%.0f %% of the time)\n", a->gc_cycles,
+		gt__time(a->gc_ns, t[0]), gt__span_ns(a) > 0 ? 100.0 * (double)a->gc_ns / (double)gt__span_ns(a) : 0.0);
+	fprintf(out, "  assists: %" PRIu64 ", %s, at most %s\n", a->assist.count, gt__time(a->assist.total_ns, t[0]),
+		gt__time(a->assist.max_ns, t[1]));
+	fprintf(out, "  the world stood still %" PRIu64 " times, for %s, at most %s\n", a->stw.count,
+		gt__time(a->stw.total_ns, t[0]), gt__time(a->stw.max_ns, t[1]));
+	for (size_t i = 0; i < a->stw_count; i++) {
+		const char *kind = gt_trace_string(a->trace, a->stw_kinds[i].kind);
+
+		fprintf(out, "    %s: %" PRIu64 ", %s, at most %s\n", kind ? kind : "?", a->stw_kinds[i].all.count,
+			gt__time(a->stw_kinds[i].all.total_ns, t[0]), gt__time(a->stw_kinds[i].all.max_ns, t[1]));
+	}
+	if (a->heap_peak)
+		fprintf(out, "  heap: at most %.1f MiB, %.1f MiB at the end\n", (double)a->heap_peak / 1048576,
+			(double)a->heap_last / 1048576);
+}
+
+static void put_slots(struct gt_analysis *a, FILE *out)
+{
+	int64_t span = gt__span_ns(a), running = 0, in_calls = 0;
+	uint64_t procs = gt__procs(a);
+	char t[2][32];
+
+	for (size_t i = 0; i < GT__SLOTS_MAX; i++) {
+		running += a->slots[i].running_ns;
+		in_calls += a->slots[i].syscall_ns;
+	}
+	fprintf(out, "\nPs: %" PRIu64 ", running goroutines for %s", procs, gt__time(running, t[0]));
+	if (span > 0 && procs)
+		fprintf(out, " (%.0f %% of what they could)", 100.0 * (double)running / ((double)span * (double)procs));
+	fprintf(out, ", in system calls for %s\n", gt__time(in_calls, t[1]));
+	for (size_t i = 0; i < procs && i < 16; i++)
+		fprintf(out, "  P%-3zu running %9s (%.0f %%), in %" PRIu64 " stretches\n", i,
+			gt__time(a->slots[i].running_ns, t[0]),
+			span > 0 ? 100.0 * (double)a->slots[i].running_ns / (double)span : 0.0, a->slots[i].runs);
+	if (procs > 16)
+		fprintf(out, "  and %" PRIu64 " more\n", procs - 16);
+	if (a->throttled_ns)
+		fprintf(out, "  the cgroup's quota held the program for %s\n", gt__time(a->throttled_ns, t[0]));
+}
+
+int gt_report_text(struct gt_analysis *a, const char *file, FILE *out)
+{
+	if (!a->events)
+		fprintf(out, "no events in this trace\n");
+	else if (!a->finding_count)
+		fprintf(out, "no findings: nothing that waits costs a tenth of a goroutine\n");
+	for (size_t i = 0; i < a->finding_count && i < TOP; i++) {
+		if (i)
+			putc('\n', out);
+		put_finding(a, file, out, i);
+	}
+	if (a->finding_count > TOP)
+		fprintf(out, "\nand %zu more: --json lists them all\n", a->finding_count - TOP);
+	put_recording(a, out);
+	put_groups(a, out);
+	put_latency(a, out);
+	put_reasons(a, out);
+	put_objects(a, out);
+	put_sites(a, out);
+	put_chains(a, file, out);
+	put_calls(a, out);
+	put_gc(a, out);
+	put_slots(a, out);
+	return fflush(out) || ferror(out) ? -EIO : 0;
+}

@@ -1,0 +1,220 @@
+/* attend.c - the program's side of gtrace attach: see attend.h. */
+#include "libtrace/attend.h"
+
+#include "libtrace/embed.h"
+
+#include <errno.h>
+#include <gtrace/hooks.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_NS 1000000000 /* is the recorder still there? */
+
+/* Found by gtrace through this note: the distance from the note to it. */
+extern struct gt_attend gt__attend __attribute__((visibility("hidden")));
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
+__asm__(".pushsection .note.gtrace, \"a\", %note\n"
+	".balign 4\n"
+	".long 7, 8, " TEXT(GT_ATTEND_NOTE) "\n"
+					    ".asciz \"gtrace\"\n"
+					    ".balign 4\n"
+					    ".quad gt__attend - .\n"
+					    ".popsection\n");
+
+struct gt_attend gt__attend = {
+	.magic = GT_ATTEND_MAGIC,
+	.abi = GT_ATTEND_ABI,
+	.bytes = sizeof(struct gt_attend),
+};
+
+static _Atomic bool attended;
+static struct gt_error error;
+static size_t alive_room;
+
+static uint32_t load(const uint32_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static void store(uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+/* ---- requests ---- */
+
+static bool opened(void)
+{
+	return atomic_load(&gt__own.pid) == getpid() && gt__own.kind == GT__OWN_ATTACHED;
+}
+
+static int end(void)
+{
+	if (opened()) {
+		gt__own_shut();
+		atomic_store(&gt__own.pid, 0);
+	}
+	free((void *)(uintptr_t)gt__attend.alive);
+	gt__attend.alive = gt__attend.alive_count = alive_room = 0;
+	return 0;
+}
+
+static int make_memory(void)
+{
+	const struct gt_attend *a = &gt__attend;
+	const struct gt_shm_config config = {
+		.block_count = a->block_count,
+		.max_bytes = a->max_bytes,
+		.mode = a->mode ? GT_MODE_FLIGHT : GT_MODE_STREAM,
+		.m_count = a->m_count,
+		.m_limit = a->m_limit,
+		.stack_slot_count = a->stack_slot_count,
+		.arena_words = a->arena_words,
+		.stack_depth = a->stack_depth,
+		.string_slot_count = a->string_slot_count,
+		.string_bytes = a->string_bytes,
+	};
+	int ret;
+
+	end();
+	ret = gt__own_free("a recording", "by gtrace", &error);
+	if (ret >= 0)
+		ret = gt__own_memory(&config, &error);
+	if (ret < 0)
+		return ret;
+	gt__attend.fd = gt__connected()->fd;
+	return 0;
+}
+
+static void tell_alive(const struct gt_hook_alive *list, size_t count, uint32_t m)
+{
+	struct gt_attend *a = &gt__attend;
+	struct gt_attend_alive *out = (struct gt_attend_alive *)(uintptr_t)a->alive;
+
+	a->none_m = m;
+	if (a->alive_count + count > alive_room) {
+		size_t room = 2 * alive_room + count + 1024;
+
+		out = realloc(out, room * sizeof(*out));
+		if (!out)
+			return; /* they are told by their own first events, or not at all */
+		a->alive = (uint64_t)(uintptr_t)out;
+		alive_room = room;
+	}
+	for (size_t i = 0; i < count; i++)
+		out[a->alive_count++] = (struct gt_attend_alive){
+			.g = list[i].g,
+			.parent = list[i].parent,
+			.start = (uint64_t)(uintptr_t)list[i].start,
+			.m = list[i].m,
+			.p = list[i].p,
+			.state = list[i].state,
+			.reason = list[i].reason,
+		};
+}
+
+static int open_gate(void)
+{
+	if (gt__attend.state != GT_ATTEND_MEMORY || !gt__connected())
+		return gt_fail(&error, EPROTO, "there is no memory yet");
+	gt_shm_touch(gt__connected());
+	gt__own_turn(gt__attend.sets, gt__attend.since);
+	gt__own.kind = GT__OWN_ATTACHED;
+	atomic_store(&gt__own.pid, getpid());
+	gt__own_open();
+	gt__own_alive(tell_alive);
+	return 0;
+}
+
+static int serve(enum gt_attend_what what)
+{
+	int ret;
+
+	error.text[0] = '\0';
+	gt__own_lock();
+	ret = what == GT_ATTEND_MEMORY ? make_memory()
+	      : what == GT_ATTEND_OPEN ? open_gate()
+	      : what == GT_ATTEND_CLOSE
+		      ? end()
+		      : gt_fail(&error, EPROTO, "this program's libtrace does not know what is asked");
+	gt__own_unlock();
+	if (ret >= 0)
+		gt__attend.state = what;
+	snprintf(gt__attend.text, sizeof(gt__attend.text), "%.255s", ret < 0 ? error.text : "");
+	gt__attend.result = ret < 0 ? ret : 0;
+	return ret;
+}
+
+/* ---- the thread that answers ---- */
+
+static bool owner_gone(void)
+{
+	pid_t owner = (pid_t)load(&gt__attend.owner);
+
+	return owner > 0 && kill(owner, 0) < 0 && errno == ESRCH;
+}
+
+static void *attend(void *arg)
+{
+	const struct timespec limit = {.tv_nsec = LOOK_NS % 1000000000, .tv_sec = LOOK_NS / 1000000000};
+
+	(void)arg;
+	pthread_setname_np(pthread_self(), "gtrace");
+	store(&gt__attend.attendant, (uint32_t)gettid());
+	for (;;) {
+		uint32_t request = load(&gt__attend.request);
+
+		if (request != load(&gt__attend.answer)) {
+			serve(request & 15);
+			store(&gt__attend.answer, request);
+		} else if (owner_gone()) {
+			serve(GT_ATTEND_CLOSE);
+		} else {
+			syscall(SYS_futex, &gt__attend.request, FUTEX_WAIT_PRIVATE, request, &limit, NULL, 0);
+		}
+		if (gt__attend.state == GT_ATTEND_CLOSE || (gt__attend.result < 0 && !gt__attend.state))
+			break;
+	}
+	store(&gt__attend.attendant, 0);
+	atomic_store(&attended, false);
+	return NULL;
+}
+
+static void begin(void)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	pthread_t thread;
+	bool none = false;
+
+	if (!atomic_compare_exchange_strong(&attended, &none, true))
+		return;
+	/* The program's signals are its own threads' business. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	if (pthread_create(&thread, &attributes, attend, NULL) != 0)
+		atomic_store(&attended, false);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+bool gt_hook_watch(_Atomic uint32_t *asleep)
+{
+	if (__builtin_expect(!gt__attend.asleep, 0)) {
+		gt__attend.looker = (uint32_t)gettid();
+		__atomic_store_n(&gt__attend.asleep, (uint64_t)(uintptr_t)asleep, __ATOMIC_RELEASE);
+	}
+	if (__builtin_expect(load(&gt__attend.request) == load(&gt__attend.answer), 1))
+		return false;
+	begin();
+	return true;
+}

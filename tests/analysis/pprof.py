@@ -1,0 +1,68 @@
+# pprof.py - the profiles in Go's own reader: accepted, and the same sums as the report's; numbers of the report against the account.
+#
+#   pprof.py --gtrace PATH --c PROGRAM
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+sys.dont_write_bytecode = True
+import harness  # noqa: E402
+from harness import expect  # noqa: E402
+
+PROFILES = ("sync-block", "sched-latency", "syscall-block", "network-block", "alloc")
+
+
+def sums(raw):
+    """Of the samples in `go tool pprof -raw`: a count and a value each."""
+    count = value = 0
+    for line in raw.split("Samples:\n", 1)[1].split("Locations\n", 1)[0].splitlines():
+        match = re.match(r"\s*(\d+)\s+(\d+):", line)
+        if match:
+            count += int(match.group(1))
+            value += int(match.group(2))
+    return count, value
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gtrace", required=True)
+    parser.add_argument("--c", required=True)
+    args = parser.parse_args()
+    bench = harness.Bench(args.gtrace)
+    good = False
+    try:
+        command, env = harness.go(harness.newest()[0])
+        shop = bench.path()
+        subprocess.run([args.gtrace, "convert", os.path.join(HERE, "golden.gtt"), "--to", "gtrace", "-o", shop], check=True)
+        recorded, _ = bench.record([args.c, "fsync"], ["-q", "--events=all,-kernel,-samples"], {"CULPRIT_DIR": bench.dir})
+        for path in (shop, recorded):
+            report = json.loads(bench.run([args.gtrace, "report", "--json", path]).stdout)
+            for profile in PROFILES:
+                out = bench.path(".pb.gz")
+                run = bench.run([args.gtrace, "convert", path, "-o", out, "--profile", profile])
+                expect(run.returncode == 0, run.stderr.decode())
+                raw = subprocess.run([command, "tool", "pprof", "-raw", out], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                expect(raw.returncode == 0, "go tool pprof: " + raw.stderr.decode())
+                told = report["profiles"][profile]
+                expect(sums(raw.stdout.decode()) == (told["count"], told["total"]),
+                       "%s: %s by pprof, %s by the report" % (profile, sums(raw.stdout.decode()), told))
+                print("%s: %d samples' sum %d %s" % (profile, told["count"], told["total"], "bytes" if profile == "alloc" else "ns"))
+        run = subprocess.run([sys.executable, os.path.join(HERE, "account.py"), "--gtrace", args.gtrace, shop, recorded])
+        good = run.returncode == 0
+    except harness.Skip as skip:
+        print("skip: %s" % skip)
+        return 77
+    except harness.Failure as failure:
+        print("FAIL: %s" % failure)
+    finally:
+        bench.close(not good)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

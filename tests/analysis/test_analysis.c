@@ -1,0 +1,480 @@
+/* test_analysis.c - what is a finding, what is none, and whom it names: of traces written by hand. */
+#include "analysis/analysis.h"
+#include "tests/reading/sample.h"
+
+#include <criterion/criterion.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- a trace that is written line by line; times in ms since its begin ---- */
+
+struct story {
+	char *text;
+	size_t size;
+	FILE *out;
+	int64_t now_us;
+	struct gt_trace *trace;
+	struct gt_analysis *analysis;
+};
+
+/* Functions: 0x1000 main.main, 0x1100 main.worker, 0x1200 main.holder, 0x1300 main.server, 0x1400 runtime.gcBgMarkWorker.
+ * Stacks: N stands in function 0x1000 + 0x100 * N, below a function of the runtime. */
+static void begin(struct story *s)
+{
+	static const char *const names[] = {
+		"runtime.main", "main.worker", "main.holder", "main.server", "runtime.gcBgMarkWorker"};
+
+	memset(s, 0, sizeof(*s));
+	s->out = open_memstream(&s->text, &s->size);
+	fprintf(s->out,
+		"gtrace ticks_per_second=1000000\nMeta key=\"runtime\" value=\"go\"\nMeta key=\"cpus\" value=\"4\"\n"
+		"String id=20 text=\"runtime.gopark\"\nString id=21 text=\"proc.go\"\nString id=22 text=\"main.go\"\n"
+		"Pc pc=0x900 lines=[20:21:7]\n");
+	for (int i = 0; i < 5; i++)
+		fprintf(s->out, "String id=%d text=\"%s\"\nPc pc=0x%x lines=[%d:22:%d]\nStack id=%d pcs=[0x900 0x%x]\n",
+			i + 1, names[i], 0x1000 + 0x100 * i, i + 1, 10 * (i + 1), i + 1, 0x1000 + 0x100 * i);
+}
+
+/* An event on M @m at @ms. */
+static void at(struct story *s, double ms, int m, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void at(struct story *s, double ms, int m, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(s->out, "Events m=%d base=%lld\n", m, (long long)(ms * 1000));
+	va_start(args, format);
+	vfprintf(s->out, format, args);
+	va_end(args);
+	fputc('\n', s->out);
+}
+
+static void create(struct story *s, double ms, int g, int function)
+{
+	at(s, ms, 0, "GoCreate g=%d new=runnable parent=%d start=0x%x", g, g > 1, 0x1000 + 0x100 * function);
+}
+
+/* It runs on the M and P of its number. */
+static void run(struct story *s, double ms, int g)
+{
+	at(s, ms, g, "GoRun g=%d old=runnable p=%d", g, g);
+}
+
+static void end(struct story *s)
+{
+	struct gt_error err;
+
+	fclose(s->out);
+	s->trace = sample_open(s->text);
+	cr_assert(s->trace, "the story is no trace:\n%s", s->text);
+	cr_assert(gt_analysis_run(s->trace, NULL, &s->analysis, &err) == 0);
+}
+
+static void drop(struct story *s)
+{
+	gt_analysis_free(s->analysis);
+	sample_close(s->trace);
+	free(s->text);
+}
+
+static struct gt_finding_view first(const struct story *s)
+{
+	struct gt_finding_view view = {.kind = "none", .title = ""};
+
+	gt_analysis_finding(s->analysis, 0, &view);
+	return view;
+}
+
+static char *report(struct story *s)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	cr_assert(gt_report_text(s->analysis, "a file", out) == 0);
+	fclose(out);
+	return text;
+}
+
+/* The function that the command opens is in quotes when a shell would break it. */
+Test(report, names_a_file_as_a_shell_takes_it)
+{
+	struct story s;
+	char *text;
+
+	begin(&s);
+	create(&s, 0, 1, 0);
+	run(&s, 0, 1);
+	at(&s, 10, 1, "GoBlock g=1 reason=\"chan send (nil chan)\" stack=1");
+	create(&s, 100, 2, 1);
+	end(&s);
+	text = report(&s);
+	cr_assert(strstr(text, "gtrace view 'a file' --at=0.010000000s"), "%s", text);
+	free(text);
+	drop(&s);
+}
+
+Test(findings, a_trace_without_events_has_none)
+{
+	struct story s;
+	char *text;
+
+	begin(&s);
+	end(&s);
+	cr_assert_str_eq(first(&s).kind, "none");
+	text = report(&s);
+	cr_assert(strstr(text, "no events in this trace"));
+	free(text);
+	drop(&s);
+}
+
+/* Twenty workers wait for work all the time, one for the network, main for its workers: that is what they are for. */
+Test(findings, to_wait_for_work_is_none)
+{
+	struct story s;
+
+	begin(&s);
+	create(&s, 0, 1, 0);
+	run(&s, 0, 1);
+	for (int g = 2; g < 22; g++) {
+		create(&s, 1, g, 1);
+		run(&s, 1, g);
+		at(&s, 2, g, "GoBlock g=%d reason=\"chan receive\" stack=2", g);
+	}
+	create(&s, 2, 30, 3);
+	run(&s, 2, 30);
+	at(&s, 3, 30, "GoBlock g=30 reason=\"IO wait\" stack=4");
+	at(&s, 3, 1, "GoBlock g=1 reason=\"sync.WaitGroup.Wait\" stack=1");
+	create(&s, 1000, 40, 1);
+	end(&s);
+	cr_assert_str_eq(first(&s).kind, "none", "%s", first(&s).title);
+	drop(&s);
+}
+
+Test(findings, the_runtimes_own_goroutines_make_none)
+{
+	struct story s;
+
+	begin(&s);
+	create(&s, 0, 1, 0);
+	for (int g = 2; g < 12; g++) {
+		create(&s, 1, g, 4);
+		run(&s, 1, g);
+		at(&s, 2, g, "GoBlock g=%d reason=\"chan send\" stack=5", g);
+	}
+	create(&s, 500, 40, 1);
+	end(&s);
+	cr_assert_str_neq(first(&s).kind, "stuck", "%s", first(&s).title);
+	cr_assert_str_neq(first(&s).kind, "slow-reader", "%s", first(&s).title);
+	drop(&s);
+}
+
+/* main may sleep for ever in an empty select; another may not. */
+Test(findings, an_empty_select_is_one_unless_it_is_mains)
+{
+	for (int g = 1; g <= 2; g++) {
+		struct story s;
+
+		begin(&s);
+		create(&s, 0, 1, 0);
+		run(&s, 0, 1);
+		create(&s, 0, 2, 1);
+		run(&s, 0, 2);
+		at(&s, 10, g, "GoBlock g=%d reason=\"select (no cases)\" stack=%d", g, g);
+		create(&s, 100, 5, 1);
+		at(&s, 100, 3 - g, "GoEnd g=%d", 3 - g);
+		end(&s);
+		cr_assert_str_eq(first(&s).kind, g == 1 ? "none" : "stuck", "%s", first(&s).title);
+		drop(&s);
+	}
+}
+
+static void lock_held(struct story *s, double ms, int g, int object, int holder)
+{
+	at(s, ms, g,
+		"WaitsOn g=%d what=\"mutex\" object=0x%x holder=%d\nGoBlock dt=0 g=%d reason=\"sync.Mutex.Lock\" "
+		"stack=%d",
+		g, object, holder, g, g % 4 + 1);
+}
+
+Test(findings, holders_in_a_circle_are_a_deadlock)
+{
+	struct story s;
+	struct gt_finding_view view;
+
+	begin(&s);
+	for (int g = 1; g <= 4; g++) {
+		create(&s, 0, g, g == 1 ? 0 : 1);
+		run(&s, 0, g);
+	}
+	lock_held(&s, 10, 1, 0xa0, 2);
+	lock_held(&s, 20, 2, 0xb0, 3);
+	lock_held(&s, 30, 3, 0xc0, 1);
+	lock_held(&s, 40, 4, 0xc0, 1); /* waits behind them */
+	create(&s, 100, 9, 1);
+	end(&s);
+	view = first(&s);
+	cr_assert_str_eq(view.kind, "deadlock");
+	cr_assert(strstr(view.title, "3 goroutines"), "%s", view.title);
+	cr_assert_eq(view.lost_ns, (90 + 80 + 70 + 60) * INT64_C(1000000));
+	cr_assert_eq(view.at_ns, 30 * INT64_C(1000000), "the circle closed with the last");
+	cr_assert_not(gt_analysis_finding(s.analysis, 1, &view), "told once: %s", view.title);
+	drop(&s);
+}
+
+Test(findings, one_may_deadlock_with_itself)
+{
+	struct story s;
+
+	begin(&s);
+	create(&s, 0, 1, 0);
+	run(&s, 0, 1);
+	lock_held(&s, 10, 1, 0xa0, 1);
+	create(&s, 100, 9, 1);
+	end(&s);
+	cr_assert_str_eq(first(&s).kind, "deadlock");
+	cr_assert(strstr(first(&s).title, "itself"), "%s", first(&s).title);
+	drop(&s);
+}
+
+/* G2 waits for the lock that G3 has, G3 for a message of G4, and G4 is in a system call: that is the root. */
+Test(findings, a_chain_is_followed_to_its_root)
+{
+	struct story s;
+	struct gt_finding_view view;
+	char *text;
+
+	begin(&s);
+	create(&s, 0, 1, 0);
+	run(&s, 0, 1);
+	create(&s, 0, 2, 1);
+	create(&s, 0, 3, 2);
+	create(&s, 0, 4, 3);
+	run(&s, 0, 2);
+	run(&s, 0, 3);
+	run(&s, 0, 4);
+	at(&s, 10, 4, "GoSyscall g=4 stack=4");
+	at(&s, 10, 3, "GoBlock g=3 reason=\"chan receive\" stack=3");
+	lock_held(&s, 11, 2, 0xa0, 3);
+	at(&s, 90, 4, "GoSysexit g=4 new=running");
+	at(&s, 90, 4, "GoReady g=3 old=waiting by=4");
+	at(&s, 91, 3, "GoRun g=3 old=runnable p=3");
+	at(&s, 92, 3, "GoReady g=2 old=waiting by=3");
+	at(&s, 92, 2, "GoRun g=2 old=runnable p=2");
+	create(&s, 100, 9, 1);
+	end(&s);
+	view = first(&s);
+	cr_assert_str_eq(view.kind, "lock-held");
+	cr_assert(strstr(view.title, "in system call in main.server"), "%s", view.title);
+	cr_assert_eq(view.lost_ns, 81 * INT64_C(1000000));
+	text = report(&s);
+	cr_assert(strstr(text, "who G3 (main.holder) waited 79.0 ms: chan receive"), "%s", text);
+	cr_assert(strstr(text, "who G4 (main.server) was in system call for 79.0 ms"), "%s", text);
+	free(text);
+	drop(&s);
+}
+
+/* G2 to G5 each hold the lock for 10 ms: G6's 40 ms are not all due to the last of them. */
+Test(findings, the_last_holder_is_not_blamed_for_those_before)
+{
+	struct story s;
+	struct gt_finding_view view;
+	char *text;
+
+	begin(&s);
+	for (int g = 1; g <= 6; g++) {
+		create(&s, 0, g, g == 1 ? 0 : g == 4 ? 2 : 1);
+		run(&s, 0, g);
+	}
+	lock_held(&s, 10, 3, 0xa0, 2);
+	lock_held(&s, 10, 4, 0xa0, 2);
+	lock_held(&s, 10, 5, 0xa0, 2);
+	lock_held(&s, 10, 6, 0xa0, 2);
+	for (int g = 3; g <= 6; g++) {
+		at(&s, 10 * (g - 1), g - 1, "GoReady g=%d old=waiting by=%d", g, g - 1);
+		at(&s, 10 * (g - 1), g, "GoRun g=%d old=runnable p=%d", g, g);
+	}
+	create(&s, 60, 9, 1);
+	end(&s);
+	view = first(&s);
+	cr_assert_str_eq(view.kind, "lock-convoy", "%s: %s", view.kind, view.title);
+	cr_assert_eq(view.lost_ns, (10 + 20 + 30 + 40) * INT64_C(1000000));
+	text = report(&s);
+	cr_assert(strstr(text, "from hand to hand in 10.0 ms"), "%s", text);
+	free(text);
+	drop(&s);
+}
+
+/* The same number waits at the end; when they were made over time they leak, when at once they are a pool. */
+Test(findings, a_leak_grows_and_a_pool_does_not)
+{
+	for (int leak = 0; leak < 2; leak++) {
+		struct story s;
+
+		begin(&s);
+		create(&s, 0, 1, 0);
+		run(&s, 0, 1);
+		for (int g = 2; g < 22; g++) {
+			double ms = leak ? g * 20 : 1;
+
+			create(&s, ms, g, 1);
+			run(&s, ms, g);
+			at(&s, ms + 1, g, "GoBlock g=%d reason=\"chan receive\" stack=2", g);
+		}
+		at(&s, 600, 1, "GoEnd g=1");
+		end(&s);
+		cr_assert_str_eq(first(&s).kind, leak ? "leak" : "none", "%s", first(&s).title);
+		drop(&s);
+	}
+}
+
+/* G2 is woken by G3 again and again; then G3 waits somewhere else, and G2 in vain. */
+Test(findings, who_no_longer_serves_is_stuck)
+{
+	struct story s;
+	struct gt_finding_view view;
+
+	begin(&s);
+	create(&s, 0, 1, 0);
+	create(&s, 0, 2, 1);
+	create(&s, 0, 3, 3);
+	run(&s, 0, 2);
+	run(&s, 0, 3);
+	for (int i = 1; i <= 5; i++) {
+		at(&s, 10 * i, 3, "GoBlock g=3 reason=\"chan receive\" stack=4");
+		at(&s, 10 * i + 1, 2, "GoReady g=3 old=waiting by=2");
+		at(&s, 10 * i + 1, 2, "GoBlock g=2 reason=\"chan receive\" stack=2");
+		at(&s, 10 * i + 2, 3, "GoRun g=3 old=runnable p=3");
+		if (i == 5)
+			break;
+		at(&s, 10 * i + 3, 3, "GoReady g=2 old=waiting by=3");
+		at(&s, 10 * i + 3, 2, "GoRun g=2 old=runnable p=2");
+	}
+	at(&s, 55, 3, "GoBlock g=3 reason=\"select\" stack=5");
+	create(&s, 400, 9, 1);
+	end(&s);
+	view = first(&s);
+	cr_assert_str_eq(view.kind, "stuck", "%s", view.title);
+	cr_assert_eq(view.g, 3);
+	cr_assert(strstr(view.title, "others wait for it"), "%s", view.title);
+	drop(&s);
+}
+
+/* Four runnable goroutines for one P. */
+Test(findings, too_few_ps_are_one)
+{
+	struct story s;
+	struct gt_finding_view view;
+
+	begin(&s);
+	create(&s, 0, 1, 0);
+	at(&s, 0, 1, "GoRun g=1 old=runnable p=0");
+	for (int g = 2; g <= 5; g++)
+		create(&s, 0, g, 1);
+	for (int i = 0; i < 40; i++) {
+		at(&s, 10 * (i + 1), 1, "GoYield g=%d reason=\"preempt\" stack=0", i % 5 + 1);
+		at(&s, 10 * (i + 1), 1, "GoRun g=%d old=runnable p=0", (i + 1) % 5 + 1);
+	}
+	end(&s);
+	view = first(&s);
+	cr_assert_str_eq(view.kind, "starved", "%s", view.title);
+	cr_assert(strstr(view.title, "the only 1 P was taken (100 %"), "%s", view.title);
+	cr_assert(strstr(view.title, "GOMAXPROCS is below"), "%s", view.title);
+	cr_assert_eq(view.lost_ns, 4 * 400 * INT64_C(1000000));
+	drop(&s);
+}
+
+/* What a loss left open is cut, counted and told; nothing is made up. */
+Test(report, tells_of_losses)
+{
+	struct story s;
+	char *text;
+
+	begin(&s);
+	create(&s, 0, 1, 0);
+	run(&s, 0, 1);
+	create(&s, 0, 2, 1);
+	run(&s, 0, 2);
+	at(&s, 50, 2, "Lost count=17");
+	at(&s, 60, 1, "GoBlock g=1 reason=\"sleep\" stack=1");
+	create(&s, 100, 9, 1);
+	end(&s);
+	text = report(&s);
+	cr_assert(strstr(text, "17 events"), "%s", text);
+	cr_assert(strstr(text, "are cut there"), "%s", text);
+	free(text);
+	drop(&s);
+}
+
+/* What a trace does not hold is said. */
+Test(report, says_what_is_missing)
+{
+	struct story s;
+	char *text;
+
+	begin(&s);
+	create(&s, 0, 1, 0);
+	run(&s, 0, 1);
+	end(&s);
+	text = report(&s);
+	cr_assert(strstr(text, "no objects in this trace"));
+	cr_assert(strstr(text, "no names of calls in this trace"));
+	cr_assert(strstr(text, "no events of the collector in this trace"));
+	free(text);
+	drop(&s);
+}
+
+Test(report, counts_calls_stops_and_assists)
+{
+	struct story s;
+	char *text;
+
+	begin(&s);
+	fprintf(s.out, "Meta key=\"machine\" value=\"x86_64\"\nString id=30 text=\"mark termination\"\n");
+	create(&s, 0, 1, 0);
+	run(&s, 0, 1);
+	at(&s, 1, 1, "SyscallInfo g=1 number=74 arg0=3 arg2=0");
+	at(&s, 5, 1, "SyscallResult g=1 number=74 result=0 error=5");
+	at(&s, 6, 1, "GcBegin g=1 cycle=1 stack=0");
+	at(&s, 7, 1, "AssistBegin g=1 stack=1");
+	at(&s, 9, 1, "AssistEnd g=1");
+	at(&s, 10, 1, "StwBegin g=1 kind=30 stack=0");
+	at(&s, 11, 1, "StwEnd g=1");
+	at(&s, 12, 1, "GcEnd cycle=1");
+	create(&s, 100, 9, 1);
+	end(&s);
+	text = report(&s);
+	cr_assert(strstr(text, "fsync                   4.0 ms in 1 calls, at most 4.0 ms (G1), 1 errors"), "%s", text);
+	cr_assert(strstr(text, "1 cycles, marking for 6.0 ms"), "%s", text);
+	cr_assert(strstr(text, "assists: 1, 2.0 ms, at most 2.0 ms"), "%s", text);
+	cr_assert(strstr(text, "mark termination: 1, 1.0 ms, at most 1.0 ms"), "%s", text);
+	free(text);
+	drop(&s);
+}
+
+Test(profiles, are_stacks_with_their_times)
+{
+	struct story s;
+	char *text;
+	size_t size;
+	FILE *out;
+
+	begin(&s);
+	create(&s, 0, 1, 0);
+	run(&s, 0, 1);
+	at(&s, 10, 1, "GoBlock g=1 reason=\"chan receive\" stack=2");
+	at(&s, 40, 0, "GoReady g=1 old=waiting");
+	run(&s, 41, 1);
+	end(&s);
+	out = open_memstream(&text, &size);
+	cr_assert(gt_profile_folded(s.analysis, GT_PROFILE_SYNC_BLOCK, out) == 0);
+	fclose(out);
+	cr_assert_str_eq(text, "main.worker;runtime.gopark 30000000\n");
+	free(text);
+	out = open_memstream(&text, &size);
+	cr_assert(gt_profile_folded(s.analysis, GT_PROFILE_SCHED_LATENCY, out) == 0);
+	fclose(out);
+	cr_assert_str_eq(text, "runtime.main 0\nmain.worker;runtime.gopark 1000000\n");
+	free(text);
+	drop(&s);
+}

@@ -1,0 +1,301 @@
+# cases_linked.py - gtrace attach for programs on gtrace's own runtime: told by the program itself, again and again.
+import glob
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+
+import trace as trace_reader
+from cases_attach import Attached, Program, outside, refused, settled, unchanged, until, wait_state
+from cases_hard import ITSELF, PACKING, cpu_ticks, held_by
+from cases_same import child_of
+from harness import Skip, build_go, case, expect, newest, runs, wait
+from trace import number
+
+
+# KiB: what gtrace knows of a program that was not started by it: its symbols, tables of functions.
+SYMBOLS = 4096
+
+
+def program(bench, name="runtime-midway"):
+    path = os.path.join(os.path.dirname(bench.gtrace), name)
+    if not os.path.exists(path):
+        raise Skip("%s is not built" % name)
+    return path
+
+
+def until_alone(pid):
+    """The thread that answers gtrace ends a moment after its answer, or when it sees that gtrace is gone."""
+    for _ in range(3000):
+        names = []
+        for task in os.listdir("/proc/%d/task" % pid):
+            try:
+                names.append(open("/proc/%d/task/%s/comm" % (pid, task)).read().strip())
+            except OSError:
+                pass
+        if "gtrace" not in names:
+            return
+        time.sleep(0.02)
+    expect(False, "threads: %s" % names)
+
+
+VISIBLE = ("code", "tracer", "masks")
+
+
+def work(pid):
+    """The program got some of the CPU's time, whatever the clock says."""
+    before = cpu_ticks(pid)
+    wait(lambda: cpu_ticks(pid) >= before + 4, "process %d to work" % pid)
+
+
+def marks_of(trace):
+    return [int(e.args["task"]) for e in trace.named("Log")]
+
+
+def compare(story, trace, woken):
+    """Who was there is told as it was; from there every step; marks without a gap or one twice."""
+    trace.complete = False
+    broken = trace.first_broken()
+    expect(broken is None, "the chain breaks: %s" % (broken,))
+    for g in story["idle"]:
+        events = trace.by_g[g]
+        expect(len(events) == 1 and events[0].name == "GoState" and events[0].args["reason"] == "chan receive", "goroutine %d, which only waits: %s" % (g, events))
+    for g in story["workers"]:
+        events = trace.by_g[g]
+        expect(events and events[0].name == "GoState" and events[0].args["old"] == "none", "worker %d began with %s" % (g, events[:1]))
+        runs_of = trace.of(g, "GoRun")
+        expect(len(runs_of) <= 4 * story["woken"] + 4, "worker %d: %d times run" % (g, len(runs_of)))
+        expect(not woken or runs_of, "worker %d did nothing" % g)
+    expect(trace.by_g[story["main"]][0].name == "GoState", "main was not found")
+    marks = marks_of(trace)
+    expect(marks and marks == list(range(marks[0], marks[0] + len(marks))), "marks with a gap: %s" % [m for i, m in enumerate(marks) if i and m != marks[i - 1] + 1][:5])
+    return len(marks)
+
+
+@case
+def linked_story(bench):
+    """Attached to three times in its life, the last time as a flight recorder: each trace begins complete, and the program is as before."""
+    for _ in range(runs(2, long=30)):
+        traces, texts = [], []
+        with Program([program(bench)]) as p:
+            p.until(b"phase 1\n")
+            before = settled(p.pid)
+            for phase, options in ((2, []), (3, []), (0, ["--flight", "--max-bytes=16M", "--min-age=100ms"])):
+                attached = Attached(bench, p.pid, options)
+                if phase:
+                    p.say(b"\n")
+                    p.until(b"phase %d\n" % phase)
+                else:
+                    work(p.pid)
+                traces.append(attached.end())
+                texts.append(attached.text)
+                until_alone(p.pid)
+                unchanged(p.pid, before, "not as it was", VISIBLE)
+            p.say(b"\n")
+            stdout, err = p.run.communicate(timeout=120)
+            expect(p.run.returncode == 0, "the program ended with %d: %s" % (p.run.returncode, err[-2000:]))
+        story = json.loads(stdout)
+        found = []
+        for i, path in enumerate(traces):
+            trace = trace_reader.load(bench.gtrace, path)
+            expect(i == 2 or "lost: 0 events" in texts[i], texts[i])
+            found.append(compare(story, trace, i < 2))
+            if i == 0:
+                for g in story["children"]:
+                    created = trace.of(g, "GoCreate")
+                    expect(len(created) == 1 and number(created[0].args["parent"]) == story["main"], "goroutine %d was created by main: %s" % (g, created))
+        yield "three recordings with %s marks, none missing" % found
+
+
+@case
+def linked_cycles(bench):
+    """In and out again and again while goroutines come and go; a window smaller than the memory that is there, too."""
+    with Program([program(bench), "-r"]) as p:
+        p.until(b"phase 1\n")
+        total, cycles = 0, runs(8, long=100)
+        for i in range(cycles):
+            options = [["--duration", "60ms"], ["--duration", "60ms", "--flight", "--max-bytes=12M"], ["--duration", "60ms", "--stacks=off"]][i % 3]
+            out = bench.path()
+            run = bench.run([bench.gtrace, "attach", "-o", out] + options + [str(p.pid)])
+            text = run.stderr.decode(errors="replace")
+            expect(run.returncode == 0, "exit %d: %s" % (run.returncode, text))
+            bench.check(out)
+            trace = trace_reader.load(bench.gtrace, out)
+            marks = marks_of(trace)
+            gaps = sum(1 for a, b in zip(marks, marks[1:]) if b != a + 1)
+            expect(all(b > a for a, b in zip(marks, marks[1:])), "a mark twice, or out of order")
+            expect(not gaps or trace.lost() or "lost: 0 events" not in text, "%d gaps, and nothing is lost: %s" % (gaps, text))
+            total += len(marks)
+            os.unlink(out)
+        expect(total, "no mark at all")
+        for phase in (2, 3):
+            p.say(b"\n")
+            p.until(b"phase %d\n" % phase)
+        p.say(b"\n")
+        p.run.communicate(timeout=120)
+        expect(p.run.returncode == 0, "the program ended with %d" % p.run.returncode)
+    yield "%d times, %d marks" % (cycles, total)
+
+
+@case
+def linked_kill(bench):
+    """SIGKILL of gtrace at any instant: the program goes on, hooks go off by themselves, and the next gtrace records."""
+    chance = random.Random(5)
+    with Program([program(bench)]) as p:
+        p.until(b"phase 1\n")
+        times = runs(8, long=100)
+        for _ in range(times):
+            gtrace = subprocess.Popen([bench.gtrace, "attach", "-q", "-o", bench.path(), str(p.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(chance.uniform(0, 0.15))
+            gtrace.kill()
+            gtrace.wait()
+        until_alone(p.pid)
+        attached = Attached(bench, p.pid)
+        p.say(b"\n")
+        p.until(b"phase 2\n")
+        trace = trace_reader.load(bench.gtrace, attached.end())
+        expect("lost: 0 events" in attached.text, attached.text)
+        p.say(b"\n")
+        p.until(b"phase 3\n")
+        p.say(b"\n")
+        stdout, err = p.run.communicate(timeout=120)
+        expect(p.run.returncode == 0, "the program ended with %d: %s" % (p.run.returncode, err[-2000:]))
+        marks = compare(json.loads(stdout), trace, True)
+    yield "killed %d times; then %d marks, none missing" % (times, marks)
+    # SIGKILL of the program: what it did is there.
+    with Program([program(bench)]) as p:
+        p.until(b"phase 1\n")
+        attached = Attached(bench, p.pid, ["--flight", "--max-bytes=16M"])
+        work(p.pid)
+        p.run.kill()
+        err = attached.run.communicate(timeout=120)[1].decode(errors="replace")
+        expect(attached.run.returncode == 0 and "program ended" in err, "exit %d: %s" % (attached.run.returncode, err))
+        bench.check(attached.out)
+        marks = marks_of(trace_reader.load(bench.gtrace, attached.out))
+        expect(len(marks) > 10, "%d marks" % len(marks))
+    yield "killed itself: its window holds %d marks" % len(marks)
+
+
+@case
+def linked_refused(bench):
+    """What cannot be: one line, and nothing is changed."""
+    with Program([program(bench), "-q"]) as p:
+        p.until(b"phase 1\n")
+        first = Attached(bench, p.pid)
+        yield refused(bench, p.pid, "another gtrace")
+        first.end()
+        yield refused(bench, p.pid, "give --max-bytes at least", options=["--flight", "--max-bytes", "1M"])
+        os.kill(p.pid, signal.SIGSTOP)
+        wait_state(p.pid, "T")
+        yield refused(bench, p.pid, "is stopped")
+        os.kill(p.pid, signal.SIGCONT)
+        # It is asked meanwhile by one that is gone.
+        Attached(bench, p.pid).end()
+        p.say(b"\n\n\n")
+        p.run.communicate(timeout=120)
+        expect(p.run.returncode == 0, "the program ended with %d" % p.run.returncode)
+    # Started by gtrace record: that one is its recorder.
+    record = subprocess.Popen(bench.command([program(bench), "-q"]), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        until(record.stderr, b"phase 1\n")
+        yield refused(bench, child_of(record.pid), "gtrace records this process already")
+    finally:
+        record.communicate(b"\n\n\n", timeout=120)
+    expect(record.returncode == 0, "recorded: exit %d" % record.returncode)
+
+
+@case
+def recorder_stopped(bench):
+    """gtrace stands still (SIGSTOP) while the program goes on with numbered marks: the newest are all there, older ones are told as missing, none is there twice."""
+    for _ in range(runs(1, long=20)):
+        out = bench.path()
+        record = subprocess.Popen(bench.command([program(bench), "-r"], ["--flight", "--max-bytes=2M"], out), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            while b"phase 1" not in record.stderr.readline():
+                pass
+            time.sleep(0.3)
+            record.send_signal(signal.SIGSTOP)
+            time.sleep(1.2 if runs(1) == 1 else 5)
+            record.send_signal(signal.SIGCONT)
+        finally:
+            stdout, err = record.communicate(b"\n\n\n", timeout=60)
+        expect(record.returncode == 0, "exit %d: %s" % (record.returncode, err))
+        bench.check(out)
+        story, trace = json.loads(stdout), trace_reader.load(bench.gtrace, out)
+        marks = [(int(e.args["task"]), e.ns, e.m) for e in trace.named("Log")]
+        expect(all(b[0] > a[0] for a, b in zip(marks, marks[1:])), "a mark twice, or out of order")
+        expect(marks and marks[-1][0] == story["marks"], "the last mark is %s of %d" % (marks[-1:], story["marks"]))
+        gaps = [i for i in range(1, len(marks)) if marks[i][0] != marks[i - 1][0] + 1]
+        # Of each M: from its event before a Lost to that; and all before its first.
+        dark, last = [], {}
+        for e in trace.events:
+            if e.name == "Lost" or e.m not in last:
+                dark.append((last.get(e.m, 0), e.ns))
+            last[e.m] = e.ns
+        for i in gaps:
+            expect(any(a < marks[i][1] and b > marks[i - 1][1] for a, b in dark), "marks %d to %d are missing, and nothing says so" % (marks[i - 1][0], marks[i][0]))
+        expect(gaps or marks[0][0] > 1, "nothing was evicted: %d marks" % story["marks"])
+        tail = len(marks) - (gaps[-1] if gaps else 0)
+        expect(tail > 1000, "only %d marks at the end without a gap" % tail)
+        yield "%d marks made, %d held, %d gaps, each told; the newest %d without one" % (story["marks"], len(marks), len(gaps), tail)
+
+
+@case
+def attach_triggers(bench):
+    """Triggers of a recorder that came in the midst: what was there counts from the moment of its coming."""
+    cases = [([program(bench)], "runtime")]
+    version = newest()
+    if version:
+        cases.append(([build_go("midway", version[0])], "Go"))
+    for argv, what in cases:
+        for expression in ("goroutines > 20", "blocked > 100ms"):
+            with Program(argv) as p:
+                p.until(b"phase 1\n")
+                attached = Attached(bench, p.pid, ["--flight", "--max-bytes=8M", "--trigger", expression, "--after=0"])
+                said = until(attached.run.stderr, b"trigger " + expression.encode())
+                attached.end()
+                made = [path for path in glob.glob(attached.out[: -len(".gtrace")] + "-*") if "trigger" in path]
+                expect(made, "no snapshot, but %s" % said)
+                for path in made:
+                    bench.check(path)
+                yield "%s: %s: %d snapshots" % (what, expression, len(made))
+
+
+def held(pid):
+    """KiB of memory of its own, that of gtrace's files left out."""
+    own, ours = 0, False
+    for line in open("/proc/%d/smaps" % pid):
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            ours = "memfd:" in line
+        elif line.startswith(("Private_Dirty:", "Swap:")) and not ours:
+            own += int(line.split()[1])
+    return own
+
+
+@case
+def attach_memory(bench):
+    """From outside: what an attached flight recorder takes in both processes stays within MaxBytes and what is told beside it; afterwards the program has what it had."""
+    linked = program(bench)
+    for argv, ready in (([build_go("quiet", newest()[0]), "wait", "10000"], b"ready"), ([linked, "-q", "-i", "10000"], b"phase 1")):
+        for size, kib in (("2M", 2048), ("16M", 16384)):
+            with Program(argv) as p:
+                p.until(ready, p.run.stdout if ready == b"ready" else p.run.stderr)
+                time.sleep(0.2)
+                before = held(p.pid)
+                attached = Attached(bench, p.pid, ["--flight", "--max-bytes", size])
+                peak = shared = grown = 0
+                for number in range(8):
+                    own, of_both = held_by(attached.run.pid)
+                    peak, shared = max(peak, own + of_both), max(shared, of_both)
+                    grown = max(grown, held(p.pid) - before)
+                    time.sleep(0.05)
+                attached.end()
+                after = held(p.pid) - before
+                fixed = ITSELF + SYMBOLS + (PACKING if kib >= 2048 else 0)
+                yield "%s, %s: %d KiB held by gtrace, %d of them shared; the program's own grew by %d KiB, and by %d once it was left" % (os.path.basename(argv[0]).split("-")[0], size, peak, shared, grown, after)
+                expect(shared <= kib and peak <= kib + fixed, "%d KiB held, %d shared, %d allowed" % (peak, shared, kib + fixed))
+                # Pages of code that hooks were put into are the process's own; a list of those that live; the runtimes' own work.
+                expect(grown <= 1024 and after <= 1024, "the program grew by %d KiB, then %d" % (grown, after))

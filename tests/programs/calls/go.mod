@@ -1,0 +1,3 @@
+module gtrace.example/calls
+
+go 1.19

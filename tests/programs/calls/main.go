@@ -1,0 +1,173 @@
+// calls - system calls whose numbers, arguments, results and errors the program tells itself.
+//
+//	calls told N        one goroutine makes calls, N rounds of them, and prints each
+//	calls slow          calls that last, among many that do not
+//	calls files FILE    writes to a file for some time; prints its descriptor
+//	calls children N    starts N processes, one after the other
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+type call struct {
+	Number, Arg0, Arg2, Result, Errno uint64
+	Raw                               bool
+}
+
+var list []call
+
+func goid() uint64 {
+	var line [64]byte
+	text := strings.TrimPrefix(string(line[:runtime.Stack(line[:], false)]), "goroutine ")
+	id, _ := strconv.ParseUint(text[:strings.IndexByte(text, ' ')], 10, 64)
+	return id
+}
+
+func note(raw bool, number, a, c, result uintptr, errno syscall.Errno) uintptr {
+	one := call{Number: uint64(number), Arg0: uint64(a), Arg2: uint64(c), Raw: raw, Errno: uint64(errno)}
+	if errno == 0 {
+		one.Result = uint64(result)
+	}
+	list = append(list, one)
+	return result
+}
+
+//go:noinline
+func blocking(number, a, b, c uintptr) uintptr {
+	r, _, errno := syscall.Syscall(number, a, b, c)
+	return note(false, number, a, c, r, errno)
+}
+
+//go:noinline
+func raw(number, a, b, c uintptr) uintptr {
+	r, _, errno := syscall.RawSyscall(number, a, b, c)
+	return note(true, number, a, c, r, errno)
+}
+
+//go:noinline
+func blocking6(number, a, b, c, d, e, f uintptr) uintptr {
+	r, _, errno := syscall.Syscall6(number, a, b, c, d, e, f)
+	return note(false, number, a, c, r, errno)
+}
+
+var buffer [4096]byte
+
+func at(text string) uintptr {
+	bytes := append([]byte(text), 0)
+	return uintptr(unsafe.Pointer(&bytes[0]))
+}
+
+func told(times int) {
+	folder, err := os.MkdirTemp("", "calls")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(folder)
+	file, missing, inner := at(folder+"/file"), at(folder+"/missing"), at(folder+"/inner")
+	here := ^uintptr(99) // AT_FDCWD
+	done := make(chan uint64)
+	go func() {
+		runtime.LockOSThread()
+		for i := 0; i < times; i++ {
+			fd := blocking6(syscall.SYS_OPENAT, here, file, syscall.O_RDWR|syscall.O_CREAT|syscall.O_CLOEXEC, 0644, 0, 0)
+			data := uintptr(unsafe.Pointer(&buffer[0]))
+			blocking6(syscall.SYS_PWRITE64, fd, data, 100+uintptr(i), 5, 0, 0)
+			blocking6(syscall.SYS_PREAD64, fd, data, 4096, 50, 0, 0)
+			blocking(syscall.SYS_LSEEK, fd, 7, 0)
+			raw(syscall.SYS_GETPPID, 1, 2, 3)
+			blocking6(syscall.SYS_OPENAT, here, missing, syscall.O_RDONLY, 0, 0, 0) // ENOENT
+			blocking(syscall.SYS_MKDIRAT, here, inner, 0755)
+			blocking(syscall.SYS_MKDIRAT, here, inner, 0755) // EEXIST
+			blocking(syscall.SYS_UNLINKAT, here, inner, 0x200)
+			blocking(syscall.SYS_FTRUNCATE, fd, 10, 0)
+			raw(syscall.SYS_GETPGID, 0, 0, 0)
+			raw(syscall.SYS_GETPRIORITY, 99, 0, 0) // EINVAL
+			other := blocking(syscall.SYS_DUP, fd, 0, 0)
+			blocking(syscall.SYS_FDATASYNC, 9999, 0, 0) // EBADF
+			blocking(syscall.SYS_CLOSE, other, 0, 0)
+			blocking(syscall.SYS_CLOSE, fd, 0, 0)
+		}
+		done <- goid()
+	}()
+	g := <-done
+	json.NewEncoder(os.Stdout).Encode(map[string]interface{}{"g": g, "calls": list})
+}
+
+func slow() {
+	const rests, quick = 5, 2000
+	done := make(chan uint64)
+	go func() {
+		for i := 0; i < rests; i++ {
+			for j := 0; j < quick; j++ {
+				syscall.Syscall(syscall.SYS_GETPGID, 0, 0, 0)
+			}
+			pause := syscall.Timespec{Nsec: 40 * 1000 * 1000}
+			blocking(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, uintptr(i))
+		}
+		done <- goid()
+	}()
+	g := <-done
+	json.NewEncoder(os.Stdout).Encode(map[string]interface{}{"g": g, "calls": list, "quick": rests * quick})
+}
+
+// The descriptors stay open while the collector looks at them.
+func files() {
+	out, err := os.OpenFile(os.Args[2], os.O_RDWR|os.O_CREATE, 0644)
+	if err != nil {
+		panic(err)
+	}
+	for i := 0; i < 100; i++ {
+		out.WriteString("x")
+		time.Sleep(3 * time.Millisecond)
+	}
+	fmt.Println(out.Fd())
+}
+
+func children(count int) {
+	for i := 0; i < count; i++ {
+		text, err := exec.Command("/bin/echo", strconv.Itoa(i)).Output()
+		if err != nil {
+			panic(err)
+		}
+		os.Stdout.Write(text)
+	}
+	// A child that shares nothing with us: nor may it write where our threads record.
+	command := exec.Command("/bin/true")
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
+	for i := 0; i < count; i++ {
+		if command.Run() != nil { // not allowed here: then not
+			break
+		}
+		command = exec.Command("/bin/true")
+		command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
+	}
+}
+
+func main() {
+	count := 1
+	if len(os.Args) > 2 {
+		count, _ = strconv.Atoi(os.Args[2])
+	}
+	switch os.Args[1] {
+	case "told":
+		debug.SetGCPercent(-1)
+		told(count)
+	case "slow":
+		slow()
+	case "files":
+		files()
+	case "children":
+		children(count)
+	}
+}

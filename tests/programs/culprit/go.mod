@@ -1,0 +1,3 @@
+module gtrace.example/culprit
+
+go 1.19

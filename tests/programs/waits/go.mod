@@ -1,0 +1,3 @@
+module gtrace.example/waits
+
+go 1.19
