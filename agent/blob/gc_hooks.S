@@ -315,8 +315,8 @@ HOOK \name
 	test	$SWEEP_CHUNK_LOOKED, %edx
 	jz	.L\name\()_end
 	mov	$SWEEP_CHUNK_PAGES, %r9d
-	sub	%rax, %r9
-	jbe	.L\name\()_end
+	sub	%rax, %r9                       /* below 0 when a span reached beyond them: as Go counts */
+	je	.L\name\()_end
 	shl	$PAGE_SHIFT, %r9
 	SWEEP_ADD \name, \stacks
 HOOK_END \name
