@@ -368,8 +368,9 @@ int gt_linked_memory(struct gt_linked *linked, const struct gt_shm_config *confi
 		return gt_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
 	ret = gt_shm_map(fd, out, err);
 	close(fd);
-	*old = ret >= 0 && (out->block_count != config->block_count || out->m_count != config->m_count ||
-				   out->stack_slot_count != config->stack_slot_count);
+	*old = ret >= 0 &&
+	       ((config->block_count && out->block_count != config->block_count) || out->m_count != config->m_count ||
+		       out->stack_slot_count != config->stack_slot_count);
 	return ret;
 }
 

@@ -873,6 +873,8 @@ void gt_collector_free(struct gt_collector *c)
 	for (uint32_t i = 0; i <= c->memory->m_count / GT__CHUNK_MS; i++)
 		free(c->chunks[i]);
 	free(c->chunks);
+	gt__found_free(c);
+	gt_map_free(&c->fresh);
 	gt__names_free(c);
 	gt_history_free(c->history);
 	gt__attic_free(&c->attic);
