@@ -61,7 +61,7 @@ static const struct hook {
 		0},
 	/* what a goroutine waits for */
 	{"runtime.gopark", ENTRY, ALWAYS(park), 0, NEWEST, true, GT_SET_OBJECTS, 0},
-	{"runtime.(*semaRoot).queue", ENTRY, ALWAYS(pending_semaphore), 0, NEWEST, false, GT_SET_OBJECTS, 0},
+	{"runtime.(*semaRoot).queue", ENTRY, ALWAYS(pending_semaphore), 0, NEWEST, true, GT_SET_OBJECTS, 0},
 	{"runtime.netpollblock", ENTRY, ALWAYS(pending_fd), 0, NEWEST, false, GT_SET_OBJECTS, 0},
 	{"time.Sleep", ENTRY, ALWAYS(pending_sleep), 0, NEWEST, false, GT_SET_OBJECTS, 0},
 	{"runtime.netpollready", ENTRY, ALWAYS(netpoll_ready), 0, NEWEST, false, GT_SET_OBJECTS, 0},

@@ -28,7 +28,11 @@ struct walk {
 	struct piece pieces[PIECES_MAX];
 	size_t count;
 	bool handed;
-	int64_t handed_ns; /* when the waker got the lock */
+	int64_t handed_ns;       /* when the waker got the lock */
+	int64_t from_ns;         /* since when the lock was the waker's, at most */
+	struct gt__hold longest; /* of those before it, when longer than the waker's: longest_ns > 0 */
+	int64_t longest_ns;
+	uint32_t hands; /* who had it before, while the waiter waited */
 };
 
 const char *gt__root_text(unsigned int root)
@@ -280,6 +284,90 @@ found:
 	}
 }
 
+/* ---- a lock goes from hand to hand ---- */
+
+static const struct gt__hold *last_hold(const struct gt__blame *blame, uint32_t back)
+{
+	return back < blame->ring_count ? &blame->ring[(blame->ring_next + 2 * GT__HOLDS - 1 - back) % GT__HOLDS]
+					: NULL;
+}
+
+static void keep_hold(struct gt__blame *blame, const struct walk *walk, int64_t since_ns, int64_t end_ns)
+{
+	const struct piece *best = NULL;
+	struct gt__hold *hold;
+
+	for (size_t i = 0; i < walk->count; i++)
+		if (walk->pieces[i].root != GT__ROOT_UNKNOWN && (!best || walk->pieces[i].ns > best->ns))
+			best = &walk->pieces[i];
+	if (!blame->ring)
+		blame->ring = calloc(GT__HOLDS, sizeof(*blame->ring));
+	if (!blame->ring)
+		return;
+	hold = &blame->ring[blame->ring_next];
+	*hold = (struct gt__hold){.since_ns = since_ns, .end_ns = end_ns};
+	if (best) {
+		hold->root = best->root;
+		hold->reason = best->reason;
+		hold->stack = best->stack;
+		hold->call = best->call;
+		hold->g = best->g;
+		hold->group = best->group;
+	}
+	blame->ring_next = (blame->ring_next + 1) % GT__HOLDS;
+	if (blame->ring_count < GT__HOLDS)
+		blame->ring_count++;
+}
+
+/* Of a wait from @t0 to @t1: since the last hand-over it is @by's; what came before is those holders' whose hand-overs are remembered. */
+static void blame_lock(struct walk *walk, struct gt__blame *blame, int64_t t0, int64_t t1, uint64_t by)
+{
+	const struct gt__hold *hold = last_hold(blame, 0);
+	int64_t from = hold && hold->end_ns > t0 ? hold->end_ns : t0, left;
+	uint32_t back = 0;
+
+	walk->lock = blame;
+	if (by)
+		walk_into(walk, by, from, t1, 0);
+	else
+		walk_unknown(walk, from, t1);
+	if (walk->handed && walk->handed_ns > from)
+		from = walk->handed_ns;
+	walk->from_ns = from;
+	if (from > t0) {
+		blame->holds++;
+		blame->holds_ns += t1 - from;
+	}
+	for (size_t i = 0; i < walk->count; i++)
+		count_culprit(blame, &walk->pieces[i]);
+	for (left = from; left > t0 && (hold = last_hold(blame, back)); back++) {
+		int64_t since = hold->since_ns > t0 ? hold->since_ns : t0,
+			end = hold->end_ns < left ? hold->end_ns : left;
+		struct piece piece = {.root = hold->root,
+			.reason = hold->reason,
+			.stack = hold->stack,
+			.call = hold->call,
+			.g = hold->g,
+			.group = hold->group,
+			.ns = end - since,
+			.since_ns = since};
+
+		if (end <= since)
+			continue;
+		count_culprit(blame, &piece);
+		walk->hands++;
+		if (end - since > walk->longest_ns) {
+			walk->longest = *hold;
+			walk->longest_ns = end - since;
+		}
+		left = since;
+	}
+	if (walk->longest_ns <= t1 - from)
+		walk->longest_ns = 0;
+	if (t1 > from)
+		keep_hold(blame, walk, from, t1);
+}
+
 /* ---- the longest chains ---- */
 
 /* What @g did most of the time between @from and @to, as the chain's next link; *by: whom it waited for in it. */
@@ -362,13 +450,33 @@ static uint8_t root_of_link(const struct gt__link *link)
 	}
 }
 
+/* Who had the lock longest is not its last holder, and may have ended since: what is remembered of the hand-over is told. */
+static struct gt__link link_of_hold(const struct walk *walk)
+{
+	const struct gt__hold *hold = &walk->longest;
+
+	return (struct gt__link){
+		.g = hold->g,
+		.group = hold->group,
+		.state = hold->root == GT__ROOT_SYSCALL   ? GT_STATE_SYSCALL
+			 : hold->root == GT__ROOT_RUNNING ? GT_STATE_RUNNING
+			 : hold->root == GT__ROOT_NO_P    ? GT_STATE_RUNNABLE
+							  : GT_STATE_WAITING,
+		.reason = hold->reason,
+		.stack = hold->stack,
+		.call = hold->call,
+		.since_ns = hold->since_ns,
+		.ns = walk->longest_ns,
+	};
+}
+
 static void keep_chain(struct walk *walk, const struct gt__goroutine *gor, const struct gt__site *site,
 	const struct gt__slice *slice, int64_t end_ns, uint64_t by, bool open)
 {
 	struct gt_analysis *a = walk->a;
 	int64_t ns = end_ns - slice->since_ns, from = slice->since_ns, to = end_ns;
 	size_t at = a->chain_count;
-	struct gt__chain chain = {.ns = ns, .open = open, .root = GT__ROOT_UNKNOWN};
+	struct gt__chain chain = {.ns = ns, .open = open, .root = GT__ROOT_UNKNOWN, .hands = walk->hands};
 
 	if (at == GT__WORST && ns <= a->chains[at - 1].ns)
 		return;
@@ -381,6 +489,13 @@ static void keep_chain(struct walk *walk, const struct gt__goroutine *gor, const
 		.stack = slice->stack,
 		.since_ns = from,
 		.ns = ns};
+	if (walk->from_ns > from)
+		from = walk->from_ns;
+	if (walk->longest_ns > 0 && walk->longest.group) {
+		chain.links[chain.count++] = link_of_hold(walk);
+		chain.root = walk->longest.root;
+		by = 0;
+	}
 	while (by && chain.count < GT__CHAIN) {
 		struct gt__link *link = &chain.links[chain.count];
 
@@ -440,17 +555,16 @@ struct gt__blame *gt__blame_wait(struct gt_analysis *a, struct gt__goroutine *go
 		blame->roots[GT__ROOT_GC] += ns;
 		return blame;
 	}
-	walk.lock = blame->kind == GT__BLAME_LOCK ? blame : NULL;
-	if (by)
-		walk_into(&walk, by, slice->since_ns, end_ns, 0);
-	else
-		walk_unknown(&walk, slice->since_ns, end_ns);
-	if (walk.handed && !open) {
-		blame->holds++;
-		blame->holds_ns += end_ns - walk.handed_ns;
+	if (blame->kind == GT__BLAME_LOCK && !open) {
+		blame_lock(&walk, blame, slice->since_ns, end_ns, by);
+	} else {
+		if (by)
+			walk_into(&walk, by, slice->since_ns, end_ns, 0);
+		else
+			walk_unknown(&walk, slice->since_ns, end_ns);
+		for (size_t i = 0; i < walk.count; i++)
+			count_culprit(blame, &walk.pieces[i]);
 	}
-	for (size_t i = 0; i < walk.count; i++)
-		count_culprit(blame, &walk.pieces[i]);
 	keep_chain(&walk, gor, site, slice, end_ns, by, open);
 	return blame;
 }

@@ -44,7 +44,7 @@ static double per_span(int64_t ns, const struct gt_analysis *a)
 }
 
 static void add(struct changes *changes, const struct gt_analysis *before, const struct gt_analysis *now,
-	const struct gt__group *group, const char *what, const struct gt__stat *old, const struct gt__stat *new_)
+	const char *label, bool system, const char *what, const struct gt__stat *old, const struct gt__stat *new_)
 {
 	static const struct gt__stat none;
 	struct change *rows;
@@ -62,9 +62,8 @@ static void add(struct changes *changes, const struct gt_analysis *before, const
 		}
 		changes->rows = rows;
 	}
-	changes->rows[changes->count++] =
-		(struct change){group->name, what, group->system, old->total_ns, new_->total_ns, old->count,
-			new_->count, per_span(old->total_ns, before), per_span(new_->total_ns, now)};
+	changes->rows[changes->count++] = (struct change){label, what, system, old->total_ns, new_->total_ns,
+		old->count, new_->count, per_span(old->total_ns, before), per_span(new_->total_ns, now)};
 }
 
 static void add_group(struct changes *changes, const struct gt_analysis *before, const struct gt_analysis *now,
@@ -72,12 +71,14 @@ static void add_group(struct changes *changes, const struct gt_analysis *before,
 {
 	static const unsigned int states[] = {GT_STATE_RUNNING, GT_STATE_RUNNABLE, GT_STATE_SYSCALL};
 	const struct gt__group *any = new_ ? new_ : old;
+	/* A wrapper that calls something else now keeps its own name. */
+	const char *label = old && new_ && strcmp(old->shown, new_->shown) != 0 ? any->name : any->shown;
 
 	for (size_t s = 0; s < 3 && !changes->failed; s++)
-		add(changes, before, now, any, gt_state_text(states[s]), old ? &old->state[states[s]] : NULL,
-			new_ ? &new_->state[states[s]] : NULL);
+		add(changes, before, now, label, any->system, gt_state_text(states[s]),
+			old ? &old->state[states[s]] : NULL, new_ ? &new_->state[states[s]] : NULL);
 	for (unsigned int r = 0; r < GT_REASON_COUNT && !changes->failed; r++)
-		add(changes, before, now, any, gt_reason_text(r), old ? &old->reason[r] : NULL,
+		add(changes, before, now, label, any->system, gt_reason_text(r), old ? &old->reason[r] : NULL,
 			new_ ? &new_->reason[r] : NULL);
 }
 

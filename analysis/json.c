@@ -318,6 +318,7 @@ static void put_chains(struct json *j, const struct gt_analysis *a)
 		number(j, "ns", chain->ns);
 		truth(j, "open", chain->open);
 		text(j, "root", gt__root_text(chain->root));
+		count(j, "hands", chain->hands);
 		open_array(j, "links");
 		for (uint32_t k = 0; k < chain->count; k++) {
 			const struct gt__link *link = &chain->links[k];

@@ -354,8 +354,14 @@ static void put_chains(struct gt_analysis *a, const char *file, FILE *out)
 		const struct gt__chain *chain = &a->chains[i];
 
 		fprintf(out, "  at %s%s: ", gt__time(chain->links[0].since_ns, at), chain->open ? ", to the end" : "");
-		for (uint32_t k = 0; k < chain->count; k++)
+		for (uint32_t k = 0; k < chain->count; k++) {
 			put_link(a, out, &chain->links[k], k == 0);
+			if (k == 0 && chain->hands)
+				fprintf(out,
+					"    the lock went through %" PRIu32
+					" hands meanwhile; it was kept longest by one\n",
+					chain->hands + 1);
+		}
 		/* Down to a wait that nobody is known to have ended. */
 		if (chain->count < 2 || (chain->root == GT__ROOT_WAIT && chain->count < GT__CHAIN))
 			fprintf(out, "    who made it wait is not known, or had ended\n");

@@ -165,6 +165,7 @@ static uint8_t class_of(const struct gt_analysis *a, unsigned int reason, uint64
 		return GT__WAIT_LOCK;
 	switch (reason) {
 	case GT_REASON_SEMACQUIRE: /* before Go 1.20 a mutex has no reason of its own */
+	case GT_REASON_SYNC:       /* nor for Go's own tracer */
 		return gt__stack_has(a, stack, "sync.(*Mutex)") || gt__stack_has(a, stack, "sync.(*RWMutex)")
 			       ? GT__WAIT_LOCK
 			       : GT__WAIT_SYNC;
@@ -182,6 +183,7 @@ static uint8_t class_of(const struct gt_analysis *a, unsigned int reason, uint64
 	case GT_REASON_SYNCTEST_WAITGROUP:
 	case GT_REASON_SYNCTEST_RUN:
 	case GT_REASON_SYNCTEST_WAIT:
+	case GT_REASON_SYNCTEST:
 	case GT_REASON_COROUTINE:
 		return GT__WAIT_SYNC;
 	case GT_REASON_IO_WAIT:
@@ -191,6 +193,7 @@ static uint8_t class_of(const struct gt_analysis *a, unsigned int reason, uint64
 	case GT_REASON_CHAN_RECEIVE_NIL:
 	case GT_REASON_CHAN_SEND_NIL:
 	case GT_REASON_SELECT_NO_CASES:
+	case GT_REASON_FOREVER:
 		return GT__WAIT_NEVER;
 	case GT_REASON_GC_ASSIST_MARKING:
 	case GT_REASON_GC_ASSIST_WAIT:
@@ -880,6 +883,7 @@ static void free_all(struct gt__map *map)
 void gt_analysis_free(struct gt_analysis *a)
 {
 	struct gt__object *object;
+	struct gt__blame *blame;
 	struct gt__row *row;
 	size_t at = 0;
 
@@ -893,6 +897,8 @@ void gt_analysis_free(struct gt_analysis *a)
 	gt__rows_free(&a->rows);
 	for (at = 0; (object = gt__map_each(&a->objects, &at));)
 		free(object->name);
+	for (at = 0; (blame = gt__map_each(&a->blames, &at));)
+		free(blame->ring);
 	free_all(&a->objects);
 	free_all(&a->sites);
 	free_all(&a->blames);

@@ -155,6 +155,15 @@ struct gt__share {
 	int64_t ns;
 };
 
+/* From one hand-over of a lock to the next, and what its holder did in most of it. */
+#define GT__HOLDS 32u
+struct gt__hold {
+	int64_t since_ns, end_ns;
+	uint8_t root, reason;
+	uint64_t stack, call, g;
+	struct gt__group *group;
+};
+
 enum gt__blame_kind { GT__BLAME_LOCK, GT__BLAME_SEND, GT__BLAME_GC };
 
 struct gt__blame {
@@ -169,6 +178,8 @@ struct gt__blame {
 	uint64_t worst_stack;
 	int64_t holds_ns; /* from the hand-over to the next */
 	uint64_t holds;
+	struct gt__hold *ring; /* of a lock: the last GT__HOLDS; NULL none yet */
+	uint32_t ring_next, ring_count;
 	int64_t taken_ns; /* told by another finding */
 	uint64_t waiters[GT__WAITERS];
 	uint32_t waiter_count;
@@ -189,6 +200,7 @@ struct gt__link {
 struct gt__chain {
 	int64_t ns;
 	uint32_t count;
+	uint32_t hands; /* so many others had the lock before the one who is told */
 	bool open;
 	uint8_t root;
 	struct gt__link links[GT__CHAIN];

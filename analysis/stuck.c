@@ -342,8 +342,9 @@ static void tell_place(struct stuck *s, const struct place *place)
 		site->done.count < place->odd)
 		tell_leak(s, place, where);
 	/* A main that sleeps for good while others work is usual. */
-	else if (site->class == GT__WAIT_NEVER ? !(main && site->reason == GT_REASON_SELECT_NO_CASES)
-					       : site->class == GT__WAIT_SEND || place->strays)
+	else if (site->class == GT__WAIT_NEVER
+			 ? !(main && (site->reason == GT_REASON_SELECT_NO_CASES || site->reason == GT_REASON_FOREVER))
+			 : site->class == GT__WAIT_SEND || place->strays)
 		tell_stuck(s, place, where);
 	else
 		return;

@@ -28,6 +28,7 @@ int gt_cmd_record(int argc, char **argv);
 int gt_cmd_attach(int argc, char **argv);
 int gt_cmd_snapshot(int argc, char **argv);
 int gt_cmd_convert(int argc, char **argv);
+int gt_cmd_view(int argc, char **argv);
 int gt_cmd_info(int argc, char **argv);
 int gt_cmd_check(int argc, char **argv);
 int gt_cmd_recover(int argc, char **argv);

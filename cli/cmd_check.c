@@ -22,6 +22,7 @@ int gt_cmd_check(int argc, char **argv)
 	const char *path = gt_one_file(argc, argv,
 		"Follows every goroutine, M and P through the trace and names the first event that cannot have "
 		"happened.\v"
+		"FILE may be one of Go's own traces (Go 1.22 to 1.27). "
 		"Exit status: 0 possible, 1 impossible, damaged or unreadable.");
 	struct gt_error err;
 	int status = 0;
@@ -36,9 +37,12 @@ int gt_cmd_check(int argc, char **argv)
 	gt_trace_info(trace, &info);
 	printf("%s: %" PRIu64 " events, %" PRIu64 " lost, %" PRIu64 " put into order\n", path, verdict.events,
 		damage.events_lost, damage.order_repaired);
-	if (info.cut)
-		printf("the file was cut: every whole frame is used\n");
-	if (damage.first[0]) {
+	if (info.cut && !(info.source && damage.first[0]))
+		printf("the file was cut: every whole %s is used\n", info.source ? "generation" : "frame");
+	if (damage.first[0] && info.source) {
+		printf("%s: %s\n", damage.frames_bad ? "damaged" : "the file was cut", damage.first);
+		status = damage.frames_bad ? GT_EXIT_FAILURE : 0;
+	} else if (damage.first[0]) {
 		printf("damaged: %s (%" PRIu64 " frames, %" PRIu64 " records)\n", damage.first, damage.frames_bad,
 			damage.records_bad);
 		status = damage.frames_bad || damage.records_bad ? GT_EXIT_FAILURE : 0;

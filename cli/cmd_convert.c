@@ -388,9 +388,13 @@ static char *default_name(const char *in, const char *ending, const char *packin
 static void tell_damage(const struct gt_trace *trace, const char *in)
 {
 	struct gt_trace_damage damage;
+	struct gt_trace_info info;
 
 	gt_trace_damage(trace, &damage);
-	if (damage.first[0])
+	gt_trace_info(trace, &info);
+	if (damage.first[0] && info.source)
+		gt_die_text(0, "%s: %s", in, damage.first);
+	else if (damage.first[0])
 		gt_die_text(0,
 			"%s is damaged: %s: %" PRIu64 " frames and %" PRIu64
 			" records were left out, the rest is there",
@@ -402,14 +406,47 @@ static void tell_damage(const struct gt_trace *trace, const char *in)
 		gt_die_text(0, "%s: %" PRIu64 " events were lost when it was recorded", in, damage.events_lost);
 }
 
-/* Exact text back to a file. */
+/* One of Go's own traces as exact text, in a file without a name: NULL and one line when that fails. */
+static FILE *foreign_text(const char *in, struct gt_error *err)
+{
+	struct gt_trace *trace;
+	FILE *text;
+
+	if (gt_trace_open(in, &trace, err) < 0)
+		return NULL;
+	text = tmpfile();
+	if (!text) {
+		gt_fail(err, errno, "cannot make a file for its text: %s", strerror(errno));
+	} else if (gt_text_write(trace, text, err) < 0) {
+		fclose(text);
+		text = NULL;
+	} else {
+		rewind(text);
+	}
+	gt_trace_close(trace);
+	return text;
+}
+
+static bool is_foreign(const char *in)
+{
+	char first[5] = "";
+	FILE *file = strcmp(in, "-") == 0 ? NULL : fopen(in, "re");
+	bool foreign = file && fread(first, 1, sizeof(first), file) == sizeof(first) && !memcmp(first, "go 1.", 5);
+
+	if (file)
+		fclose(file);
+	return foreign;
+}
+
+/* Exact text back to a file; or one of Go's own traces. */
 static int from_text(const char *in, struct output *out, struct gt_error *err)
 {
-	FILE *text = strcmp(in, "-") == 0 ? stdin : fopen(in, "re");
+	bool foreign = is_foreign(in);
+	FILE *text = foreign ? foreign_text(in, err) : strcmp(in, "-") == 0 ? stdin : fopen(in, "re");
 	int ret;
 
 	if (!text)
-		return gt_fail(err, errno, "cannot open: %s: %s", in, strerror(errno));
+		return foreign ? -EIO : gt_fail(err, errno, "cannot open: %s: %s", in, strerror(errno));
 	ret = output_stream(out, err);
 	if (ret >= 0) {
 		ret = gt_text_read(text, out->file, err);
@@ -447,7 +484,8 @@ int gt_cmd_convert(int argc, char **argv)
 		.options = options,
 		.parser = parse_option,
 		.args_doc = "IN",
-		.doc = "Turns a trace into Perfetto's own format (opens in ui.perfetto.dev), into Chrome JSON (opens "
+		.doc = "Turns a trace, gtrace's or one of Go's own (1.22 to 1.27), into Perfetto's format (opens in "
+		       "ui.perfetto.dev), into Chrome JSON (opens "
 		       "there and in chrome://tracing), into a line an event, or into exact text.\vExamples:\n  gtrace "
 		       "convert app.gtrace -o app.pftrace.gz\n  gtrace convert app.gtrace -o part.pftrace --from 1.2s "
 		       "--to 1.3s --function main.worker\n  gtrace convert app.gtrace -o app.json\n  gtrace convert "

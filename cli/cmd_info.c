@@ -32,8 +32,9 @@ static void print_counts(struct gt_trace *trace)
 
 int gt_cmd_info(int argc, char **argv)
 {
-	const char *path = gt_one_file(
-			   argc, argv, "Says what a trace holds: program, host, clock, span, events, losses, damage."),
+	const char *path = gt_one_file(argc, argv,
+			   "Says what a trace holds: program, host, clock, span, events, losses, damage.\vFILE may be "
+			   "one of Go's own traces (Go 1.22 to 1.27)."),
 		   *key, *value, *what;
 	struct gt_trace *trace;
 	struct gt_trace_info info;
@@ -50,13 +51,15 @@ int gt_cmd_info(int argc, char **argv)
 	gt_trace_damage(trace, &damage);
 
 	printf("%-18s %s\n", "file", path);
-	printf("%-18s %u.%u%s\n", "format", info.version_major, info.version_minor,
-		info.window ? ", a window's snapshot" : "");
-	print_time(info.start_realtime_ns);
+	printf("%-18s %s%s%u.%u%s\n", "format", info.source ? info.source : "", info.source ? ", version " : "",
+		info.version_major, info.version_minor, info.window ? ", a window's snapshot" : "");
+	if (info.start_realtime_ns)
+		print_time(info.start_realtime_ns);
 	printf("%-18s %s\n", "span", gt_format_duration(info.span_ns > 0 ? (uint64_t)info.span_ns : 0, text));
 	printf("%-18s %" PRIu64 "\n", "events", info.events);
 	printf("%-18s %s", "size", gt_format_size(info.file_bytes, text));
-	printf(" (%s unpacked, %" PRIu64 " frames", gt_format_size(info.raw_bytes, text), info.frames);
+	printf(" (%s unpacked, %" PRIu64 " %s", gt_format_size(info.raw_bytes, text), info.frames,
+		info.source ? "generations" : "frames");
 	if (info.events)
 		printf(", %.2f bytes an event", (double)info.file_bytes / (double)info.events);
 	printf(")\n");
@@ -66,8 +69,13 @@ int gt_cmd_info(int argc, char **argv)
 		print_counts(trace);
 	for (at = 0; gt_trace_losses(trace, &at, &what, &count);)
 		printf("lost: %-12s %" PRIu64 "\n", what, count);
-	printf("%-18s %s\n", "complete", info.cut ? "no: the file was cut; every whole frame is used" : "yes");
-	if (damage.first[0])
+	printf("%-18s %s\n", "complete",
+		!info.cut     ? "yes"
+		: info.source ? "no: the file was cut; every whole generation is used"
+			      : "no: the file was cut; every whole frame is used");
+	if (damage.first[0] && info.source)
+		printf("%-18s %s\n", "damage", damage.first);
+	else if (damage.first[0])
 		printf("%-18s %s (%" PRIu64 " frames, %" PRIu64 " records)\n", "damage", damage.first,
 			damage.frames_bad, damage.records_bad);
 	gt_trace_close(trace);

@@ -14,6 +14,7 @@ static const struct gt_command commands[] = {
 	{"snapshot", gt_cmd_snapshot, "write what a flight recorder holds now"},
 	{"convert", gt_cmd_convert, "turn a trace into Chrome JSON or text"},
 	{"report", gt_cmd_report, "say what happened in a trace, the culprit first; compare two"},
+	{"view", gt_cmd_view, "show a trace in the browser"},
 	{"info", gt_cmd_info, "say what a trace holds"},
 	{"recover", gt_cmd_recover, "turn the crash file of a program's own flight recorder into a trace"},
 	{"check", gt_cmd_check, "is the trace a possible execution? name the first impossible event"},

@@ -45,7 +45,7 @@ install(FILES ${GTRACE_GDB} DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load/$
 # libgtrace_debug: the debug server, for programs that call it.
 # The reading side goes in, for traces in other formats; base and the table of events are in the static libgtrace.
 set(objects)
-foreach(folder debug debug_http convert reading model)
+foreach(folder debug debug_http convert reading import model)
   list(APPEND objects $<TARGET_OBJECTS:gtrace_${folder}>)
 endforeach()
 add_library(gtrace_debug_static STATIC ${objects})

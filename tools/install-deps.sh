@@ -26,6 +26,7 @@ build() {
 	need libelf-dev lib libelf
 	need libdw-dev lib libdw
 	need libzydis-dev header Zydis/Zydis.h
+	need libmicrohttpd-dev lib libmicrohttpd
 }
 tests() {
 	build

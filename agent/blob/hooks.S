@@ -312,6 +312,8 @@ HOOK \name
 	cmp	$PARK_IO, %edi
 	jne	.Lemit2\@
 	mov	$CAUSE_NETPOLL, %edx
+	mov	$0xffffffff, %r9d               /* GT_FD_UNKNOWN, but for a hint */
+	shl	$32, %r9
 	mov	M_DEADLINE(%r13), %rdi
 	test	%rdi, %rdi
 	jz	.Lcaused\@

@@ -12,7 +12,9 @@
 #define GT__PF_CPU_MAX      4096u               /* what a trace processor has room for on a machine */
 #define GT__PF_PID_REAL_MAX (UINT64_C(1) << 22) /* Linux gives no higher one */
 #define GT__PF_REGION_DEPTH 256u
-#define GT__PF_TEXT_MAX     400 /* of a user's or a notice's text */
+/* So many goroutines that ended are known should their ids come again. */
+#define GT__PF_ENDED    4096u
+#define GT__PF_TEXT_MAX 400 /* of a user's or a notice's text */
 
 enum { /* TracePacket */
 	PACKET_CLOCKS = 6,
@@ -74,6 +76,7 @@ struct gt__pf_strip {
 	uint64_t tid;
 	uint64_t label; /* a string: what it does for the scheduler in the running slice that is open */
 	int64_t end_ns; /* of the state last told */
+	int64_t min_ns; /* nothing is shown before */
 	uint32_t cpu;   /* while that is running */
 	uint32_t count; /* open regions, those beyond GT__PF_REGION_DEPTH too */
 	uint32_t room;  /* of regions */
@@ -109,6 +112,15 @@ struct gt__perfetto {
 	uint32_t *cpu_threads;      /* who runs there: tid + 1; GT__PF_CPU_MAX of them */
 	struct gt__pf_strip *spare; /* to use again */
 	void *strip_slabs;
+	struct {
+		uint64_t g;
+		int64_t end_ns;
+	} ended[GT__PF_ENDED];
+	/* Each P, or M without one: until when a goroutine ran there, as told. */
+	struct {
+		uint64_t g;
+		int64_t end_ns;
+	} cpus[GT__PF_CPU_MAX];
 	const struct gt_event *event;
 	struct gt_convert_totals totals;
 	int64_t from_ns;
@@ -273,6 +285,8 @@ void gt__pf_counters(struct gt__perfetto *pf, int64_t time_ns);
 /* ---- perfetto_kernel.c: threads and CPUs ---- */
 
 void gt__pf_on_kernel(struct gt__perfetto *pf, const struct gt_event *event);
+/* What stands for it: the same number, until it comes again as another thread's. */
+uint64_t gt__pf_shown_tid(const struct gt__perfetto *pf, uint64_t tid);
 void gt__pf_kernel_resume(struct gt__perfetto *pf);
 void gt__pf_kernel_free(struct gt__perfetto *pf);
 

@@ -13,8 +13,10 @@
 
 struct thread {
 	uint64_t tid;
+	int64_t since_ns; /* of the state */
 	uint32_t cpu;
-	uint8_t state; /* enum gt__pf_state */
+	uint32_t lives; /* that ended: the kernel gives numbers again, a viewer must not */
+	uint8_t state;  /* enum gt__pf_state */
 	bool told;
 	uint64_t name; /* a string */
 };
@@ -45,17 +47,28 @@ static struct thread *thread_of(struct gt__perfetto *pf, uint64_t tid)
 	return thread;
 }
 
-/* Of which process it is. */
-static void put_thread(struct gt__perfetto *pf, struct thread *thread)
+static uint64_t shown_tid(const struct thread *thread)
 {
-	char *to = gt_pb_number(gt__pf_open(pf), PACKET_SEQUENCE, GT__PF_THREADS), *tree, *inner, text[96];
+	return thread->tid + thread->lives * (GT__PF_PID_REAL_MAX << 10);
+}
+
+uint64_t gt__pf_shown_tid(const struct gt__perfetto *pf, uint64_t tid)
+{
+	const struct thread *thread = gt__map_get(&pf->threads, tid);
+
+	return thread ? shown_tid(thread) : tid;
+}
+
+/* Of which process it is. */
+static void put_thread(struct gt__perfetto *pf, struct thread *thread, int64_t time_ns)
+{
+	char *to = gt__pf_begin_thread_packet(pf, time_ns), *tree, *inner, text[96];
 
 	thread->told = true;
 	name_of(pf, thread, thread->tid, text);
-	to = gt_pb_number(to, PACKET_MACHINE, GT__PF_MACHINE);
 	tree = to = gt_pb_open(to, PACKET_PROCESSES);
 	inner = to = gt_pb_open(to, 2);
-	to = gt_pb_number(to, 1, thread->tid);
+	to = gt_pb_number(to, 1, shown_tid(thread));
 	to = gt_pb_number(to, 2, pf->thread_pid);
 	to = gt_pb_close(inner, gt__pb_text(to, 3, text, GT__INTERN_TEXT_MAX));
 	gt_pb_close(tree, to);
@@ -67,14 +80,15 @@ static void put_state(struct gt__perfetto *pf, struct thread *thread, int64_t ti
 	char *to, *inner;
 
 	thread->state = (uint8_t)state;
+	thread->since_ns = time_ns;
 	if (pf->quiet || pf->options->shown)
 		return;
 	if (!thread->told)
-		put_thread(pf, thread);
+		put_thread(pf, thread, time_ns);
 	to = gt__pf_begin_thread_packet(pf, time_ns);
 	inner = to = gt_pb_open(to, PACKET_STATE);
 	to = gt_pb_number(to, 1, thread->cpu);
-	to = gt_pb_number(to, 3, thread->tid);
+	to = gt_pb_number(to, 3, shown_tid(thread));
 	to = gt_pb_number(to, 4, state);
 	to = gt_pb_number(to, 5, 120);
 	gt_pb_close(inner, to);
@@ -96,13 +110,17 @@ static void cpu_in(struct gt__perfetto *pf, uint64_t tid, uint64_t cpu)
 		pf->failed |= !pf->cpu_threads;
 		return;
 	}
-	if (thread->state == KERNEL_RUNNING) {
-		if (thread->cpu == cpu)
-			return;
-		put_state(pf, thread, now_ns, KERNEL_RUNNABLE);
-	}
 	before = pf->cpu_threads[cpu] ? gt__map_get(&pf->threads, pf->cpu_threads[cpu] - 1) : NULL;
-	if (before && before != thread && before->state == KERNEL_RUNNING && before->cpu == cpu)
+	if (before && (before == thread || before->state != KERNEL_RUNNING || before->cpu != cpu))
+		before = NULL;
+	/* Nobody leaves and comes at the same time: a reader could not put that in order. */
+	if (thread->state == KERNEL_RUNNING && thread->cpu == cpu)
+		return;
+	if ((thread->state && thread->since_ns >= now_ns) || (before && before->since_ns >= now_ns))
+		return;
+	if (thread->state == KERNEL_RUNNING)
+		put_state(pf, thread, now_ns - 1, KERNEL_RUNNABLE);
+	if (before)
 		put_state(pf, before, now_ns, KERNEL_RUNNABLE);
 	pf->cpu_threads[cpu] = (uint32_t)tid + 1;
 	thread->cpu = (uint32_t)cpu;
@@ -134,7 +152,7 @@ static void thread_begin(struct gt__perfetto *pf, const uint64_t *args)
 	thread->name = args[2];
 	/* A new name. */
 	if (thread->told && !pf->quiet)
-		put_thread(pf, thread);
+		put_thread(pf, thread, pf->rows.now_ns);
 }
 
 static void thread_end(struct gt__perfetto *pf, uint64_t tid)
@@ -145,10 +163,8 @@ static void thread_end(struct gt__perfetto *pf, uint64_t tid)
 		return;
 	if (thread->state != KERNEL_NONE)
 		put_state(pf, thread, pf->rows.now_ns, KERNEL_DESTROYED);
-	gt__map_remove(&pf->threads, tid);
-	/* Its number may come again, as another thread's. */
 	gt__map_remove(&pf->tid_tracks, tid);
-	free(thread);
+	*thread = (struct thread){.tid = tid, .lives = thread->lives + 1};
 }
 
 /* On the thread's row, or on the goroutine's that ran there. */

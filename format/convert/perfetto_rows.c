@@ -166,6 +166,10 @@ static void on_goroutine(struct gt__perfetto *pf, struct gt__row *row)
 	if (known)
 		row->start_pc = known->start_pc;
 	strip->tid = tid_of(row->id);
+	/* In a damaged trace an id comes again: what is known of it since the trace's begin was its first life. */
+	strip->min_ns = pf->from_ns;
+	if (pf->ended[row->id % GT__PF_ENDED].g == row->id && pf->ended[row->id % GT__PF_ENDED].end_ns > strip->min_ns)
+		strip->min_ns = pf->ended[row->id % GT__PF_ENDED].end_ns;
 	function = row->start_pc ? gt_trace_function(pf->trace, row->start_pc) : NULL;
 	row->label = function && *function ? function : NULL;
 	strip->hidden = pf->options->shown && !pf->options->shown(pf->options->shown_user, row->id, row->label);
@@ -198,7 +202,7 @@ uint32_t gt__pf_tid_track(struct gt__perfetto *pf, uint64_t tid, const char *nam
 	to = gt_pb_number(to, 1, known);
 	inner = to = gt_pb_open(to, 4);
 	to = gt_pb_number(to, 1, pf->thread_pid);
-	to = gt_pb_number(to, 2, tid);
+	to = gt_pb_number(to, 2, gt__pf_shown_tid(pf, tid));
 	to = gt_pb_close(inner, gt__pb_text(to, 5, name, GT__INTERN_TEXT_MAX + 24));
 	gt_pb_close(track, to);
 	gt__pf_close(pf, to);
@@ -253,9 +257,14 @@ static void tell_state(struct gt__perfetto *pf, struct gt__pf_strip *strip, int6
 		strip->state = KERNEL_STOPPED;
 	}
 	if (strip->state == KERNEL_RUNNING && state == KERNEL_RUNNING) {
-		/* Still there; or on another P: nobody runs twice without having stopped. */
-		if (strip->cpu != cpu)
-			put_state(pf, strip, since_ns, strip->cpu, KERNEL_RUNNABLE);
+		/* Still there; or on another P: nobody runs twice without having stopped, nor stops and runs at the same time. */
+		if (strip->cpu != cpu) {
+			put_state(pf, strip, since_ns++, strip->cpu, KERNEL_RUNNABLE);
+			strip->state = KERNEL_RUNNABLE;
+			strip->end_ns = since_ns;
+			if (since_ns >= end_ns)
+				return;
+		}
 	}
 	if (strip->state != state || (state == KERNEL_RUNNING && strip->cpu != cpu))
 		put_state(pf, strip, since_ns, state == KERNEL_RUNNING ? cpu : strip->cpu, state);
@@ -265,16 +274,18 @@ static void tell_state(struct gt__perfetto *pf, struct gt__pf_strip *strip, int6
 	strip->end_ns = end_ns;
 }
 
-static int64_t since_of(const struct gt__perfetto *pf, const struct gt__slice *open)
+static int64_t since_of(const struct gt__row *row)
 {
-	return open->since_ns > pf->from_ns ? open->since_ns : pf->from_ns;
+	const struct gt__pf_strip *strip = row->user;
+
+	return row->open.since_ns > strip->min_ns ? row->open.since_ns : strip->min_ns;
 }
 
 static void tell_running(struct gt__perfetto *pf, const struct gt__row *row, struct gt__pf_strip *strip, int64_t end_ns)
 {
 	uint32_t cpu = GT_PERFETTO_CPU_UNKNOWN + (uint32_t)(row->open.m % (GT__PF_CPU_MAX - GT_PERFETTO_CPU_UNKNOWN));
 	const struct gt__row *slot = row->open.p ? gt__map_get(&pf->rows.slots, row->open.p) : NULL;
-	int64_t since_ns = since_of(pf, &row->open);
+	int64_t since_ns = since_of(row);
 
 	if (row->open.p && row->open.p <= GT_PERFETTO_CPU_UNKNOWN)
 		cpu = row->open.p - 1;
@@ -286,6 +297,13 @@ static void tell_running(struct gt__perfetto *pf, const struct gt__row *row, str
 		if (strip->state && strip->end_ns < since_ns && strip->end_ns == before_ns)
 			strip->end_ns = since_ns < end_ns ? since_ns : end_ns;
 	}
+	/* Two at once are a trace's damage: the first stays. */
+	if (__builtin_expect(since_ns < pf->cpus[cpu].end_ns, 0) && pf->cpus[cpu].g != row->id)
+		since_ns = pf->cpus[cpu].end_ns;
+	if (since_ns >= end_ns)
+		return;
+	pf->cpus[cpu].g = row->id;
+	pf->cpus[cpu].end_ns = end_ns;
 	tell_state(pf, strip, since_ns, end_ns, cpu, KERNEL_RUNNING);
 }
 
@@ -326,7 +344,7 @@ static void put_slice(struct gt__perfetto *pf, const struct gt__row *row, int64_
 	}
 	gt__intern_key(intern, GT_KEY_LOST);
 
-	to = gt__pf_named(gt__pf_begin(pf, since_of(pf, open), EVENT_BEGIN, row->number), number, category);
+	to = gt__pf_named(gt__pf_begin(pf, since_of(row), EVENT_BEGIN, row->number), number, category);
 	if (stack)
 		to = gt_pb_number(to, 56, stack);
 	if (object)
@@ -353,7 +371,7 @@ static void put_label(struct gt__perfetto *pf, const struct gt__row *row, struct
 	if (!name || !(pf->parts & GT_CONVERT_MARKS))
 		return;
 	gt__intern_category(&pf->intern, GT_CATEGORY_GC);
-	to = gt__pf_begin(pf, since_of(pf, &row->open), EVENT_BEGIN, row->number);
+	to = gt__pf_begin(pf, since_of(row), EVENT_BEGIN, row->number);
 	gt__pf_end(pf, gt__pf_named(to, name, GT_CATEGORY_GC));
 	gt__pf_slice_end(pf, end_ns, row->number);
 }
@@ -362,9 +380,12 @@ static void goroutine_slice(struct gt__perfetto *pf, struct gt__row *row, int64_
 {
 	const struct gt__slice *open = &row->open;
 	struct gt__pf_strip *strip = gt__pf_strip(pf, row);
-	int64_t since_ns = since_of(pf, open);
+	int64_t since_ns;
 
 	if (!strip)
+		return;
+	since_ns = since_of(row);
+	if (end_ns < since_ns)
 		return;
 	switch (open->state) {
 	case GT_STATE_RUNNING:
@@ -403,7 +424,7 @@ static void thread_slice(struct gt__perfetto *pf, struct gt__row *row, int64_t e
 	}
 	if (!row->number)
 		row->number = thread_track(pf, row);
-	to = gt__pf_begin_thread_packet(pf, since_of(pf, open));
+	to = gt__pf_begin_thread_packet(pf, open->since_ns > pf->from_ns ? open->since_ns : pf->from_ns);
 	to = gt__pf_event(pf, to, EVENT_BEGIN, row->number);
 	/* Shorter than 128 bytes: its size is one. */
 	name = to = gt_pb_tag(to, 23, 2) + 1;
@@ -506,6 +527,10 @@ void gt__pf_on_gone(void *user, struct gt__row *row)
 			put_state(pf, strip, now_ns, strip->cpu, KERNEL_DESTROYED);
 		else if (strip->state && strip->state != KERNEL_STOPPED && strip->end_ns < now_ns)
 			put_state(pf, strip, strip->end_ns, strip->cpu, KERNEL_STOPPED);
+	}
+	if (row->open.state == GT_STATE_DEAD) {
+		pf->ended[row->id % GT__PF_ENDED].g = row->id;
+		pf->ended[row->id % GT__PF_ENDED].end_ns = now_ns;
 	}
 	free(strip->regions);
 	strip->regions = NULL;

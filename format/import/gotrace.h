@@ -80,11 +80,16 @@ int gt_gotrace_open(const char *path, struct gt_gotrace **out, struct gt_error *
 int gt_gotrace_open_memory(const void *bytes, size_t size, struct gt_gotrace **out, struct gt_error *err);
 void gt_gotrace_close(struct gt_gotrace *trace);
 
+/* Another reader of the same file, from its begin. */
+int gt_gotrace_again(const struct gt_gotrace *trace, struct gt_gotrace **out);
+
 /* 1 and *event, or 0 at the end: gt_gotrace_error tells whether it came too early. */
 int gt_gotrace_next(struct gt_gotrace *trace, struct gt_gotrace_event *event);
 int gt_gotrace_rewind(struct gt_gotrace *trace);
 /* NULL: none so far. */
 const char *gt_gotrace_error(const struct gt_gotrace *trace);
+/* The error is that the file ends too early. */
+bool gt_gotrace_cut(const struct gt_gotrace *trace);
 
 /* Of the generation now read. NULL when there is no such id; "" for 0. May hold NULs. */
 const char *gt_gotrace_string(const struct gt_gotrace *trace, uint64_t id, size_t *size);

@@ -402,8 +402,10 @@ static const char *finish(struct gt__go_generation *g, unsigned int version)
 {
 	const struct gt_gotrace_frame *frames = g->frames.at;
 
+	/* Before 1.25 it stands at the generation's end. */
 	if (!g->has_frequency)
-		return "it tells no frequency of its clock";
+		return version < 25 ? "cut inside a generation, or its clock's frequency is missing"
+				    : "it tells no frequency of its clock";
 	if (version >= 25 && !g->clock.known)
 		return "it has no snapshot of the clocks";
 	for (size_t i = 0; i < g->frames.count; i++)
@@ -445,7 +447,7 @@ static int read_batches(struct gt__go_generation *g, const struct gt__go_file *f
 			*offset = header.next;
 			return 1;
 		}
-		if (version < 26 && g->number && header.gen == g->number + 1)
+		if (version < 26 && g->number && header.gen && header.gen == g->number + 1)
 			return 1;
 		*why = wrong_generation(g, &header);
 		if (*why)
@@ -461,28 +463,34 @@ static int read_batches(struct gt__go_generation *g, const struct gt__go_file *f
 }
 
 int gt__go_generation_read(const struct gt__go_file *file, unsigned int version, uint64_t *offset,
-	struct gt__go_generation *out, char text[256], bool *pending)
+	struct gt__go_generation *out, char text[256], bool *pending, bool *cut)
 {
 	uint8_t *scratch = malloc(GT__GO_BATCH_MAX);
 	uint64_t begin = *offset;
 	const char *why = NULL, *wrong;
 	int ret;
 
-	*pending = false;
+	*pending = *cut = false;
 	gt__go_generation_free(out);
 	ret = scratch ? read_batches(out, file, version, offset, &why, pending, scratch) : -1;
 	free(scratch);
 	if (*pending)
-		snprintf(text, 256, "broken behind generation %llu, at byte %llu: %s", (unsigned long long)out->number,
-			(unsigned long long)*offset, why);
+		snprintf(text, 256, "broken behind generation %llu, at byte %llu: %s: what follows is left out",
+			(unsigned long long)out->number, (unsigned long long)*offset, why);
+	*cut = ret < 0 || *pending ? why && !strncmp(why, "cut", 3) : false;
 	wrong = ret > 0 ? finish(out, version) : NULL;
 	if (wrong) {
 		ret = -1;
-		why = wrong;
+		/* What is cut off is what is missing. */
+		why = *cut ? why : wrong;
+		*cut |= !strncmp(wrong, "cut", 3);
 	}
-	if (ret < 0)
-		snprintf(text, 256, "broken in the generation that begins at byte %llu, at byte %llu: %s",
-			(unsigned long long)begin, (unsigned long long)*offset, why ? why : no_memory);
+	if (ret < 0) {
+		*pending = false;
+		snprintf(text, 256,
+			"the generation that begins at byte %llu is left out, and what follows it: %s (byte %llu)",
+			(unsigned long long)begin, why ? why : no_memory, (unsigned long long)*offset);
+	}
 	return ret;
 }
 

@@ -122,9 +122,10 @@ void gt__go_generation_free(struct gt__go_generation *generation); /* valid and 
 /*
  * Reads the generation at *offset: 1, with *offset behind it; 0 when there is none; -1 with *why when it is not whole: nothing of it is
  * to be used. @pending: the trace is broken behind this generation, which is whole (before 1.26 its end is seen by what follows).
+ * @cut: what is wrong is that the file ends.
  */
 int gt__go_generation_read(const struct gt__go_file *file, unsigned int version, uint64_t *offset,
-	struct gt__go_generation *out, char why[256], bool *pending);
+	struct gt__go_generation *out, char why[256], bool *pending, bool *cut);
 
 int64_t gt__go_ns(double ns_per_unit, uint64_t units);
 bool gt__go_string_known(const struct gt__go_generation *generation, uint64_t id);

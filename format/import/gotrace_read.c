@@ -36,6 +36,8 @@ struct gt_gotrace {
 	bool last;  /* before 1.26: no generation comes behind this one */
 	bool ended; /* nothing more is given */
 	bool broken_behind;
+	bool cut_behind;
+	bool cut;        /* failed because the file ends */
 	char why[256];   /* what broken_behind means */
 	char error[256]; /* "" none */
 	bool failed;     /* told by error, which is given once what was before it was */
@@ -136,6 +138,27 @@ int gt_gotrace_open_memory(const void *bytes, size_t size, struct gt_gotrace **o
 	return open_common(trace, out, err);
 }
 
+int gt_gotrace_again(const struct gt_gotrace *trace, struct gt_gotrace **out)
+{
+	struct gt_gotrace *again = calloc(1, sizeof(*again));
+	int ret;
+
+	if (!again)
+		return -ENOMEM;
+	again->file = trace->file;
+	again->version = trace->version;
+	again->info.version = trace->version;
+	again->info.file_bytes = trace->file.size;
+	if (trace->file.fd >= 0)
+		again->file.fd = fcntl(trace->file.fd, F_DUPFD_CLOEXEC, 0);
+	ret = trace->file.fd >= 0 && again->file.fd < 0 ? -errno : gt_gotrace_rewind(again);
+	if (ret < 0)
+		gt_gotrace_close(again);
+	else
+		*out = again;
+	return ret;
+}
+
 static void drop_cursors(struct gt_gotrace *trace)
 {
 	for (size_t i = 0; i < trace->cursor_count; i++)
@@ -173,7 +196,7 @@ int gt_gotrace_rewind(struct gt_gotrace *trace)
 	drop_cursors(trace);
 	gt__go_generation_free(&trace->generation);
 	trace->offset = GT__GO_HEADER_BYTES;
-	trace->in_generation = trace->last = trace->ended = trace->broken_behind = trace->failed = false;
+	trace->in_generation = trace->last = trace->ended = trace->cut = trace->broken_behind = trace->failed = false;
 	trace->error[0] = 0;
 	trace->sample = 0;
 	trace->last_ns = 0;
@@ -192,6 +215,7 @@ static void fail(struct gt_gotrace *trace, const char *format, ...)
 	vsnprintf(trace->error, sizeof(trace->error), format, args);
 	va_end(args);
 	trace->failed = true;
+	trace->cut = trace->broken_behind && trace->cut_behind;
 }
 
 /* ---- cursors ---- */
@@ -291,7 +315,7 @@ static enum step next_event(struct gt_gotrace *trace, struct cursor *cursor)
 	cursor->offset = (uint32_t)(at - cursor->bytes);
 	return STEP_EVENT;
 bad:
-	fail(trace, "broken in generation %llu: damaged events at byte %llu, thread %lld",
+	fail(trace, "broken in generation %llu: damaged events at byte %llu, thread %lld: what follows is left out",
 		(unsigned long long)trace->generation.number,
 		(unsigned long long)(batches[cursor->batch].offset + cursor->offset), (long long)cursor->m);
 	return STEP_BAD;
@@ -443,14 +467,17 @@ static int next_generation(struct gt_gotrace *trace, struct gt_gotrace_event *ev
 	drop_cursors(trace);
 	if (trace->broken_behind) {
 		fail(trace, "%s", trace->why);
+		trace->cut = trace->cut_behind;
 		return end_with_sync(trace, event);
 	}
 	if (trace->last)
 		return end_with_sync(trace, event);
-	ret = gt__go_generation_read(
-		&trace->file, trace->version, &trace->offset, &trace->generation, trace->why, &trace->broken_behind);
-	if (ret < 0)
+	ret = gt__go_generation_read(&trace->file, trace->version, &trace->offset, &trace->generation, trace->why,
+		&trace->broken_behind, &trace->cut_behind);
+	if (ret < 0) {
 		fail(trace, "%s", trace->why);
+		trace->cut = trace->cut_behind;
+	}
 	if (ret <= 0)
 		return end_with_sync(trace, event);
 	trace->last = trace->version < 26 && !trace->broken_behind && trace->offset >= trace->file.size;
@@ -486,9 +513,12 @@ static bool names_known(struct gt_gotrace *trace, const struct gt_gotrace_event 
 			what = "string";
 		if (!what)
 			continue;
-		fail(trace, "broken in generation %llu: %s names a %s %llu that is not there",
+		fail(trace, "%s generation %llu: %s names a %s %llu that is not there: what follows is left out",
+			trace->cut_behind || trace->last ? "cut inside" : "broken in",
 			(unsigned long long)trace->generation.number, spec->text ? spec->text : spec->kind, what,
 			(unsigned long long)event->args[i]);
+		/* They stand at the generation's end; only since 1.26 it is known to be there. */
+		trace->cut |= trace->last;
 		return false;
 	}
 	return true;
@@ -502,7 +532,7 @@ static enum gt__go_fit try_one(struct gt_gotrace *trace, size_t i)
 	enum step step;
 
 	if (fit == GT__GO_BROKEN)
-		fail(trace, "broken in generation %llu: %s on thread %lld: %.160s",
+		fail(trace, "broken in generation %llu: %s on thread %lld: %.140s: what follows is left out",
 			(unsigned long long)trace->generation.number, gt_gotrace_specs[cursor->event.type].text,
 			(long long)cursor->m, why);
 	if (fit != GT__GO_FITS)
@@ -527,7 +557,9 @@ static bool advance(struct gt_gotrace *trace)
 		for (size_t i = 1; i < trace->heap_count && fit == GT__GO_WAITS; i++)
 			fit = try_one(trace, i);
 		if (fit == GT__GO_WAITS)
-			fail(trace, "broken in generation %llu: %s on thread %lld waits for what never comes",
+			fail(trace,
+				"broken in generation %llu: %s on thread %lld waits for what never comes: what follows "
+				"is left out",
 				(unsigned long long)trace->generation.number,
 				gt_gotrace_specs[trace->heap[0]->event.type].text, (long long)trace->heap[0]->m);
 	}
@@ -580,6 +612,11 @@ int gt_gotrace_next(struct gt_gotrace *trace, struct gt_gotrace_event *event)
 const char *gt_gotrace_error(const struct gt_gotrace *trace)
 {
 	return trace->failed ? trace->error : NULL;
+}
+
+bool gt_gotrace_cut(const struct gt_gotrace *trace)
+{
+	return trace->failed && trace->cut;
 }
 
 const char *gt_gotrace_string(const struct gt_gotrace *trace, uint64_t id, size_t *size)

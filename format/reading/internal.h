@@ -11,7 +11,10 @@ struct gt__loss {
 	int64_t from_ns, to_ns;
 };
 
+struct gt__foreign;
+
 struct gt_trace {
+	struct gt__foreign *foreign; /* not NULL: another tracer's file; reader, offset and losses are not used then */
 	struct gt__reader reader;
 	struct gt__tables tables;
 	struct gt__order order;
@@ -28,5 +31,24 @@ struct gt_trace {
 /* Does a stated loss, or the window's edge, explain that an event at @now contradicts what has stood since @since
  * (INT64_MIN: ever)? Walks the whole file once, the first time. */
 bool gt__trace_explains(struct gt_trace *trace, int64_t since_ns, int64_t now_ns);
+
+/* ---- files of other tracers (foreign.c): what trace.h and text.h promise, of them ---- */
+
+/* Whether the file is one. */
+bool gt__foreign_is(const char *path, const void *bytes, size_t size);
+/* @path, or (NULL) the memory. Fills trace->foreign and what is known at the begin. */
+int gt__foreign_open(struct gt_trace *trace, const char *path, const void *bytes, size_t size, struct gt_error *err);
+void gt__foreign_close(struct gt_trace *trace);
+int gt__foreign_next(struct gt_trace *trace, struct gt_event *event);
+int gt__foreign_rewind(struct gt_trace *trace);
+int gt__foreign_scan(struct gt_trace *trace);
+
+/* The whole of it as frames, from the begin, wherever gt_trace_next stands. -errno of reading, or what @frame gave. */
+struct gt__foreign_out {
+	void *user;
+	int (*header)(void *user, const struct gt__header *header);
+	int (*frame)(void *user, const struct gt__frame *frame, const uint8_t *raw);
+};
+int gt__foreign_frames(const struct gt_trace *trace, const struct gt__foreign_out *out);
 
 #endif

@@ -409,7 +409,7 @@ int gt__order_frame(struct gt__order *order, const struct gt__frame *frame, stru
 
 /* ---- giving events ---- */
 
-static void keep_names(struct gt__order *order, const struct gt_event *event)
+void gt__order_names(struct gt__order *order, const struct gt_event *event)
 {
 	if (order->ended_g) {
 		gt__tables_goroutine_drop(order->tables, order->ended_g);
@@ -481,7 +481,7 @@ static int give(struct gt__order *order, uint32_t index, bool top, struct gt_eve
 	if (stream->key > order->last_key)
 		order->last_key = stream->key;
 	gt_model_apply(order->model, event);
-	keep_names(order, event);
+	gt__order_names(order, event);
 	if (event->kind == GT_EV_CPU_SAMPLE && !event->args[0])
 		sampled_goroutine(order, event);
 	order->retry = true;

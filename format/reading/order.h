@@ -88,6 +88,9 @@ int gt__order_force(struct gt__order *order, bool explained, struct gt_event *ev
 /* The stuck event, and since when that stands which it contradicts. */
 const struct gt_event *gt__order_stuck(const struct gt__order *order, int64_t *since_ns, int64_t *time_ns);
 
+/* Keeps the names that come with an event and go with its goroutine; for events given by others than gt__order_next. */
+void gt__order_names(struct gt__order *order, const struct gt_event *event);
+
 /* ---- one run of events, for others who read them raw ---- */
 
 struct gt__events {

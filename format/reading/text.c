@@ -434,6 +434,38 @@ static void text_header(const struct gt__header *header, FILE *out)
 		header->start_ticks, header->start_realtime_ns, header->start_monotonic_ns);
 }
 
+static void text_index(const struct gt__frame *frame, FILE *out)
+{
+	fprintf(out, "Index ticks=%" PRIu64 " monotonic_ns=%" PRId64 " watermark=%" PRIu64 "\n", frame->ticks,
+		frame->monotonic_ns, frame->watermark);
+}
+
+static int foreign_header(void *user, const struct gt__header *header)
+{
+	text_header(header, user);
+	return 0;
+}
+
+static int foreign_frame(void *user, const struct gt__frame *frame, const uint8_t *raw)
+{
+	if (frame->kind == GT__FRAME_INDEX)
+		text_index(frame, user);
+	else
+		text_frame(frame, raw, user);
+	return ferror((FILE *)user) ? -EIO : 0;
+}
+
+/* As the text of the .gtrace file that it would be. */
+static int write_foreign(struct gt_trace *trace, FILE *out, struct gt_error *err)
+{
+	struct gt__foreign_out to = {.user = out, .header = foreign_header, .frame = foreign_frame};
+	int ret = gt__foreign_frames(trace, &to);
+
+	if (ret < 0 && !ferror(out))
+		return gt_fail(err, ret, "cannot be read: %s", strerror(-ret));
+	return finish(out, err);
+}
+
 int gt_text_write(struct gt_trace *trace, FILE *out, struct gt_error *err)
 {
 	uint64_t offset = trace->reader.header.header_bytes;
@@ -442,13 +474,14 @@ int gt_text_write(struct gt_trace *trace, FILE *out, struct gt_error *err)
 	uint8_t *raw;
 	int ret;
 
+	if (trace->foreign)
+		return write_foreign(trace, out, err);
 	text_header(&trace->reader.header, out);
 	while ((ret = gt__reader_next(&trace->reader, offset, &frame, &damage)) > 0 && !ferror(out)) {
 		offset = frame.next;
 		if (frame.kind == GT__FRAME_INDEX && frame.offset == trace->reader.index_offset) {
 			/* Its contents follow from the rest. */
-			fprintf(out, "Index ticks=%" PRIu64 " monotonic_ns=%" PRId64 " watermark=%" PRIu64 "\n",
-				frame.ticks, frame.monotonic_ns, frame.watermark);
+			text_index(&frame, out);
 			continue;
 		}
 		if (frame.kind != GT__FRAME_DATA) {

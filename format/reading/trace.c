@@ -161,6 +161,20 @@ fail:
 	return gt_fail(err, ret, "cannot be read: %s", strerror(-ret));
 }
 
+/* One of another tracer's. */
+static int open_foreign(struct gt_trace *trace, const char *path, const void *bytes, size_t size, struct gt_trace **out,
+	struct gt_error *err)
+{
+	int ret = gt__order_init(&trace->order, &trace->tables);
+
+	ret = ret < 0 ? gt_fail(err, ret, "no memory to open it") : gt__foreign_open(trace, path, bytes, size, err);
+	if (ret < 0)
+		gt_trace_close(trace);
+	else
+		*out = trace;
+	return ret;
+}
+
 int gt_trace_open(const char *path, struct gt_trace **out, struct gt_error *err)
 {
 	struct gt_trace *trace = calloc(1, sizeof(*trace));
@@ -168,6 +182,9 @@ int gt_trace_open(const char *path, struct gt_trace **out, struct gt_error *err)
 
 	if (!trace)
 		return gt_fail(err, ENOMEM, "no memory to open it: %s", path);
+	trace->reader.fd = -1;
+	if (gt__foreign_is(path, NULL, 0))
+		return open_foreign(trace, path, NULL, 0, out, err);
 	ret = gt__reader_open(path, &trace->reader, err);
 	if (ret < 0) {
 		free(trace);
@@ -184,6 +201,9 @@ int gt_trace_open_memory(const void *bytes, size_t size, struct gt_trace **out, 
 
 	if (!trace)
 		return gt_fail(err, ENOMEM, "no memory to open it");
+	trace->reader.fd = -1;
+	if (gt__foreign_is(NULL, bytes, size))
+		return open_foreign(trace, NULL, bytes, size, out, err);
 	ret = gt__reader_open_memory(bytes, size, &trace->reader, err);
 	if (ret < 0) {
 		free(trace);
@@ -196,6 +216,7 @@ void gt_trace_close(struct gt_trace *trace)
 {
 	if (!trace)
 		return;
+	gt__foreign_close(trace);
 	gt__order_free(&trace->order);
 	gt__tables_free(&trace->tables);
 	gt__reader_close(&trace->reader);
@@ -255,6 +276,8 @@ static void feed(struct gt_trace *trace)
 
 int gt_trace_next(struct gt_trace *trace, struct gt_event *event)
 {
+	if (trace->foreign)
+		return gt__foreign_next(trace, event);
 	for (;;) {
 		int ret = gt__order_next(&trace->order, event);
 
@@ -274,6 +297,8 @@ int gt_trace_next(struct gt_trace *trace, struct gt_event *event)
 
 int gt_trace_rewind(struct gt_trace *trace)
 {
+	if (trace->foreign)
+		return gt__foreign_rewind(trace);
 	trace->offset = trace->reader.header.header_bytes;
 	return gt__order_reset(&trace->order);
 }
@@ -469,7 +494,7 @@ static bool lost_anywhere(const struct gt_trace *trace)
 bool gt__trace_explains(struct gt_trace *trace, int64_t since_ns, int64_t now_ns)
 {
 	size_t low = 0, high;
-	int ret = walk_all(trace);
+	int ret = trace->foreign ? 0 : walk_all(trace);
 
 	if (ret < 0)
 		return true; /* it cannot be known: nobody is accused */
@@ -493,8 +518,11 @@ bool gt__trace_explains(struct gt_trace *trace, int64_t since_ns, int64_t now_ns
 
 int gt_trace_scan(struct gt_trace *trace)
 {
-	int ret = walk_all(trace);
+	int ret;
 
+	if (trace->foreign)
+		return gt__foreign_scan(trace);
+	ret = walk_all(trace);
 	return ret < 0 ? ret : gt_trace_rewind(trace);
 }
 

@@ -1,5 +1,5 @@
 /*
- * trace.h - an opened .gtrace file: its tables, and its events in the order in which they happened.
+ * trace.h - an opened .gtrace file, or one of Go's own traces: its tables, and its events in the order in which they happened.
  *
  *   file --reader--> blocks of one M's events --order--> gt_trace_next: one event after the other
  *
@@ -16,7 +16,7 @@
 
 struct gt_trace;
 
-/* Fails with one line when @path is no .gtrace file, of another major version, or cannot be read. */
+/* Fails with one line when @path is neither a .gtrace file nor a trace of Go's, of another major version, or cannot be read. */
 int gt_trace_open(const char *path, struct gt_trace **out, struct gt_error *err);
 int gt_trace_open_memory(const void *bytes, size_t size, struct gt_trace **out, struct gt_error *err);
 void gt_trace_close(struct gt_trace *trace);
@@ -89,13 +89,15 @@ bool gt_trace_metas(const struct gt_trace *trace, size_t *at, const char **key, 
 bool gt_trace_losses(const struct gt_trace *trace, size_t *at, const char **what, uint64_t *count);
 
 struct gt_trace_info {
+	const char *
+		source; /* whose file it is, in a word or two, when not gtrace's own: version_* are its format's; frames are its parts */
 	uint64_t file_bytes;
 	uint64_t frames; /* whole ones */
 	uint64_t events; /* from the frame headers */
 	uint64_t raw_bytes;
 	int64_t span_ns;     /* first to last event, when an index tells; else to the last clock pair */
 	int64_t complete_ns; /* the latest SINCE read so far: from here on every M's events are there; 0 = from the begin */
-	int64_t start_realtime_ns;
+	int64_t start_realtime_ns; /* 0: not known */
 	int64_t start_monotonic_ns;
 	double ticks_per_second;
 	uint16_t version_major, version_minor;

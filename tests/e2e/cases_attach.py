@@ -447,10 +447,10 @@ def many_threads(bench):
             expect(len(trace.named("MEnd")) == count and not sum(lost.values()), "%d ends of Ms, lost %s" % (len(trace.named("MEnd")), lost))
         yield "%d threads %s: lost %s" % (count, options or "streamed", {k: v for k, v in lost.items() if v})
     with Program([program, str(count), "again"]) as p:
-        p.until(b"ready", p.run.stdout, 300)
+        p.until(b"ready", p.run.stdout)
         attached = Attached(bench, p.pid, ["--flight", "--max-bytes=16M"])
         p.say(b"\n")
-        p.until(b"done", p.run.stdout, 300)
+        p.until(b"done", p.run.stdout)
         err = attached.run.communicate(timeout=60)[1].decode(errors="replace")
         expect(attached.run.returncode == 0, err)
         bench.check(attached.out)

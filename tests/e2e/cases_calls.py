@@ -4,9 +4,10 @@ import json
 import os
 import re
 import shutil
-import sys
+import subprocess
 
 import trace as trace_reader
+from cases_attach import Program
 from harness import Failure, Skip, build_go, case, expect, minor, newest, runs, versions
 from trace import number
 
@@ -153,6 +154,7 @@ def waits_of(trace, g):
         if e.name == "WaitsOn":
             waits.append({"What": e.args["what"], "Object": number(e.args["object"]), "Cause": "", "Detail": 0})
         elif e.name == "WakeCause":
+            expect(waits, "a cause of a wake, and no wait")
             waits[-1].update(Cause=e.args["cause"], Detail=number(e.args["detail"]))
     return waits
 
@@ -247,3 +249,28 @@ def sets_off(bench):
             wanted = of in sets or sets.startswith("all") or (sets == "default" and of == "objects")
             expect(bool(counts[sets][name]) == wanted, "--events=%s: %d %s" % (sets, counts[sets][name], name))
     yield ", ".join("%s: %d events" % (sets, sum(count.values())) for sets, count in counts.items())
+
+
+@case
+def attach_sets(bench):
+    """Hooks of these sets in and out of a running program, in the midst of calls and waits."""
+    for version in versions():
+        calls = waits = 0
+        with Program([build_go("calls", version), "loop"], stdin=subprocess.PIPE) as program:
+            program.until(b"ready\n", program.run.stdout)
+            for options in (["--events=all,-kernel,-samples,-faults"], CALLS + ["--stacks=off"], WAITS + ["--flight"]):
+                out = bench.path()
+                run = bench.run([bench.gtrace, "attach", "-o", out, "--duration", "200ms"] + options + [str(program.run.pid)])
+                expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr.decode(errors="replace")))
+                bench.check(out)
+                trace = trace_reader.load(bench.gtrace, out)
+                calls += len(trace.named("SyscallResult"))
+                waits += len(trace.named("WaitsOn"))
+                for e in trace.named("SyscallResult"):
+                    what = number(e.args["number"]), number(e.args["result"]), number(e.args["error"])
+                    expect(what[0] not in (8, 18) or (what[0] == 8 and what[2] == 9) or (what[0] == 18 and 1 <= what[1] <= 4), "call %d gave %d, errno %d" % what)
+            program.say(b"x")
+            program.until(b"done\n", program.run.stdout)
+            expect(program.run.wait(timeout=60) == 0, "the program ends with %d" % program.run.returncode)
+        expect(calls > 100 and waits > 100, "%d calls, %d waits" % (calls, waits))
+        yield "Go %s: %d calls, %d waits" % (version, calls, waits)

@@ -3,6 +3,7 @@
 //	calls told N        one goroutine makes calls, N rounds of them, and prints each
 //	calls slow          calls that last, among many that do not
 //	calls files FILE    writes to a file for some time; prints its descriptor
+//	calls loop          calls, waits and timers until standard input ends
 //	calls children N    starts N processes, one after the other
 package main
 
@@ -15,6 +16,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -134,6 +136,53 @@ func files() {
 	fmt.Println(out.Fd())
 }
 
+// Calls, waits and timers all the time, each looked after; until standard input ends.
+func loop() {
+	file, err := os.CreateTemp("", "calls")
+	if err != nil {
+		panic(err)
+	}
+	os.Remove(file.Name())
+	var stop uint32
+	ended := make(chan int)
+	for i := 0; i < 4; i++ {
+		go func(i int) {
+			count := 0
+			for ; atomic.LoadUint32(&stop) == 0; count++ {
+				if n, _, errno := syscall.Syscall6(syscall.SYS_PWRITE64, file.Fd(), uintptr(unsafe.Pointer(&buffer[0])), uintptr(i+1), 0, 0, 0); n != uintptr(i+1) || errno != 0 {
+					panic("pwrite")
+				}
+				if n, _, errno := syscall.RawSyscall(syscall.SYS_LSEEK, 9999, 0, 0); n != ^uintptr(0) || errno != syscall.EBADF {
+					panic("lseek")
+				}
+				answer := make(chan int)
+				go func() { answer <- i }()
+				select {
+				case n := <-answer:
+					if n != i {
+						panic("answer")
+					}
+				case <-time.After(time.Hour):
+					panic("time")
+				}
+				if count%16 == 0 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			ended <- count
+		}(i)
+	}
+	fmt.Println("ready")
+	os.Stdin.Read(make([]byte, 1))
+	atomic.StoreUint32(&stop, 1)
+	for i := 0; i < 4; i++ {
+		if <-ended == 0 {
+			panic("nothing was done")
+		}
+	}
+	fmt.Println("done")
+}
+
 func children(count int) {
 	for i := 0; i < count; i++ {
 		text, err := exec.Command("/bin/echo", strconv.Itoa(i)).Output()
@@ -167,6 +216,8 @@ func main() {
 		slow()
 	case "files":
 		files()
+	case "loop":
+		loop()
 	case "children":
 		children(count)
 	}

@@ -159,6 +159,22 @@ func (j *journal) flush() {
 	}
 }
 
+// appendOutside is the same after the change: the lock is held for the record alone.
+func (j *journal) appendOutside(n int) {
+	j.mu.Lock()
+	fmt.Fprintf(j.file, "record %d\n", n)
+	j.mu.Unlock()
+	j.flush()
+}
+
+func writerOutside(wg *sync.WaitGroup) {
+	defer wg.Done()
+	for i := 0; i < 12; i++ {
+		log.appendOutside(i)
+		pause(1)
+	}
+}
+
 var block [256 << 10]byte
 
 func writer(wg *sync.WaitGroup) {
@@ -394,6 +410,9 @@ func main() {
 	case "fsync", "fsync2":
 		openLog()
 		many(map[string]int{"fsync": 6, "fsync2": 9}[os.Args[1]], writer)
+	case "outside":
+		openLog()
+		many(6, writerOutside)
 	case "reader":
 		rows := make(chan int)
 		go consumeRows(rows)

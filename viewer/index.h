@@ -1,0 +1,138 @@
+/*
+ * index.h - a trace in memory, as its picture needs it: rows of slices, and answers of the size of a screen.
+ *
+ *   one pass over the events --> rows (goroutines, Ps, Ms, CPUs, the collector, regions), each an array of slices in order of time
+ *   a question: [t0, t1) in so many columns --> at most two pieces a column: a slice, or "these 312, mostly waiting"
+ *
+ * A slice takes 32 bytes, and one byte more for sums by which a column of thousands is answered at once. Nothing changes
+ * after gt_index_build: any thread may ask.
+ */
+#ifndef GT_VIEWER_INDEX_H
+#define GT_VIEWER_INDEX_H
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "format/reading/trace.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum gt_index_kind {
+	GT_INDEX_GOROUTINE,
+	GT_INDEX_P,
+	GT_INDEX_M,
+	GT_INDEX_CPU,
+	GT_INDEX_GC,     /* id 0: cycles, 1: stops of the world */
+	GT_INDEX_REGION, /* of a goroutine: id = g << 4 | depth */
+	GT_INDEX_KINDS,
+};
+
+#define GT_INDEX_STATES 5 /* GT_STATE_NONE to GT_STATE_WAITING: all that a slice can be */
+
+struct gt_index_slice {
+	int64_t since_ns, end_ns;
+	uint32_t stack; /* its id; of regions and stops of the world a string's */
+	uint32_t
+		detail; /* running, syscall: the M. Waiting: place in objects. On a P or an M: the goroutine's row. CPU: tid. GC: cycle */
+	uint32_t link; /* runnable: place in wakes, by which it began; syscall: number + 1; 0 none */
+	uint16_t p;    /* + 1 */
+	uint8_t state; /* enum gt_state */
+	uint8_t reason;
+};
+
+struct gt_index_row {
+	uint64_t id; /* goroutine, P, M, CPU */
+	struct gt_index_slice *slices;
+	uint32_t count, room;
+	uint64_t (*sums)[GT_INDEX_STATES -
+			 1]; /* before each GT_INDEX_BUCKET slices: time in runnable, running, syscall, waiting */
+	uint64_t total_ns[GT_INDEX_STATES];
+	uint64_t parent;          /* goroutine */
+	uint32_t group;           /* goroutine: place in groups */
+	uint32_t regions;         /* depth of its regions */
+	int64_t born_ns, died_ns; /* -1: not in the trace */
+	uint8_t kind;             /* enum gt_index_kind */
+};
+
+struct gt_index_wake {
+	int64_t at_ns;
+	uint32_t from, to; /* rows; UINT32_MAX: none */
+};
+
+struct gt_index_object {
+	uint64_t object, holder;
+	uint8_t what; /* enum gt_object */
+};
+
+struct gt_index_group {
+	const char *function; /* "" unknown */
+	uint32_t rows;
+	uint64_t total_ns[GT_INDEX_STATES];
+};
+
+struct gt_index_count {
+	int64_t at_ns;
+	uint32_t by_state[GT_INDEX_STATES];
+	uint64_t heap, goal;
+};
+
+#define GT_INDEX_COUNTS_MAX 32768
+#define GT_INDEX_LATENCIES  40 /* buckets of powers of two ns */
+
+struct gt_index {
+	struct gt_trace *trace;
+	struct gt_index_row *rows;
+	uint32_t row_count, row_room;
+	uint32_t kinds[GT_INDEX_KINDS];
+	struct gt_map by_id[GT_INDEX_KINDS]; /* id -> row */
+	struct gt_index_wake *wakes;         /* [0] is none */
+	uint32_t wake_count, wake_room;
+	struct gt_index_object *objects; /* [0] is none */
+	uint32_t object_count, object_room;
+	struct gt_map object_ids;
+	struct gt_index_group *groups;
+	uint32_t group_count, group_room;
+	struct gt_strings functions; /* id - 1 is the group */
+	struct gt_index_count *counts;
+	uint32_t count_count;
+	int64_t count_step_ns;
+	uint64_t latencies[GT_INDEX_LATENCIES]; /* runnable -> running */
+	struct gt_map threads;                  /* tid -> string that names it */
+	int64_t span_ns;
+	uint64_t events, slices;
+	uint64_t bytes;     /* of memory, about */
+	uint64_t bytes_max; /* more than that is refused */
+};
+
+struct gt_index_config {
+	uint64_t bytes_max; /* 0: no limit */
+	void (*progress)(void *user, uint64_t events);
+	void *progress_user;
+};
+
+/* Reads @trace to its end. 0, or -errno and the line. */
+int gt_index_build(
+	struct gt_trace *trace, const struct gt_index_config *config, struct gt_index **out, struct gt_error *err);
+void gt_index_free(struct gt_index *index);
+
+/* UINT32_MAX: there is none. */
+uint32_t gt_index_row_of(const struct gt_index *index, enum gt_index_kind kind, uint64_t id);
+/* The slice that holds @at_ns, or the first after it; count when there is none. */
+uint32_t gt_index_at(const struct gt_index_row *row, int64_t at_ns);
+
+/* What a row looks like between two times: pieces in order, touching or apart. */
+struct gt_index_piece {
+	double since_ns, end_ns;
+	uint32_t slice; /* of one: its place; of more: of the first */
+	uint32_t count; /* how many it stands for */
+	uint8_t state;  /* of most of its time */
+	uint8_t reason;
+	uint16_t part;   /* of its time that is of this state: 65535 is all */
+	uint32_t detail; /* of one slice */
+};
+/* At most 2 * @columns + 2. Returns how many. */
+size_t gt_index_pieces(
+	const struct gt_index_row *row, int64_t t0_ns, int64_t t1_ns, unsigned int columns, struct gt_index_piece *out);
+
+#endif

@@ -1,0 +1,19 @@
+/* web.S - the files of web/ in the binary. */
+	.section .rodata
+	.macro file name, path
+	.globl gt__web_\name
+	.globl gt__web_\name\()_end
+	.hidden gt__web_\name
+	.hidden gt__web_\name\()_end
+gt__web_\name:
+	.incbin "\path"
+gt__web_\name\()_end:
+	.byte 0
+	.endm
+
+	file page, "index.html"
+	file style, "style.css"
+	file app, "app.js"
+	file draw, "draw.js"
+	file panels, "panels.js"
+	.section .note.GNU-stack, "", %progbits
