@@ -215,10 +215,10 @@ static size_t fill_all(const struct gt_goread *read, const uint64_t *pointers, s
 int gt_goread_all(const struct gt_goread *read, struct gt_goroutine **out, size_t *count, struct gt_error *err)
 {
 	struct gt_goroutine *list;
-	uint64_t *pointers, ms[BATCH];
+	uint64_t *pointers = NULL, ms[BATCH];
 	uint8_t *bytes;
 	bool good[BATCH];
-	size_t all;
+	size_t all = 0;
 	int ret = read_pointers(read, &pointers, &all, err);
 
 	if (ret < 0)

@@ -51,6 +51,16 @@ struct gt_san_stack {
 	unsigned int valgrind;
 };
 
+/* Valgrind complains of system calls that it does not know. */
+static inline bool gt_san_in_valgrind(void)
+{
+#ifdef GT_SAN_VALGRIND
+	return RUNNING_ON_VALGRIND;
+#else
+	return false;
+#endif
+}
+
 /* A new stack, or one that is used again. */
 static inline void gt_san_stack_made(struct gt_san_stack *stack, const void *bottom, size_t bytes)
 {

@@ -72,7 +72,7 @@ static void address(int folder, const char *name, struct sockaddr_un *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->sun_family = AF_UNIX;
-	snprintf(out->sun_path, sizeof(out->sun_path), "/proc/self/fd/%d/%s", folder, name);
+	snprintf(out->sun_path, sizeof(out->sun_path), "/proc/self/fd/%d/%.63s", folder, name); /* two numbers */
 }
 
 static bool parse_name(const char *name, pid_t *recorder, pid_t *program)

@@ -92,7 +92,8 @@ static void make_absolute(const char *path, char *out, size_t size)
 	if (path[0] != '/' && getcwd(folder, sizeof(folder)) &&
 		(size_t)snprintf(out, size, "%s/%s", folder, path) < size)
 		return;
-	snprintf(out, size, "%s", path);
+	if ((size_t)snprintf(out, size, "%s", path) >= size)
+		out[0] = '\0'; /* half a name is none */
 }
 
 /* ---- what it says ---- */
@@ -139,13 +140,14 @@ static void write_line(const struct gt_recording *r, const struct gt__snapshot *
 	if (result->blocks_missed)
 		snprintf(gap, sizeof(gap), " (%" PRIu64 " blocks missed: no gap in the last %s)", result->blocks_missed,
 			gt_format_duration((uint64_t)ticks_to_ns(result->complete_ticks), text));
-	snprintf(out, size,
-		"snapshot %s: %" PRIu64 " events, %s%s%s, %s of records in %s, copied in %s to %s apart "
-		"(%s)",
-		path, result->events, lost, kept, gap, gt_format_size(result->kept_bytes, text),
-		gt_format_size(r->options.window_bytes_max, asked),
-		gt_format_duration((uint64_t)result->copy_ns, (char[32]){0}),
-		gt_format_size(result->scratch_bytes, (char[32]){0}), s->cause);
+	if ((size_t)snprintf(out, size,
+		    "snapshot %s: %" PRIu64 " events, %s%s%s, %s of records in %s, copied in %s to %s apart "
+		    "(%s)",
+		    path, result->events, lost, kept, gap, gt_format_size(result->kept_bytes, text),
+		    gt_format_size(r->options.window_bytes_max, asked),
+		    gt_format_duration((uint64_t)result->copy_ns, (char[32]){0}),
+		    gt_format_size(result->scratch_bytes, (char[32]){0}), s->cause) >= size)
+		memcpy(out + size - 4, "...", 4);
 }
 
 /* ---- the file ---- */
@@ -154,7 +156,7 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 	const char *path, struct gt__report *report, struct gt_error *err)
 {
 	struct gt_snapshot_result result = copied->result;
-	char partial[PATH_MAX + 16];
+	char partial[PATH_MAX + 128 + 16];
 	struct gt_writer *writer;
 	struct gt_clock_pair now;
 	struct stat file;

@@ -170,7 +170,8 @@ static void ask(struct gt_recording *r, const struct gt_triggers_fired *fired, c
 	if (!r->flight)
 		return;
 	fill_metas(r, fired, expression, &metas);
-	snprintf(cause, sizeof(cause), "trigger %s: %s", expression, text);
+	if ((size_t)snprintf(cause, sizeof(cause), "trigger %s: %s", expression, text) >= sizeof(cause))
+		memcpy(cause + sizeof(cause) - 4, "...", 4);
 	gt_flight_request(r->flight, cause, (int64_t)r->options.triggers.after_ns, metas.list, metas.count);
 }
 

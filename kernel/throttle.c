@@ -44,7 +44,7 @@ static bool cgroup_of(pid_t pid, char *out, size_t size, bool *v1)
 
 static bool has_quota(const char *folder, bool v1)
 {
-	char path[PATH_MAX + 32], text[64] = "";
+	char path[PATH_MAX + 96], text[64] = "";
 	FILE *in;
 
 	snprintf(path, sizeof(path), "%s/%s", folder, v1 ? "cpu.cfs_quota_us" : "cpu.max");

@@ -3,6 +3,7 @@
  */
 #include "runtime/prof.h"
 
+#include "base/frames.h"
 #include "runtime/malloc/api.h"
 #include "runtime/rt.h"
 
@@ -21,29 +22,6 @@
 #define OWN_STACK_BYTES 65536u
 /* A frame of a stack that nobody knows is not farther away than that from sp. */
 #define ANY_STACK_BYTES (UINT64_C(64) << 20)
-
-#ifdef GT_SAN_ADDRESS
-#define READS_STACKS __attribute__((no_sanitize("address", "undefined"))) GT_SAN_NO_TSAN
-#else
-#define READS_STACKS GT_SAN_NO_TSAN
-#endif
-
-READS_STACKS size_t gt__walk(uintptr_t frame, uintptr_t low, uintptr_t high, uintptr_t *pcs, size_t max)
-{
-	size_t depth = 0;
-
-	while (depth < max && frame >= low && frame < high && high - frame >= 2 * sizeof(frame) &&
-		frame % sizeof(frame) == 0) {
-		const uintptr_t *at = (const uintptr_t *)frame;
-
-		if (at[1] < 4096)
-			break;
-		pcs[depth++] = at[1] - 1;
-		low = frame + 1;
-		frame = at[0];
-	}
-	return depth;
-}
 
 GT_SAN_NO_TSAN const struct gt_g *gt__prof_g(uintptr_t sp)
 {
@@ -73,12 +51,12 @@ static void bounds(uintptr_t sp, uintptr_t *low, uintptr_t *high)
 	}
 }
 
-READS_STACKS size_t gt__walk_here(uintptr_t *pcs, size_t max)
+GT_READS_STACKS size_t gt__walk_here(uintptr_t *pcs, size_t max)
 {
 	uintptr_t frame = (uintptr_t)__builtin_frame_address(0), low, high;
 
 	bounds(frame, &low, &high);
-	return gt__walk(*(const uintptr_t *)frame, low, high, pcs, max);
+	return gt_frames_walk(*(const uintptr_t *)frame, low, high, pcs, max);
 }
 
 void gt__prof_interrupted(const void *ucontext, uintptr_t *pc, uintptr_t *frame, uintptr_t *sp)
@@ -101,7 +79,7 @@ void gt__prof_interrupted(const void *ucontext, uintptr_t *pc, uintptr_t *frame,
  * return address is still at sp. The code at @pc was being executed, so it can be read; the bytes before it when they
  * lie on the same page.
  */
-static READS_STACKS uintptr_t caller_without_frame(uintptr_t pc, uintptr_t sp, uintptr_t high)
+static GT_READS_STACKS uintptr_t caller_without_frame(uintptr_t pc, uintptr_t sp, uintptr_t high)
 {
 #if defined(__x86_64__)
 	const uint8_t *code = (const uint8_t *)pc;
@@ -139,7 +117,7 @@ static size_t walk_unknown(uintptr_t frame, uintptr_t sp, uintptr_t *pcs, size_t
 	return depth;
 }
 
-READS_STACKS size_t gt__walk_interrupted(uintptr_t pc, uintptr_t frame, uintptr_t sp, uintptr_t *pcs, size_t max)
+GT_READS_STACKS size_t gt__walk_interrupted(uintptr_t pc, uintptr_t frame, uintptr_t sp, uintptr_t *pcs, size_t max)
 {
 	uintptr_t low, high, caller;
 	size_t depth = 0;
@@ -152,10 +130,10 @@ READS_STACKS size_t gt__walk_interrupted(uintptr_t pc, uintptr_t frame, uintptr_
 		pcs[depth++] = caller - 1;
 	if (low == high)
 		return depth + walk_unknown(frame, sp, pcs + depth, max - depth);
-	return depth + gt__walk(frame, low, high, pcs + depth, max - depth);
+	return depth + gt_frames_walk(frame, low, high, pcs + depth, max - depth);
 }
 
-READS_STACKS bool gt__walk_g(const struct gt_g *g, uintptr_t *pcs, size_t max, size_t *depth)
+GT_READS_STACKS bool gt__walk_g(const struct gt_g *g, uintptr_t *pcs, size_t max, size_t *depth)
 {
 	uint32_t runs = load_acquire(&g->runs), state = load_acquire(&g->state);
 	const struct gt_worker *bound = *(struct gt_worker *const volatile *)&g->bound;
@@ -195,7 +173,7 @@ READS_STACKS bool gt__walk_g(const struct gt_g *g, uintptr_t *pcs, size_t max, s
 	*depth = 0;
 	if (pc >= 4096 && max)
 		pcs[(*depth)++] = pc - 1;
-	*depth += gt__walk(frame, low, high, pcs + *depth, max - *depth);
+	*depth += gt_frames_walk(frame, low, high, pcs + *depth, max - *depth);
 	atomic_thread_fence(memory_order_acquire);
 	return load_relaxed(&g->runs) == runs && load_relaxed(&g->state) == state && g->id == id;
 }

@@ -34,11 +34,7 @@ struct gt_prof_hooks {
 };
 extern struct gt_prof_hooks gt__prof;
 
-/*
- * Return addresses less one, which lie in the call, from @frame outwards. A frame's record is read only where it lies in
- * [@low, @high), and each is above the one before: what is no chain of frames gives less, never a fault.
- */
-size_t gt__walk(uintptr_t frame, uintptr_t low, uintptr_t high, uintptr_t *pcs, size_t max);
+/* Stacks are return addresses less one (base/frames.h), the innermost first. */
 
 /* Of the caller of the calling function: of its goroutine, or of the scheduler's stack of an M. Elsewhere: one. */
 size_t gt__walk_here(uintptr_t *pcs, size_t max) __attribute__((noinline));

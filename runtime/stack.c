@@ -188,7 +188,7 @@ static bool guard_by_madvise(uint32_t first, uint32_t count)
 	struct iovec ranges[GT_STACKS_AT_ONCE];
 	uint32_t i = 0;
 
-	if (count > 1 && !load_relaxed(&one_by_one)) {
+	if (count > 1 && !load_relaxed(&one_by_one) && !gt_san_in_valgrind()) {
 		ssize_t done;
 
 		for (i = 0; i < count; i++)

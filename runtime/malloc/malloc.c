@@ -11,6 +11,7 @@
  * a piece of a fixed array.
  */
 #include "base/buckets.h"
+#include "base/frames.h"
 #include "runtime/malloc/api.h"
 
 #include <dlfcn.h>
@@ -413,17 +414,7 @@ static size_t walk(struct thread *t, uintptr_t caller, uintptr_t frame, uintptr_
 			return depth;
 		low = sp;
 	}
-	while (depth < DEPTH_MAX && frame >= low && frame < high && high - frame >= 2 * sizeof(frame) &&
-		frame % sizeof(frame) == 0) {
-		const uintptr_t *at = (const uintptr_t *)frame;
-
-		if (at[1] < 4096)
-			break;
-		pcs[depth++] = at[1] - 1;
-		low = frame + 1;
-		frame = at[0];
-	}
-	return depth;
+	return depth + gt_frames_walk(frame, low, high, pcs + depth, DEPTH_MAX - depth);
 }
 
 static void sum(struct gt_malloc_totals *totals)
