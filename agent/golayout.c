@@ -349,6 +349,12 @@ int gt_golayout_verify(struct gt_gobin *bin, const struct gt_golayout *layout, s
 		{"runtime.newproc1", "g.gopc", layout->g_gopc, 64},
 		{"runtime.newproc1", "g.startpc", layout->g_startpc, 64},
 		{"runtime.gopark", "g.waitreason", layout->g_waitreason, 8},
+		{"runtime.chanrecv", "g.waiting", layout->g_waiting, 64},
+		{"runtime.chanrecv", "sudog.c", layout->sudog_c_value >= 0 ? layout->sudog_c_value : layout->sudog_c, 64},
+		{"runtime.selectgo", "sudog.waitlink", layout->sudog_waitlink, 64},
+		{"internal/poll.runtime_pollOpen", "pollDesc.fd", layout->polldesc_fd, 64},
+		{"runtime.runOneTimer", "timer.when", layout->timer_when, 64},
+		{"runtime.(*timer).unlockAndRun", "timer.when", layout->timer_when, 64},
 	};
 	int ret = verify_status(bin, layout, err);
 

@@ -50,7 +50,7 @@ static void add_piece(struct walk *walk, const struct piece *piece)
 
 		if (same->root == piece->root && same->stack == piece->stack && same->group == piece->group &&
 			same->call == piece->call && same->reason == piece->reason) {
-			same->ns += piece->ns;
+			GT__ADD(same->ns, piece->ns);
 			if (piece->since_ns < same->since_ns)
 				same->since_ns = piece->since_ns;
 			return;
@@ -59,7 +59,7 @@ static void add_piece(struct walk *walk, const struct piece *piece)
 	if (walk->count < PIECES_MAX)
 		walk->pieces[walk->count++] = *piece;
 	else
-		walk->pieces[PIECES_MAX - 1].ns += piece->ns; /* the sum stays right */
+		GT__ADD(walk->pieces[PIECES_MAX - 1].ns, piece->ns); /* the sum stays right */
 }
 
 static uint8_t root_of_wait(unsigned int class, unsigned int cause)
@@ -244,7 +244,7 @@ static void count_waiter(struct gt__blame *blame, const struct gt__goroutine *go
 	for (size_t i = 0; i < 8; i++) {
 		if (blame->groups[i].group == gor->group || !blame->groups[i].group) {
 			blame->groups[i].group = gor->group;
-			blame->groups[i].ns += ns;
+			GT__ADD(blame->groups[i].ns, ns);
 			return;
 		}
 		if (blame->groups[i].ns < blame->groups[least].ns)
@@ -257,7 +257,7 @@ static void count_culprit(struct gt__blame *blame, const struct piece *piece)
 {
 	struct gt__culprit *culprit, *least = NULL;
 
-	blame->roots[piece->root] += piece->ns;
+	GT__ADD(blame->roots[piece->root], piece->ns);
 	for (uint32_t i = 0; i < blame->culprit_count; i++) {
 		culprit = &blame->culprits[i];
 		if (culprit->root == piece->root && culprit->stack == piece->stack && culprit->group == piece->group &&
@@ -275,7 +275,7 @@ static void count_culprit(struct gt__blame *blame, const struct piece *piece)
 	culprit->call = piece->call;
 	culprit->longest_ns = 0;
 found:
-	culprit->ns += piece->ns;
+	GT__ADD(culprit->ns, piece->ns);
 	culprit->count++;
 	if (piece->ns > culprit->longest_ns) {
 		culprit->longest_ns = piece->ns;
@@ -336,7 +336,7 @@ static void blame_lock(struct walk *walk, struct gt__blame *blame, int64_t t0, i
 	walk->from_ns = from;
 	if (from > t0) {
 		blame->holds++;
-		blame->holds_ns += t1 - from;
+		GT__ADD(blame->holds_ns, t1 - from);
 	}
 	for (size_t i = 0; i < walk->count; i++)
 		count_culprit(blame, &walk->pieces[i]);
@@ -402,7 +402,7 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 		ns = end - since;
 		if (ns <= 0)
 			break;
-		covered += ns;
+		GT__ADD(covered, ns);
 		if (ns <= link->ns)
 			continue;
 		*link = (struct gt__link){.g = g,
@@ -548,11 +548,11 @@ struct gt__blame *gt__blame_wait(struct gt_analysis *a, struct gt__goroutine *go
 	count_waiter(blame, gor, ns);
 	if (open) {
 		blame->open++;
-		blame->open_ns += ns;
+		GT__ADD(blame->open_ns, ns);
 		blame->open_unknown += by == 0;
 	}
 	if (blame->kind == GT__BLAME_GC) {
-		blame->roots[GT__ROOT_GC] += ns;
+		GT__ADD(blame->roots[GT__ROOT_GC], ns);
 		return blame;
 	}
 	if (blame->kind == GT__BLAME_LOCK && !open) {
@@ -580,5 +580,5 @@ void gt__blame_assist(
 	if (blame->waits.max_g == gor->g && blame->waits.max_ns == end_ns - since_ns)
 		blame->worst_stack = stack;
 	count_waiter(blame, gor, end_ns - since_ns);
-	blame->roots[GT__ROOT_GC] += end_ns - since_ns;
+	GT__ADD(blame->roots[GT__ROOT_GC], end_ns - since_ns);
 }

@@ -81,7 +81,7 @@ static int64_t known_ns(const struct gt__blame *blame)
 	int64_t sum = 0;
 
 	for (unsigned int root = 1; root < GT__ROOTS; root++)
-		sum += blame->roots[root];
+		GT__ADD(sum, blame->roots[root]);
 	return sum;
 }
 
@@ -235,6 +235,10 @@ static void find_lock(struct gt_analysis *a, const struct gt__blame *blame, int6
 			gt__format("lock convoy: %s waited %s for %s in %s, handed on %llu times, each time for %s",
 				who, gt__time(lost, time), name, blame->name, (unsigned long long)blame->waits.count,
 				gt__time(hold, hold_text));
+	else if (blame->open_unknown && blame->open_ns > lost / 2)
+		finding->title = gt__format("%s waited %s for %s in %s, which nobody unlocked before the trace's end; "
+					    "its holder is not known",
+			who, gt__time(lost, time), name, blame->name);
 	else
 		finding->title = gt__format("%s waited %s for %s in %s; its holder was %s", who, gt__time(lost, time),
 			name, blame->name, what);
@@ -274,11 +278,11 @@ static double gc_share(const struct gt_analysis *a)
 	for (size_t i = 0; i < a->group_count; i++) {
 		int64_t ns = a->groups[i]->state[GT_STATE_RUNNING].total_ns;
 
-		all += ns;
+		GT__ADD(all, ns);
 		if (a->go && strstr(a->groups[i]->name, "gcBgMarkWorker"))
-			gc += ns;
+			GT__ADD(gc, ns);
 	}
-	gc += a->assist.total_ns;
+	GT__ADD(gc, a->assist.total_ns);
 	return all > 0 && gc < all ? (double)gc / (double)all : gc > 0;
 }
 
@@ -287,7 +291,8 @@ static int64_t find_gc(struct gt_analysis *a, int64_t least)
 	const struct gt__blame *blame, *best = NULL;
 	struct gt__finding *finding;
 	struct gt__stat all = {0};
-	int64_t starved = (int64_t)(gc_share(a) * (double)a->starved_ns);
+	double share = gc_share(a);
+	int64_t starved = share < 1 ? (int64_t)(share * (double)a->starved_ns) : a->starved_ns, lost;
 	char time[32], more[32];
 	size_t at = 0;
 
@@ -295,19 +300,20 @@ static int64_t find_gc(struct gt_analysis *a, int64_t least)
 		if (blame->kind != GT__BLAME_GC)
 			continue;
 		all.count += blame->waits.count;
-		all.total_ns += blame->waits.total_ns;
+		GT__ADD(all.total_ns, blame->waits.total_ns);
 		if (!best || blame->waits.total_ns > best->waits.total_ns)
 			best = blame;
 	}
-	if (!best || all.total_ns + starved < least || all.total_ns < starved / 8)
+	lost = gt__sum(all.total_ns, starved);
+	if (!best || lost < least || all.total_ns < starved / 8)
 		return 0;
-	finding = gt__finding_add(a, "gc-assist", all.total_ns + starved);
+	finding = gt__finding_add(a, "gc-assist", lost);
 	if (!finding)
 		return 0;
 	finding->title = gt__format("the garbage collector made goroutines work or wait for it for %s, most in %s "
 				    "(%s): it allocates faster than "
 				    "the collector frees",
-		gt__time(all.total_ns + starved, time), best->name, top_group(best));
+		gt__time(lost, time), best->name, top_group(best));
 	finding->detail = gt__format("%llu assists and waits; %s of it runnable, while the collector had the Ps",
 		(unsigned long long)all.count, gt__time(starved, more));
 	fill(finding, best, NULL);
@@ -330,7 +336,7 @@ static char *starved_detail(const struct gt_analysis *a)
 	for (size_t i = 0; i < a->group_count; i++) {
 		const struct gt__group *group = a->groups[i];
 
-		running += group->state[GT_STATE_RUNNING].total_ns;
+		GT__ADD(running, group->state[GT_STATE_RUNNING].total_ns);
 		for (size_t k = 0; k < 3; k++) {
 			if (!runs[k] ||
 				group->state[GT_STATE_RUNNING].total_ns > runs[k]->state[GT_STATE_RUNNING].total_ns) {
@@ -400,14 +406,14 @@ static void find_storm(struct gt_analysis *a, int64_t least)
 	size_t at = 0;
 
 	while ((site = gt__map_each(&a->sites, &at))) {
-		int64_t cost = site->timer_runnable_ns + site->timer_run_ns;
+		int64_t cost = gt__sum(site->timer_runnable_ns, site->timer_run_ns);
 
 		/* Who works for long after each pause is no part of it. */
 		if (!site->timer_wakes || site->group->system ||
 			site->timer_run_ns / (int64_t)site->timer_wakes > 100000)
 			continue;
-		lost += cost;
-		run += site->timer_run_ns;
+		GT__ADD(lost, cost);
+		GT__ADD(run, site->timer_run_ns);
 		wakes += site->timer_wakes;
 		if (cost > best_cost) {
 			best_cost = cost;
@@ -452,12 +458,18 @@ void gt__findings(struct gt_analysis *a)
 	size_t at = 0;
 
 	while ((blame = gt__map_each(&a->blames, &at))) {
-		int64_t lost = blame->waits.total_ns - blame->taken_ns;
+		int64_t lost = blame->waits.total_ns > blame->taken_ns ? blame->waits.total_ns - blame->taken_ns : 0;
 
 		/* The receiver could not run: that is no slow reader, but too few Ps. */
 		if (blame->kind == GT__BLAME_SEND) {
-			lost -= blame->roots[GT__ROOT_NO_P];
-			no_p += blame->roots[GT__ROOT_NO_P];
+			int64_t known = known_ns(blame), without = 0;
+
+			/* What is not known went as what is. */
+			if (known > 0)
+				without =
+					(int64_t)((double)lost * ((double)blame->roots[GT__ROOT_NO_P] / (double)known));
+			GT__ADD(no_p, without);
+			lost = lost > without ? lost - without : 0;
 			if (lost / (int64_t)blame->waits.count < HAND_OVER_NS)
 				continue;
 		}
@@ -471,7 +483,7 @@ void gt__findings(struct gt_analysis *a)
 	if (least > 0) {
 		starved -= find_gc(a, least);
 		if (starved >= 2 * least)
-			find_starved(a, starved + no_p);
+			find_starved(a, gt__sum(starved, no_p));
 		find_storm(a, least);
 	}
 	if (a->finding_count)

@@ -57,7 +57,9 @@ bool gt__library_function(const struct gt_analysis *a, const char *name)
 	for (size_t i = 0; i < sizeof(go_packages) / sizeof(go_packages[0]); i++)
 		if (strlen(go_packages[i]) == length && strncmp(name, go_packages[i], length) == 0)
 			return true;
-	return begins(name, "golang.org/x/sys/") || begins(name, "type:") || begins(name, "_cgo");
+	/* .gowrap: the compiler's, around a go statement with arguments. */
+	return strstr(name, ".gowrap") || begins(name, "golang.org/x/sys/") || begins(name, "type:") ||
+	       begins(name, "_cgo");
 }
 
 const struct gt_trace_line *gt__user_frame(const struct gt_analysis *a, uint64_t stack)

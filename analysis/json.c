@@ -269,7 +269,7 @@ static void put_objects(struct json *j, const struct gt_analysis *a)
 static int by_total(const void *x, const void *y)
 {
 	const struct gt__site *a = *(struct gt__site *const *)x, *b = *(struct gt__site *const *)y;
-	int64_t left = a->done.total_ns + a->open.total_ns, right = b->done.total_ns + b->open.total_ns;
+	int64_t left = gt__sum(a->done.total_ns, a->open.total_ns), right = gt__sum(b->done.total_ns, b->open.total_ns);
 
 	if (left != right)
 		return left < right ? 1 : -1;
@@ -296,7 +296,7 @@ static void put_sites(struct json *j, const struct gt_analysis *a)
 		text(j, "start", site->group->name);
 		truth(j, "system", site->group->system);
 		count(j, "count", site->done.count + site->open.count);
-		number(j, "total_ns", site->done.total_ns + site->open.total_ns);
+		number(j, "total_ns", gt__sum(site->done.total_ns, site->open.total_ns));
 		count(j, "open", site->open.count);
 		stack_field(j, a, "stack", site->stack);
 		close_with(j, '}');

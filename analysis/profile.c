@@ -71,13 +71,13 @@ static int collect(struct gt_analysis *a, enum gt_profile profile, struct sample
 	while (profile != GT_PROFILE_ALLOC && n < room && (site = gt__map_each(&a->sites, &at)))
 		if (belongs(site, profile))
 			samples[n++] = (struct sample){site->stack, site->stack ? "" : site->group->name,
-				site->done.count + site->open.count, site->done.total_ns + site->open.total_ns};
+				site->done.count + site->open.count, gt__sum(site->done.total_ns, site->open.total_ns)};
 	if (n)
 		qsort(samples, n, sizeof(*samples), by_stack);
 	for (size_t i = 0; i < n; i++) {
 		if (kept && by_stack(&samples[kept - 1], &samples[i]) == 0) {
 			samples[kept - 1].count += samples[i].count;
-			samples[kept - 1].value += samples[i].value;
+			GT__ADD(samples[kept - 1].value, samples[i].value);
 		} else {
 			samples[kept++] = samples[i];
 		}
@@ -97,7 +97,7 @@ int64_t gt_profile_total(struct gt_analysis *a, enum gt_profile profile, uint64_
 	if (collect(a, profile, &samples, &n) < 0)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
-		total += samples[i].value;
+		GT__ADD(total, samples[i].value);
 		times += samples[i].count;
 	}
 	free(samples);
@@ -193,7 +193,8 @@ int gt_profile_pprof(struct gt_analysis *a, enum gt_profile profile, void **byte
 		gt_pprof_sample_type(e.out, types[type][1][0], types[type][1][1]);
 		gt_pprof_default_type(e.out, types[type][1][0]);
 		gt_pprof_period(e.out, types[type][0][0], types[type][0][1], 1);
-		gt_pprof_time(e.out, info.start_realtime_ns + a->begin_ns, gt__span_ns(a));
+		gt_pprof_time(
+			e.out, (int64_t)((uint64_t)info.start_realtime_ns + (uint64_t)a->begin_ns), gt__span_ns(a));
 		e.mapping = gt_pprof_mapping(e.out, &(struct gt_pprof_mapping){.start = 1,
 							    .limit = UINT64_C(1) << 48,
 							    .file = program ? program : "",

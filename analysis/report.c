@@ -99,11 +99,14 @@ static void put_recording(struct gt_analysis *a, FILE *out)
 
 static int64_t weight_of(const struct gt__group *group)
 {
-	int64_t sum = group->state[GT_STATE_RUNNING].total_ns + group->state[GT_STATE_RUNNABLE].total_ns +
-		      group->state[GT_STATE_SYSCALL].total_ns;
+	int64_t sum = group->state[GT_STATE_RUNNING].total_ns;
 
+	GT__ADD(sum, group->state[GT_STATE_RUNNABLE].total_ns);
+	GT__ADD(sum, group->state[GT_STATE_SYSCALL].total_ns);
 	/* Idle waits put nobody first. */
-	return sum + group->wait_ns[GT__WAIT_LOCK] + group->wait_ns[GT__WAIT_SEND] + group->wait_ns[GT__WAIT_GC];
+	GT__ADD(sum, group->wait_ns[GT__WAIT_LOCK]);
+	GT__ADD(sum, group->wait_ns[GT__WAIT_SEND]);
+	return gt__sum(sum, group->wait_ns[GT__WAIT_GC]);
 }
 
 static int by_weight(const void *x, const void *y)
@@ -118,15 +121,16 @@ static int by_weight(const void *x, const void *y)
 
 static void put_group(FILE *out, const char *name, uint64_t count, const int64_t *state, const int64_t *wait)
 {
+	int64_t channels = gt__sum(gt__sum(wait[GT__WAIT_SEND], wait[GT__WAIT_RECEIVE]),
+		gt__sum(wait[GT__WAIT_SELECT], wait[GT__WAIT_NEVER]));
 	char t[9][32];
 
 	fprintf(out, "  %-32.60s %6" PRIu64 " %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", name, count,
 		gt__time(state[GT_STATE_RUNNING], t[0]), gt__time(state[GT_STATE_RUNNABLE], t[1]),
-		gt__time(state[GT_STATE_SYSCALL], t[2]), gt__time(wait[GT__WAIT_LOCK], t[3]),
-		gt__time(wait[GT__WAIT_SEND] + wait[GT__WAIT_RECEIVE] + wait[GT__WAIT_SELECT] + wait[GT__WAIT_NEVER],
-			t[4]),
-		gt__time(wait[GT__WAIT_SYNC] + wait[GT__WAIT_OTHER], t[5]), gt__time(wait[GT__WAIT_NETWORK], t[6]),
-		gt__time(wait[GT__WAIT_SLEEP], t[7]), gt__time(wait[GT__WAIT_GC], t[8]));
+		gt__time(state[GT_STATE_SYSCALL], t[2]), gt__time(wait[GT__WAIT_LOCK], t[3]), gt__time(channels, t[4]),
+		gt__time(gt__sum(wait[GT__WAIT_SYNC], wait[GT__WAIT_OTHER]), t[5]),
+		gt__time(wait[GT__WAIT_NETWORK], t[6]), gt__time(wait[GT__WAIT_SLEEP], t[7]),
+		gt__time(wait[GT__WAIT_GC], t[8]));
 }
 
 static void put_groups(struct gt_analysis *a, FILE *out)
@@ -137,7 +141,8 @@ static void put_groups(struct gt_analysis *a, FILE *out)
 
 	if (!sorted)
 		return;
-	memcpy(sorted, a->groups, a->group_count * sizeof(*sorted));
+	if (a->group_count)
+		memcpy(sorted, a->groups, a->group_count * sizeof(*sorted));
 	if (a->group_count)
 		qsort(sorted, a->group_count, sizeof(*sorted), by_weight);
 	fprintf(out,
@@ -159,9 +164,9 @@ static void put_groups(struct gt_analysis *a, FILE *out)
 			continue;
 		count += group->seen;
 		for (size_t s = 0; s < GT_STATE_COUNT; s++)
-			state[s] += each[s];
+			GT__ADD(state[s], each[s]);
 		for (size_t c = 0; c < GT__WAIT_CLASSES; c++)
-			wait[c] += group->wait_ns[c];
+			GT__ADD(wait[c], group->wait_ns[c]);
 	}
 	if (count)
 		put_group(out, "(the runtime's own)", count, state, wait);
@@ -215,7 +220,7 @@ static void put_reasons(struct gt_analysis *a, FILE *out)
 
 		for (size_t r = 0; r < GT_REASON_COUNT && !group->system; r++) {
 			stats[r].count += group->reason[r].count;
-			stats[r].total_ns += group->reason[r].total_ns;
+			GT__ADD(stats[r].total_ns, group->reason[r].total_ns);
 			if (group->reason[r].max_ns > stats[r].max_ns) {
 				stats[r].max_ns = group->reason[r].max_ns;
 				stats[r].max_g = group->reason[r].max_g;
@@ -279,7 +284,7 @@ static void put_objects(struct gt_analysis *a, FILE *out)
 static int by_total(const void *x, const void *y)
 {
 	const struct gt__site *a = *(struct gt__site *const *)x, *b = *(struct gt__site *const *)y;
-	int64_t left = a->done.total_ns + a->open.total_ns, right = b->done.total_ns + b->open.total_ns;
+	int64_t left = gt__sum(a->done.total_ns, a->open.total_ns), right = gt__sum(b->done.total_ns, b->open.total_ns);
 
 	if (left != right)
 		return left < right ? 1 : -1;
@@ -304,8 +309,9 @@ static void put_sites(struct gt_analysis *a, FILE *out)
 		site = sorted[i];
 		gt__stack_text(a, site->stack, 3, stack, sizeof(stack));
 		fprintf(out, "  %9s in %" PRIu64 " waits, %s: %s\n",
-			gt__time(site->done.total_ns + site->open.total_ns, t[0]), site->done.count + site->open.count,
-			gt_reason_text(site->reason), *stack ? stack : site->group->shown);
+			gt__time(gt__sum(site->done.total_ns, site->open.total_ns), t[0]),
+			site->done.count + site->open.count, gt_reason_text(site->reason),
+			*stack ? stack : site->group->shown);
 	}
 	if (count > TOP)
 		fprintf(out, "  and %zu more\n", count - TOP);
@@ -396,7 +402,7 @@ static void put_calls(struct gt_analysis *a, FILE *out)
 			gt__time(a->calls[best].all.max_ns, t[1]), a->calls[best].all.max_g, a->calls[best].errors);
 	}
 	for (size_t i = 0; i < a->group_count; i++)
-		syscall_ns += a->groups[i]->state[GT_STATE_SYSCALL].total_ns;
+		GT__ADD(syscall_ns, a->groups[i]->state[GT_STATE_SYSCALL].total_ns);
 	fprintf(out, "  goroutines were in system calls for %s\n", gt__time(syscall_ns, t[0]));
 	if (!any)
 		fprintf(out, "  no names of calls in this trace: record with --events=default,syscalls\n");
@@ -437,8 +443,8 @@ static void put_slots(struct gt_analysis *a, FILE *out)
 	char t[2][32];
 
 	for (size_t i = 0; i < GT__SLOTS_MAX; i++) {
-		running += a->slots[i].running_ns;
-		in_calls += a->slots[i].syscall_ns;
+		GT__ADD(running, a->slots[i].running_ns);
+		GT__ADD(in_calls, a->slots[i].syscall_ns);
 	}
 	fprintf(out, "\nPs: %" PRIu64 ", running goroutines for %s", procs, gt__time(running, t[0]));
 	if (span > 0 && procs)

@@ -21,7 +21,7 @@ struct thread {
 void gt__stat_add(struct gt__stat *stat, int64_t ns, int64_t at_ns, uint64_t g)
 {
 	stat->count++;
-	stat->total_ns += ns;
+	GT__ADD(stat->total_ns, ns);
 	if (ns > stat->max_ns || stat->count == 1) {
 		stat->max_ns = ns;
 		stat->max_at_ns = at_ns;
@@ -343,13 +343,14 @@ static void runnable_ended(
 	gt__stat_add(&site->starved, busy, slice->since_ns, gor->g);
 	latency = (struct gt__latency){gor->g, gor->group, slice->since_ns, ns, busy, slice->reason,
 		!gor->runs && gor->created, gor->by, stack, gor->cause};
-	keep_worst(a, &latency);
+	if (!gor->group->system)
+		keep_worst(a, &latency);
 	if (gor->woken_at) {
-		gor->woken_at->timer_runnable_ns += ns;
-		a->starved_timer_ns += busy;
+		GT__ADD(gor->woken_at->timer_runnable_ns, ns);
+		GT__ADD(a->starved_timer_ns, busy);
 	} else if (!gor->group->system) {
-		a->starved_ns += busy;
-		gor->group->starved_ns += busy;
+		GT__ADD(a->starved_ns, busy);
+		GT__ADD(gor->group->starved_ns, busy);
 		if (busy > a->starved_worst.busy_ns)
 			a->starved_worst = latency;
 	}
@@ -374,8 +375,8 @@ static void wait_ended(struct gt_analysis *a, struct gt__goroutine *gor, const s
 	if (!site)
 		return;
 	gt__stat_add(a->finishing ? &site->open : &site->done, ns, slice->since_ns, gor->g);
-	gor->wait_ns[site->class] += ns;
-	gor->group->wait_ns[site->class] += ns;
+	GT__ADD(gor->wait_ns[site->class], ns);
+	GT__ADD(gor->group->wait_ns[site->class], ns);
 	gt__stat_add(&gor->group->reason[slice->reason], ns, slice->since_ns, gor->g);
 	if (slice->what)
 		count_object(a, slice, ns, gor->g);
@@ -397,7 +398,7 @@ static void wait_ended(struct gt_analysis *a, struct gt__goroutine *gor, const s
 	gor->woken_at = NULL;
 	if (timer_woke(a, site, slice->cause, gor->by)) {
 		site->timer_wakes++;
-		site->timer_wait_ns += ns;
+		GT__ADD(site->timer_wait_ns, ns);
 		gor->woken_at = site;
 	}
 	remember(a, gor, slice, end_ns, site, gor->by, blame);
@@ -409,13 +410,13 @@ static void goroutine_slice(
 	int64_t ns = end_ns - slice->since_ns;
 	struct gt__site *site;
 
-	gor->state_ns[slice->state] += ns;
+	GT__ADD(gor->state_ns[slice->state], ns);
 	gt__stat_add(&gor->group->state[slice->state], ns, slice->since_ns, gor->g);
 	switch (slice->state) {
 	case GT_STATE_RUNNING:
 		gor->runs++;
 		if (gor->woken_at)
-			gor->woken_at->timer_run_ns += ns;
+			GT__ADD(gor->woken_at->timer_run_ns, ns);
 		gor->woken_at = NULL;
 		gor->by = 0;
 		break;
@@ -439,30 +440,36 @@ static void goroutine_slice(
 	gor->all_busy_mark = a->all_busy_ns;
 }
 
-static void slot_slice(struct gt_analysis *a, const struct gt__row *row, int64_t end_ns)
+static void slot_slice(struct gt_analysis *a, uint64_t p, const struct gt__slice *slice, int64_t end_ns)
 {
 	struct gt__slot *slot;
-	int64_t ns = end_ns - row->open.since_ns;
+	int64_t ns = end_ns - slice->since_ns;
 
-	if (row->id == 0 || row->id > GT__SLOTS_MAX)
+	if (p == 0 || p > GT__SLOTS_MAX)
 		return;
-	slot = &a->slots[row->id - 1];
-	if (row->open.state == GT_STATE_RUNNING) {
-		slot->running_ns += ns;
+	slot = &a->slots[p - 1];
+	if (slice->state == GT_STATE_RUNNING) {
+		GT__ADD(slot->running_ns, ns);
 		slot->runs++;
 	} else {
-		slot->syscall_ns += ns;
+		GT__ADD(slot->syscall_ns, ns);
 	}
 }
 
+/* Before every M is complete nobody knows what else happened: counted is from there on. */
 static void on_slice(void *user, const struct gt__row *row, int64_t end_ns)
 {
 	struct gt_analysis *a = user;
+	struct gt__slice slice = row->open;
 
+	if (end_ns < a->begin_ns)
+		return;
+	if (slice.since_ns < a->begin_ns)
+		slice.since_ns = a->begin_ns;
 	if (row->kind == GT_ROW_GOROUTINE && row->user)
-		goroutine_slice(a, row->user, &row->open, end_ns);
+		goroutine_slice(a, row->user, &slice, end_ns);
 	else if (row->kind == GT_ROW_SLOT)
-		slot_slice(a, row, end_ns);
+		slot_slice(a, row->id, &slice, end_ns);
 }
 
 static void on_goroutine(struct gt_analysis *a, struct gt__row *row)
@@ -672,7 +679,7 @@ static void on_gc(struct gt_analysis *a, const struct gt_event *event)
 		break;
 	case GT_EV_GC_END:
 		if (a->gc_since >= 0)
-			a->gc_ns += event->time_ns - a->gc_since;
+			GT__ADD(a->gc_ns, event->time_ns - a->gc_since);
 		a->gc_since = -1;
 		break;
 	case GT_EV_STW_BEGIN:
@@ -740,7 +747,7 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 		a->heap_goal = event->args[0];
 		break;
 	case GT_EV_THROTTLED:
-		a->throttled_ns += event->args[0] < INT64_MAX / 2 ? (int64_t)event->args[0] : 0;
+		GT__ADD(a->throttled_ns, event->args[0] < INT64_MAX / 2 ? (int64_t)event->args[0] : 0);
 		break;
 	case GT_EV_GO_RUN:
 		set_presence(a, event->args[2], GT__P_HELD);
@@ -769,28 +776,37 @@ static void count_busy(struct gt_analysis *a, int64_t now_ns)
 	uint64_t procs = a->procs_told ? a->procs : a->present;
 
 	if (procs && a->rows.slots_taken >= procs && now_ns > a->all_busy_at) {
-		a->all_busy_ns += now_ns - a->all_busy_at;
-		a->busy_by_procs[procs] += now_ns - a->all_busy_at;
+		GT__ADD(a->all_busy_ns, now_ns - a->all_busy_at);
+		GT__ADD(a->busy_by_procs[procs], now_ns - a->all_busy_at);
 	}
-	a->all_busy_at = now_ns;
+	if (now_ns > a->all_busy_at)
+		a->all_busy_at = now_ns;
+}
+
+static void begin_at(struct gt_analysis *a, int64_t first_ns)
+{
+	struct gt_trace_info info;
+
+	gt_trace_info(a->trace, &info);
+	a->begin_ns = first_ns;
+	if (info.complete_ns > first_ns && info.complete_ns < GT__TIME_MAX)
+		a->begin_ns = info.complete_ns;
+	a->rows.edge_ns = a->begin_ns;
+	a->all_busy_at = a->begin_ns;
 }
 
 static int read_events(struct gt_analysis *a)
 {
-	struct gt_trace_info info;
 	struct gt_event event;
 	int ret = 0;
 
 	while (ret == 0 && !a->failed && gt_trace_next(a->trace, &event) > 0) {
-		if (!a->events++) {
-			gt_trace_info(a->trace, &info);
-			a->begin_ns = event.time_ns;
-			if (info.complete_ns > event.time_ns)
-				a->rows.edge_ns = info.complete_ns;
-			else
-				a->rows.edge_ns = event.time_ns > 0 ? event.time_ns : 0;
-			a->all_busy_at = event.time_ns;
-		}
+		if (event.time_ns > GT__TIME_MAX)
+			event.time_ns = GT__TIME_MAX;
+		if (event.time_ns < 0)
+			event.time_ns = 0;
+		if (!a->events++)
+			begin_at(a, event.time_ns);
 		a->by_kind[event.kind]++;
 		count_busy(a, event.time_ns);
 		if (event.kind == GT_EV_GO_READY) {
@@ -815,7 +831,7 @@ static void finish(struct gt_analysis *a)
 
 	count_busy(a, a->rows.now_ns);
 	if (a->gc_since >= 0)
-		a->gc_ns += a->rows.now_ns - a->gc_since;
+		GT__ADD(a->gc_ns, a->rows.now_ns - a->gc_since);
 	/* Waits that have not ended have no site yet. */
 	while ((row = gt__map_each(&a->rows.goroutines, &at)))
 		if (row->user && row->open.state == GT_STATE_WAITING)
@@ -840,6 +856,7 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 	struct gt_analysis *a = calloc(1, sizeof(*a));
 	struct gt__rows_user user = {a, on_row, on_slice, on_link, on_gone};
 	const char *runtime = gt_trace_meta(trace, "runtime"), *procs = gt_trace_meta(trace, "gomaxprocs");
+	struct gt_trace_info info;
 	int ret;
 
 	if (!a)
@@ -855,7 +872,13 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 		a->procs = strtoul(procs, NULL, 10) <= GT__SLOTS_MAX ? strtoul(procs, NULL, 10) : 0;
 	a->gc_since = a->stw_since = a->sweep_since = -1;
 	gt__rows_init(&a->rows, &user, 0);
-	ret = a->slots && a->busy_by_procs ? gt_trace_rewind(trace) : -ENOMEM;
+	gt_trace_info(trace, &info);
+	if (!a->slots || !a->busy_by_procs)
+		ret = -ENOMEM;
+	else if (info.window)
+		ret = gt_trace_scan(trace); /* since when each M is complete may stand at the end; a window is small */
+	else
+		ret = gt_trace_rewind(trace);
 	if (ret >= 0)
 		ret = read_events(a);
 	if (ret >= 0)

@@ -30,6 +30,17 @@
 #define GT__STW_KINDS   16u
 #define GT__SLOTS_MAX   4096u
 
+/* A hostile trace's times may add up to anything: sums stop at the greatest number. */
+static inline int64_t gt__sum(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+#define GT__ADD(to, ns) ((to) = gt__sum((to), (ns)))
+/* 146 years; twice that fits. */
+#define GT__TIME_MAX (INT64_C(1) << 61)
+
 /* Count, sum, and the longest with its place. */
 struct gt__stat {
 	uint64_t count;

@@ -95,14 +95,14 @@ static void look_at(struct stuck *s, struct gt__goroutine *gor)
 		place->first_ns = gor->begin_ns;
 	if (gor->begin_ns > place->last_ns)
 		place->last_ns = gor->begin_ns;
-	place->odd_ns += ns;
+	GT__ADD(place->odd_ns, ns);
 	if (ns > place->worst_ns) {
 		place->worst_ns = ns;
 		place->worst = gor;
 	}
 	if (strayed(gor, site) && gor->usual_count >= 3 && !site->done.count) {
 		place->strays++;
-		place->stray_ns += ns;
+		GT__ADD(place->stray_ns, ns);
 		place->stray = gor;
 	}
 }
@@ -128,7 +128,7 @@ static void look_for_server(struct stuck *s, const struct gt__goroutine *gor)
 		place->stray_ns = waited(s, server);
 	}
 	place->victims++;
-	place->victim_ns += waited(s, gor);
+	GT__ADD(place->victim_ns, waited(s, gor));
 	place->victim = gor;
 }
 
@@ -164,7 +164,7 @@ static void take_from_blame(struct stuck *s, const struct gt__goroutine *gor)
 	while ((blame = gt__map_each(&s->a->blames, &at)))
 		if (blame->kind == GT__BLAME_LOCK && blame->object == open->object && blame->what == open->what &&
 			open->object)
-			blame->taken_ns += waited(s, gor);
+			GT__ADD(blame->taken_ns, waited(s, gor));
 }
 
 static void tell_cycle(struct stuck *s, const struct gt__goroutine *const *cycle, size_t length)
@@ -183,7 +183,7 @@ static void tell_cycle(struct stuck *s, const struct gt__goroutine *const *cycle
 		gor = row->user;
 		if (!waits(gor) || !row->open.holder || !leads_to(s, gor, cycle, length))
 			continue;
-		lost += waited(s, gor);
+		GT__ADD(lost, waited(s, gor));
 		others++;
 		take_from_blame(s, gor);
 	}
@@ -288,7 +288,8 @@ static void tell_stuck(struct stuck *s, const struct place *place, const char *w
 	char object[GT_TRACE_OBJECT_BYTES] = "", time[32], more[64] = "";
 	bool never = site->class == GT__WAIT_NEVER;
 
-	finding = gt__finding_add(s->a, "stuck", (place->strays ? place->stray_ns : place->odd_ns) + place->victim_ns);
+	finding = gt__finding_add(
+		s->a, "stuck", gt__sum(place->strays ? place->stray_ns : place->odd_ns, place->victim_ns));
 	if (!finding)
 		return;
 	if (gt_object_is_address(gor->row->open.what) && !never)
@@ -327,7 +328,7 @@ static void take_sends(struct stuck *s, const struct place *place)
 
 	while ((blame = gt__map_each(&s->a->blames, &at)))
 		if (blame->kind == GT__BLAME_SEND && blame->open && strcmp(blame->name, where_of(s, place)) == 0)
-			blame->taken_ns += blame->open_ns;
+			GT__ADD(blame->taken_ns, blame->open_ns);
 }
 
 static void tell_place(struct stuck *s, const struct place *place)

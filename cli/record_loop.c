@@ -333,8 +333,9 @@ void gt_record_summary(const struct gt_recording *r, const struct gt_collector_t
 	int64_t span_ns, int64_t program_cpu_ns, const char *end)
 {
 	char text[32], cost[32], own[32];
-	/* These two stand in the record of the event that follows them. */
-	uint64_t records = totals->events - totals->by_kind[GT_EV_WAITS_ON] - totals->by_kind[GT_EV_WAKE_CAUSE];
+	/* These stand in the record of the event beside them. */
+	uint64_t records = totals->events - totals->by_kind[GT_EV_WAITS_ON] - totals->by_kind[GT_EV_WAKE_CAUSE] -
+			   totals->by_kind[GT_EV_ALLOC_TYPE];
 	double hook_ns = (double)records * record_ns();
 
 	fprintf(stderr, "gtrace: %s: %s, %s of time", r->output, gt_format_size(bytes, text),

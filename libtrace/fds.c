@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SOCKETS_FREE_NS 20000000ll
+#define SOCKETS_FREE_NS 200000000ll
 #define FDS_KNOWN_MAX   65536u
 
 void gt_fds_free(struct gt_fds *fds)

@@ -315,8 +315,8 @@ HOOK \name
 	test	$SWEEP_CHUNK_LOOKED, %edx
 	jz	.L\name\()_end
 	mov	$SWEEP_CHUNK_PAGES, %r9d
-	sub	%rax, %r9
-	jbe	.L\name\()_end
+	sub	%rax, %r9                       /* below 0 when a span reached beyond them: as Go counts */
+	je	.L\name\()_end
 	shl	$PAGE_SHIFT, %r9
 	SWEEP_ADD \name, \stacks
 HOOK_END \name
@@ -394,13 +394,14 @@ HOOK heap_reset
 	GC_REST	heap_stacks
 HOOK_END heap_reset
 
-/* gcPaceScavenger(memoryLimit, heapGoal, lastHeapGoal): RBX; all ones when the collector is off */
+/* gcPaceScavenger(memoryLimit, heapGoal, lastHeapGoal): RBX; more than any heap can be when the collector is off */
 HOOK heap_goal
 	LOAD_M	.Lheap_goal_no_m
 	mov	$GC_GOAL, %esi
 	xor	%r9d, %r9d
-	cmp	$-1, %rbx
-	cmovne	%rbx, %r9
+	mov	%rbx, %rdi
+	shr	$60, %rdi
+	cmovz	%rbx, %r9
 	xor	%r12d, %r12d
 	GC_REST	heap_goal
 HOOK_END heap_goal

@@ -74,7 +74,7 @@ enum { INNER_ASSIST = 1, INNER_SWEEP = 2 };
 /* A goroutine's row, beside what rows.h knows. */
 struct gt__pf_strip {
 	uint64_t tid;
-	uint64_t label; /* a string: what it does for the scheduler in the running slice that is open */
+	uint64_t label; /* a string: what it does for the scheduler in the slice that is open */
 	int64_t end_ns; /* of the state last told */
 	int64_t min_ns; /* nothing is shown before */
 	uint32_t cpu;   /* while that is running */
@@ -108,6 +108,7 @@ struct gt__perfetto {
 	struct gt__map calls;       /* M -> the system call it is in */
 	struct gt__map sweeps;      /* M -> the goroutine that sweeps there */
 	struct gt__map threads;     /* tid -> thread, of the kernel's layer */
+	struct gt__map tid_ms;      /* tid -> M + 1 */
 	struct gt__map tid_tracks;  /* tid -> track */
 	uint32_t *cpu_threads;      /* who runs there: tid + 1; GT__PF_CPU_MAX of them */
 	struct gt__pf_strip *spare; /* to use again */

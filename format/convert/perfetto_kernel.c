@@ -24,8 +24,11 @@ struct thread {
 static void name_of(const struct gt__perfetto *pf, const struct thread *thread, uint64_t tid, char text[96])
 {
 	const char *name = thread && thread->name ? gt_trace_string(pf->trace, thread->name) : NULL;
+	uint64_t m = (uintptr_t)gt__map_get(&pf->tid_ms, tid);
 
-	if (name && *name)
+	if (m)
+		snprintf(text, 96, "M%" PRIu64 "%s%.60s", m - 1, name && *name ? " " : "", name ? name : "");
+	else if (name && *name)
 		snprintf(text, 96, "%.60s", name);
 	else
 		snprintf(text, 96, "thread %" PRIu64, tid);
@@ -134,6 +137,9 @@ static void cpu_out(struct gt__perfetto *pf, uint64_t tid, uint64_t cpu, bool ru
 
 	if (!thread)
 		return;
+	/* An ended thread leaves its CPU at last. */
+	if (thread->state == KERNEL_NONE && thread->lives)
+		return;
 	/* What it did before the trace's begin is not known, but for that it ran here. */
 	if (thread->state == KERNEL_NONE) {
 		thread->cpu = (uint32_t)cpu;
@@ -164,6 +170,7 @@ static void thread_end(struct gt__perfetto *pf, uint64_t tid)
 	if (thread->state != KERNEL_NONE)
 		put_state(pf, thread, pf->rows.now_ns, KERNEL_DESTROYED);
 	gt__map_remove(&pf->tid_tracks, tid);
+	gt__map_remove(&pf->tid_ms, tid);
 	*thread = (struct thread){.tid = tid, .lives = thread->lives + 1};
 }
 

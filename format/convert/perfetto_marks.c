@@ -359,7 +359,7 @@ static void set_label(struct gt__perfetto *pf, const uint64_t *args)
 	const struct gt__row *row = gt__rows_goroutine(&pf->rows, args[0]);
 	struct gt__pf_strip *strip = row ? row->user : NULL;
 
-	if (strip && row->open.state == GT_STATE_RUNNING)
+	if (strip && gt__slice_open(&row->open))
 		strip->label = args[1];
 }
 

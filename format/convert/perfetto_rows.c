@@ -186,47 +186,68 @@ struct gt__pf_strip *gt__pf_strip(struct gt__perfetto *pf, struct gt__row *row)
 	return strip;
 }
 
-uint32_t gt__pf_tid_track(struct gt__perfetto *pf, uint64_t tid, const char *name)
+static void put_tid_track(struct gt__perfetto *pf, uint32_t number, uint64_t tid, const char *name)
 {
-	uintptr_t known = (uintptr_t)gt__map_get(&pf->tid_tracks, tid);
 	char *to, *track, *inner;
 
-	if (known)
-		return (uint32_t)known;
-	known = pf->track_next++;
-	if (gt__map_put(&pf->tid_tracks, tid, (void *)known) < 0)
-		pf->failed = true;
 	to = gt_pb_number(gt__pf_open(pf), PACKET_SEQUENCE, GT__PF_THREADS);
 	to = gt_pb_number(to, PACKET_MACHINE, GT__PF_MACHINE);
 	track = to = gt_pb_open(to, PACKET_TRACK);
-	to = gt_pb_number(to, 1, known);
+	to = gt_pb_number(to, 1, number);
 	inner = to = gt_pb_open(to, 4);
 	to = gt_pb_number(to, 1, pf->thread_pid);
 	to = gt_pb_number(to, 2, gt__pf_shown_tid(pf, tid));
 	to = gt_pb_close(inner, gt__pb_text(to, 5, name, GT__INTERN_TEXT_MAX + 24));
 	gt_pb_close(track, to);
 	gt__pf_close(pf, to);
-	return (uint32_t)known;
 }
 
+uint32_t gt__pf_tid_track(struct gt__perfetto *pf, uint64_t tid, const char *name)
+{
+	uintptr_t known = (uintptr_t)gt__map_get(&pf->tid_tracks, tid);
+
+	if (known)
+		return (uint32_t)known;
+	known = pf->track_next++;
+	if (gt__map_put(&pf->tid_tracks, tid, (void *)known) < 0)
+		pf->failed = true;
+	put_tid_track(pf, (uint32_t)known, tid, name);
+	return (uint32_t)known;
+}
 /* When something is to be shown there, as its tid may come late. */
 static uint32_t thread_track(struct gt__perfetto *pf, const struct gt__row *row)
 {
 	const struct gt_trace_thread *thread = gt_trace_thread(pf->trace, row->id);
 	uint64_t tid = row->start_pc ? row->start_pc : thread ? thread->tid : 0;
 	char text[GT__INTERN_TEXT_MAX + 64];
+	uint32_t number;
+	bool known;
 
 	if (!tid || tid > GT__PF_PID_REAL_MAX)
 		tid = GT__PF_PID_REAL_MAX + 1 + row->id % (UINT32_C(1) << 30);
 	snprintf(text, sizeof(text), "M%" PRIu64 "%s%.*s", row->id, thread && thread->name && *thread->name ? " " : "",
 		GT__INTERN_TEXT_MAX, thread && thread->name ? thread->name : "");
-	return gt__pf_tid_track(pf, tid, text);
+	known = gt__map_get(&pf->tid_tracks, tid);
+	number = gt__pf_tid_track(pf, tid, text);
+	/* The kernel's layer told of it first, by another name. */
+	if (known)
+		put_tid_track(pf, number, tid, text);
+	return number;
 }
 
 void gt__pf_on_row(void *user, struct gt__row *row)
 {
+	struct gt__perfetto *pf = user;
+	uint64_t tid = row->kind == GT_ROW_THREAD ? row->start_pc : 0;
+
 	if (row->kind == GT_ROW_GOROUTINE)
-		on_goroutine(user, row);
+		on_goroutine(pf, row);
+	if (!tid || tid > GT__PF_PID_REAL_MAX || row->id >= UINTPTR_MAX)
+		return;
+	/* The kernel's layer calls it by its M. */
+	gt__map_remove(&pf->tid_ms, tid);
+	if (gt__map_put(&pf->tid_ms, tid, (void *)(uintptr_t)(row->id + 1)) < 0)
+		pf->failed = true;
 }
 
 /* ---- states: the strip and the CPU rows ---- */
@@ -361,7 +382,7 @@ static void put_slice(struct gt__perfetto *pf, const struct gt__row *row, int64_
 	gt__pf_slice_end(pf, end_ns, row->number);
 }
 
-/* What it did for the scheduler while it ran. */
+/* What it did for the scheduler: a worker of the collector counts as waiting while it marks. */
 static void put_label(struct gt__perfetto *pf, const struct gt__row *row, struct gt__pf_strip *strip, int64_t end_ns)
 {
 	uint64_t name = gt__intern_string(&pf->intern, strip->label);
@@ -387,11 +408,12 @@ static void goroutine_slice(struct gt__perfetto *pf, struct gt__row *row, int64_
 	since_ns = since_of(row);
 	if (end_ns < since_ns)
 		return;
+	/* Around the slice of a wait: what begins at the same time nests as it was written. */
+	if (__builtin_expect(strip->label != 0, 0))
+		put_label(pf, row, strip, end_ns);
 	switch (open->state) {
 	case GT_STATE_RUNNING:
 		tell_running(pf, row, strip, end_ns);
-		if (strip->label)
-			put_label(pf, row, strip, end_ns);
 		break;
 	case GT_STATE_RUNNABLE:
 		tell_state(pf, strip, since_ns, end_ns, 0, KERNEL_RUNNABLE);
@@ -550,5 +572,6 @@ void gt__pf_rows_free(struct gt__perfetto *pf)
 		slab = next;
 	}
 	gt__map_free(&pf->pids);
+	gt__map_free(&pf->tid_ms);
 	gt__map_free(&pf->tid_tracks);
 }

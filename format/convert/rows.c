@@ -151,12 +151,17 @@ static void begin_slice(struct gt__rows *rows, struct gt__row *row, const struct
 static void goroutine_to(
 	struct gt__rows *rows, struct gt__row *row, enum gt_state state, uint64_t reason, uint64_t stack)
 {
+	struct gt__slice *open = &row->open;
+
 	end_slice(rows, row, rows->now_ns);
-	begin_slice(rows, row,
-		&(struct gt__slice){.since_ns = rows->now_ns,
-			.state = (uint8_t)state,
-			.reason = reason < GT_REASON_COUNT ? (uint8_t)reason : 0,
-			.stack = stack});
+	/* In place: it is large, and every event comes here. */
+	memset(open, 0, sizeof(*open));
+	open->since_ns = rows->now_ns;
+	open->state = (uint8_t)state;
+	open->reason = reason < GT_REASON_COUNT ? (uint8_t)reason : 0;
+	open->stack = stack;
+	if (gt__slice_open(open))
+		rows->counts[state]++;
 }
 
 /* ---- Ms and Ps ---- */

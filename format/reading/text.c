@@ -29,6 +29,47 @@ static void add(struct line *line, const char *format, ...)
 	line->used = length < 0 ? line->size : line->used + (size_t)length;
 }
 
+/* What most of a line is made of; add's formats are far slower. */
+static void add_bytes(struct line *line, const char *bytes, size_t length)
+{
+	size_t room = line->used < line->size ? line->size - line->used - 1 : 0;
+
+	if (line->used >= line->size)
+		return;
+	memcpy(line->text + line->used, bytes, length < room ? length : room);
+	line->used += length;
+	line->text[line->used < line->size ? line->used : line->size - 1] = 0;
+}
+
+static void add_text(struct line *line, const char *text)
+{
+	add_bytes(line, text, strlen(text));
+}
+
+/* In quotes, or in brackets behind a space. */
+static void add_within(struct line *line, const char *begin, const char *text, const char *end)
+{
+	add_text(line, begin);
+	add_text(line, text);
+	add_text(line, end);
+}
+
+/* Decimal, or hexadecimal with its 0x. */
+static void add_number(struct line *line, uint64_t value, unsigned int base)
+{
+	char digits[20];
+	size_t i = sizeof(digits);
+
+	for (; base == 16 && value > 15; value >>= 4)
+		digits[--i] = "0123456789abcdef"[value & 15];
+	for (; base == 10 && value > 9; value /= 10)
+		digits[--i] = (char)('0' + value % 10);
+	digits[--i] = "0123456789abcdef"[value];
+	if (base == 16)
+		add_text(line, "0x");
+	add_bytes(line, digits + i, sizeof(digits) - i);
+}
+
 static void add_arg(struct line *line, const struct gt_trace *trace, enum gt_arg_type type, uint64_t value)
 {
 	const struct gt_trace_goroutine *goroutine;
@@ -36,50 +77,57 @@ static void add_arg(struct line *line, const struct gt_trace *trace, enum gt_arg
 
 	switch (type) {
 	case GT_ARG_STATE:
-		add(line, "%s", gt_state_text(value < GT_STATE_COUNT ? (unsigned int)value : GT_STATE_COUNT));
+		add_text(line, gt_state_text(value < GT_STATE_COUNT ? (unsigned int)value : GT_STATE_COUNT));
 		break;
 	case GT_ARG_REASON:
-		add(line, "\"%s\"", gt_reason_text(value < GT_REASON_COUNT ? (unsigned int)value : GT_REASON_COUNT));
+		add_within(line, "\"", gt_reason_text(value < GT_REASON_COUNT ? (unsigned int)value : GT_REASON_COUNT),
+			"\"");
 		break;
 	case GT_ARG_OBJECT:
-		add(line, "\"%s\"", gt_object_text(value < GT_OBJECT_COUNT ? (unsigned int)value : GT_OBJECT_COUNT));
+		add_within(line, "\"", gt_object_text(value < GT_OBJECT_COUNT ? (unsigned int)value : GT_OBJECT_COUNT),
+			"\"");
 		break;
 	case GT_ARG_CAUSE:
-		add(line, "\"%s\"", gt_cause_text(value < GT_CAUSE_COUNT ? (unsigned int)value : GT_CAUSE_COUNT));
+		add_within(
+			line, "\"", gt_cause_text(value < GT_CAUSE_COUNT ? (unsigned int)value : GT_CAUSE_COUNT), "\"");
 		break;
 	case GT_ARG_ADDR:
-		add(line, "0x%" PRIx64, value);
+		add_number(line, value, 16);
 		break;
 	case GT_ARG_SYSCALL:
 		name = gt_trace_syscall(trace, value);
-		add(line, name ? "%" PRIu64 " (%s)" : "%" PRIu64, value, name);
+		add_number(line, value, 10);
+		if (name)
+			add_within(line, " (", name, ")");
 		break;
 	case GT_ARG_PC:
 		name = gt_trace_function(trace, value);
-		add(line, name ? "0x%" PRIx64 " (%s)" : "0x%" PRIx64, value, name);
+		add_number(line, value, 16);
+		if (name)
+			add_within(line, " (", name, ")");
 		break;
 	case GT_ARG_P:
 		if (value)
-			add(line, "%" PRIu64, value - 1);
+			add_number(line, value - 1, 10);
 		else
-			add(line, "-");
+			add_text(line, "-");
 		break;
 	case GT_ARG_STR:
 		name = gt_trace_string(trace, value);
 		if (name)
-			add(line, "\"%s\"", name);
+			add_within(line, "\"", name, "\"");
 		else
-			add(line, "%" PRIu64, value);
+			add_number(line, value, 10);
 		break;
 	case GT_ARG_G:
 		goroutine = gt_trace_goroutine(trace, value);
 		name = goroutine ? gt_trace_function(trace, goroutine->start_pc) : NULL;
-		add(line, "%" PRIu64, value);
+		add_number(line, value, 10);
 		if (name)
-			add(line, " (%s)", name);
+			add_within(line, " (", name, ")");
 		break;
 	default:
-		add(line, "%" PRIu64, value);
+		add_number(line, value, 10);
 		break;
 	}
 }
@@ -89,9 +137,9 @@ static void add_object(struct line *line, const struct gt_trace *trace, unsigned
 {
 	char name[GT_TRACE_OBJECT_BYTES];
 
-	add(line, gt_object_is_address(what) ? "0x%" PRIx64 : "%" PRIu64, object);
+	add_number(line, object, gt_object_is_address(what) ? 16 : 10);
 	if (what)
-		add(line, " (%s)", gt_trace_object(trace, what, object, name));
+		add_within(line, " (", gt_trace_object(trace, what, object, name), ")");
 }
 
 /* What the first argument of a system call is, when that is a descriptor. */
@@ -100,7 +148,7 @@ static void add_fd(struct line *line, const struct gt_trace *trace, const struct
 	const char *name = gt_trace_string(trace, gt_trace_syscall_fd(trace, event->args[1], event->args[2]));
 
 	if (name && *name)
-		add(line, " (%s)", name);
+		add_within(line, " (", name, ")");
 }
 
 void gt_text_event(const struct gt_trace *trace, const struct gt_event *event, char *text, size_t size)
@@ -112,9 +160,9 @@ void gt_text_event(const struct gt_trace *trace, const struct gt_event *event, c
 		add(&line, "event of kind %u", event->kind);
 		return;
 	}
-	add(&line, "%s", spec->text);
+	add_text(&line, spec->text);
 	for (unsigned int i = 0; i < spec->arg_count; i++) {
-		add(&line, " %s=", spec->args[i].name);
+		add_within(&line, " ", spec->args[i].name, "=");
 		if (i && spec->args[i - 1].type == GT_ARG_OBJECT)
 			add_object(&line, trace, (unsigned int)event->args[i - 1], event->args[i]);
 		else
@@ -141,11 +189,24 @@ int gt_text_events(struct gt_trace *trace, FILE *out, struct gt_error *err)
 
 	if (ret < 0)
 		return gt_fail(err, ret, "no memory to read it again");
-	while (gt_trace_next(trace, &event) > 0 && !ferror(out)) {
-		char text[1024];
+	while (gt_trace_next(trace, &event) > 0 && !ferror_unlocked(out)) {
+		char text[64 + 1024 + 1];
+		struct line line = {.text = text, .size = 64};
 
-		gt_text_event(trace, &event, text, sizeof(text));
-		fprintf(out, "%14" PRId64 " m=%" PRIu64 " %s\n", event.time_ns, event.m, text);
+		if (event.time_ns < 0)
+			add(&line, "%14" PRId64, event.time_ns);
+		for (int64_t place = 10000000000000; event.time_ns >= 0 && place > event.time_ns && place > 1;
+			place /= 10)
+			add_text(&line, " ");
+		if (event.time_ns >= 0)
+			add_number(&line, (uint64_t)event.time_ns, 10);
+		add_text(&line, " m=");
+		add_number(&line, event.m, 10);
+		add_text(&line, " ");
+		gt_text_event(trace, &event, text + line.used, 1024);
+		line.used += strlen(text + line.used);
+		text[line.used++] = '\n';
+		fwrite_unlocked(text, 1, line.used, out);
 	}
 	return finish(out, err);
 }

@@ -2,6 +2,7 @@
 #
 #   golden.py --gtrace PATH [--update]
 import argparse
+import difflib
 import gzip
 import json
 import os
@@ -79,7 +80,9 @@ def main():
             if args.update:
                 open(path, "w").write(text)
             elif text != open(path).read():
-                print("not as in %s:\n%s" % (path, text))
+                print("not as in %s (--update writes it):" % path)
+                lines = difflib.unified_diff(open(path).read().splitlines(), text.splitlines(), "expected", "told", lineterm="", n=1)
+                print("\n".join(list(lines)[:60]))
                 failed = 1
         failed |= check_json(outputs["json"], run("report", "--json", "shop.gtrace", "shop.gtrace"))
     finally:

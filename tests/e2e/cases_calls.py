@@ -260,7 +260,7 @@ def attach_sets(bench):
             program.until(b"ready\n", program.run.stdout)
             for options in (["--events=all,-kernel,-samples,-faults"], CALLS + ["--stacks=off"], WAITS + ["--flight"]):
                 out = bench.path()
-                run = bench.run([bench.gtrace, "attach", "-o", out, "--duration", "200ms"] + options + [str(program.run.pid)])
+                run = bench.run([bench.gtrace, "attach", "-o", out, "--duration", "60ms"] + options + [str(program.run.pid)])
                 expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr.decode(errors="replace")))
                 bench.check(out)
                 trace = trace_reader.load(bench.gtrace, out)

@@ -1,6 +1,6 @@
 # gcstory.py - what the garbage collector did as Go's own tracer tells it, and as gtrace tells it, in the same words.
 #
-# Both are dictionaries of lists: "world" (cycles, stops of the world, heap goals, in order), "heap" (sizes, in order), and of each
+# Both are dictionaries of lists: "world" (cycles and stops of the world, in order), "goal" and "heap" (sizes, in order), and of each
 # goroutine its assists and labels, of each P its sweeps.
 import collections
 import re
@@ -26,7 +26,8 @@ def of_go(lines):
         elif what == "Metric":
             value = int(re.search(r"\bValue=.*?\((\d+)[)}]*$", rest).group(1))
             if name.startswith("/gc/heap/goal"):
-                story["world"].append(("goal", value))
+                # With the collector off and a memory limit, the goal is the limit; newer versions tell 0.
+                story["goal"].append(value if value < 1 << 29 else 0)
             elif name.startswith("/memory/classes/heap/objects"):
                 story["heap"].append(value)
         elif name == "GC concurrent mark phase":
@@ -50,7 +51,7 @@ def of_gtrace(trace, number):
         if event.name == "GoLabel":
             story["g%d" % number(args["g"])].append(args["label"])
         elif event.name == "HeapGoal":
-            story["world"].append(("goal", number(args["bytes"])))
+            story["goal"].append(number(args["bytes"]) if number(args["bytes"]) < 1 << 29 else 0)
         elif event.name == "Heap":
             story["heap"].append(number(args["live"]))
         elif event.name in ("GcBegin", "GcEnd"):

@@ -34,18 +34,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct gt_trace *trace;
 	struct gt_error err;
 
-	if (gt_trace_open_memory(data, size, &trace, &err) < 0)
-		return 0;
 	for (int i = 0; i < 2; i++) {
+		if (gt_trace_open_memory(data, size, &trace, &err) < 0)
+			return 0;
 		if (gt_analysis_run(trace, NULL, &analysis, &err) < 0)
 			abort();
 		put(analysis, &text[i], &sizes[i]);
 		gt_analysis_free(analysis);
+		gt_trace_close(trace);
 	}
 	if (sizes[0] != sizes[1] || memcmp(text[0], text[1], sizes[0]) != 0)
 		abort();
 	free(text[0]);
 	free(text[1]);
-	gt_trace_close(trace);
 	return 0;
 }

@@ -263,3 +263,75 @@ Test(decode, a_go_programs_allocation_tells_its_type)
 	record.word[5] = 9;
 	cr_expect_eq(decode(&decoder, record, out), 1);
 }
+
+Test(decode, a_long_call_is_told_at_its_end)
+{
+	struct gt_record record = {.ticks = 5,
+		.kind = GT_REC_SYSCALL,
+		.words = 6,
+		.word = {0, GT_SYSCALL_LONG | 9ull << 8 | 17ull << 48, (uint64_t)-11, 4, 100, 5000}};
+	struct gt_event out[GT_DECODE_EVENTS_MAX];
+	struct gt_decoder decoder = {0};
+
+	cr_assert_eq(decode(&decoder, record, out), 2);
+	cr_assert_eq(out[0].kind, GT_EV_SYSCALL_LONG);
+	cr_assert_eq(out[0].args[0], 9);
+	cr_assert_eq(out[0].args[1], 17);
+	cr_assert_eq(out[0].args[2], 4);
+	cr_assert_eq(out[0].args[3], 100);
+	cr_assert_eq(out[0].args[4], 5000);
+	cr_assert_eq(out[1].kind, GT_EV_SYSCALL_RESULT);
+	cr_assert_eq(out[1].args[1], 17);
+	cr_assert_eq(out[1].args[2], 0);
+	cr_assert_eq(out[1].args[3], 11);
+	record.words = 4;
+	cr_assert_eq(decode(&decoder, record, out), -EBADMSG);
+}
+
+Test(decode, a_raw_calls_stack_comes_before_its_result)
+{
+	struct gt_record record = {.ticks = 5,
+		.kind = GT_REC_SYSCALL,
+		.words = 4,
+		.word = {0, GT_SYSCALL_EXIT | 9ull << 8 | 39ull << 48, 1234, 77}};
+	struct gt_event out[GT_DECODE_EVENTS_MAX];
+	struct gt_decoder decoder = {0};
+
+	cr_assert_eq(decode(&decoder, record, out), 2);
+	cr_assert_eq(out[0].kind, GT_EV_SYSCALL_STACK);
+	cr_assert_eq(out[0].args[1], 77);
+	cr_assert_eq(out[1].kind, GT_EV_SYSCALL_RESULT);
+	cr_assert_eq(out[1].args[2], 1234);
+	record.word[3] = 0;
+	cr_assert_eq(decode(&decoder, record, out), 1);
+}
+
+/* A hint says nothing itself: its goroutine may be woken by another. */
+Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
+{
+	struct gt_record wake = state2(8, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL, 0, 0);
+	struct gt_event out[GT_DECODE_EVENTS_MAX];
+	struct gt_decoder decoder = {0};
+
+	wake.word[2] = (uint64_t)GT_FD_UNKNOWN << 32;
+	cr_assert_eq(decode(&decoder, wake, out), 2);
+	cr_assert_eq(out[0].kind, GT_EV_WAKE_CAUSE);
+	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
+	for (uint64_t g = 1; g <= GT_DECODE_HINTS + 4; g++)
+		cr_assert_eq(decode(&decoder,
+				     (struct gt_record){
+					     .ticks = 5, .kind = GT_REC_HINT, .words = 4, .word = {0, g, 100 + g}},
+				     out),
+			0);
+	cr_assert_eq(decode(&decoder, wake, out), 2);
+	cr_assert_eq(out[0].args[2], 108);
+	cr_assert_eq(decode(&decoder, wake, out), 2); /* it was used */
+	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
+	wake.word[1] = GT_STATE_WORD(2, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL);
+	cr_assert_eq(decode(&decoder, wake, out), 2); /* too many came after it */
+	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
+	wake.word[1] = GT_STATE_WORD(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL);
+	wake.word[3] = 5; /* a goroutine did it: no cause */
+	cr_assert_eq(decode(&decoder, wake, out), 1);
+	cr_assert_eq(decode(&decoder, (struct gt_record){.kind = GT_REC_HINT, .words = 4}, out), -EBADMSG);
+}

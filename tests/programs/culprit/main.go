@@ -367,6 +367,22 @@ func checkDeadline(wg *sync.WaitGroup) {
 	}
 }
 
+// ---- two locks, in both orders
+
+var accounts, audit sync.Mutex
+
+func transfer() {
+	accounts.Lock()
+	pause(5)
+	audit.Lock()
+}
+
+func reconcile() {
+	audit.Lock()
+	pause(5)
+	accounts.Lock()
+}
+
 // ---- no fault
 
 func healthy() {
@@ -459,6 +475,10 @@ func main() {
 		many(40, pollQueue)
 	case "timers2":
 		many(60, checkDeadline)
+	case "deadlock":
+		go transfer()
+		go reconcile()
+		pause(200)
 	case "healthy":
 		healthy()
 	default:

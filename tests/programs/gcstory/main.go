@@ -24,6 +24,9 @@ type node struct {
 var (
 	keep  [64]*node
 	large [8][]byte
+
+	pieces [16][]byte
+	live   *node
 )
 
 // Garbage and a live list; assists, sweeps, refills.
@@ -40,6 +43,27 @@ func churn(slot, n int) {
 			large[slot] = make([]byte, 100000)
 		}
 	}
+}
+
+// What a cycle left is swept by who needs memory, not by who is told to pay for it: the heap is so large that there is time for
+// that, and the collector is off when the cycle ends.
+func needs() {
+	for i := 0; i < 200000; i++ {
+		live = &node{next: live}
+	}
+	for round := 0; round < 3; round++ {
+		debug.SetGCPercent(60)
+		for cycles := metric("/gc/cycles/total:gc-cycles"); metric("/gc/cycles/total:gc-cycles") == cycles; {
+			churn(round%4, 10)
+		}
+		debug.SetGCPercent(-1)
+		for i := 0; i < 300; i++ {
+			churn(round%4, 1)
+			large[i%8] = make([]byte, 40000+i*100)
+			pieces[i%len(pieces)] = make([]byte, 100+i*5)
+		}
+	}
+	live = nil
 }
 
 // So much stack that the goroutine's is 64 KiB, until it may go on.
@@ -101,6 +125,8 @@ func main() {
 	runtime.Stack(make([]byte, 4096), true)
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(1 << 30)
+	needs()
+	debug.SetGCPercent(50)
 	const deeps = 20
 	ready, end := make(chan bool), make(chan bool)
 	for i := 0; i < deeps; i++ {

@@ -54,8 +54,17 @@ func crowd() {
 	fmt.Println(rollup())
 }
 
-// quiet wait GOROUTINES: so many wait for ever, until standard input ends.
+// quiet wait GOROUTINES [THREADS]: so many wait for ever, and so many threads sleep, until standard input ends.
 func wait() {
+	for i := 0; len(os.Args) > 3 && i < number(3); i++ {
+		locked := make(chan bool)
+		go func() {
+			runtime.LockOSThread()
+			locked <- true
+			select {}
+		}()
+		<-locked
+	}
 	for i := 0; i < number(2); i++ {
 		go func() { select {} }()
 	}
