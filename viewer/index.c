@@ -78,6 +78,7 @@ static uint32_t need_row(struct building *b, enum gt_index_kind kind, uint64_t i
 static void add_slice(struct building *b, uint32_t at, const struct gt_index_slice *slice)
 {
 	struct gt_index *index = b->index;
+	struct gt_index_slice *added;
 	struct gt_index_row *row;
 
 	if (at == NO_ROW)
@@ -87,9 +88,16 @@ static void add_slice(struct building *b, uint32_t at, const struct gt_index_sli
 		b->failed = true;
 		return;
 	}
-	row->slices[row->count++] = *slice;
-	if (slice->state < GT_INDEX_STATES && slice->end_ns >= 0)
-		row->total_ns[slice->state] += (uint64_t)(slice->end_ns - slice->since_ns);
+	added = &row->slices[row->count];
+	*added = *slice;
+	/* Slices of a row never overlap, whatever a file claims: all searches rest on that. */
+	if (row->count && added->since_ns < added[-1].end_ns)
+		added->since_ns = added[-1].end_ns;
+	if (added->end_ns >= 0 && added->end_ns < added->since_ns)
+		added->end_ns = added->since_ns;
+	row->count++;
+	if (added->state < GT_INDEX_STATES && added->end_ns >= 0)
+		row->total_ns[added->state] += (uint64_t)(added->end_ns - added->since_ns);
 	index->slices++;
 }
 
