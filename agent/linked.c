@@ -20,12 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ANSWER_NS  10000000000
-#define STOPPED_NS 300000000
-#define STOP_NS    200000000
-#define NAP_NS     500000
-#define NUDGE_NS   2000000
-#define ALIVE_MAX  (16u << 20)
+#define ANSWER_NS    10000000000
+#define STOPPED_NS   300000000
+#define STOP_NS      200000000
+#define LISTENS_NAPS 2000
+#define NAP_NS       500000
+#define NUDGE_NS     2000000
+#define ALIVE_MAX    (16u << 20)
 
 struct gt_linked {
 	pid_t pid;
@@ -36,6 +37,13 @@ struct gt_linked {
 	uint32_t number;
 	bool mine; /* it is this gtrace that records */
 };
+
+static void nap(void)
+{
+	const struct timespec time = {.tv_nsec = NAP_NS};
+
+	nanosleep(&time, NULL);
+}
 
 /* ---- where its struct gt_attend is ---- */
 
@@ -175,8 +183,13 @@ int gt_linked_open(pid_t pid, struct gt_linked **out, struct gt_error *err)
 	}
 	if (ret >= 0)
 		ret = find_area(linked, err);
-	if (ret >= 0)
+	/* One that has just begun is about to listen. */
+	for (int i = 0; ret >= 0 && i < LISTENS_NAPS; i++) {
 		ret = read_area(linked, &area, err);
+		if (ret < 0 || area.asleep)
+			break;
+		nap();
+	}
 	if (ret >= 0 && !area.asleep)
 		ret = gt_fail(err, EAGAIN,
 			"cannot attach: process %d links libtrace, but runs no scheduler that listens: start it with "
@@ -216,13 +229,6 @@ bool gt_linked_foreign(const struct gt_linked *linked)
 }
 
 /* ---- requests ---- */
-
-static void nap(void)
-{
-	const struct timespec time = {.tv_nsec = NAP_NS};
-
-	nanosleep(&time, NULL);
-}
 
 static int put(const struct gt_linked *linked, size_t offset, const void *from, size_t size)
 {

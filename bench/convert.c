@@ -1,5 +1,5 @@
 /*
- * convert.c - how fast a .gtrace file becomes JSON.
+ * convert.c - how fast a .gtrace file becomes JSON, and Perfetto's protobuf.
  *
  *   convert [-n EVENTS] [-r RUNS] [-g GOROUTINES] [-k FILE.json] [DIRECTORY]
  *
@@ -7,8 +7,9 @@
  *   read           gt_trace_next until the end, nothing else
  *   slices         read and convert, rows and slices only, to /dev/null
  *   everything     read and convert, the default: arrows, counters, stacks, colours
+ *   p. slices, p. all   the same two as packets of Perfetto
  *   alone          the time of the row above it less that of read: the converter's own share
- * CPU time, the best of RUNS: all is one thread, and a busy machine disturbs it less. A record is a line of JSON.
+ * CPU time, the best of RUNS: all is one thread, and a busy machine disturbs it less. A record is a line of JSON, or a packet.
  * -k keeps the JSON of "everything", for other tools to be timed on.
  */
 #include "format/convert/perfetto.h"

@@ -878,6 +878,8 @@ void gt_collector_free(struct gt_collector *c)
 	gt__attic_free(&c->attic);
 	gt_copy_free(&c->copy);
 	gt_fds_free(&c->fds);
+	gt__found_free(c);
+	gt_map_free(&c->fresh);
 	while (c->reserve_count)
 		gt_give_back(c->memory, c->reserve[--c->reserve_count]);
 	free(c->reserve);

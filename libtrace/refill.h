@@ -132,9 +132,10 @@ static inline int gt__count_lost(struct gt_m *m)
 static inline uint32_t gt__take_first(const struct gt_exchange *exchange, bool flight)
 {
 	uint32_t queued = gt_queue_length(&exchange->sealed) + gt_queue_length(&exchange->free);
+	uint32_t aside = atomic_load_explicit(&exchange->shm->aside, memory_order_relaxed);
 	uint32_t block;
 
-	if (queued < exchange->block_count / 4)
+	if (queued < (exchange->block_count - aside) / 4 || aside > exchange->block_count)
 		return GT_NO_BLOCK;
 	block = gt_queue_take(&exchange->free);
 	if (block == GT_NO_BLOCK && flight)

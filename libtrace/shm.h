@@ -287,6 +287,7 @@ struct gt_shm {
 	_Atomic uint64_t heartbeat;      /* clock of the collector's last round */
 	_Atomic uint64_t call_ticks_min; /* hooks of Go: only system calls that took so long are recorded; 0 = all, as
 	                                    they begin and end */
+	_Atomic uint32_t aside;          /* blocks that are in no queue and on no M: the window is to be smaller */
 
 	/* changed by writers, rarely */
 	_Alignas(GT_CACHE_LINE) _Atomic uint64_t lost_no_m; /* records of Ms with an id >= m_limit */

@@ -573,6 +573,7 @@ int gt_shm_begin_again(struct gt_memory *memory, uint32_t in_turn, struct gt_shm
 	memmove(blocks, blocks + (count - aside->count), aside->count * sizeof(*blocks));
 	aside->blocks = blocks;
 	memory->turn_count = memory->block_count - aside->count;
+	atomic_store(&memory->shm->aside, aside->count);
 	if (!aside->count && fallocate(memory->fd, 0, (off_t)memory->blocks_offset, (off_t)bytes) < 0)
 		return gt_fail(err, errno, "no memory for the window: %" PRIu64 " bytes: %s: give a lower size", bytes,
 			strerror(errno));
@@ -589,6 +590,7 @@ void gt_shm_end_for_now(struct gt_memory *memory, struct gt_shm_aside *aside)
 	free(aside->blocks);
 	*aside = (struct gt_shm_aside){0};
 	memory->turn_count = memory->block_count;
+	atomic_store(&memory->shm->aside, 0);
 	if (blocks && seen)
 		count = take_free(memory, blocks, seen);
 	for (uint32_t i = 0; i < count; i++) {

@@ -156,7 +156,18 @@ static void info(const struct gt_index *index, struct gt_sink *out)
 	}
 	put(out, "}");
 	put_words(out);
-	put(out, ",\"groups\":[");
+	put(out, ",\"calls\":{");
+	first = true;
+	for (unsigned int i = 0; i < GT_INDEX_CALLS; i++) {
+		const char *name = index->calls[i] ? gt_trace_syscall(index->trace, i) : NULL;
+
+		if (!name)
+			continue;
+		put_number(out, first ? "\"" : ",\"", i + 1);
+		put_string(out, "\":", name);
+		first = false;
+	}
+	put(out, "},\"groups\":[");
 	for (uint32_t i = 0; i < index->group_count; i++) {
 		put_string(out, i ? ",{\"function\":" : "{\"function\":", index->groups[i].function);
 		put_number(out, ",\"rows\":", index->groups[i].rows);

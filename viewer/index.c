@@ -10,6 +10,7 @@
 #define BUCKET          32
 #define PROGRESS_EVENTS (1u << 18)
 #define DEPTH_MAX       15
+#define UNWRAP_SLICES   16
 #define NO_ROW          UINT32_MAX
 
 struct building {
@@ -102,10 +103,9 @@ static void add_slice(struct building *b, uint32_t at, const struct gt_index_sli
 
 /* ---- names ---- */
 
-static uint32_t group_of(struct building *b, uint64_t start_pc)
+static uint32_t group_named(struct building *b, const char *name)
 {
 	struct gt_index *index = b->index;
-	const char *name = start_pc ? gt_trace_function(index->trace, start_pc) : NULL;
 	uint64_t id;
 
 	if (!name || !*name)
@@ -124,6 +124,38 @@ static uint32_t group_of(struct building *b, uint64_t start_pc)
 			(struct gt_index_group){.function = gt_strings_get(&index->functions, id, NULL)};
 	}
 	return (uint32_t)(id - 1);
+}
+
+/* What @wrapper calls, by a stack; NULL when it is not there, or calls nothing. */
+static const char *called_by(const struct gt_trace *trace, uint32_t stack_id, const char *wrapper)
+{
+	const struct gt_trace_stack *stack = gt_trace_stack(trace, stack_id);
+	const char *called = NULL;
+
+	for (uint32_t i = 0; stack && i < stack->count; i++) {
+		const struct gt_trace_pc *pc = gt_trace_pc(trace, stack->pcs[i]);
+
+		for (uint32_t j = 0; pc && j < pc->count; j++) {
+			if (pc->lines[j].function && strcmp(pc->lines[j].function, wrapper) == 0)
+				return called;
+			called = pc->lines[j].function;
+		}
+	}
+	return NULL;
+}
+
+/* Go puts a function of its own, NAME.gowrapN, around a go statement with arguments: the user knows the one inside. */
+static void unwrap(struct building *b, struct gt_index_row *row)
+{
+	const char *name = b->index->groups[row->group].function, *inside = NULL;
+
+	if (!strstr(name, ".gowrap"))
+		return;
+	for (uint32_t i = 0; i < row->count && i < UNWRAP_SLICES && !inside; i++)
+		if (row->slices[i].stack)
+			inside = called_by(b->index->trace, row->slices[i].stack, name);
+	if (inside)
+		row->group = group_named(b, inside);
 }
 
 static uint32_t object_of(struct building *b, const struct gt__slice *open)
@@ -169,7 +201,8 @@ static void on_row(void *user, struct gt__row *row)
 		row->start_pc = known->start_pc;
 	if (known)
 		b->index->rows[at].parent = known->parent;
-	b->index->rows[at].group = group_of(b, row->start_pc);
+	b->index->rows[at].group =
+		group_named(b, row->start_pc ? gt_trace_function(b->index->trace, row->start_pc) : NULL);
 }
 
 static void note_latency(struct gt_index *index, int64_t ns)
@@ -324,6 +357,8 @@ static void other(struct building *b, const struct gt_event *event)
 		row = event->args[0] ? gt__rows_goroutine(&b->rows, event->args[0]) : NULL;
 		if (row && row->open.state == GT_STATE_SYSCALL)
 			row->open.detail = (uint32_t)event->args[1] + 1;
+		if (event->args[1] < GT_INDEX_CALLS)
+			index->calls[event->args[1]] = true;
 		break;
 	case GT_EV_GO_CREATE:
 		at = gt_index_row_of(index, GT_INDEX_GOROUTINE, event->args[0]);
@@ -405,8 +440,10 @@ static void finish_rows(struct building *b)
 				(uint64_t)(index->span_ns - row->slices[row->count - 1].since_ns);
 		}
 		if (row->kind == GT_INDEX_GOROUTINE) {
-			struct gt_index_group *group = &index->groups[row->group];
+			struct gt_index_group *group;
 
+			unwrap(b, row);
+			group = &index->groups[row->group];
 			group->rows++;
 			for (unsigned int state = 0; state < GT_INDEX_STATES; state++)
 				group->total_ns[state] += row->total_ns[state];
@@ -573,8 +610,11 @@ static void sum_between(const struct gt_index_row *row, uint32_t from, uint32_t 
 	add_slices(row, last * BUCKET, to, sums);
 }
 
-static void put_one(const struct gt_index_slice *slice, uint32_t at, struct gt_index_piece *out)
+static void put_one(const struct gt_index_row *row, uint32_t at, struct gt_index_piece *out)
 {
+	const struct gt_index_slice *slice = &row->slices[at];
+	bool call = row->kind == GT_INDEX_GOROUTINE && slice->state == GT_STATE_SYSCALL;
+
 	*out = (struct gt_index_piece){
 		.since_ns = (double)slice->since_ns,
 		.end_ns = (double)slice->end_ns,
@@ -583,7 +623,7 @@ static void put_one(const struct gt_index_slice *slice, uint32_t at, struct gt_i
 		.state = slice->state,
 		.reason = slice->reason,
 		.part = UINT16_MAX,
-		.detail = slice->detail,
+		.detail = call ? slice->link : slice->detail,
 	};
 }
 
@@ -621,7 +661,7 @@ size_t gt_index_pieces(
 		uint32_t to;
 
 		if ((double)(slice->end_ns - slice->since_ns) >= column_ns) {
-			put_one(slice, at++, &out[count_++]);
+			put_one(row, at++, &out[count_++]);
 			continue;
 		}
 		column =
@@ -632,7 +672,7 @@ size_t gt_index_pieces(
 		if (to > at + 1 && (double)(row->slices[to - 1].end_ns - row->slices[to - 1].since_ns) >= column_ns)
 			to--;
 		if (to == at + 1)
-			put_one(slice, at, &out[count_++]);
+			put_one(row, at, &out[count_++]);
 		else
 			put_many(row, at, to, &out[count_++]);
 		at = to;

@@ -79,6 +79,7 @@ struct gt_index_count {
 
 #define GT_INDEX_COUNTS_MAX 32768
 #define GT_INDEX_LATENCIES  40 /* buckets of powers of two ns */
+#define GT_INDEX_CALLS      1024
 
 struct gt_index {
 	struct gt_trace *trace;
@@ -99,6 +100,7 @@ struct gt_index {
 	int64_t count_step_ns;
 	uint64_t latencies[GT_INDEX_LATENCIES]; /* runnable -> running */
 	struct gt_map threads;                  /* tid -> string that names it */
+	bool calls[GT_INDEX_CALLS];             /* system calls that were made */
 	int64_t span_ns;
 	uint64_t events, slices;
 	uint64_t bytes;     /* of memory, about */
@@ -129,7 +131,7 @@ struct gt_index_piece {
 	uint8_t state;  /* of most of its time */
 	uint8_t reason;
 	uint16_t part;   /* of its time that is of this state: 65535 is all */
-	uint32_t detail; /* of one slice */
+	uint32_t detail; /* of one slice; of a system call its number + 1 */
 };
 /* At most 2 * @columns + 2. Returns how many. */
 size_t gt_index_pieces(

@@ -67,6 +67,7 @@ def compare_tracers(version, procs, theirs, ours):
     """Every word of Go's tracer; gtrace began earlier and ended later."""
     words = compare_world(version, theirs, ours)
     assists = 0
+    expect(any("GC (" in str(story) for key, story in ours.items() if key != "world"), "no worker has a label")
     for key, story in theirs.items():
         if key == "world" or (key == "heap" and procs > 1):
             continue  # several Ms change the heap's size at once: the one or the other is told first

@@ -115,7 +115,7 @@ def linked_cycles(bench):
     """In and out again and again while goroutines come and go; a window smaller than the memory that is there, too."""
     with Program([program(bench), "-r"]) as p:
         p.until(b"phase 1\n")
-        total, cycles = 0, runs(8, long=100)
+        total, cycles = 0, runs(5, long=100)
         for i in range(cycles):
             options = [["--duration", "60ms"], ["--duration", "60ms", "--flight", "--max-bytes=12M"], ["--duration", "60ms", "--stacks=off"]][i % 3]
             out = bench.path()

@@ -554,7 +554,7 @@ void gt__ready(struct gt_g *g)
 	if (a->dead || !a->waiting)
 		sim_fail("ready of goroutine %llu, which does not wait", (unsigned long long)g->id);
 	a->waiting = false;
-	tell(sim.current->g.id ? sim.current->g.id : UINT64_C(1) << 32, GT_EV_GO_READY, g->id, GT_STATE_WAITING,
+	tell(sim.current->g.id ? sim.current->g.id : UINT64_C(1) << 31, GT_EV_GO_READY, g->id, GT_STATE_WAITING,
 		sim.current->g.id);
 	set_runnable(a);
 	step();

@@ -45,7 +45,7 @@ class Model {
     if (filter) {
       this.sections.push({ key: "found", head: "Goroutines found", rows: [], count: 0, open: true, params: filter, more: true });
     } else {
-      const groups = this.info.groups.map((g, i) => ({ ...g, group: i }));
+      const groups = this.info.groups.map((g, i) => ({ ...g, group: i })).filter(g => g.rows);
       const busy = g => g.ns[1] + g.ns[2] + g.ns[3];
       groups.sort((a, b) => (a.function.startsWith("runtime.") && a.function !== "runtime.main") - (b.function.startsWith("runtime.") && b.function !== "runtime.main") || busy(b) - busy(a));
       let shown = 0;

@@ -11,6 +11,12 @@ export function duration(ns) {
   return Math.round(ns) + " ns";
 }
 
+// A moment, to the step between marks (1: to the ns): what differs must be read differently.
+export function moment(ns, each = 1) {
+  const [unit, name] = Math.abs(ns) >= 1e9 ? [1e9, " s"] : Math.abs(ns) >= 1e6 ? [1e6, " ms"] : Math.abs(ns) >= 1e3 ? [1e3, " µs"] : [1, " ns"];
+  return (ns / unit).toFixed(Math.max(0, Math.round(Math.log10(unit) - Math.floor(Math.log10(Math.max(1, each)))))) + name;
+}
+
 export function colours() {
   const style = getComputedStyle(document.documentElement), of = name => style.getPropertyValue("--" + name).trim();
   const out = {};
@@ -44,7 +50,7 @@ function step(nsPerPixel, pixels) {
 }
 
 function axis(c, look, view, width) {
-  const scale = (view.t1 - view.t0) / (width - LABEL), each = step(scale, 90);
+  const scale = (view.t1 - view.t0) / (width - LABEL), each = step(scale, 110);
   c.fillStyle = look.raised;
   c.fillRect(0, 0, width, AXIS);
   c.strokeStyle = look.line;
@@ -57,7 +63,7 @@ function axis(c, look, view, width) {
     if (x < LABEL) continue;
     c.moveTo(x, AXIS - 6);
     c.lineTo(x, 1e5);
-    c.fillText(duration(t), x + 4, AXIS / 2);
+    c.fillText(t ? moment(t, each) : "0", x + 4, AXIS / 2);
   }
   c.stroke();
   c.fillStyle = look.raised;
@@ -92,6 +98,7 @@ function words(model, row, piece) {
   if (piece.count > 1) return piece.count + " ×";
   if (row.kind === 0) {
     if (piece.state === 4) return model.info.reasons[piece.reason] || "waiting";
+    if (piece.state === 3) return model.info.calls[piece.detail] || "syscall";
     return STATES[piece.state];
   }
   if (row.kind === 1 || row.kind === 2) return model.nameOfRow(piece.detail) || "";

@@ -1,5 +1,5 @@
 // panels.js - what stands beside the timeline: the chosen slice, tables, flame graph, histogram, facts. Texts of a trace are texts only: textContent.
-import { duration, STATES, fit, colours, clip, groupColour } from "./draw.js";
+import { duration, moment, STATES, fit, colours, clip, groupColour } from "./draw.js";
 
 const $ = id => document.getElementById(id);
 
@@ -57,7 +57,7 @@ export class Panels {
   reason(slice) {
     const text = this.model.info.reasons[slice.reason];
     if (slice.state === 4) return "waiting" + (text ? ": " + text : "");
-    return STATES[slice.state] + (text ? ": " + text : "") + (slice.call ? ": " + slice.call : "");
+    return STATES[slice.state] + (text ? ": " + text : "") + (slice.call || (slice.state === 3 && slice.count === 1 && this.model.info.calls[slice.detail]) ? ": " + (slice.call || this.model.info.calls[slice.detail]) : "");
   }
 
   slice(slice) {
@@ -80,8 +80,8 @@ export class Panels {
       side.append(p);
     } else if (slice.name) side.append(make("p", slice.name));
     fact("for", duration(slice.end - slice.since));
-    fact("from", duration(slice.since));
-    fact("to", duration(slice.end));
+    fact("from", moment(slice.since));
+    fact("to", moment(slice.end));
     if (slice.goroutine) fact("runs", this.jump(slice.goroutine));
     if (slice.waker) fact("woken by", this.jump(slice.waker));
     else if (row.kind === 0 && slice.state === 1) fact("woken by", "the scheduler, a timer or the network");
@@ -98,7 +98,7 @@ export class Panels {
       for (const place of slice.woke) {
         if (!place) continue;
         const li = make("li");
-        li.append(this.jump(place), make("small", "at " + duration(place.at)));
+        li.append(this.jump(place), make("small", "at " + moment(place.at)));
         woke.append(li);
       }
       side.append(woke);
@@ -173,7 +173,7 @@ export class Panels {
     }
     table.append(head);
     const by = columns.find(c => c[1] === this.order[0]) || columns[6];
-    const list = this.model.info.groups.map((g, group) => ({ ...g, group }));
+    const list = this.model.info.groups.map((g, group) => ({ ...g, group })).filter(g => g.rows);
     list.sort((a, b) => {
       const x = value(by, a), y = value(by, b);
       return (typeof x === "string" ? x.localeCompare(y) : x - y) * this.order[1];

@@ -165,9 +165,7 @@ func loop() {
 				case <-time.After(time.Hour):
 					panic("time")
 				}
-				if count%16 == 0 {
-					time.Sleep(time.Millisecond)
-				}
+				time.Sleep(200 * time.Microsecond)
 			}
 			ended <- count
 		}(i)

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"time"
 )
 
 const atOnce = 20
@@ -18,6 +19,9 @@ func churn(count int) {
 	places := make(chan bool, atOnce)
 	for i := 0; i < count; i++ {
 		places <- true
+		if i%atOnce == 0 {
+			time.Sleep(2 * time.Millisecond) // some thousands a second are enough
+		}
 		group.Add(1)
 		go func() {
 			runtime.LockOSThread()
