@@ -56,11 +56,12 @@ static void crowd(struct gt_trace *trace, uint64_t events, uint64_t goroutines)
 	FAKE_EVENT(trace, P_START, 0, now + 1, 1);
 	for (uint64_t g = 1; g <= goroutines; g++, put++)
 		FAKE_EVENT(trace, GO_CREATE, 0, now += 50, g, GT_STATE_RUNNABLE, 0, g % 3 ? 0x9001 : 0x9002, 0);
-	for (uint64_t g = 1; put + 3 <= events; put += 3) {
+	/* The first time around nobody has to be woken. */
+	for (uint64_t g = 1, turns = 1; put + 3 <= events; put += 3, turns++) {
 		uint64_t next = g % goroutines + 1;
 
 		FAKE_EVENT(trace, GO_RUN, 0, now += 100, g, GT_STATE_RUNNABLE, 1);
-		if (put > goroutines * 4)
+		if (turns >= goroutines)
 			FAKE_EVENT(trace, GO_READY, 0, now += 300, next, GT_STATE_WAITING, g);
 		else
 			put--;

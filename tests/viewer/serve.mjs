@@ -8,7 +8,7 @@ export async function serve(gtrace, file, ...options) {
 	const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
 	const url = await new Promise((resolve, reject) => {
 		child.stdout.on('data', (bytes) => { told += bytes; if (told.includes('\n')) resolve(told.trim()); });
-		child.once('exit', () => reject(new Error(`gtrace view ended: ${errors}`)));
+		child.once('close', (code, signal) => reject(new Error(`gtrace view ended (${code ?? signal}): ${errors}`)));
 	});
-	return { url, ended, stop: () => { child.kill('SIGINT'); return ended; }, errors: () => errors };
+	return { url, ended, pid: child.pid, stop: () => { child.kill('SIGINT'); return ended; }, errors: () => errors };
 }
