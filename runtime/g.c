@@ -22,8 +22,8 @@ static uint64_t new_id(struct gt_p *p)
  * A new stack costs the kernel's time, some microseconds, and most of it is the page it touches. So they are made some at a time,
  * and by a spinning M before they are asked for: never more than one in so many of those there are.
  */
-#define ONE_AHEAD_IN  64u
-#define AHEAD_MAX     256u
+#define ONE_AHEAD_IN 64u
+#define AHEAD_MAX    256u
 
 static uint32_t ahead(uint32_t max)
 {

@@ -86,7 +86,8 @@ Test(probe, leads_through_and_back)
 
 		/* Some are for what only older versions have. */
 		if (gt_probe_build(probes, 2, &newer, SLIDE, CODE, code, patches, &err) < 0)
-			cr_assert_eq(gt_probe_build(probes, 2, &older, SLIDE, CODE, code, patches, &err), 0, "%s", err.text);
+			cr_assert_eq(
+				gt_probe_build(probes, 2, &older, SLIDE, CODE, code, patches, &err), 0, "%s", err.text);
 		for (int i = 0; i < 2; i++) {
 			uint64_t entry = jump_target(patches[i].bytes, patches[i].address);
 

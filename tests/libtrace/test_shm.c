@@ -83,7 +83,8 @@ Test(shm, ms_grow_to_their_limit_and_no_further)
 	cr_expect_eq(gt_shm_grow_ms(&memory, 5000, NULL), 0);
 	cr_expect_eq(atomic_load(&memory.shm->m_limit), 1000);
 	memset(gt_shm_m(&memory, 0), 0xff, 1000 * GT_M_BYTES);
-	cr_expect_eq(gt_shm_m(&memory, 1000), (struct gt_m *)((uint8_t *)memory.shm + memory.ms_offset + 1000 * GT_M_BYTES));
+	cr_expect_eq(
+		gt_shm_m(&memory, 1000), (struct gt_m *)((uint8_t *)memory.shm + memory.ms_offset + 1000 * GT_M_BYTES));
 	gt_shm_close(&memory);
 }
 
