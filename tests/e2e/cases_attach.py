@@ -472,6 +472,17 @@ def many_threads(bench):
     yield "attached to after %d: lost %s" % (count, {k: v for k, v in lost.items() if v})
 
 
+def elf32(path):
+    """A 32-bit program that waits for ever."""
+    code = b"\xb8\x1d\x00\x00\x00\xcd\x80\xeb\xf7"  # pause, again and again
+    base, size = 0x08048000, 84 + len(code)
+    head = b"\x7fELF\x01\x01\x01" + b"\0" * 9 + struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, base + 84, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+    with open(path, "wb") as out:
+        out.write(head + struct.pack("<IIIIIIII", 1, 0, base, base, size, size, 5, 4096) + code)
+    os.chmod(path, 0o755)
+    return path
+
+
 @case
 def attach_surroundings(bench):
     """Programs of other kinds, a filter of system calls, disks that are read-only or full, sizes that cannot be: one line, and the program goes on as before."""
