@@ -202,12 +202,33 @@ static int make_word(struct gt_serve *serve)
 	return 0;
 }
 
-int gt_serve_start(const struct gt_serve_config *config, struct gt_serve **out, struct gt_error *err)
+/* Bound before the server's thread is there, which needs to know the port. */
+static int listen_here(unsigned int *port)
 {
 	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)config->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)*port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+
+	if (fd < 0)
+		return -errno;
+	/* A port that this user gave, and that the last server has just left. */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 64) < 0 ||
+		getsockname(fd, (struct sockaddr *)&address, &size) < 0) {
+		int ret = -errno;
+
+		close(fd);
+		return ret;
+	}
+	*port = ntohs(address.sin_port);
+	return fd;
+}
+
+int gt_serve_start(const struct gt_serve_config *config, struct gt_serve **out, struct gt_error *err)
+{
 	struct gt_serve *serve = calloc(1, sizeof(*serve));
-	const union MHD_DaemonInfo *info;
+	int fd;
 
 	if (!serve || make_word(serve) < 0) {
 		free(serve);
@@ -215,21 +236,21 @@ int gt_serve_start(const struct gt_serve_config *config, struct gt_serve **out, 
 	}
 	serve->config = *config;
 	serve->port = config->port;
-	errno = 0;
-	serve->daemon = MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD, (uint16_t)config->port, NULL, NULL, handle,
-		serve, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_LIMIT, 64u, MHD_OPTION_CONNECTION_TIMEOUT,
-		60u, MHD_OPTION_END);
-	if (!serve->daemon) {
-		int code = errno ? errno : EIO;
-
+	fd = listen_here(&serve->port);
+	if (fd < 0) {
 		free(serve);
-		return gt_fail(err, code, "cannot listen on 127.0.0.1:%u: %s%s", config->port, strerror(code),
+		return gt_fail(err, -fd, "cannot listen on 127.0.0.1:%u: %s%s", config->port, strerror(-fd),
 			config->port ? ": leave --port out for one that is free" : "");
 	}
-	info = MHD_get_daemon_info(serve->daemon, MHD_DAEMON_INFO_BIND_PORT);
-	if (info && info->port)
-		serve->port = info->port;
 	snprintf(serve->address, sizeof(serve->address), "http://127.0.0.1:%u/%s/", serve->port, serve->word);
+	serve->daemon =
+		MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD, 0, NULL, NULL, handle, serve, MHD_OPTION_LISTEN_SOCKET,
+			fd, MHD_OPTION_CONNECTION_LIMIT, 64u, MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
+	if (!serve->daemon) {
+		close(fd);
+		free(serve);
+		return gt_fail(err, EIO, "cannot start the viewer's server");
+	}
 	*out = serve;
 	return 0;
 }
