@@ -21,6 +21,19 @@ static void put_words(struct gt_sink *out)
 	gt__put(out, "]");
 }
 
+static void put_threads(const struct gt_index *index, struct gt_sink *out)
+{
+	uint64_t tid, name;
+	size_t at = 0;
+
+	gt__put(out, ",\"threads\":{");
+	for (unsigned int given = 0; given < GT__LIST_MAX && gt_map_next(&index->threads, &at, &tid, &name); given++) {
+		gt__put_number(out, given ? ",\"" : "\"", (int64_t)tid);
+		gt__put_string(out, "\":", gt_trace_string(index->trace, name));
+	}
+	gt__put(out, "}");
+}
+
 static void info(const struct gt_index *index, const struct gt__asked *asked, struct gt_sink *out)
 {
 	struct gt_trace_damage damage;
@@ -65,6 +78,7 @@ static void info(const struct gt_index *index, const struct gt__asked *asked, st
 	}
 	gt__put(out, "}");
 	put_words(out);
+	put_threads(index, out);
 	gt__put(out, ",\"calls\":{");
 	first = true;
 	for (unsigned int i = 0; i < GT_INDEX_CALLS; i++) {
@@ -142,7 +156,7 @@ static uint64_t sort_value(const struct gt_index_row *row, enum sort_key key)
 	case BY_WAITING:
 		return ~row->total_ns[GT_STATE_WAITING];
 	case BY_SINCE:
-		return row->count ? (uint64_t)row->slices[0].since_ns : UINT64_MAX;
+		return row->count ? (uint64_t)gt_index_slice(row, 0)->since_ns : UINT64_MAX;
 	case BY_COUNT:
 		return ~(uint64_t)row->count;
 	default:
@@ -156,7 +170,7 @@ static bool has_slice(const struct gt_index_row *row, int64_t state, int64_t rea
 	if (state < 0 && reason < 0 && min_ns <= 0)
 		return true;
 	for (uint32_t i = 0; i < row->count; i++) {
-		const struct gt_index_slice *slice = &row->slices[i];
+		const struct gt_index_slice *slice = gt_index_slice(row, i);
 
 		if ((state < 0 || slice->state == state) && (reason < 0 || slice->reason == reason) &&
 			slice->end_ns - slice->since_ns >= min_ns)
@@ -173,7 +187,7 @@ static bool matches(const struct gt_index *index, const struct gt_index_row *row
 	if (!*query)
 		return true;
 	if (row->kind == GT_INDEX_TASK) {
-		name = row->count ? gt_trace_string(index->trace, row->slices[0].stack) : NULL;
+		name = row->count ? gt_trace_string(index->trace, gt_index_slice(row, 0)->stack) : NULL;
 		return name && gt__contains(name, query);
 	}
 	snprintf(id, sizeof(id), "g%" PRIu64, row->id);
@@ -274,6 +288,18 @@ static void find(const struct gt_index *index, const struct gt__asked *asked, st
 		gt__put_row(index, out, row);
 }
 
+/* Texts by their ids: names of regions, tasks and stops. */
+static void strings(const struct gt_index *index, const struct gt__asked *asked, struct gt_sink *out)
+{
+	const char *list = gt__words(asked, "ids");
+	uint32_t id;
+
+	gt__put(out, "{\"strings\":[");
+	for (unsigned int given = 0; given < GT__ROWS_MAX && gt__next_of(&list, UINT32_MAX, &id); given++)
+		gt__put_string(out, given ? "," : "", gt_trace_string(index->trace, id));
+	gt__put(out, "]}");
+}
+
 /* Several rows by their numbers. */
 static void rows(const struct gt_index *index, const struct gt__asked *asked, struct gt_sink *out)
 {
@@ -311,6 +337,7 @@ void gt_api(
 		{"latencies", latencies},
 		{"regions", regions},
 		{"rows", rows},
+		{"strings", strings},
 		{"find", find},
 	};
 	const struct gt__asked asked = {param, request};

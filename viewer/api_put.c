@@ -159,14 +159,14 @@ void gt__put_row(const struct gt_index *index, struct gt_sink *out, uint32_t at)
 		break;
 	case GT_INDEX_TASK:
 		gt__put_number(out, ",\"parent\":", (int64_t)row->parent);
-		gt__put_string(
-			out, ",\"name\":", row->count ? gt_trace_string(index->trace, row->slices[0].stack) : "");
+		gt__put_string(out,
+			",\"name\":", row->count ? gt_trace_string(index->trace, gt_index_slice(row, 0)->stack) : "");
 		break;
 	default:
 		break;
 	}
-	gt__put_number(out, ",\"since\":", row->count ? row->slices[0].since_ns : 0);
-	gt__put_number(out, ",\"end\":", row->count ? row->slices[row->count - 1].end_ns : 0);
+	gt__put_number(out, ",\"since\":", row->count ? gt_index_slice(row, 0)->since_ns : 0);
+	gt__put_number(out, ",\"end\":", row->count ? gt_index_slice(row, row->count - 1)->end_ns : 0);
 	gt__put_times(out, ",\"ns\":", row->total_ns);
 	gt__put(out, "}");
 }
@@ -339,20 +339,20 @@ void gt__put_mark(const struct gt_index *index, struct gt_sink *out, const struc
 
 void gt__put_brief(const struct gt_index *index, struct gt_sink *out, uint32_t row, uint32_t at)
 {
-	const struct gt_index_slice *slice = &index->rows[row].slices[at];
+	const struct gt_index_slice slice = *gt_index_slice(&index->rows[row], at);
 	const char *call;
 
 	gt__put_number(out, "{\"row\":", row);
 	gt__put_number(out, ",\"id\":", (int64_t)index->rows[row].id);
 	gt__put_number(out, ",\"group\":", index->rows[row].group);
 	gt__put_number(out, ",\"slice\":", at);
-	gt__put_number(out, ",\"since\":", slice->since_ns);
-	gt__put_number(out, ",\"end\":", slice->end_ns);
-	gt__put_number(out, ",\"state\":", slice->state);
-	gt__put_number(out, ",\"reason\":", slice->reason);
-	if (slice->state == GT_STATE_WAITING)
-		gt__put_object(index, out, slice->detail, slice->since_ns);
-	call = slice->state == GT_STATE_SYSCALL && slice->link ? gt_trace_syscall(index->trace, slice->link - 1) : NULL;
+	gt__put_number(out, ",\"since\":", slice.since_ns);
+	gt__put_number(out, ",\"end\":", slice.end_ns);
+	gt__put_number(out, ",\"state\":", slice.state);
+	gt__put_number(out, ",\"reason\":", slice.reason);
+	if (slice.state == GT_STATE_WAITING)
+		gt__put_object(index, out, slice.detail, slice.since_ns);
+	call = slice.state == GT_STATE_SYSCALL && slice.link ? gt_trace_syscall(index->trace, slice.link - 1) : NULL;
 	if (call)
 		gt__put_string(out, ",\"call\":", call);
 	gt__put(out, "}");

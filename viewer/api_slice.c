@@ -171,27 +171,27 @@ static bool slice_asked(const struct gt_index *index, const struct gt__asked *as
 
 void gt__api_slice(const struct gt_index *index, const struct gt__asked *asked, struct gt_sink *out)
 {
-	const struct gt_index_slice *slice;
 	const struct gt_index_row *row;
+	struct gt_index_slice slice;
 	uint32_t row_at, slice_at;
 
 	if (!slice_asked(index, asked, out, &row_at, &slice_at))
 		return;
 	row = &index->rows[row_at];
-	slice = &row->slices[slice_at];
+	slice = *gt_index_slice(row, slice_at);
 	gt__put(out, "{\"in\":");
 	gt__put_row(index, out, row_at);
 	if (row->kind == GT_INDEX_GOROUTINE)
 		gt__put_string(out, ",\"function\":", index->groups[row->group].function);
 	gt__put_number(out, ",\"slice\":", slice_at);
-	gt__put_number(out, ",\"since\":", slice->since_ns);
-	gt__put_number(out, ",\"end\":", slice->end_ns);
-	gt__put_number(out, ",\"state\":", slice->state);
-	gt__put_number(out, ",\"reason\":", slice->reason);
+	gt__put_number(out, ",\"since\":", slice.since_ns);
+	gt__put_number(out, ",\"end\":", slice.end_ns);
+	gt__put_number(out, ",\"state\":", slice.state);
+	gt__put_number(out, ",\"reason\":", slice.reason);
 	if (row->kind == GT_INDEX_GOROUTINE)
-		put_goroutines_slice(index, out, row_at, slice);
+		put_goroutines_slice(index, out, row_at, &slice);
 	else
-		put_others_slice(index, out, row, slice);
+		put_others_slice(index, out, row, &slice);
 	gt__put(out, "}");
 }
 
@@ -200,12 +200,12 @@ void gt__api_slice(const struct gt_index *index, const struct gt__asked *asked, 
 /* The runnable slice that @at's running came from, by a wake-up; @at itself or the next when it waits. NO_SLICE: there is none. */
 static uint32_t woken_at(const struct gt_index_row *row, uint32_t at)
 {
-	if (row->slices[at].state == GT_STATE_WAITING) {
+	if (gt_index_slice(row, at)->state == GT_STATE_WAITING) {
 		at++;
-		return at < row->count && row->slices[at].state == GT_STATE_RUNNABLE ? at : NO_SLICE;
+		return at < row->count && gt_index_slice(row, at)->state == GT_STATE_RUNNABLE ? at : NO_SLICE;
 	}
 	for (;; at--) {
-		const struct gt_index_slice *slice = &row->slices[at];
+		const struct gt_index_slice *slice = gt_index_slice(row, at);
 
 		if (slice->state == GT_STATE_RUNNABLE && (slice->link || slice->detail))
 			return at;
@@ -218,11 +218,11 @@ static void put_step(const struct gt_index *index, struct gt_sink *out, uint32_t
 	const struct gt_index_wake *wake)
 {
 	const struct gt_index_row *row = &index->rows[row_at];
-	bool waited = at && row->slices[at - 1].state == GT_STATE_WAITING;
+	bool waited = at && gt_index_slice(row, at - 1)->state == GT_STATE_WAITING;
 
-	gt__put_place(index, out, "{\"woken\":", row_at, row->slices[at].since_ns);
-	gt__put_number(out, ",\"at\":", row->slices[at].since_ns);
-	gt__put_number(out, ",\"runnable_ns\":", row->slices[at].end_ns - row->slices[at].since_ns);
+	gt__put_place(index, out, "{\"woken\":", row_at, gt_index_slice(row, at)->since_ns);
+	gt__put_number(out, ",\"at\":", gt_index_slice(row, at)->since_ns);
+	gt__put_number(out, ",\"runnable_ns\":", gt_index_slice(row, at)->end_ns - gt_index_slice(row, at)->since_ns);
 	if (waited) {
 		gt__put(out, ",\"waited\":");
 		gt__put_brief(index, out, row_at, at - 1);
@@ -233,7 +233,7 @@ static void put_step(const struct gt_index *index, struct gt_sink *out, uint32_t
 		gt__put_stack(index, out, gt_marks_stack(&index->marks, wake->from, wake->at_ns));
 		gt__put(out, "}");
 	} else {
-		gt__put_string(out, ",\"cause\":", gt_cause_text(row->slices[at].detail));
+		gt__put_string(out, ",\"cause\":", gt_cause_text(gt_index_slice(row, at)->detail));
 	}
 	gt__put(out, "}");
 }
@@ -254,7 +254,7 @@ void gt__api_chain(const struct gt_index *index, const struct gt__asked *asked, 
 		at = woken_at(&index->rows[row], at);
 		if (at == NO_SLICE)
 			break;
-		slice = &index->rows[row].slices[at];
+		slice = gt_index_slice(&index->rows[row], at);
 		if (slice->link && slice->link < index->wake_count && index->wakes[slice->link].from < index->row_count)
 			wake = &index->wakes[slice->link];
 		/* Time goes back with each step, whatever a file claims: so it ends. */
@@ -274,7 +274,7 @@ void gt__api_chain(const struct gt_index *index, const struct gt__asked *asked, 
 		if (at >= index->rows[row].count)
 			break;
 		/* At the very end of a wait that it ended itself: what ran is the one before. */
-		if (at && index->rows[row].slices[at].since_ns >= wake->at_ns)
+		if (at && gt_index_slice(&index->rows[row], at)->since_ns >= wake->at_ns)
 			at--;
 	}
 	gt__put(out, more ? "],\"more\":true}" : "]}");
@@ -291,14 +291,14 @@ static void put_regions(const struct gt_index *index, struct gt_sink *out, uint6
 		const struct gt_index_row *row = &index->rows[i];
 
 		for (uint32_t j = 0; row->kind == GT_INDEX_REGION && j < row->count && given < REGIONS_MAX; j++) {
-			if (row->slices[j].detail != (uint32_t)task)
+			if (gt_index_slice(row, j)->detail != (uint32_t)task)
 				continue;
 			gt__put_number(out, given++ ? ",{\"row\":" : "{\"row\":", i);
 			gt__put_number(out, ",\"slice\":", j);
 			gt__put_number(out, ",\"g\":", (int64_t)(row->id >> 4));
-			gt__put_number(out, ",\"since\":", row->slices[j].since_ns);
-			gt__put_number(out, ",\"end\":", row->slices[j].end_ns);
-			gt__put_string(out, ",\"name\":", gt_trace_string(index->trace, row->slices[j].stack));
+			gt__put_number(out, ",\"since\":", gt_index_slice(row, j)->since_ns);
+			gt__put_number(out, ",\"end\":", gt_index_slice(row, j)->end_ns);
+			gt__put_string(out, ",\"name\":", gt_trace_string(index->trace, gt_index_slice(row, j)->stack));
 			gt__put(out, "}");
 		}
 	}

@@ -152,11 +152,11 @@ void gt__api_flames(const struct gt_index *index, const struct gt__asked *asked,
 
 		if (!gt__is_chosen_row(&chosen, index, i))
 			continue;
-		for (uint32_t j = first_chosen(&chosen, row); j < row->count && row->slices[j].since_ns < chosen.t1;
-			j++)
-			if (gt__is_chosen(&chosen, &row->slices[j]))
-				add_flame(&flames, row->slices[j].stack, row->slices[j].reason,
-					inside(&chosen, &row->slices[j]));
+		for (uint32_t j = first_chosen(&chosen, row);
+			j < row->count && gt_index_slice(row, j)->since_ns < chosen.t1; j++)
+			if (gt__is_chosen(&chosen, gt_index_slice(row, j)))
+				add_flame(&flames, gt_index_slice(row, j)->stack, gt_index_slice(row, j)->reason,
+					inside(&chosen, gt_index_slice(row, j)));
 	}
 	gt_map_free(&flames.places);
 	if (flames.list)
@@ -185,8 +185,9 @@ static void add_row(struct function *function, const struct gt__chosen *chosen, 
 {
 	bool seen = false;
 
-	for (uint32_t i = first_chosen(chosen, row); i < row->count && row->slices[i].since_ns < chosen->t1; i++) {
-		const struct gt_index_slice *slice = &row->slices[i];
+	for (uint32_t i = first_chosen(chosen, row); i < row->count && gt_index_slice(row, i)->since_ns < chosen->t1;
+		i++) {
+		const struct gt_index_slice *slice = gt_index_slice(row, i);
 		uint64_t ns = inside(chosen, slice), whole = (uint64_t)(slice->end_ns - slice->since_ns);
 
 		if (slice->state >= GT_INDEX_STATES)
@@ -343,9 +344,9 @@ static void add_slices(
 
 		if (!gt__is_chosen_row(chosen, index, i))
 			continue;
-		for (uint32_t j = first_chosen(chosen, row); j < row->count && row->slices[j].since_ns < chosen->t1;
-			j++) {
-			const struct gt_index_slice *slice = &row->slices[j];
+		for (uint32_t j = first_chosen(chosen, row);
+			j < row->count && gt_index_slice(row, j)->since_ns < chosen->t1; j++) {
+			const struct gt_index_slice *slice = gt_index_slice(row, j);
 			uint64_t ns = (uint64_t)(slice->end_ns - slice->since_ns);
 
 			if (slice->state >= GT_INDEX_STATES || !gt__is_chosen(chosen, slice))
@@ -488,9 +489,9 @@ void gt__api_longest(const struct gt_index *index, const struct gt__asked *asked
 
 		if (!gt__is_chosen_row(&chosen, index, i))
 			continue;
-		for (uint32_t j = first_chosen(&chosen, row); j < row->count && row->slices[j].since_ns < chosen.t1;
-			j++) {
-			const struct gt_index_slice *slice = &row->slices[j];
+		for (uint32_t j = first_chosen(&chosen, row);
+			j < row->count && gt_index_slice(row, j)->since_ns < chosen.t1; j++) {
+			const struct gt_index_slice *slice = gt_index_slice(row, j);
 
 			if (slice->state == GT_STATE_NONE || !gt__is_chosen(&chosen, slice))
 				continue;
@@ -541,9 +542,9 @@ static void put_names(const struct gt_index *index, const struct gt__chosen *cho
 
 		if (row->kind != kind)
 			continue;
-		for (uint32_t j = first_chosen(chosen, row); j < row->count && row->slices[j].since_ns < chosen->t1;
-			j++)
-			add_name(&names, &row->slices[j], i, j);
+		for (uint32_t j = first_chosen(chosen, row);
+			j < row->count && gt_index_slice(row, j)->since_ns < chosen->t1; j++)
+			add_name(&names, gt_index_slice(row, j), i, j);
 	}
 	gt__put(out, before);
 	for (uint32_t i = 0; i < names.count; i++) {

@@ -144,6 +144,12 @@ void gt_index_free(struct gt_index *index);
 void gt_index_enter(const struct gt_index *index);
 void gt_index_leave(const struct gt_index *index);
 
+/* Slice number @number < row->count. */
+static inline const struct gt_index_slice *gt_index_slice(const struct gt_index_row *row, uint32_t number)
+{
+	return &row->slices[number];
+}
+
 /* UINT32_MAX: there is none. */
 uint32_t gt_index_row_of(const struct gt_index *index, enum gt_index_kind kind, uint64_t id);
 /* The slice that holds @at_ns, or the first after it; count when there is none. */
@@ -157,7 +163,7 @@ struct gt_index_piece {
 	uint8_t state;  /* of most of its time */
 	uint8_t reason;
 	uint16_t part;   /* of its time that is of this state: 65535 is all */
-	uint32_t detail; /* of one slice; of a system call its number + 1 */
+	uint32_t detail; /* of one slice; of a system call its number + 1; of a region, a task, a stop its name */
 };
 /* At most 2 * @columns + 2. Returns how many. */
 size_t gt_index_pieces(
