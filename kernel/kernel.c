@@ -574,7 +574,7 @@ void gt_kernel_write_end(struct gt_kernel *k, struct gt_writer *writer)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, ", a sample each %" PRIu64 " us",
 			k->config.sample_period_ns / 1000);
 	snprintf(text + used, sizeof(text) - used, ", %" PRIu64 " told late", k->totals.late);
-	gt_writer_meta(writer, "kernel", text);
+	gt_writer_meta(writer, "kernel_layer", text);
 }
 
 /* ---- life ---- */
