@@ -236,27 +236,31 @@ int gt_site_syscall_end(
 	return ret;
 }
 
-/* mov $imm32, %eax or %rax: the immediate. */
+/* mov $imm32, %eax or %rax: the immediate; mov 8(%rsp), %rax: 0, it is the first argument. */
 static bool loads_number(const struct gt__code *code, const struct gt__step *step, uint32_t *number)
 {
-	static const uint8_t wide[] = {0x48, 0xc7, 0xc0};
+	static const uint8_t wide[] = {0x48, 0xc7, 0xc0}, argument[] = {0x48, 0x8b, 0x44, 0x24, 0x08};
 	const uint8_t *at = code->bytes + step->offset;
 	bool narrow = step->size == 5 && at[0] == 0xb8;
 
+	if (step->size == sizeof(argument) && !memcmp(at, argument, sizeof(argument))) {
+		*number = 0;
+		return true;
+	}
 	if (!narrow && (step->size != 7 || memcmp(at, wide, sizeof(wide)) != 0))
 		return false;
 	memcpy(number, at + step->size - 4, sizeof(*number));
 	return true;
 }
 
-/* Does the instruction read a register that is neither rax nor part of the stack's frame? */
+/* Does the instruction read a register that is neither a result, rax or rdx, nor part of the stack's frame? */
 static bool reads_others(const ZydisDecoder *decoder, const struct gt__code *code, const struct gt__step *step)
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction instruction;
 
-	if (ZYAN_FAILED(ZydisDecoderDecodeFull(
-		    decoder, code->bytes + step->offset, step->size, &instruction, operands)))
+	if (ZYAN_FAILED(
+		    ZydisDecoderDecodeFull(decoder, code->bytes + step->offset, step->size, &instruction, operands)))
 		return true;
 	for (unsigned int i = 0; i < instruction.operand_count; i++) {
 		const ZydisDecodedOperand *operand = &operands[i];
@@ -270,13 +274,12 @@ static bool reads_others(const ZydisDecoder *decoder, const struct gt__code *cod
 			used[0] = operand->reg.value;
 		}
 		for (int j = 0; j < 2; j++) {
-			ZydisRegister whole =
-				ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, used[j]);
+			ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, used[j]);
 
 			if (whole != ZYDIS_REGISTER_NONE && whole != ZYDIS_REGISTER_RAX &&
-				whole != ZYDIS_REGISTER_RSP && whole != ZYDIS_REGISTER_RBP &&
-				whole != ZYDIS_REGISTER_RIP && whole != ZYDIS_REGISTER_RFLAGS &&
-				whole != ZYDIS_REGISTER_SS)
+				whole != ZYDIS_REGISTER_RDX && whole != ZYDIS_REGISTER_RSP &&
+				whole != ZYDIS_REGISTER_RBP && whole != ZYDIS_REGISTER_RIP &&
+				whole != ZYDIS_REGISTER_RFLAGS && whole != ZYDIS_REGISTER_SS)
 				return true;
 		}
 	}

@@ -56,9 +56,9 @@ int gt_site_syscall_end(
 	const struct gt_gobin *bin, const struct gt_gofunction *function, uint64_t *va, struct gt_error *err);
 
 /*
- * The only system call of an assembly function, whose number is the function's own: @number, and @va of the instruction that loads it, right
- * in front of the call. Behind the call nothing but its result and the stack may be read: a hook there leaves no other register
- * as it was. -ENOTSUP with a line for any other.
+ * The only system call of an assembly function: @va of the instruction that loads its number, right in front of the call, and that @number;
+ * 0 when it is the function's first argument. Behind the call nothing but its results and the stack may be read: a hook there
+ * leaves no other register as it was. -ENOTSUP with a line for any other.
  */
 int gt_site_syscall_begin(const struct gt_gobin *bin, const struct gt_gofunction *function, uint64_t *va,
 	uint32_t *number, struct gt_error *err);

@@ -96,6 +96,7 @@ enum gt_hole {
 	X(stub_enter_sleep) \
 	X(stub_enter_child) \
 	X(stub_enter_only) \
+	X(stub_enter_loaded) \
 	X(park) \
 	X(pending_semaphore) \
 	X(pending_fd) \

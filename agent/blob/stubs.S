@@ -26,8 +26,28 @@
 /*
  * \result: a hook behind the call tells what came of it. \sleeps: the call is made to sleep; of those that --events=syscall>TIME asks
  * for none is. \child: a forked child makes it too, on its goroutine's own stack, and the mark of forking may be gone (sys.S).
+ * \loaded: the number is the function's first argument.
  */
-.macro STUB_ENTER name, result, sleeps, child
+.macro STUB_NUMBER loaded
+	.if	\loaded
+	movzwl	8(%rsp), %ecx
+	.else
+	mov	$K_SITE, %ecx
+	.endif
+.endm
+
+/* What the hook behind the call will find. Scratch: rcx. */
+.macro STUB_MARK_CALL result, loaded
+	.if	\result
+	STUB_NUMBER \loaded
+	inc	%ecx
+	mov	%ecx, M_CALL(%r13)
+	.else
+	movl	$0, M_CALL(%r13)
+	.endif
+.endm
+
+.macro STUB_ENTER name, result, sleeps, child, loaded=0
 HOOK \name
 	test	%r14, %r14
 	jz	.Lend\@
@@ -41,11 +61,7 @@ HOOK \name
 	NOT_FORKING_STUB .Lend\@
 	cmpq	$0, SHM_CALL_TICKS_MIN(%r15)
 	jne	.Ltime\@
-	.if	\result
-	movl	$(K_SITE + 1), M_CALL(%r13)
-	.else
-	movl	$0, M_CALL(%r13)
-	.endif
+	STUB_MARK_CALL \result, \loaded
 .Lword\@:
 	/* g is told where it runs as the trace has it: running, or in a system call */
 	mov	K_G_STATUS(%r14), %ecx
@@ -58,7 +74,7 @@ HOOK \name
 	jnz	.Lbig_g\@
 	shl	$8, %r12
 	or	$CALL_ENTER, %r12
-	mov	$K_SITE, %ecx
+	STUB_NUMBER \loaded
 	shl	$48, %rcx
 	or	%rcx, %r12
 	mov	$32, %ecx
@@ -82,16 +98,14 @@ HOOK \name
 	mov	%rbx, %rdx
 	jmp	.Lend\@
 .Ltime\@:
+	STUB_MARK_CALL \result && !\sleeps, \loaded
 	.if	\result && !\sleeps
-	movl	$(K_SITE + 1), M_CALL(%r13)
 	mov	%rdx, %rbx
 	rdtsc
 	shl	$32, %rdx
 	or	%rdx, %rax
 	mov	%rax, M_CALL_TICKS(%r13)
 	mov	%rbx, %rdx
-	.else
-	movl	$0, M_CALL(%r13)
 	.endif
 	jmp	.Lend\@
 .Lno_m\@:
@@ -123,3 +137,4 @@ HOOK_END \name
 	STUB_ENTER stub_enter_sleep, 1, 1, 0
 	STUB_ENTER stub_enter_child, 1, 0, 1
 	STUB_ENTER stub_enter_only, 0, 0, 0
+	STUB_ENTER stub_enter_loaded, 1, 0, 1, 1
