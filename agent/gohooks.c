@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum where { ENTRY, RETURNS, ASM_ENTRY, AFTER_SYSCALL };
+enum where { ENTRY, RETURNS, ASM_ENTRY, BEFORE_SYSCALL, AFTER_SYSCALL };
 
 #define NEWEST 255
 #define NO_KEY 0x1ff /* old << 4 | new that never is */
@@ -59,6 +59,7 @@ static const struct hook {
 		0},
 	{"internal/runtime/syscall/linux.Syscall6", AFTER_SYSCALL, BOTH(call_exit), 26, NEWEST, false, GT_SET_SYSCALLS,
 		0},
+#include "agent/gohooks_stubs.def"
 	/* what a goroutine waits for */
 	{"runtime.gopark", ENTRY, ALWAYS(park), 0, NEWEST, true, GT_SET_OBJECTS, 0},
 	{"runtime.(*semaRoot).queue", ENTRY, ALWAYS(pending_semaphore), 0, NEWEST, true, GT_SET_OBJECTS, 0},
@@ -79,10 +80,11 @@ static const struct hook {
 #undef ALWAYS
 };
 
+/* @value: of a site in front of a system call its number. */
 static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_site *sites, size_t max, size_t *count,
-	struct gt_error *err)
+	uint32_t *value, struct gt_error *err)
 {
-	unsigned int flags = hook->where == ASM_ENTRY || hook->where == AFTER_SYSCALL ? GT_SITE_ASM_KNOWN : 0;
+	unsigned int flags = hook->where >= ASM_ENTRY ? GT_SITE_ASM_KNOWN : 0;
 	struct gt_gofunction function;
 	uint64_t va = 0;
 	int ret = 0;
@@ -94,8 +96,9 @@ static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_s
 		return gt_site_returns(bin, &function, 0, sites, max, count, err);
 	if (!max)
 		return gt_fail(err, ENOSPC, "too many hooks");
-	if (hook->where == AFTER_SYSCALL) {
-		ret = gt_site_syscall_end(bin, &function, &va, err);
+	if (hook->where == AFTER_SYSCALL || hook->where == BEFORE_SYSCALL) {
+		ret = hook->where == AFTER_SYSCALL ? gt_site_syscall_end(bin, &function, &va, err)
+						   : gt_site_syscall_begin(bin, &function, &va, value, err);
 		if (ret >= 0)
 			ret = gt_site_inside(bin, &function, va, flags, &sites[0], err);
 	} else {
@@ -120,6 +123,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 	for (size_t i = 0; i < rows; i++) {
 		const struct hook *hook = &hooks_table[i];
 		struct gt_site sites[GT_GOHOOKS_MAX];
+		uint32_t value = 0;
 		size_t count;
 		int ret;
 
@@ -129,7 +133,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 			continue;
 		if (skip && !strcmp(skip, hook->function))
 			continue;
-		ret = find_sites(bin, hook, sites, GT_GOHOOKS_MAX - hooks->count, &count, err);
+		ret = find_sites(bin, hook, sites, GT_GOHOOKS_MAX - hooks->count, &count, &value, err);
 		if (ret < 0 && (hook->needed || ret == -ENOSPC))
 			return gt_fail_prefix(err, ret == -ENOENT ? -ENOTSUP : ret, "cannot hook %s", hook->function);
 		if (ret < 0) {
@@ -139,6 +143,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 		for (size_t j = 0; j < count; j++) {
 			hooks->names[hooks->count] = hook->function;
 			hooks->probes[hooks->count].template = stacks ? hook->stacks : hook->plain;
+			hooks->probes[hooks->count].value = value;
 			hooks->probes[hooks->count++].site = sites[j];
 		}
 	}
