@@ -131,6 +131,7 @@ static void info(const struct gt_index *index, struct gt_sink *out)
 	put_number(out, "{\"span_ns\":", index->span_ns);
 	put_number(out, ",\"begin_ns\":", index->begin_ns);
 	put(out, index->reading ? ",\"reading\":true" : ",\"reading\":false");
+	put(out, index->stopped ? ",\"stopped\":true" : ",\"stopped\":false");
 	put_number(out, ",\"read_ns\":", index->read_ns);
 	put_number(out, ",\"events\":", (int64_t)index->events);
 	put_number(out, ",\"events_expected\":", (int64_t)index->events_expected);
