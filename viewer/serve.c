@@ -98,7 +98,9 @@ static enum MHD_Result send_answer(const struct gt_serve *serve, struct MHD_Conn
 {
 	struct gt_api_answer answer;
 
+	gt_index_enter(serve->config.index);
 	gt_api(serve->config.index, what, param, connection, &answer);
+	gt_index_leave(serve->config.index);
 	if (!answer.bytes)
 		return refuse(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory\n");
 	return send_response(connection, answer.status,
