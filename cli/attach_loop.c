@@ -199,7 +199,8 @@ static int hook(struct gt_attached *a)
 	if (a->view->membarrier)
 		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, a->view->foreign ? 0 : r->pid, a->view->slide);
-	gt_record_kernel(r, r->pid);
+	r->resolver.slide = a->view->slide;
+	gt_record_kernel(r, r->pid, true);
 	return find_goroutines(a);
 }
 
@@ -387,6 +388,7 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	gt_watch_free(r);
 	gt_flight_free(r->flight);
 	gt_kernel_close(r->kernel);
+	gt_modules_free(r->resolver.modules);
 	if (r->collector)
 		gt_collector_free(r->collector);
 	if (a.linked)

@@ -66,7 +66,7 @@ struct gt_recording {
 	struct gt_error kernel_missing; /* why not; empty: it is there, or was not asked for */
 	struct gt_watch *watch;         /* NULL: no triggers */
 	struct gt_cost cost;
-	struct gt_error failure;        /* the writer's, told at the end */
+	struct gt_error failure; /* the writer's, told at the end */
 	bool failed;
 };
 
@@ -84,9 +84,9 @@ int gt_record_check_go_sets(struct gt_recording *recording);
 int gt_record_lay_out(
 	struct gt_recording *recording, struct gt_shm_config *memory, struct gt_collector_config *collector);
 int gt_record_begin(struct gt_recording *recording);
-/* The process is there: opens what the kernel tells of it, as far as it was asked for and is allowed. */
-void gt_record_kernel(struct gt_recording *recording, pid_t pid);
-/* META `kernel` and what is lost, before the trace is closed. */
+/* The process is there, and @running, or about to execute the program: opens what the kernel tells of it, as far as it was asked for and is allowed. */
+void gt_record_kernel(struct gt_recording *recording, pid_t pid, bool running);
+/* META `kernel_layer` and what is lost, before the trace is closed. */
 void gt_record_kernel_end(struct gt_recording *recording, struct gt_writer *writer);
 /* The sets that come from the kernel and not from hooks. */
 #define GT_KERNEL_SETS (GT_SET_KERNEL | GT_SET_SAMPLES | GT_SET_FAULTS)

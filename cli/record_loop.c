@@ -531,37 +531,48 @@ static int write_sampled_stack(void *context, struct gt_writer *writer, uint64_t
 	return gt_collector_write_stack(r->collector, writer, id, pcs, count);
 }
 
-void gt_record_kernel(struct gt_recording *r, pid_t pid)
+void gt_record_kernel(struct gt_recording *r, pid_t pid, bool running)
 {
-	const struct gt_kernel_config config = {
+	struct gt_kernel_config config = {
 		.pid = pid,
 		.sets = r->options.sets & GT_KERNEL_SETS,
 		.sample_period_ns = r->options.sample_period_ns,
 		.store_bytes = r->options.flight ? kernel_bytes(r, r->options.window_bytes_max) : 0,
+		.running = running,
 		.write_stack = write_sampled_stack,
 		.context = r,
 	};
 
 	if (!config.sets)
 		return;
+	if (config.sets & GT_SET_SAMPLES)
+		config.modules = r->resolver.modules = gt_modules_new(pid, r->path);
 	if (gt_kernel_open(&config, &r->kernel, &r->kernel_missing) < 0) {
 		r->kernel = NULL;
 		r->options.sets &= ~(uint32_t)GT_KERNEL_SETS;
 		if (!r->options.quiet)
 			fprintf(stderr, "gtrace: without the kernel's events: %s\n", r->kernel_missing.text);
+		return;
 	}
+	r->options.sets &= gt_kernel_sets(r->kernel) | ~(uint32_t)GT_KERNEL_SETS;
+	if (*gt_kernel_missing(r->kernel) && !r->options.quiet)
+		fprintf(stderr, "gtrace: of the kernel's events there is missing: %s\n", gt_kernel_missing(r->kernel));
 }
 
 static void open_kernel(void *context, pid_t pid)
 {
-	gt_record_kernel(context, pid);
+	gt_record_kernel(context, pid, false);
 }
 
 void gt_record_kernel_end(struct gt_recording *r, struct gt_writer *writer)
 {
 	char text[sizeof(r->kernel_missing.text) + 16];
 
+	char sets[128];
+
 	snprintf(text, sizeof(text), "missing: %s", r->kernel_missing.text);
+	/* Less what there was not. */
+	gt_writer_meta(writer, "events", gt_sets_text(r->options.sets, sets));
 	if (r->kernel)
 		gt_kernel_write_end(r->kernel, writer);
 	else if (r->kernel_missing.text[0])
@@ -633,6 +644,7 @@ static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *
 	if (r->agent.membarrier)
 		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, r->pid, r->agent.slide);
+	r->resolver.slide = r->agent.slide;
 	if (r->writer)
 		gt_metas_number(r->writer, "pid", (uint64_t)r->pid);
 	return 0;
@@ -741,6 +753,7 @@ int gt_record_run(struct gt_recording *r)
 	gt_watch_free(r);
 	gt_flight_free(r->flight);
 	gt_kernel_close(r->kernel);
+	gt_modules_free(r->resolver.modules);
 	gt_collector_free(r->collector);
 	close(signals);
 	gt_shm_close(&r->memory);
