@@ -9,8 +9,9 @@
 
 enum where { ENTRY, RETURNS, ASM_ENTRY, BEFORE_SYSCALL, AFTER_SYSCALL };
 
-#define NEWEST 255
-#define NO_KEY 0x1ff /* old << 4 | new that never is */
+#define NEWEST   255
+#define IF_THERE 2
+#define NO_KEY   0x1ff /* old << 4 | new that never is */
 
 /*
  * The hooks. `needed`: without it states do not add up, so it must be there. The others are left out by the linker
@@ -21,8 +22,8 @@ static const struct hook {
 	enum where where;
 	uint8_t plain, stacks; /* enum gt_template */
 	uint8_t first, last;   /* Go minor versions */
-	bool needed;
-	uint32_t on, off; /* enum gt_set: of this set; where that one is not on */
+	uint8_t needed;        /* 1: it must be there; IF_THERE: where it is there, it must be hooked */
+	uint32_t on, off;      /* enum gt_set: of this set; where that one is not on */
 } hooks_table[] = {
 #define BOTH(name)   GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
 #define ALWAYS(name) GT_TEMPLATE_##name, GT_TEMPLATE_##name
@@ -134,7 +135,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 		if (skip && !strcmp(skip, hook->function))
 			continue;
 		ret = find_sites(bin, hook, sites, GT_GOHOOKS_MAX - hooks->count, &count, &value, err);
-		if (ret < 0 && (hook->needed || ret == -ENOSPC))
+		if (ret < 0 && (hook->needed == 1 || (hook->needed == IF_THERE && ret != -ENOENT) || ret == -ENOSPC))
 			return gt_fail_prefix(err, ret == -ENOENT ? -ENOTSUP : ret, "cannot hook %s", hook->function);
 		if (ret < 0) {
 			hooks->missing[hooks->missing_count++] = hook->function;

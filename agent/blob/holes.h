@@ -95,6 +95,9 @@ enum gt_hole {
 	X(stub_enter) \
 	X(stub_enter_sleep) \
 	X(stub_enter_child) \
+	X(fork_begin) \
+	X(fork_clone) \
+	X(fork_end) \
 	X(stub_enter_only) \
 	X(stub_enter_loaded) \
 	X(park) \

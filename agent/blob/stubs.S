@@ -13,12 +13,16 @@
  * are not hooked, or not told: on a signal's stack, in a child of fork (NOT_FORKING_STUB).
  */
 
-/* r12 = m. Whoever runs here, what its M runs may be forking. RDI, RSI, RDX, R8, R9, R10 are kept. Scratch: rcx. */
+/* Whoever runs here, what its M runs may be forking. Scratch: rcx r11. */
 .macro NOT_FORKING_STUB out
 	mov	K_M_CURG(%r12), %rcx
 	test	%rcx, %rcx
 	jz	.Lnobody_forks\@
 	cmpq	$STACK_FORK, K_G_STACKGUARD0(%rcx)
+	je	\out
+	mov	M_FORK(%r13), %r11
+	and	$~FORK_SHARES, %r11
+	cmp	%rcx, %r11
 	je	\out
 .Lnobody_forks\@:
 .endm

@@ -111,8 +111,8 @@ def calls_strace(bench):
 
 def straced_calls(lines):
     """Of each thread the names of its calls in their order, as it made them: not those of its signal handlers, and once what the
-    kernel began anew behind a handler. With them where it was when strace came."""
-    calls, handlers, again = collections.defaultdict(list), collections.Counter(), {}
+    kernel began anew behind a handler. One that the process's end came over is left out: strace may have read its number too late."""
+    calls, handlers, again, open_calls = collections.defaultdict(list), collections.Counter(), {}, set()
     for line in lines:
         match = re.match(r"(\d+) +(.*)", line)
         tid, text = int(match.group(1)), match.group(2)
@@ -126,6 +126,11 @@ def straced_calls(lines):
         elif name and not handlers[tid]:
             if again.pop(tid, None) != name:
                 calls[tid].append(name)
+                open_calls.add(tid)
+        if ") = " in text or text.startswith("<..."):
+            open_calls.discard(tid)
+        if text.startswith("+++ exited") and tid in open_calls:
+            calls[tid].pop()
         if "ERESTARTSYS" in text or "ERESTARTNOINTR" in text:
             done = re.match(r"<\.\.\. (\w+) resumed>", text)
             again[tid] = done.group(1) if done else name
@@ -135,21 +140,17 @@ def straced_calls(lines):
 def compare_thread(have, straced, old):
     """Both from their ends, for an old thread as far as strace has seen it. Gives what differs.
 
-    gtrace has told the last call of a thread that another one's exit kept from making it. Behind a fork the parent's rt_sigprocmask is not
-    told when its goroutine is asked to give way in between: a child would look the same."""
-    want = [(name, i > 0 and straced[i - 1] in ("clone", "vfork") and name == "rt_sigprocmask") for i, name in enumerate(straced)]
-    want = [pair for pair in want if pair[0] not in NOT_COVERED]
-    for extra in (0, 1):
+    gtrace has told the last call of a thread, which the process's end came over."""
+    want = [name for name in straced if name not in NOT_COVERED]
+    for extra in (1, 0):
         i, j = len(want), len(have) - extra
         while i > 0 and j > 0:
-            if want[i - 1][0] == have[j - 1]:
-                j -= 1
-            elif not want[i - 1][1]:
+            if want[i - 1] != have[j - 1]:
                 break
-            i -= 1
+            i, j = i - 1, j - 1
         if i == 0 and (old or j == 0):
             return None
-    return "strace has %s, gtrace %s behind them" % ([name for name, _ in want[max(i - 4, 0) : i + 3]], have[max(j - 4, 0) : j + 3])
+    return "strace has %s, gtrace %s behind them" % (want[max(i - 6, 0) : i + 3], have[max(j - 6, 0) : j + 3])
 
 
 def compare_threads(trace, straced, names, old):
