@@ -72,7 +72,7 @@ uint64_t gt__procs(const struct gt_analysis *a)
 
 struct gt__goroutine *gt__goroutine_of(const struct gt_analysis *a, uint64_t g)
 {
-	struct gt__row *row = gt__map_get(&a->rows.goroutines, g);
+	struct gt__row *row = gt__ids_get(&a->rows.goroutines, g);
 
 	return row ? row->user : NULL;
 }

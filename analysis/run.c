@@ -208,9 +208,10 @@ static void on_goroutine(struct gt_analysis *a, struct gt__row *row)
 
 	if (gor) /* created again: a damaged trace */
 		return;
-	gor = calloc(1, sizeof(*gor));
-	if (!gor || !(gor->group = gt__group_of(a, pc))) {
-		free(gor);
+	gor = gt__row_extra(row);
+	memset(gor, 0, sizeof(*gor));
+	gor->group = gt__group_of(a, pc);
+	if (!gor->group) {
 		a->failed = true;
 		return;
 	}
@@ -301,7 +302,6 @@ static void on_gone(void *user, struct gt__row *row)
 	if (gor->past)
 		a->past_count--;
 	free(gor->past);
-	free(gor);
 }
 
 /* ---- what events tell beside ---- */
@@ -443,14 +443,14 @@ static void finish(struct gt_analysis *a)
 	if (a->gc_since >= 0)
 		GT__ADD(a->gc_ns, a->rows.now_ns - a->gc_since);
 	/* Waits that have not ended have no site yet. */
-	while ((row = gt__map_each(&a->rows.goroutines, &at)))
+	while ((row = gt__ids_each(&a->rows.goroutines, &at)))
 		if (row->user && row->open.state == GT_STATE_WAITING)
 			gt__wait_site(a, row->user, &row->open);
 	gt__show_groups(a);
 	gt__find_stuck(a);
 	a->finishing = true;
 	gt__cpu_finish(a);
-	for (at = 0; (row = gt__map_each(&a->rows.goroutines, &at));) {
+	for (at = 0; (row = gt__ids_each(&a->rows.goroutines, &at));) {
 		gor = row->user;
 		if (!gor)
 			continue;
@@ -483,6 +483,7 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 		a->procs = strtoul(procs, NULL, 10) <= GT__SLOTS_MAX ? strtoul(procs, NULL, 10) : 0;
 	a->gc_since = a->stw_since = a->sweep_since = -1;
 	gt__rows_init(&a->rows, &user, 0);
+	a->rows.extra = sizeof(struct gt__goroutine);
 	gt_trace_info(trace, &info);
 	if (!a->slots || !a->busy_by_procs || gt__cpu_init(a) < 0)
 		ret = -ENOMEM;
@@ -524,7 +525,7 @@ void gt_analysis_free(struct gt_analysis *a)
 	if (!a)
 		return;
 	a->options.goroutine = NULL;
-	for (; (row = gt__map_each(&a->rows.goroutines, &at));)
+	for (; (row = gt__ids_each(&a->rows.goroutines, &at));)
 		on_gone(a, row);
 	for (at = 0; (row = gt__map_each(&a->rows.threads, &at));)
 		on_gone(a, row);
