@@ -38,7 +38,7 @@ struct walk {
 const char *gt__root_text(unsigned int root)
 {
 	static const char *const texts[] = {
-		"unknown", "running", "no P", "system call", "sleep", "network", "GC", "waiting"};
+		"unknown", "running", "no P", "system call", "sleep", "network", "GC", "waiting", "off CPU"};
 
 	return root < GT__ROOTS ? texts[root] : "?";
 }
@@ -98,6 +98,9 @@ static void walk_slice(struct walk *walk, const struct gt__goroutine *gor, const
 		piece.root = GT__ROOT_SYSCALL;
 		piece.call = call;
 		break;
+	case GT_STATE_RUNNING:
+		piece.root = GT__ROOT_OFF_CPU;
+		break;
 	default:
 		piece.root = root_of_wait(site->class, cause);
 		if (piece.root == GT__ROOT_WAIT && by && depth < DEPTH_MAX) {
@@ -126,7 +129,8 @@ static void walk_unknown(struct walk *walk, int64_t from, int64_t to)
 		add_piece(walk, &piece);
 }
 
-/* What @gor is in since row->open.since_ns; returns that time, or @to when it is later. */
+/* What @gor is in since row->open.since_ns; returns that time, or @to when it is later. Of a time of running the parts without a CPU
+ * are in the past already: it is left to who looks there. */
 static int64_t walk_open(
 	struct walk *walk, const struct gt__goroutine *gor, int64_t from, int64_t to, unsigned int depth)
 {
@@ -134,12 +138,8 @@ static int64_t walk_open(
 	int64_t since = open->since_ns > from ? open->since_ns : from;
 	struct gt__site now = {.state = open->state, .reason = open->reason, .stack = open->stack, .group = gor->group};
 
-	if (!gt__slice_open(open) || since >= to)
+	if (!gt__slice_open(open) || since >= to || open->state == GT_STATE_RUNNING)
 		return to;
-	if (open->state == GT_STATE_RUNNING) {
-		walk_running(walk, gor, since, to);
-		return since;
-	}
 	if (open->state == GT_STATE_WAITING) {
 		now.class = open->reason == GT_REASON_SLEEP     ? GT__WAIT_SLEEP
 			    : open->reason == GT_REASON_IO_WAIT ? GT__WAIT_NETWORK
@@ -261,7 +261,8 @@ static void count_culprit(struct gt__blame *blame, const struct piece *piece)
 	for (uint32_t i = 0; i < blame->culprit_count; i++) {
 		culprit = &blame->culprits[i];
 		if (culprit->root == piece->root && culprit->stack == piece->stack && culprit->group == piece->group &&
-			culprit->call == piece->call)
+			culprit->call == piece->call &&
+			(piece->root != GT__ROOT_OFF_CPU || culprit->reason == piece->reason))
 			goto found;
 		if (!least || culprit->ns < least->ns)
 			least = culprit;
@@ -375,14 +376,14 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 {
 	const struct gt__goroutine *gor = gt__goroutine_of(walk->a, g);
 	const struct gt__slice *open;
-	int64_t covered = 0, ns;
+	int64_t covered = 0, reach = from, ns;
 
 	*by = 0;
 	if (!gor)
 		return false;
 	open = &gor->row->open;
 	*link = (struct gt__link){.g = g, .group = gor->group, .state = GT_STATE_RUNNING};
-	if (gt__slice_open(open) && open->since_ns < to) {
+	if (gt__slice_open(open) && open->since_ns < to && open->state != GT_STATE_RUNNING) {
 		link->state = open->state;
 		link->since_ns = open->since_ns > from ? open->since_ns : from;
 		link->ns = to - link->since_ns;
@@ -402,6 +403,8 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 		ns = end - since;
 		if (ns <= 0)
 			break;
+		if (gor->past_count == GT__PAST)
+			reach = since;
 		GT__ADD(covered, ns);
 		if (ns <= link->ns)
 			continue;
@@ -418,11 +421,11 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 			.ns = ns};
 		*by = past->site->state == GT_STATE_WAITING ? past->by : 0;
 	}
-	/* The rest of the time it ran. */
-	ns = to - from - covered;
-	if (ns > link->ns && gor->past_count < GT__PAST) {
+	/* The rest of the time that is known it ran. */
+	ns = to - reach - covered;
+	if (ns > link->ns) {
 		*link = (struct gt__link){
-			.g = g, .group = gor->group, .state = GT_STATE_RUNNING, .since_ns = from, .ns = ns};
+			.g = g, .group = gor->group, .state = GT_STATE_RUNNING, .since_ns = reach, .ns = ns};
 		*by = 0;
 	}
 	return link->ns > 0;
@@ -432,7 +435,7 @@ static uint8_t root_of_link(const struct gt__link *link)
 {
 	switch (link->state) {
 	case GT_STATE_RUNNING:
-		return GT__ROOT_RUNNING;
+		return link->reason ? GT__ROOT_OFF_CPU : GT__ROOT_RUNNING;
 	case GT_STATE_RUNNABLE:
 		return GT__ROOT_NO_P;
 	case GT_STATE_SYSCALL:
@@ -458,10 +461,10 @@ static struct gt__link link_of_hold(const struct walk *walk)
 	return (struct gt__link){
 		.g = hold->g,
 		.group = hold->group,
-		.state = hold->root == GT__ROOT_SYSCALL   ? GT_STATE_SYSCALL
-			 : hold->root == GT__ROOT_RUNNING ? GT_STATE_RUNNING
-			 : hold->root == GT__ROOT_NO_P    ? GT_STATE_RUNNABLE
-							  : GT_STATE_WAITING,
+		.state = hold->root == GT__ROOT_SYSCALL                                     ? GT_STATE_SYSCALL
+			 : hold->root == GT__ROOT_RUNNING || hold->root == GT__ROOT_OFF_CPU ? GT_STATE_RUNNING
+			 : hold->root == GT__ROOT_NO_P                                      ? GT_STATE_RUNNABLE
+											    : GT_STATE_WAITING,
 		.reason = hold->reason,
 		.stack = hold->stack,
 		.call = hold->call,

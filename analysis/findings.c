@@ -110,6 +110,9 @@ static void did(const struct gt_analysis *a, const struct gt__culprit *culprit, 
 	case GT__ROOT_RUNNING:
 		snprintf(out, size, "running (%.200s)", start);
 		break;
+	case GT__ROOT_OFF_CPU:
+		snprintf(out, size, "off CPU (%.200s): %s", start, gt__off_text(a, culprit->reason));
+		break;
 	case GT__ROOT_GC:
 		snprintf(out, size, "waiting for the garbage collector in %.200s", where);
 		break;
@@ -194,8 +197,26 @@ static void fill(struct gt__finding *finding, const struct gt__blame *blame, con
 	}
 }
 
-static const char *lock_advice(enum gt__root root, bool convoy)
+static const char *off_advice(const struct gt_analysis *a, unsigned int at)
 {
+	switch (at) {
+	case GT__CPU_OTHERS:
+		return gt__off_text(a, at) == gt__cpu_text(at)
+			       ? "give the program CPUs of its own, or others a lower priority (nice, cpusets)"
+			       : "raise the cgroup's quota, or set GOMAXPROCS to what it gives";
+	case GT__CPU_OWN:
+		return "more of its threads want to run than it has CPUs: lower GOMAXPROCS";
+	case GT__CPU_FAULT:
+		return "touch the memory before it matters; look for swapping and for files that are mapped";
+	default:
+		return "record with --events=default,kernel,syscalls,faults to see what it waited for";
+	}
+}
+
+static const char *lock_advice(const struct gt_analysis *a, const struct gt__culprit *culprit, bool convoy)
+{
+	enum gt__root root = culprit ? (enum gt__root)culprit->root : GT__ROOT_UNKNOWN;
+
 	if (convoy)
 		return "take it less often, hold it for less, or split it: more goroutines only make it worse";
 	switch (root) {
@@ -207,6 +228,8 @@ static const char *lock_advice(enum gt__root root, bool convoy)
 		return "do not wait for anything with the lock held";
 	case GT__ROOT_NO_P:
 		return "the holder could not run: see the Ps below";
+	case GT__ROOT_OFF_CPU:
+		return off_advice(a, culprit->reason);
 	default:
 		return "do less with the lock held";
 	}
@@ -239,12 +262,17 @@ static void find_lock(struct gt_analysis *a, const struct gt__blame *blame, int6
 		finding->title = gt__format("%s waited %s for %s in %s, which nobody unlocked before the trace's end; "
 					    "its holder is not known",
 			who, gt__time(lost, time), name, blame->name);
+	else if (culprit && root == GT__ROOT_OFF_CPU)
+		finding->title = gt__format("%s waited %s for %s in %s; its holder's thread was %s; G%llu's for %s "
+					    "in one piece",
+			who, gt__time(lost, time), name, blame->name, what, (unsigned long long)culprit->g,
+			gt__time(culprit->longest_ns, hold_text));
 	else
 		finding->title = gt__format("%s waited %s for %s in %s; its holder was %s", who, gt__time(lost, time),
 			name, blame->name, what);
 	finding->detail = blame_detail(a, blame);
 	fill(finding, blame, culprit);
-	finding->advice = lock_advice(root, convoy);
+	finding->advice = lock_advice(a, culprit, convoy);
 }
 
 static void find_send(struct gt_analysis *a, const struct gt__blame *blame, int64_t lost)
@@ -396,6 +424,59 @@ static void find_starved(struct gt_analysis *a, int64_t lost)
 					    : "let fewer goroutines compute at once, or give it more CPUs";
 }
 
+/* Without a CPU, though with a P: what the scheduler calls running. */
+static void find_off_cpu(struct gt_analysis *a, int64_t least)
+{
+	const struct gt__group *worst = NULL;
+	struct gt__cpu_time sum = {0}, each;
+	unsigned int most = GT__CPU_OTHERS;
+	struct gt__finding *finding;
+	int64_t worst_ns = 0;
+	size_t size;
+	char time[3][32], *text = NULL;
+	FILE *out;
+
+	for (size_t i = 0; i < a->group_count; i++) {
+		if (a->groups[i]->system)
+			continue;
+		each = (struct gt__cpu_time){0};
+		gt__cpu_add(&each, a->groups[i]);
+		gt__cpu_add(&sum, a->groups[i]);
+		if (!worst || each.off_ns > worst_ns) {
+			worst = a->groups[i];
+			worst_ns = each.off_ns;
+		}
+	}
+	for (unsigned int k = GT__CPU_OTHERS; k < GT__CPU_KINDS; k++)
+		if (sum.off[k].total_ns > sum.off[most].total_ns)
+			most = k;
+	if (!worst || sum.off_ns < least)
+		return;
+	finding = gt__finding_add(a, "off-cpu", sum.off_ns);
+	out = finding ? open_memstream(&text, &size) : NULL;
+	if (!out)
+		return;
+	finding->title = gt__format(
+		"goroutines ran for %s, but their threads were off CPU for %s of it (%.0f %%), most in %s: %s",
+		gt__time(sum.running_ns, time[0]), gt__time(sum.off_ns, time[1]), percent(sum.off_ns, sum.running_ns),
+		worst->shown, gt__off_text(a, most));
+	for (unsigned int k = GT__CPU_OTHERS, shown = 0; k < GT__CPU_KINDS; k++)
+		if (sum.off[k].count)
+			fprintf(out, "%s%s: %s, %llu times, at most %s", shown++ ? "\n" : "", gt__cpu_text(k),
+				gt__time(sum.off[k].total_ns, time[0]), (unsigned long long)sum.off[k].count,
+				gt__time(sum.off[k].max_ns, time[1]));
+	if (a->throttled_ns)
+		fprintf(out, "\nthe cgroup's quota held the program for %s (of each CPU that it had)",
+			gt__time(a->throttled_ns, time[0]));
+	fclose(out);
+	finding->detail = text;
+	finding->count = sum.off[most].count;
+	finding->at_ns = sum.off[most].max_at_ns;
+	finding->at_for_ns = sum.off[most].max_ns;
+	finding->g = sum.off[most].max_g;
+	finding->advice = off_advice(a, most);
+}
+
 static void find_storm(struct gt_analysis *a, int64_t least)
 {
 	const struct gt__site *site, *best = NULL;
@@ -484,6 +565,7 @@ void gt__findings(struct gt_analysis *a)
 		starved -= find_gc(a, least);
 		if (starved >= 2 * least)
 			find_starved(a, gt__sum(starved, no_p));
+		find_off_cpu(a, least);
 		find_storm(a, least);
 	}
 	if (a->finding_count)

@@ -68,7 +68,7 @@ static void put_recording(struct gt_analysis *a, FILE *out)
 	const char *program = gt_trace_meta(a->trace, "program"), *version = gt_trace_meta(a->trace, "runtime_version"),
 		   *runtime = gt_trace_meta(a->trace, "runtime"), *sets = gt_trace_meta(a->trace, "events"),
 		   *cpus = gt_trace_meta(a->trace, "cpus");
-	char time[32], text[32];
+	char time[32], text[32], cost[256];
 
 	gt_trace_damage(a->trace, &damage);
 	gt_trace_info(a->trace, &info);
@@ -86,6 +86,8 @@ static void put_recording(struct gt_analysis *a, FILE *out)
 	if (info.complete_ns > 0)
 		fprintf(out, "; a window: all Ms from %s on", gt__time(info.complete_ns, text));
 	putc('\n', out);
+	if (gt_trace_recorder_text(a->trace, cost, sizeof(cost)))
+		fprintf(out, "  recorder     %s\n", cost);
 	fprintf(out, "  lost         %" PRIu64 " events", damage.events_lost);
 	if (a->rows.cuts)
 		fprintf(out, "; %" PRIu64 " times are cut there", a->rows.cuts);
@@ -119,18 +121,34 @@ static int by_weight(const void *x, const void *y)
 	return left != right ? (left < right ? 1 : -1) : strcmp(a->name, b->name);
 }
 
-static void put_group(FILE *out, const char *name, uint64_t count, const int64_t *state, const int64_t *wait)
+/* Nothing is a dot: numbers are what is to be seen. */
+static void put_cell(FILE *out, int64_t ns)
+{
+	char time[32];
+
+	fprintf(out, " %9s", ns ? gt__time(ns, time) : ".");
+}
+
+/* A line of the table; @cpu: running is told as two columns, on and off CPU. */
+static void put_group(FILE *out, const char *name, uint64_t count, const int64_t *state, const int64_t *wait,
+	const struct gt__cpu_time *cpu)
 {
 	int64_t channels = gt__sum(gt__sum(wait[GT__WAIT_SEND], wait[GT__WAIT_RECEIVE]),
 		gt__sum(wait[GT__WAIT_SELECT], wait[GT__WAIT_NEVER]));
-	char t[9][32];
+	const int64_t columns[] = {state[GT_STATE_RUNNABLE], state[GT_STATE_SYSCALL], wait[GT__WAIT_LOCK], channels,
+		gt__sum(wait[GT__WAIT_SYNC], wait[GT__WAIT_OTHER]), wait[GT__WAIT_NETWORK], wait[GT__WAIT_SLEEP],
+		wait[GT__WAIT_GC]};
 
-	fprintf(out, "  %-32.60s %6" PRIu64 " %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", name, count,
-		gt__time(state[GT_STATE_RUNNING], t[0]), gt__time(state[GT_STATE_RUNNABLE], t[1]),
-		gt__time(state[GT_STATE_SYSCALL], t[2]), gt__time(wait[GT__WAIT_LOCK], t[3]), gt__time(channels, t[4]),
-		gt__time(gt__sum(wait[GT__WAIT_SYNC], wait[GT__WAIT_OTHER]), t[5]),
-		gt__time(wait[GT__WAIT_NETWORK], t[6]), gt__time(wait[GT__WAIT_SLEEP], t[7]),
-		gt__time(wait[GT__WAIT_GC], t[8]));
+	fprintf(out, "  %-32.60s %6" PRIu64, name, count);
+	if (cpu) {
+		put_cell(out, gt__sum(cpu->on_ns, cpu->unknown_ns));
+		put_cell(out, cpu->off_ns);
+	} else {
+		put_cell(out, state[GT_STATE_RUNNING]);
+	}
+	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
+		put_cell(out, columns[i]);
+	putc('\n', out);
 }
 
 static void put_groups(struct gt_analysis *a, FILE *out)
@@ -138,6 +156,8 @@ static void put_groups(struct gt_analysis *a, FILE *out)
 	struct gt__group **sorted = malloc((a->group_count + 1) * sizeof(*sorted));
 	int64_t state[GT_STATE_COUNT] = {0}, wait[GT__WAIT_CLASSES] = {0};
 	uint64_t count = 0, shown = 0, left = 0;
+	bool kernel = gt__has_kernel(a);
+	struct gt__cpu_time system = {0};
 
 	if (!sorted)
 		return;
@@ -145,18 +165,21 @@ static void put_groups(struct gt_analysis *a, FILE *out)
 		memcpy(sorted, a->groups, a->group_count * sizeof(*sorted));
 	if (a->group_count)
 		qsort(sorted, a->group_count, sizeof(*sorted), by_weight);
-	fprintf(out,
-		"\nGOROUTINES by start function: time in each state\n  %-32s %6s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n",
-		"", "count", "running", "runnable", "syscall", "lock", "channel", "sync", "network", "sleep", "GC");
+	fprintf(out, "\nGOROUTINES by start function: time in each state\n  %-32s %6s", "", "count");
+	fprintf(out, kernel ? " %9s %9s" : " %9s", kernel ? "on CPU" : "running", "off CPU");
+	fprintf(out, " %9s %9s %9s %9s %9s %9s %9s %9s\n", "runnable", "syscall", "lock", "channel", "sync", "network",
+		"sleep", "GC");
 	for (size_t i = 0; i < a->group_count; i++) {
 		const struct gt__group *group = sorted[i];
 		int64_t each[GT_STATE_COUNT];
+		struct gt__cpu_time cpu = {0};
 
+		gt__cpu_add(group->system ? &system : &cpu, group);
 		for (size_t s = 0; s < GT_STATE_COUNT; s++)
 			each[s] = group->state[s].total_ns;
 		if (!group->system && shown < TOP) {
 			shown++;
-			put_group(out, group->shown, group->seen, each, group->wait_ns);
+			put_group(out, group->shown, group->seen, each, group->wait_ns, kernel ? &cpu : NULL);
 			continue;
 		}
 		left += !group->system;
@@ -169,7 +192,7 @@ static void put_groups(struct gt_analysis *a, FILE *out)
 			GT__ADD(wait[c], group->wait_ns[c]);
 	}
 	if (count)
-		put_group(out, "(the runtime's own)", count, state, wait);
+		put_group(out, "(the runtime's own)", count, state, wait, kernel ? &system : NULL);
 	if (left)
 		fprintf(out, "  and %" PRIu64 " more functions: --json lists them all\n", left);
 	free(sorted);
@@ -328,7 +351,9 @@ static void put_link(struct gt_analysis *a, FILE *out, const struct gt__link *li
 	fprintf(out, "%sG%" PRIu64 " (%s) ", first ? "" : "    who ", link->g, link->group->shown);
 	switch (link->state) {
 	case GT_STATE_RUNNING:
-		fprintf(out, "ran for %s", gt__time(link->ns, time));
+		fprintf(out, link->reason ? "ran, but was off CPU for %s" : "ran for %s", gt__time(link->ns, time));
+		if (link->reason)
+			fprintf(out, ": %s", gt__off_text(a, link->reason));
 		break;
 	case GT_STATE_RUNNABLE:
 		fprintf(out, "was runnable, without a P, for %s", gt__time(link->ns, time));
@@ -456,8 +481,91 @@ static void put_slots(struct gt_analysis *a, FILE *out)
 			span > 0 ? 100.0 * (double)a->slots[i].running_ns / (double)span : 0.0, a->slots[i].runs);
 	if (procs > 16)
 		fprintf(out, "  and %" PRIu64 " more\n", procs - 16);
+}
+
+static void put_cpu(struct gt_analysis *a, FILE *out)
+{
+	const char *missing = gt_trace_meta(a->trace, "kernel");
+	struct gt__cpu_time sum = {0};
+	char t[3][32];
+
+	fprintf(out, "\nCPUs: what the kernel let run of what was running\n");
+	if (!gt__has_kernel(a)) {
+		bool refused = missing && strncmp(missing, "missing: ", 9) == 0;
+
+		fprintf(out, "  not recorded: %s\n",
+			refused ? missing + 9 : "--events=default,kernel tells when running goroutines had no CPU");
+		return;
+	}
+	for (size_t i = 0; i < a->group_count; i++)
+		gt__cpu_add(&sum, a->groups[i]);
+	fprintf(out, "  goroutines ran for %s: %s on a CPU, %s off CPU", gt__time(sum.running_ns, t[0]),
+		gt__time(sum.on_ns, t[1]), gt__time(sum.off_ns, t[2]));
+	if (sum.unknown_ns)
+		fprintf(out, ", %s not known", gt__time(sum.unknown_ns, t[0]));
+	putc('\n', out);
+	for (unsigned int k = GT__CPU_OTHERS; k < GT__CPU_KINDS; k++)
+		if (sum.off[k].count)
+			fprintf(out, "  %-43s %9s in %" PRIu64 " times, at most %s (G%" PRIu64 " at %s)\n",
+				gt__cpu_text(k), gt__time(sum.off[k].total_ns, t[0]), sum.off[k].count,
+				gt__time(sum.off[k].max_ns, t[1]), sum.off[k].max_g,
+				gt__time(sum.off[k].max_at_ns, t[2]));
 	if (a->throttled_ns)
-		fprintf(out, "  the cgroup's quota held the program for %s\n", gt__time(a->throttled_ns, t[0]));
+		fprintf(out, "  the cgroup's CPU quota held the program for %s, summed over CPUs\n",
+			gt__time(a->throttled_ns, t[0]));
+}
+
+static int by_count(const void *x, const void *y)
+{
+	const struct gt__sample *a = *(struct gt__sample *const *)x, *b = *(struct gt__sample *const *)y;
+
+	return a->count != b->count ? (a->count < b->count ? 1 : -1) : (a->stack > b->stack) - (a->stack < b->stack);
+}
+
+static int by_sample_stack(const void *x, const void *y)
+{
+	const struct gt__sample *a = *(struct gt__sample *const *)x, *b = *(struct gt__sample *const *)y;
+
+	return a->stack < b->stack ? -1 : a->stack > b->stack;
+}
+
+/* Stacks that were found most often on a CPU. */
+static void put_samples(struct gt_analysis *a, FILE *out)
+{
+	struct gt__sample **sorted, *sample, *sums;
+	uint64_t all = a->by_kind[GT_EV_CPU_SAMPLE];
+	size_t n = 0, kept = 0, at = 0;
+	char time[32], stack[400];
+
+	if (!all)
+		return;
+	sorted = malloc((a->samples.count + 1) * sizeof(*sorted));
+	sums = malloc((a->samples.count + 1) * sizeof(*sums));
+	while (sorted && sums && n < a->samples.count && (sample = gt__map_each(&a->samples, &at)))
+		sorted[n++] = sample;
+	if (n)
+		qsort(sorted, n, sizeof(*sorted), by_sample_stack);
+	for (size_t i = 0; i < n; i++) {
+		if (kept && sums[kept - 1].stack == sorted[i]->stack)
+			sums[kept - 1].count += sorted[i]->count;
+		else
+			sums[kept++] = *sorted[i];
+	}
+	for (size_t i = 0; i < kept; i++)
+		sorted[i] = &sums[i];
+	if (kept)
+		qsort(sorted, kept, sizeof(*sorted), by_count);
+	fprintf(out, "\nCPU SAMPLES: %" PRIu64 ", one each %s of a thread's CPU time\n", all,
+		gt__time(gt__sample_period(a), time));
+	for (size_t i = 0; i < kept && i < TOP; i++) {
+		gt__stack_text(a, sorted[i]->stack, 3, stack, sizeof(stack));
+		fprintf(out, "  %5.1f %%  %s\n", 100.0 * (double)sorted[i]->count / (double)all,
+			*stack ? stack : "(no stack)");
+	}
+	if (kept > TOP)
+		fprintf(out, "  and %zu more: gtrace convert --to pprof --profile cpu\n", kept - TOP);
+	free(sorted);
+	free(sums);
 }
 
 int gt_report_text(struct gt_analysis *a, const char *file, FILE *out)
@@ -483,5 +591,7 @@ int gt_report_text(struct gt_analysis *a, const char *file, FILE *out)
 	put_calls(a, out);
 	put_gc(a, out);
 	put_slots(a, out);
+	put_cpu(a, out);
+	put_samples(a, out);
 	return fflush(out) || ferror(out) ? -EIO : 0;
 }

@@ -179,7 +179,7 @@ static void tell_cycle(struct stuck *s, const struct gt__goroutine *const *cycle
 	char *text = NULL, name[GT_TRACE_OBJECT_BYTES], stack[400];
 	FILE *out;
 
-	while ((row = gt__map_each(&a->rows.goroutines, &at))) {
+	while ((row = gt__ids_each(&a->rows.goroutines, &at))) {
 		gor = row->user;
 		if (!waits(gor) || !row->open.holder || !leads_to(s, gor, cycle, length))
 			continue;
@@ -229,7 +229,7 @@ static void find_cycles(struct stuck *s)
 	size_t at = 0;
 	uint8_t tell = 1;
 
-	while ((row = gt__map_each(&s->a->rows.goroutines, &at)) && tell) {
+	while ((row = gt__ids_each(&s->a->rows.goroutines, &at)) && tell) {
 		size_t length = 0;
 
 		gor = row->user;
@@ -360,10 +360,10 @@ void gt__find_stuck(struct gt_analysis *a)
 	struct gt__row *row;
 	size_t at = 0;
 
-	while ((row = gt__map_each(&a->rows.goroutines, &at)))
+	while ((row = gt__ids_each(&a->rows.goroutines, &at)))
 		if (waits(row->user))
 			look_at(&s, row->user);
-	for (at = 0; (row = gt__map_each(&a->rows.goroutines, &at));)
+	for (at = 0; (row = gt__ids_each(&a->rows.goroutines, &at));)
 		if (waits(row->user))
 			look_for_server(&s, row->user);
 	find_cycles(&s);

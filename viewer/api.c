@@ -49,6 +49,7 @@ static void info(const struct gt_index *index, const struct gt__asked *asked, st
 	gt__put_number(out, "{\"span_ns\":", index->span_ns);
 	gt__put_number(out, ",\"begin_ns\":", index->begin_ns);
 	gt__put(out, index->reading ? ",\"reading\":true" : ",\"reading\":false");
+	gt__put(out, index->stopped ? ",\"stopped\":true" : ",\"stopped\":false");
 	gt__put_number(out, ",\"read_ns\":", index->read_ns);
 	gt__put_number(out, ",\"events\":", (int64_t)index->events);
 	gt__put_number(out, ",\"events_expected\":", (int64_t)index->events_expected);

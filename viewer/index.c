@@ -22,6 +22,7 @@ struct gt__index_reading {
 	struct gt__gate rows, names; /* of the index; of the trace's tables */
 	struct gt_index_config config;
 	atomic_bool stop;
+	bool limited; /* by bytes_max */
 };
 
 /* Of gt_index_read. */
@@ -45,8 +46,10 @@ static bool grow(struct gt_index *index, void *array, uint32_t *room, size_t eac
 	uint32_t more = *room ? *room + *room / 2 + 1 : first;
 	void *grown;
 
-	if (index->bytes_max && index->bytes + (more - *room) * each > index->bytes_max)
+	if (index->bytes_max && index->bytes + (more - *room) * each > index->bytes_max) {
+		index->own->limited = true;
 		return false;
+	}
 	grown = realloc(*(void **)array, (size_t)more * each);
 	if (!grown)
 		return false;
@@ -771,23 +774,26 @@ int gt_index_read(struct gt_index *index, struct gt_error *err)
 	gt__gate_work(&own->rows);
 	b->finishing = true;
 	index->span_ns = index->read_ns;
-	gt__rows_finish(&b->rows);
-	finish_rows(b);
+	failed = b->failed;
+	if (!atomic_load(&own->stop)) {
+		gt__rows_finish(&b->rows);
+		finish_rows(b);
+	}
 	index->reading = false;
+	index->stopped = failed;
 	gt__gate_leave(&own->rows);
 	gt__rows_free(&b->rows);
 	gt_map_free(&b->group_of);
 	free(b->unnamed);
-	failed = b->failed;
 	free(b);
 	if (atomic_load(&own->stop))
 		return -ECANCELED;
 	if (!failed)
 		return 0;
-	if (index->bytes_max && index->bytes > index->bytes_max - index->bytes_max / 4)
+	if (own->limited)
 		return gt_fail(err, ENOMEM,
-			"the trace is too long to view: its index needs more than %llu MiB after %llu events: cut it "
-			"by gtrace convert --from, or give --max-memory",
+			"the trace is too long to view: its index needs more than %llu MiB: shown are its first %llu "
+			"events: cut it by gtrace convert --from, or give --max-memory",
 			(unsigned long long)(index->bytes_max >> 20), (unsigned long long)index->events);
 	return gt_fail(err, ENOMEM, "out of memory: the viewer's index");
 }

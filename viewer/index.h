@@ -114,10 +114,11 @@ struct gt_index {
 	int64_t span_ns;                        /* of the last event; while reading, where that is expected */
 	int64_t read_ns;                        /* so far it was read */
 	bool reading;                           /* gt_index_read has not yet returned */
+	bool stopped;                           /* it ended before the trace did: for memory */
 	uint64_t events, slices;
 	uint64_t events_expected; /* 0: not known */
 	uint64_t bytes;           /* of memory, about */
-	uint64_t bytes_max;       /* more than that is refused */
+	uint64_t bytes_max;       /* with more than that reading ends */
 	struct gt_marks marks;    /* what events tell besides slices */
 	struct gt__index_reading *own;
 };

@@ -12,7 +12,7 @@ import { tabs, again } from "./tabs.js";
 import { side } from "./side.js";
 import { openInPerfetto } from "./perfetto.js";
 
-const POLL_MS = 400, RETRY_MS = 3000, MAP_POINTS = 1200;
+const POLL_MS = 250, RETRY_MS = 3000, MAP_POINTS = 1200;
 
 // ---- the theme ----
 
@@ -43,7 +43,7 @@ function facts(info) {
   if (info.complete_ns > 0) told.push("complete from " + duration(info.complete_ns) + " on: what came before was in part overwritten");
   if (info.cut) told.push("the file was cut");
   if (info.damaged) told.push("damaged: " + info.damage);
-  if (info.stopped) told.push("only the first part of the trace is shown: the rest has no room in memory (--max-memory)");
+  if (info.stopped) told.push("the index is full: what comes after " + duration(info.read_ns) + " is not shown (gtrace view --max-memory)");
   if (!info.events && !info.reading) told.push("this trace has no events");
   say(told.join(" · "));
 }
@@ -122,7 +122,7 @@ async function main() {
   all();
   for (const id of ["lines", "map"]) new ResizeObserver(paint).observe($(id));
   // For tests and benches: what is shown, and what painting took.
-  window.gtrace = { view: page.view, at: page.at, model: page.model, page, size, frames: () => page.frames.slice(), ready: false };
+  window.gtrace = { view: page.view, at: page.at, model: page.model, page, size, frames: () => page.frames.slice(), first: () => page.first, ready: false };
   const link = location.hash;
   await fromAddress();
   if (info.reading) {

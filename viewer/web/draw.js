@@ -144,7 +144,7 @@ function words(c, look, state, text, x0, x1, y, alpha) {
 function counter(c, look, model, view, row, y, tall, width) {
   const label = size.label, scale = (width - label) / (view.t1 - view.t0), points = model.counters.points, heap = row.id === "heap";
   let most = 1;
-  const x = i => label + ((i < points.length ? Math.min(points[i][0], model.end) : model.end) - view.t0) * scale;
+  const x = i => label + ((i < points.length ? points[i][0] : model.info.read_ns) - view.t0) * scale;
   for (const p of points) if (p[0] <= view.t1) most = Math.max(most, heap ? Math.max(p[5], p[6]) : p[1] + p[2] + p[3]);
   const unit = (tall - 10) / most, base = y + tall - 3;
   for (let i = 0; i < points.length; i++) {

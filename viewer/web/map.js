@@ -43,7 +43,7 @@ function strip(c, model, look, width, height) {
     most = Math.max(most, p[1] + p[2] + p[3]);
     heap = Math.max(heap, p[5]);
   }
-  const unit = (height - 18) / most, x = i => ((i < points.length ? points[i][0] : model.end) - begin) / span * width;
+  const unit = (height - 18) / most, x = i => ((i < points.length ? points[i][0] : model.info.read_ns) - begin) / span * width;
   points.forEach((p, i) => {
     let y = height;
     for (const [value, fill] of [[p[2], look.running], [p[1], look.runnable], [p[3], look.syscall]]) {

@@ -69,12 +69,11 @@ export class Model {
     this.arrange();
   }
 
-  // While the trace is still being read: what was asked for may have changed.
+  // While the trace is still being read: what was asked for is shown until the new is there.
   grown(info) {
-    this.cache.clear();
-    this.counters.ns = 0;
+    for (const tile of this.cache.values()) tile.stale = true;
+    this.counters.stale = true;
     this.ticks.ns = Infinity;
-    this.ticks.t1 = this.ticks.t0;
     for (const row of this.rows.values()) row.text = undefined;
     this.take_info(info);
   }
@@ -85,8 +84,11 @@ export class Model {
     const before = new Map(this.sections.map(s => [s.key, s]));
     this.sections = [...this.fixed_sections(), ...(this.filter || this.flat ? [this.found()] : this.groups())];
     for (const section of this.sections) {
+      const old = before.get(section.key);
       section.open = this.opened.get(section.key) ?? section.open;
-      section.inner = before.get(section.key)?.inner.filter(x => section.rows[x.i] === x.of) || [];
+      if (this.info.reading && section.params && old) section.rows = old.rows;
+      if (section.more && old && this.filter) section.count = old.count;
+      section.inner = old?.inner.filter(x => section.rows[x.i] === x.of) || [];
     }
   }
 
@@ -337,7 +339,7 @@ export class Model {
   async load(view, px) {
     const margin = (view.t1 - view.t0) / 2, t0 = Math.floor(view.t0 - margin), t1 = Math.ceil(view.t1 + margin);
     const columns = Math.max(1, Math.min(8000, Math.round(px * 2))), ns = (t1 - t0) / columns;
-    const fresh = entry => entry && entry.t0 <= view.t0 && entry.t1 >= view.t1 && entry.ns <= ns * 1.5 && entry.ns >= ns / 3;
+    const fresh = entry => entry && !entry.stale && entry.t0 <= view.t0 && entry.t1 >= view.t1 && entry.ns <= ns * 1.5 && entry.ns >= ns / 3;
     const rows = [];
     for (const row of this.wanted) if (rows.length < ROWS_AT_ONCE && !fresh(this.cache.get(row))) rows.push(row);
     this.wanted.clear();

@@ -18,6 +18,7 @@ export const page = {
   tab: "groups",
   linked: false,           // the address was read: from now on it is written
   frames: [],
+  first: undefined,        // when a picture with slices was there, ms
   onMove: [],              // called when the view, the choice or a filter has changed
 };
 
@@ -40,6 +41,7 @@ export function paint() {
     draw.lines($("lines"), page.model, page.view, page.at);
     map($("map"), page.model, page.view, page.at);
     page.frames.push(performance.now() - begin);
+    if (page.model.cache.size) page.first ??= performance.now();
     if (page.frames.length > FRAMES) page.frames.shift();
     load();
   });
