@@ -37,7 +37,9 @@
 #define TRIGGER_BLOCKS     1024       /* with triggers: look more often when an eighth of these come at once */
 #define WAITING_BYTES      ((GT_HISTORY_CHUNK_BLOCKS + 1) * GT_BLOCK_BYTES) /* blocks that wait to be packed together */
 #define TOLD_NS            1000000000
-#define FLUSH_NS           250000000 /* a cut file lacks at most so much */
+#define BUFFER_BYTES       (32u << 20) /* a fifth of a second of 5 million records, while gtrace waits for a CPU */
+#define BUFFER_BYTES_ALLOC (64u << 20) /* that often allocations come alone: more than one CPU of them */
+#define FLUSH_NS           250000000   /* a cut file lacks at most so much */
 
 static int64_t realtime_ns(void)
 {
@@ -273,7 +275,7 @@ static int collect(struct gt_recording *r, size_t *blocks)
 
 void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 {
-	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
+	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->memory.block_count;
 	struct gt_clock_pair now;
 	size_t blocks;
 	int ret = collect(r, &blocks);
@@ -508,6 +510,8 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 				"%" PRIu64 "K",
 				r->options.window_bytes_max, least / 1024);
 	} else {
+		if (!r->options.buffer_bytes)
+			r->options.buffer_bytes = r->options.sets & GT_SET_ALLOC ? BUFFER_BYTES_ALLOC : BUFFER_BYTES;
 		config.block_count = (uint32_t)(r->options.buffer_bytes / GT_BLOCK_BYTES);
 		config.m_count = GT_M_IDS_MAX;
 		config.m_limit = 1024;
