@@ -324,7 +324,6 @@ int64_t gt__hist_quantile(const struct gt__hist *hist, double q);
 struct gt__goroutine *gt__goroutine_of(const struct gt_analysis *a, uint64_t g);
 int64_t gt__span_ns(const struct gt_analysis *a);
 uint64_t gt__procs(const struct gt_analysis *a);
-const char *gt__class_text(unsigned int class);
 /* The site of a wait; NULL without memory. */
 struct gt__site *gt__wait_site(struct gt_analysis *a, const struct gt__goroutine *gor, const struct gt__slice *slice);
 const char *gt__intern(struct gt_analysis *a, const char *text);
