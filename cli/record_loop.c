@@ -587,6 +587,7 @@ void gt_record_kernel_end(struct gt_recording *r, struct gt_writer *writer)
 int gt_record_begin(struct gt_recording *r)
 {
 	struct gt_error err;
+	struct stat st;
 
 	gt_cost_begin(&r->cost, r->options.stack_depth);
 	r->start = gt_clock_pair();
@@ -595,7 +596,9 @@ int gt_record_begin(struct gt_recording *r)
 		return 0;
 	if (gt_record_open_writer(r, r->output, &r->writer, &err) < 0)
 		return gt_die(GT_EXIT_RECORD, &err);
-	if (!r->options.no_uring && !gt_writer_uses_uring(r->writer) && !r->options.quiet)
+	/* A device or a pipe is written with write() in any case; a file is not yet under its name. */
+	if (!r->options.no_uring && !gt_writer_uses_uring(r->writer) && !r->options.quiet &&
+		(stat(r->output, &st) < 0 || S_ISREG(st.st_mode)))
 		fprintf(stderr, "gtrace: io_uring is not allowed here: the trace is written with write()\n");
 	return 0;
 }
