@@ -117,6 +117,7 @@ static void tell_alive(const struct gt_hook_alive *list, size_t count, uint32_t 
 			.p = list[i].p,
 			.state = list[i].state,
 			.reason = list[i].reason,
+			.stack = list[i].stack,
 		};
 }
 
