@@ -504,12 +504,13 @@ static void put_gc(struct gt_analysis *a, FILE *out)
 		put_missing(a, out, "gc", "events of the collector", "it did nothing while this was recorded");
 		return;
 	}
-	fprintf(out, "  %" PRIu64 " cycles, marking for %s (%.0f %% of the time)\n", a->gc_cycles,
-		gt__time(a->gc_ns, t[0]), gt__span_ns(a) > 0 ? 100.0 * (double)a->gc_ns / (double)gt__span_ns(a) : 0.0);
+	fprintf(out, "  %" PRIu64 " cycle%s, marking for %s (%.0f %% of the time)\n", a->gc_cycles,
+		plural(a->gc_cycles), gt__time(a->gc_ns, t[0]),
+		gt__span_ns(a) > 0 ? 100.0 * (double)a->gc_ns / (double)gt__span_ns(a) : 0.0);
 	fprintf(out, "  assists: %" PRIu64 ", %s, at most %s\n", a->assist.count, gt__time(a->assist.total_ns, t[0]),
 		gt__time(a->assist.max_ns, t[1]));
-	fprintf(out, "  the world stood still %" PRIu64 " times, for %s, at most %s\n", a->stw.count,
-		gt__time(a->stw.total_ns, t[0]), gt__time(a->stw.max_ns, t[1]));
+	fprintf(out, "  the world stood still %" PRIu64 " time%s, for %s, at most %s\n", a->stw.count,
+		plural(a->stw.count), gt__time(a->stw.total_ns, t[0]), gt__time(a->stw.max_ns, t[1]));
 	for (size_t i = 0; i < a->stw_count; i++) {
 		const char *kind = gt_trace_string(a->trace, a->stw_kinds[i].kind);
 
