@@ -135,6 +135,7 @@ static void put_findings(struct json *j, const struct gt_analysis *a)
 static void put_recording(struct json *j, struct gt_analysis *a, const char *file)
 {
 	struct gt_trace_damage damage;
+	struct gt_trace_recorder cost;
 	struct gt_trace_info info;
 
 	gt_trace_damage(a->trace, &damage);
@@ -163,6 +164,12 @@ static void put_recording(struct json *j, struct gt_analysis *a, const char *fil
 	count(j, "created", a->goroutines_created);
 	count(j, "ended", a->goroutines_ended);
 	count(j, "live_at_most", a->goroutines_live_peak);
+	gt_trace_recorder(a->trace, &cost);
+	count(j, "recorder_events_per_s", (uint64_t)cost.events_per_s);
+	count(j, "recorder_bytes_per_s", (uint64_t)cost.bytes_per_s);
+	count(j, "recorder_hooks_ns", cost.hooks_ns);
+	count(j, "recorder_cpu_ns", cost.own_cpu_ns);
+	count(j, "program_cpu_ns", cost.program_cpu_ns);
 	close_with(j, '}');
 }
 

@@ -110,7 +110,7 @@ static void put_recording(struct gt_analysis *a, FILE *out)
 	const char *program = gt_trace_meta(a->trace, "program"), *version = gt_trace_meta(a->trace, "runtime_version"),
 		   *runtime = gt_trace_meta(a->trace, "runtime"), *sets = gt_trace_meta(a->trace, "events"),
 		   *cpus = gt_trace_meta(a->trace, "cpus");
-	char time[32], text[32];
+	char time[32], text[32], cost[256];
 
 	gt_trace_damage(a->trace, &damage);
 	gt_trace_info(a->trace, &info);
@@ -132,6 +132,8 @@ static void put_recording(struct gt_analysis *a, FILE *out)
 	if (info.complete_ns > 0)
 		fprintf(out, "; a window: all Ms from %s on", gt__time(info.complete_ns, text));
 	putc('\n', out);
+	if (gt_trace_recorder_text(a->trace, cost, sizeof(cost)))
+		fprintf(out, "  recorder     %s\n", cost);
 	fprintf(out, "  lost         %" PRIu64 " events", damage.events_lost);
 	if (a->rows.cuts)
 		fprintf(out, "; %" PRIu64 " times are cut there", a->rows.cuts);

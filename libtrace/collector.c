@@ -84,7 +84,7 @@ int gt_collector_write_stack(
 	gt__learn_slide(c);
 	count = count < GT_WRITER_STACK_PCS_MAX ? count : GT_WRITER_STACK_PCS_MAX;
 	for (size_t i = 0; i < count && ret >= 0; i++) {
-		own[i] = pcs[i] - c->slide;
+		own[i] = pcs[i] >> 62 ? pcs[i] : pcs[i] - c->slide;
 		ret = gt__collector_pc(c, writer, own[i]);
 	}
 	return ret < 0 ? ret : gt_writer_stack(writer, id, own, count);

@@ -214,7 +214,8 @@ struct gt_m {
 	uint64_t pending;    /* what the next gopark is about: an address, or ns */
 	uint64_t pending_g;  /* the goroutine that said so */
 	uint64_t object;     /* GT_OBJECT_WORD for the next wait; 0 = none */
-	uint64_t unused[10];
+	uint64_t fork;       /* the goroutine that forks right now; and more (agent/blob/sys.S) */
+	uint64_t unused[9];
 };
 #define GT_M_BYTES 256u
 #define GT_OWN(block, version, state) \

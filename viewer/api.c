@@ -129,7 +129,12 @@ static void info(const struct gt_index *index, struct gt_sink *out)
 	gt_trace_info(index->trace, &facts);
 	gt_trace_damage(index->trace, &damage);
 	put_number(out, "{\"span_ns\":", index->span_ns);
+	put_number(out, ",\"begin_ns\":", index->begin_ns);
+	put(out, index->reading ? ",\"reading\":true" : ",\"reading\":false");
+	put(out, index->stopped ? ",\"stopped\":true" : ",\"stopped\":false");
+	put_number(out, ",\"read_ns\":", index->read_ns);
 	put_number(out, ",\"events\":", (int64_t)index->events);
+	put_number(out, ",\"events_expected\":", (int64_t)index->events_expected);
 	put_number(out, ",\"slices\":", (int64_t)index->slices);
 	put_number(out, ",\"index_bytes\":", (int64_t)index->bytes);
 	put_number(out, ",\"start_realtime_ms\":", facts.start_realtime_ns / 1000000);

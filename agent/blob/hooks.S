@@ -605,6 +605,7 @@ HOOK_END \name
 #include "agent/blob/gc_hooks.S"
 #include "agent/blob/marks_hooks.S"
 #include "agent/blob/sys.S"
+#include "agent/blob/stubs.S"
 
 /* ==== shared parts: jumped to, jump back to r11 ==== */
 

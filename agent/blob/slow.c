@@ -36,6 +36,7 @@ SAME(offsetof(struct gt_m, call_ticks), M_CALL_TICKS);
 SAME(offsetof(struct gt_m, pending), M_PENDING);
 SAME(offsetof(struct gt_m, pending_g), M_PENDING_G);
 SAME(offsetof(struct gt_m, object), M_OBJECT);
+SAME(offsetof(struct gt_m, fork), M_FORK);
 SAME(sizeof(struct gt_stack_slot), 1 << STACK_SLOT_SHIFT);
 SAME(offsetof(struct gt_stack_slot, hash), 0);
 SAME(GT_SPILL_BYTES, SPILL_BYTES);
