@@ -608,15 +608,13 @@ static const bool of_goroutine[GT_EVENT_KIND_COUNT] = {
  */
 static inline void fetch(struct building *b, const struct gt__batch *batch, int64_t i)
 {
-	const struct gt__map *map = &b->rows.goroutines;
 	const struct gt_index_row *row;
-	int64_t at = i + 3 * AHEAD;
+	int64_t at = i + 2 * AHEAD;
 
-	if (at < batch->count && of_goroutine[batch->events[at].kind] && map->slots)
-		__builtin_prefetch(&map->slots[gt__map_home(map, batch->events[at].args[0])]);
-	at = i + 2 * AHEAD;
 	if (at >= 0 && at < batch->count) {
-		char *known = of_goroutine[batch->events[at].kind] ? gt__map_get(map, batch->events[at].args[0]) : NULL;
+		char *known = of_goroutine[batch->events[at].kind]
+				      ? gt__ids_get(&b->rows.goroutines, batch->events[at].args[0])
+				      : NULL;
 
 		/* It may be another's by then; the memory stays. */
 		b->fetched[at] = (struct gt__row *)(void *)known;
@@ -669,7 +667,7 @@ static void take_batch(struct building *b, const struct gt__batch *batch)
 	struct gt_index *index = b->index;
 	uint32_t ended = 0;
 
-	for (int64_t i = -3 * AHEAD; i < batch->count && !b->failed; i++) {
+	for (int64_t i = -2 * AHEAD; i < batch->count && !b->failed; i++) {
 		struct gt_event event;
 
 		fetch(b, batch, i);
