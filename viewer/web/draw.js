@@ -157,9 +157,7 @@ function counter(c, look, model, view, row, y, tall, width) {
       at -= value * unit;
     };
     if (heap) {
-      c.globalAlpha = 0.5;
-      bar(p[5], look.accent);
-      c.globalAlpha = 1;
+      bar(p[5], look.heap);
       c.fillStyle = look.warn;
       if (p[6]) c.fillRect(x0, base - p[6] * unit, x1 - x0, 1);
     } else {
@@ -194,7 +192,7 @@ function headOf(c, look, section, y, width) {
   if (wide) c.fillText(count, label - 8 - wide, y + HEAD / 2);
   c.fillStyle = look.ink;
   c.font = BOLD;
-  c.fillText(clip(c, section.head, (label - 40 - wide) * 0.93), 22, y + HEAD / 2);
+  c.fillText(clip(c, section.head, (label - 40 - wide) * 0.88), 22, y + HEAD / 2);
   c.font = FONT;
   if (section.ns && !section.open) share(c, look, section.ns, label, y, width);
 }

@@ -4,7 +4,7 @@ import { STATES, duration, about, number, make, jump } from "./text.js";
 import { page, choose, scoped } from "./page.js";
 import { colours, fit, FONT } from "./look.js";
 
-const TITLES = { 1: "runnable: waited for a P (the scheduler's latency)", 2: "running, without a pause", 3: "in a system call or in C", 4: "waiting" };
+const TITLES = { 1: "runnable: waited for a P", 2: "running, without a pause", 3: "in a system call or in C", 4: "waiting" };
 
 // At which so many of all are shorter: the upper end of its bucket, so never told too short.
 export function percentile(spread, part) {
@@ -34,7 +34,7 @@ export async function durations(box) {
   for (const state of [1, 2, 3, 4]) add(TITLES[state], answer.states[state - 1], STATES[state]);
   for (const spread of answer.reasons.sort(most)) add("waiting: " + (info.reasons[spread.reason] || "reason not told"), spread, "waiting");
   for (const spread of answer.calls.sort(most)) add("system call: " + (spread.name || spread.number), spread, "syscall");
-  box.append(later.length ? make("p", "Whole slices that touch the time: each bar is a duration, its height how many there were (a logarithm). Click a bar's plot for the longest.", "quiet") : make("p", "No goroutine was there in this time.", "quiet"), plots);
+  box.append(later.length ? make("p", "Whole slices that touch the time: each bar is a duration, its height how many there were (a logarithm). Click a plot for the longest.", "quiet") : make("p", "No goroutine was there in this time.", "quiet"), plots);
   box.addEventListener("shown", () => later.forEach(f => f()), { once: true });
 }
 

@@ -1,7 +1,7 @@
 // look.js - colours of the theme, canvases at the screen's resolution, and texts that fit: what all painting shares.
 
 export const FONT = "11px system-ui, sans-serif", BOLD = "600 11px system-ui, sans-serif";
-const NAMES = ["ground", "raised", "line", "ink", "soft", "accent", "running", "runnable", "syscall", "waiting", "none", "warn", "chosen", "gc", "on-colour", "on-runnable"];
+const NAMES = ["ground", "raised", "line", "ink", "soft", "accent", "running", "runnable", "syscall", "waiting", "none", "warn", "chosen", "gc", "heap", "on-colour", "on-runnable"];
 let held = null;
 
 // Of the theme; asked of the style sheet once.

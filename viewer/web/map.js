@@ -31,7 +31,7 @@ export function map(canvas, model, view, at) {
   c.strokeRect(Math.max(0.5, x0), 0.5, Math.max(2, Math.min(width, x1) - Math.max(0, x0)) - 1, height - 1);
   c.fillStyle = look.accent;
   if (at.range) c.fillRect(x(at.range.t0), height - 4, Math.max(2, x(at.range.t1) - x(at.range.t0)), 4);
-  if (at.slice) c.fillRect(x((at.slice.since + at.slice.end) / 2) - 1, 0, 2, 8);
+  if (at.slice) c.fillRect(x((at.slice.since + at.slice.end) / 2) - 1, height - 12, 2, 12);
 }
 
 function strip(c, model, look, width, height) {

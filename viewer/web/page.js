@@ -172,14 +172,16 @@ export async function chainRows() {
   for (const row of answer.rows) if (!page.model.rows.has(row.row)) page.model.rows.set(row.row, row);
   page.model.pin(answer.rows.map(row => page.model.rows.get(row.row)));
   page.model.opened.set("chain", true);
-  const steps = page.at.chain, first = steps[steps.length - 1], last = page.at.slice;
-  const t0 = Math.min(first.at, last.since), t1 = Math.max(steps[0].at, Math.min(last.end, steps[0].at + (steps[0].at - t0) + 1000));
-  page.view.top = 0;
-  show(t0 - (t1 - t0) * 0.08, t1 + (t1 - t0) * 0.08);
+  const steps = page.at.chain, t0 = steps[steps.length - 1].at, slice = page.at.slice;
+  const t1 = Math.max(steps[0].at + 1000, slice.since + Math.min(slice.end - slice.since, (slice.since - t0) / 4));
+  page.view.top = Math.max(0, page.model.yOf(answer.rows[0].row) - 60);
+  show(t0 - (t1 - t0) * 0.06, t1 + (t1 - t0) * 0.06);
+  told.chain({ steps });
 }
 
 export function unpin() {
   page.model.pin([]);
+  if (page.at.slice) told.chain({ steps: page.at.chain });
   moved();
 }
 
