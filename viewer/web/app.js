@@ -32,6 +32,12 @@ function firstTheme() {
 
 // ---- what is told above ----
 
+// By what was lost, where the file tells it.
+function losses(info) {
+  const list = Object.entries(info.losses);
+  return list.length ? number(list.reduce((n, [, count]) => n + count, 0)) + (list.length === 1 && list[0][0].endsWith("events") ? " " + list[0][0].replace(/ ?events$/, "") : "") : number(info.lost);
+}
+
 function facts(info) {
   const name = (info.metas.program || info.metas.args || "trace").split("/").pop();
   $("title").textContent = name;
@@ -39,7 +45,7 @@ function facts(info) {
   document.title = name + " - gtrace";
   $("facts").textContent = `${duration(info.span_ns - info.begin_ns)} · ${number(info.goroutines)} goroutines · ${number(info.events)} events` + (info.metas.cause ? " · " + info.metas.cause : "");
   const told = [];
-  if (info.lost) told.push(number(info.lost) + " events were lost: where, the rows show gaps");
+  if (info.lost) told.push(losses(info) + " events were lost: where, the rows show gaps");
   if (info.complete_ns > 0) told.push("complete from " + duration(info.complete_ns) + " on: what came before was in part overwritten");
   if (info.cut) told.push("the file was cut");
   if (info.damaged) told.push("damaged: " + info.damage);

@@ -293,7 +293,7 @@ export class Model {
       case KIND.gc: return row.id ? "world stopped" : "cycles";
       case KIND.task: return row.text ||= (row.name || "task") + "  #" + row.id;
       case KIND.counter: return row.id;
-      default: return "regions";
+      default: return row.id % 16 ? "inner regions" : "regions";
     }
   }
 
