@@ -157,7 +157,7 @@ static uint64_t sort_value(const struct gt_index_row *row, enum sort_key key)
 	case BY_WAITING:
 		return ~row->total_ns[GT_STATE_WAITING];
 	case BY_SINCE:
-		return row->count ? (uint64_t)gt_index_slice(row, 0)->since_ns : UINT64_MAX;
+		return row->count ? (uint64_t)row->since_ns : UINT64_MAX;
 	case BY_COUNT:
 		return ~(uint64_t)row->count;
 	default:

@@ -165,8 +165,8 @@ void gt__put_row(const struct gt_index *index, struct gt_sink *out, uint32_t at)
 	default:
 		break;
 	}
-	gt__put_number(out, ",\"since\":", row->count ? gt_index_slice(row, 0)->since_ns : 0);
-	gt__put_number(out, ",\"end\":", row->count ? gt_index_slice(row, row->count - 1)->end_ns : 0);
+	gt__put_number(out, ",\"since\":", row->count ? row->since_ns : 0);
+	gt__put_number(out, ",\"end\":", row->count ? row->end_ns : 0);
 	gt__put_times(out, ",\"ns\":", row->total_ns);
 	gt__put(out, "}");
 }

@@ -285,7 +285,7 @@ async function gone() {
 let failure;
 const all = { hostile, told, crowd, chain, recordings, looks, perfetto, gone };
 for (const [name, check] of Object.entries(all)) {
-	if (failure || (process.env.ONLY && !process.env.ONLY.split(',').includes(name))) continue;
+	if (failure || (process.env.GT_ONLY && !process.env.GT_ONLY.split(',').includes(name))) continue;
 	try { await check(); } catch (error) { failure = error; console.error(`in ${name}:`); }
 }
 await browser.close();
