@@ -23,7 +23,7 @@ export function viewer(browser, gtrace, dir, shots) {
 		const wrong = [];
 		for (const [url, handler] of Object.entries(routes)) await context.route(url, handler);
 		const page = await context.newPage();
-		page.setDefaultTimeout(60000);
+		page.setDefaultTimeout(Number(process.env.GT_PAGE_TIMEOUT) || 60000);
 		page.on('console', (m) => { if ((m.type() === 'error' || m.type() === 'warning') && !(dies && m.text().includes('ERR_CONNECTION'))) wrong.push(`console: ${m.text()}`); });
 		page.on('pageerror', (e) => wrong.push(`error: ${e.message}`));
 		page.on('dialog', (d) => { wrong.push(`dialog: ${d.message()}`); d.dismiss(); });

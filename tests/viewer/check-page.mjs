@@ -104,13 +104,10 @@ async function crowd() {
 	await page.waitForFunction(() => { const s = gtrace.model.sections.at(-1); return gtrace.model.filter?.q === 'G7' && s.count === 1 && s.rows[0]?.id === 7; });
 	await shot(page, 'crowd');
 	// A click on its row chooses the slice, or the place, under the pointer.
-	const place = await page.evaluate(() => { const y = gtrace.model.yOf(gtrace.model.sections.at(-1).rows[0].row); gtrace.view.top = Math.max(0, y - 100); return { y: y - gtrace.view.top, label: gtrace.size.label }; });
 	const box = await page.locator('#lines').boundingBox();
 	await page.keyboard.press('Escape');
-	await page.locator('#lines').focus();
-	await page.keyboard.press('ArrowUp');
-	await page.keyboard.press('ArrowDown');
 	await page.waitForFunction(() => gtrace.model.cache.get(gtrace.model.sections.at(-1).rows[0].row));
+	const place = await page.evaluate(() => ({ y: gtrace.model.yOf(gtrace.model.sections.at(-1).rows[0].row) - gtrace.view.top, label: gtrace.size.label }));
 	await page.mouse.click(box.x + 600, box.y + 24 + place.y + 9);
 	await chosen(page, 7);
 	assert.ok(await page.evaluate(([w, label]) => { const s = gtrace.at.slice, t = gtrace.view.t0 + (600 - label) / (w - label) * (gtrace.view.t1 - gtrace.view.t0), px = (gtrace.view.t1 - gtrace.view.t0) / (w - label); return s.since <= t + 4 * px && t - 4 * px <= s.end; }, [box.width, place.label]), 'the slice under the pointer');
@@ -270,6 +267,7 @@ async function perfetto() {
 // The server ends: the page says so, keeps what it has, and knows it again. (The same address cannot come back: only the words are tested.)
 async function gone() {
 	const { page, server, close } = await open('crowd.gtrace', '', { dies: true });
+	await page.waitForFunction(() => gtrace.model.cache.size);
 	await server.stop();
 	await page.locator('#lines').focus();
 	for (let i = 0; i < 12; i++) await page.keyboard.press('w');

@@ -49,7 +49,12 @@ export function keyboard(theme) {
   ACTS.t = theme;
   addEventListener("keydown", e => {
     const typing = e.target instanceof HTMLInputElement && e.target.type !== "checkbox" || e.target instanceof HTMLSelectElement;
-    if (e.key === "Escape" && !$("keys").open) return typing ? e.target.blur() : escape();
+    if (e.key === "Escape" && typing) {
+      // A search field would lose its text.
+      e.preventDefault();
+      return e.target.blur();
+    }
+    if (e.key === "Escape" && !$("keys").open) return escape();
     if (typing || e.ctrlKey || e.metaKey || e.altKey || $("keys").open) return;
     // Where a table has the focus, it is that which scrolls.
     if (/^(Arrow|Page|Home|End)/.test(e.key) && e.target.closest?.("#tab, #side, nav")) return;
