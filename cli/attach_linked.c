@@ -149,6 +149,7 @@ int gt_linked_hook(struct gt_attached *a)
 	if (gt_linked_begin(a->linked, &r->memory, r->start.ticks, r->options.sets, &list, &count, &none_m, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	a->hooked = true;
+	gt_record_kernel(r, r->pid, true);
 	ret = tell_alive(a, list, count, none_m);
 	free(list);
 	return ret;

@@ -84,7 +84,7 @@ int gt_collector_write_stack(
 	gt__learn_slide(c);
 	count = count < GT_WRITER_STACK_PCS_MAX ? count : GT_WRITER_STACK_PCS_MAX;
 	for (size_t i = 0; i < count && ret >= 0; i++) {
-		own[i] = pcs[i] - c->slide;
+		own[i] = pcs[i] >> 62 ? pcs[i] : pcs[i] - c->slide;
 		ret = gt__collector_pc(c, writer, own[i]);
 	}
 	return ret < 0 ? ret : gt_writer_stack(writer, id, own, count);
@@ -824,10 +824,18 @@ static size_t string_of(void *context, uint64_t id, char *out, size_t size)
 
 int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
 {
+	bool type = *id >= GT_GO_TYPE_BASE; /* of the program's file: what it is called never changes */
+	uint64_t kept = type ? gt_writer_kept(writer, *id) : 0;
 	char bytes[GT_STRING_BYTES_MAX];
-	size_t size = string_of(c, *id, bytes, sizeof(bytes));
+	size_t size;
 
-	*id = size ? gt_writer_string(writer, bytes, size) : 0;
+	if (!kept) {
+		size = string_of(c, *id, bytes, sizeof(bytes));
+		kept = size ? gt_writer_string(writer, bytes, size) : 0;
+		if (type && kept)
+			gt_writer_keep(writer, *id, kept);
+	}
+	*id = kept;
 	return 0;
 }
 
