@@ -139,6 +139,17 @@ struct gt__group *gt__group_of(struct gt_analysis *a, uint64_t start_pc)
 	return group;
 }
 
+/* Only in text: an import path's last part tells enough. */
+const char *gt__short(const char *function)
+{
+	const char *base = function;
+
+	for (const char *at = function; *at && *at != '(' && *at != '['; at++)
+		if (*at == '/')
+			base = at + 1;
+	return base;
+}
+
 static bool lock_reason(unsigned int reason)
 {
 	return reason == GT_REASON_SYNC_MUTEX_LOCK || reason == GT_REASON_SYNC_RWMUTEX_LOCK ||
@@ -194,14 +205,6 @@ static uint8_t class_of(const struct gt_analysis *a, unsigned int reason, uint64
 	default:
 		return GT__WAIT_OTHER;
 	}
-}
-
-const char *gt__class_text(unsigned int class)
-{
-	static const char *const texts[] = {
-		"other", "lock", "chan send", "chan receive", "select", "sync", "network", "sleep", "GC", "never"};
-
-	return class < GT__WAIT_CLASSES ? texts[class] : "?";
 }
 
 struct gt__site *gt__site_of(struct gt_analysis *a, struct gt__group *group, unsigned int state, unsigned int reason,

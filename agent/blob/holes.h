@@ -54,6 +54,7 @@
 	X(TEXT) \
 	X(TEXT_SIZE) \
 	X(DEPTH) \
+	X(DEPTH_ALLOC) \
 	/* casgstatus' old << 4 | new: what is not its to tell, what takes the goroutine's own stack; the reason "preempted" */ \
 	/* what a wait reason of this version says about the object: PARK_* of offsets.h, eight reasons a word */ \
 	X(PARK0) \

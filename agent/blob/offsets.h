@@ -170,4 +170,8 @@
 #define STACK_HASH_MULTIPLY 0x4f6cdd1d
 #define STACK_HASH_ROTATE   29
 
+/* The hash's low bit: a stack of the set alloc, where more frames would make more stacks than the table holds */
+#define STACK_OF_ALLOC    1
+#define STACK_DEPTH_ALLOC 8
+
 #endif
