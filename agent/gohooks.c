@@ -7,10 +7,11 @@
 #include <errno.h>
 #include <string.h>
 
-enum where { ENTRY, RETURNS, ASM_ENTRY, AFTER_SYSCALL };
+enum where { ENTRY, RETURNS, ASM_ENTRY, BEFORE_SYSCALL, AFTER_SYSCALL };
 
-#define NEWEST 255
-#define NO_KEY 0x1ff /* old << 4 | new that never is */
+#define NEWEST   255
+#define IF_THERE 2
+#define NO_KEY   0x1ff /* old << 4 | new that never is */
 
 /*
  * The hooks. `needed`: without it states do not add up, so it must be there. The others are left out by the linker
@@ -21,8 +22,8 @@ static const struct hook {
 	enum where where;
 	uint8_t plain, stacks; /* enum gt_template */
 	uint8_t first, last;   /* Go minor versions */
-	bool needed;
-	uint32_t on, off; /* enum gt_set: of this set; where that one is not on */
+	uint8_t needed;        /* 1: it must be there; IF_THERE: where it is there, it must be hooked */
+	uint32_t on, off;      /* enum gt_set: of this set; where that one is not on */
 } hooks_table[] = {
 #define BOTH(name)   GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
 #define ALWAYS(name) GT_TEMPLATE_##name, GT_TEMPLATE_##name
@@ -59,6 +60,7 @@ static const struct hook {
 		0},
 	{"internal/runtime/syscall/linux.Syscall6", AFTER_SYSCALL, BOTH(call_exit), 26, NEWEST, false, GT_SET_SYSCALLS,
 		0},
+#include "agent/gohooks_stubs.def"
 	/* what a goroutine waits for */
 	{"runtime.gopark", ENTRY, ALWAYS(park), 0, NEWEST, true, GT_SET_OBJECTS, 0},
 	{"runtime.(*semaRoot).queue", ENTRY, ALWAYS(pending_semaphore), 0, NEWEST, true, GT_SET_OBJECTS, 0},
@@ -79,10 +81,11 @@ static const struct hook {
 #undef ALWAYS
 };
 
+/* @value: of a site in front of a system call its number. */
 static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_site *sites, size_t max, size_t *count,
-	struct gt_error *err)
+	uint32_t *value, struct gt_error *err)
 {
-	unsigned int flags = hook->where == ASM_ENTRY || hook->where == AFTER_SYSCALL ? GT_SITE_ASM_KNOWN : 0;
+	unsigned int flags = hook->where >= ASM_ENTRY ? GT_SITE_ASM_KNOWN : 0;
 	struct gt_gofunction function;
 	uint64_t va = 0;
 	int ret = 0;
@@ -94,8 +97,9 @@ static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_s
 		return gt_site_returns(bin, &function, 0, sites, max, count, err);
 	if (!max)
 		return gt_fail(err, ENOSPC, "too many hooks");
-	if (hook->where == AFTER_SYSCALL) {
-		ret = gt_site_syscall_end(bin, &function, &va, err);
+	if (hook->where == AFTER_SYSCALL || hook->where == BEFORE_SYSCALL) {
+		ret = hook->where == AFTER_SYSCALL ? gt_site_syscall_end(bin, &function, &va, err)
+						   : gt_site_syscall_begin(bin, &function, &va, value, err);
 		if (ret >= 0)
 			ret = gt_site_inside(bin, &function, va, flags, &sites[0], err);
 	} else {
@@ -120,6 +124,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 	for (size_t i = 0; i < rows; i++) {
 		const struct hook *hook = &hooks_table[i];
 		struct gt_site sites[GT_GOHOOKS_MAX];
+		uint32_t value = 0;
 		size_t count;
 		int ret;
 
@@ -129,8 +134,8 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 			continue;
 		if (skip && !strcmp(skip, hook->function))
 			continue;
-		ret = find_sites(bin, hook, sites, GT_GOHOOKS_MAX - hooks->count, &count, err);
-		if (ret < 0 && (hook->needed || ret == -ENOSPC))
+		ret = find_sites(bin, hook, sites, GT_GOHOOKS_MAX - hooks->count, &count, &value, err);
+		if (ret < 0 && (hook->needed == 1 || (hook->needed == IF_THERE && ret != -ENOENT) || ret == -ENOSPC))
 			return gt_fail_prefix(err, ret == -ENOENT ? -ENOTSUP : ret, "cannot hook %s", hook->function);
 		if (ret < 0) {
 			hooks->missing[hooks->missing_count++] = hook->function;
@@ -139,6 +144,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 		for (size_t j = 0; j < count; j++) {
 			hooks->names[hooks->count] = hook->function;
 			hooks->probes[hooks->count].template = stacks ? hook->stacks : hook->plain;
+			hooks->probes[hooks->count].value = value;
 			hooks->probes[hooks->count++].site = sites[j];
 		}
 	}

@@ -183,9 +183,10 @@ char *gt__stack_text(const struct gt_analysis *a, uint64_t stack, unsigned int m
 			base = base ? base + 1 : file;
 			if (*base)
 				more = snprintf(out + used, size - used, "%s%.200s %.100s:%u", used ? " < " : "",
-					line->function, base, line->line);
+					gt__short(line->function), base, line->line);
 			else
-				more = snprintf(out + used, size - used, "%s%.200s", used ? " < " : "", line->function);
+				more = snprintf(out + used, size - used, "%s%.200s", used ? " < " : "",
+					gt__short(line->function));
 			used += more > 0 ? (size_t)more : 0;
 		}
 	}

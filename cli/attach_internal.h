@@ -17,8 +17,6 @@ struct gt_attached {
 	struct gt_shm_aside aside;
 	bool hooked;
 	int signals, process; /* descriptors */
-	clockid_t cpu_clock;
-	int64_t cpu_begin_ns, cpu_ns; /* of the program */
 	size_t found;
 	bool gone; /* the program ended */
 };

@@ -82,6 +82,7 @@ static int tell_alive(struct gt_attached *a, const struct gt_attend_alive *list,
 			.p = list[i].p,
 			.state = list[i].state,
 			.reason = list[i].reason,
+			.stack = list[i].stack,
 		};
 	if (r->options.flight)
 		ret = gt_collector_alive_kept(r->collector, alive, count, none_m);
@@ -148,6 +149,7 @@ int gt_linked_hook(struct gt_attached *a)
 	if (gt_linked_begin(a->linked, &r->memory, r->start.ticks, r->options.sets, &list, &count, &none_m, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	a->hooked = true;
+	gt_record_kernel(r, r->pid, true);
 	ret = tell_alive(a, list, count, none_m);
 	free(list);
 	return ret;

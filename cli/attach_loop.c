@@ -111,14 +111,6 @@ static int open_process(struct gt_attached *a)
 	return 0;
 }
 
-static void note_cpu(struct gt_attached *a)
-{
-	struct timespec used;
-
-	if (clock_gettime(a->cpu_clock, &used) == 0)
-		a->cpu_ns = used.tv_sec * 1000000000ll + used.tv_nsec;
-}
-
 /* ---- hooks in ---- */
 
 static uint32_t take_stack(void *collector, const uint64_t *pcs, size_t count)
@@ -207,7 +199,8 @@ static int hook(struct gt_attached *a)
 	if (a->view->membarrier)
 		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, a->view->foreign ? 0 : r->pid, a->view->slide);
-	gt_record_kernel(r, r->pid);
+	r->resolver.slide = a->view->slide;
+	gt_record_kernel(r, r->pid, true);
 	return find_goroutines(a);
 }
 
@@ -237,7 +230,7 @@ static bool on_signal(struct gt_recording *r, uint32_t number)
 static void follow(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
-	struct gt_record_pace pace = {1, r->start.monotonic_ns};
+	struct gt_record_pace pace = {1, r->start.monotonic_ns, r->start.monotonic_ns};
 	int64_t end_ns = a->options->duration_ns ? gt_monotonic_ns() + (int64_t)a->options->duration_ns : INT64_MAX;
 	bool over = false;
 
@@ -256,7 +249,6 @@ static void follow(struct gt_attached *a)
 				a->gone = over = true;
 		}
 		over |= gt_monotonic_ns() >= end_ns;
-		note_cpu(a);
 		gt_record_round(r, &pace);
 		if (r->flight)
 			gt_flight_step(r->flight);
@@ -329,8 +321,7 @@ static int finish(struct gt_attached *a)
 		if (r->failed)
 			gt_die(0, &r->failure);
 		else if (!r->options.quiet)
-			gt_record_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns,
-				a->cpu_ns - a->cpu_begin_ns, end);
+			gt_record_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns, end);
 	}
 	if (!r->options.quiet)
 		tell(a);
@@ -361,11 +352,8 @@ static int run(struct gt_attached *a)
 	if (ret)
 		return ret;
 	r->options.argv = arguments(r->pid);
-	if (clock_getcpuclockid(r->pid, &a->cpu_clock) != 0)
-		a->cpu_clock = CLOCK_MONOTONIC;
 	ret = a->linked ? gt_linked_hook(a) : hook(a);
-	note_cpu(a);
-	a->cpu_begin_ns = a->cpu_ns;
+	gt_cost_program(&r->cost, r->pid);
 	if (ret) {
 		unhook(a);
 		if (r->writer)
@@ -400,6 +388,7 @@ int gt_attach_run(struct gt_recording *r, const struct gt_attach_options *option
 	gt_watch_free(r);
 	gt_flight_free(r->flight);
 	gt_kernel_close(r->kernel);
+	gt_modules_free(r->resolver.modules);
 	if (r->collector)
 		gt_collector_free(r->collector);
 	if (a.linked)

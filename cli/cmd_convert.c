@@ -36,7 +36,8 @@ static const struct argp_option options[] = {
 		"json, perfetto: goroutines only whose first function has TEXT in its name; may be given again", 0},
 	{"gzip", KEY_GZIP, NULL, 0, "json, perfetto: packed (default when OUT ends in .gz); viewers open it", 0},
 	{"profile", KEY_PROFILE, "NAME", 0,
-		"pprof, folded: sync-block, sched-latency, syscall-block, network-block or alloc (default: sync-block)",
+		"pprof, folded: sync-block, sched-latency, syscall-block, network-block, alloc or cpu (default: "
+		"sync-block)",
 		0},
 	{"zstd", KEY_ZSTD, NULL, 0, "the same by zstd (.zst): smaller and faster, for Perfetto 58 and later", 0},
 	{0},
@@ -120,8 +121,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 			o->profile++;
 		if (!gt_profile_name(o->profile))
 			argp_error(state,
-				"no such profile: %s: give sync-block, sched-latency, syscall-block, network-block or "
-				"alloc",
+				"no such profile: %s: give sync-block, sched-latency, syscall-block, network-block, "
+				"alloc or cpu",
 				arg);
 		o->profile_given = true;
 		return 0;

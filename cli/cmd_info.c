@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static void print_time(int64_t realtime_ns)
@@ -40,7 +41,7 @@ int gt_cmd_info(int argc, char **argv)
 	struct gt_trace_info info;
 	struct gt_trace_damage damage;
 	struct gt_error err;
-	char text[32];
+	char text[32], cost[256];
 	uint64_t count;
 	size_t at;
 
@@ -64,7 +65,10 @@ int gt_cmd_info(int argc, char **argv)
 		printf(", %.2f bytes an event", (double)info.file_bytes / (double)info.events);
 	printf(")\n");
 	for (at = 0; gt_trace_metas(trace, &at, &key, &value);)
-		printf("%-18s %s\n", key, value);
+		if (strcmp(key, "recorder") != 0)
+			printf("%-18s %s\n", key, value);
+	if (gt_trace_recorder_text(trace, cost, sizeof(cost)))
+		printf("%-18s %s\n", "recorder", cost);
 	if (!gt_trace_meta(trace, "counts"))
 		print_counts(trace);
 	for (at = 0; gt_trace_losses(trace, &at, &what, &count);)

@@ -124,6 +124,23 @@ static void write_result(
 		gt_writer_loss(writer, "blocks overwritten during the copy", result->blocks_torn);
 }
 
+/* Of the time that the window shows. @before: what had been written of each kind. */
+static void write_cost(struct gt_recording *r, const struct gt_snapshot_result *result,
+	const struct gt_collector_totals *before, struct gt_writer *writer)
+{
+	struct gt_collector_totals totals;
+	struct gt_writer_totals written;
+	struct gt_cost_span span = {.bytes = result->kept_bytes, .span_ns = ticks_to_ns(result->kept_ticks)};
+
+	gt_collector_totals(r->collector, &totals);
+	for (size_t i = 0; i < GT_EVENT_KIND_COUNT; i++)
+		totals.by_kind[i] -= before->by_kind[i];
+	gt_writer_totals(writer, &written);
+	span.events = written.events;
+	span.by_kind = totals.by_kind;
+	gt_cost_write(&r->cost, writer, &span);
+}
+
 static void write_line(const struct gt_recording *r, const struct gt__snapshot *s, const char *path,
 	const struct gt_snapshot_result *result, const struct gt_collector_totals *totals, char *out, size_t size)
 {
@@ -156,7 +173,9 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 	const char *path, struct gt__report *report, struct gt_error *err)
 {
 	struct gt_snapshot_result result = copied->result;
+	struct gt_collector_totals totals = copied->totals;
 	char partial[PATH_MAX + 128 + 16];
+	struct gt_collector_totals before;
 	struct gt_writer *writer;
 	struct gt_clock_pair now;
 	struct stat file;
@@ -165,14 +184,21 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 	if (ret < 0)
 		return ret;
 	write_head(r, s, writer);
+	gt_collector_totals(r->collector, &before);
 	ret = gt_collector_write_copy(r->collector, writer, &result);
 	if (ret >= 0 && r->kernel)
 		ret = gt_kernel_write(
 			r->kernel, writer, result.whole ? 0 : copied->ticks - (uint64_t)result.kept_ticks);
 	/* Of a dead program, whole frames in NAME.partial are all that there is. */
 	if (ret >= 0 || (s->last && gt_writer_failure(writer, NULL) < 0)) {
-		write_result(&result, &copied->totals, writer);
+		/* What a thread was writing when the program died is not to come any more. */
+		if (s->last) {
+			totals.lost_in_flight += result.in_flight;
+			totals.lost += result.in_flight;
+		}
+		write_result(&result, &totals, writer);
 		gt_record_kernel_end(r, writer);
+		write_cost(r, &result, &before, writer);
 		now = gt_clock_pair();
 		ret = gt_writer_close(writer, now.ticks, now.monotonic_ns, err);
 		/* What is left of it would fill the disk with parts of snapshots. */
@@ -192,7 +218,7 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 		report->device = file.st_dev;
 		report->inode = file.st_ino;
 	}
-	write_line(r, s, path, &result, &copied->totals, report->line, sizeof(report->line));
+	write_line(r, s, path, &result, &totals, report->line, sizeof(report->line));
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "agent/agent.h"
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/cost.h"
 #include "cli/resolver.h"
 #include "cli/triggers.h"
 #include "format/wire/writer.h"
@@ -32,7 +33,7 @@ struct gt_record_options {
 	unsigned int keep;         /* snapshots named by time; 0 = all */
 	uint64_t disk_bytes_max;   /* of them; 0 = no limit */
 	const char *window_option; /* one that needs --flight, or NULL */
-	uint64_t buffer_bytes;
+	uint64_t buffer_bytes; /* 0: what fits the sets */
 	uint64_t sample_period_ns; /* of CPU time; set samples */
 	bool sampled;              /* --sample-every was given: the set is meant */
 	bool no_uring;
@@ -64,7 +65,8 @@ struct gt_recording {
 	struct gt_kernel *kernel; /* NULL: none was asked for, or it is not allowed */
 	struct gt_error kernel_missing; /* why not; empty: it is there, or was not asked for */
 	struct gt_watch *watch;         /* NULL: no triggers */
-	struct gt_error failure;        /* the writer's, told at the end */
+	struct gt_cost cost;
+	struct gt_error failure; /* the writer's, told at the end */
 	bool failed;
 };
 
@@ -82,9 +84,9 @@ int gt_record_check_go_sets(struct gt_recording *recording);
 int gt_record_lay_out(
 	struct gt_recording *recording, struct gt_shm_config *memory, struct gt_collector_config *collector);
 int gt_record_begin(struct gt_recording *recording);
-/* The process is there: opens what the kernel tells of it, as far as it was asked for and is allowed. */
-void gt_record_kernel(struct gt_recording *recording, pid_t pid);
-/* META `kernel` and what is lost, before the trace is closed. */
+/* The process is there, and @running, or about to execute the program: opens what the kernel tells of it, as far as it was asked for and is allowed. */
+void gt_record_kernel(struct gt_recording *recording, pid_t pid, bool running);
+/* META `kernel_layer` and what is lost, before the trace is closed. */
 void gt_record_kernel_end(struct gt_recording *recording, struct gt_writer *writer);
 /* The sets that come from the kernel and not from hooks. */
 #define GT_KERNEL_SETS (GT_SET_KERNEL | GT_SET_SAMPLES | GT_SET_FAULTS)
@@ -97,10 +99,11 @@ void gt_record_failure(struct gt_recording *recording, const char *what, int ret
 struct gt_record_pace {
 	int wait_ms; /* until the next round */
 	int64_t flushed_ns;
+	int64_t told_ns; /* stream: what it costs, into the trace */
 };
 void gt_record_round(struct gt_recording *recording, struct gt_record_pace *pace);
 void gt_record_finish(struct gt_recording *recording, const char *exit_text, uint64_t *bytes);
 void gt_record_summary(const struct gt_recording *recording, const struct gt_collector_totals *totals, uint64_t bytes,
-	int64_t span_ns, int64_t program_cpu_ns, const char *end);
+	int64_t span_ns, const char *end);
 
 #endif

@@ -36,7 +36,10 @@
 #define HISTORY_FROM_BYTES (2u << 20) /* of --max-bytes: below it packing is not worth its work */
 #define TRIGGER_BLOCKS     1024       /* with triggers: look more often when an eighth of these come at once */
 #define WAITING_BYTES      ((GT_HISTORY_CHUNK_BLOCKS + 1) * GT_BLOCK_BYTES) /* blocks that wait to be packed together */
-#define FLUSH_NS           250000000                                        /* a cut file lacks at most so much */
+#define TOLD_NS            1000000000
+#define BUFFER_BYTES       (32u << 20) /* a fifth of a second of 5 million records, while gtrace waits for a CPU */
+#define BUFFER_BYTES_ALLOC (64u << 20) /* that often allocations come alone: more than one CPU of them */
+#define FLUSH_NS           250000000   /* a cut file lacks at most so much */
 
 static int64_t realtime_ns(void)
 {
@@ -52,26 +55,6 @@ void gt_record_failure(struct gt_recording *r, const char *what, int ret)
 		gt_fail(&r->failure, -ret, "%s: %s: %s: the program was not disturbed", what, r->output,
 			strerror(-ret));
 	r->failed = true;
-}
-
-/* What a record costs on this machine, about: a clock read and a store are nearly all of it. */
-static double record_ns(void)
-{
-	static volatile uint64_t place;
-	static double best;
-
-	for (int i = 0; i < 8 && (best == 0 || i); i++) {
-		int64_t begin = gt_monotonic_ns();
-		double each;
-
-		for (int j = 0; j < 1000; j++)
-			place = gt_ticks();
-		each = (double)(gt_monotonic_ns() - begin) / 1000;
-		if (best == 0 || each < best)
-			best = each;
-	}
-	(void)place;
-	return best;
 }
 
 /* ---- the trace's head ---- */
@@ -100,7 +83,7 @@ static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 	else
 		snprintf(stacks, sizeof(stacks), "off");
 	gt_writer_meta(writer, "stacks", stacks);
-	snprintf(hook_ns, sizeof(hook_ns), "%.1f", record_ns());
+	snprintf(hook_ns, sizeof(hook_ns), "%.1f", r->cost.record_ns);
 	gt_writer_meta(writer, "hook_ns", hook_ns);
 }
 
@@ -143,6 +126,25 @@ static void write_counts(struct gt_recording *r, struct gt_writer *writer)
 	add_kernel(r, &totals);
 	if (*gt_counts_text(totals.by_kind, text))
 		gt_writer_meta(writer, "counts", text);
+}
+
+/* What it has cost so far. */
+static void write_cost(struct gt_recording *r, struct gt_writer *writer)
+{
+	struct gt_collector_totals totals;
+	struct gt_writer_totals written;
+	struct gt_cost_span span;
+
+	gt_cost_step(&r->cost);
+	gt_collector_totals(r->collector, &totals);
+	gt_writer_totals(writer, &written);
+	span = (struct gt_cost_span){
+		.events = written.events,
+		.bytes = written.bytes_stored,
+		.span_ns = r->cost.now.at_ns - r->start.monotonic_ns,
+		.by_kind = totals.by_kind,
+	};
+	gt_cost_write(&r->cost, writer, &span);
 }
 
 void gt_record_write_losses(const struct gt_collector_totals *totals, struct gt_writer *writer)
@@ -273,7 +275,7 @@ static int collect(struct gt_recording *r, size_t *blocks)
 
 void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 {
-	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
+	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->memory.block_count;
 	struct gt_clock_pair now;
 	size_t blocks;
 	int ret = collect(r, &blocks);
@@ -281,6 +283,7 @@ void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 	if (ret < 0)
 		gt_record_failure(r, "cannot write the trace", ret);
 	gt_watch_step(r);
+	gt_cost_step(&r->cost);
 	/* Triggers hold the events of a round. */
 	if (r->watch && block_count > TRIGGER_BLOCKS)
 		block_count = TRIGGER_BLOCKS;
@@ -293,6 +296,11 @@ void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 		pace->wait_ms = ROUND_MS_MAX;
 	now = gt_clock_pair();
 	if (r->writer && now.monotonic_ns - pace->flushed_ns >= FLUSH_NS) {
+		/* A file that is cut tells it too. */
+		if (now.monotonic_ns - pace->told_ns >= TOLD_NS) {
+			write_cost(r, r->writer);
+			pace->told_ns = now.monotonic_ns;
+		}
 		gt_writer_flush(r->writer, now.ticks, now.monotonic_ns);
 		pace->flushed_ns = now.monotonic_ns;
 	}
@@ -300,7 +308,7 @@ void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 
 static void follow(struct gt_recording *r, int signals, int *status)
 {
-	struct gt_record_pace pace = {ROUND_MS_MIN, r->start.monotonic_ns};
+	struct gt_record_pace pace = {ROUND_MS_MIN, r->start.monotonic_ns, r->start.monotonic_ns};
 
 	while (!reap(r, status)) {
 		struct pollfd fds[2] = {
@@ -320,23 +328,22 @@ static void follow(struct gt_recording *r, int signals, int *status)
 
 /* ---- the end ---- */
 
-static int64_t cpu_ns(int who)
+static int64_t children_cpu_ns(void)
 {
 	struct rusage usage;
 
-	getrusage(who, &usage);
+	getrusage(RUSAGE_CHILDREN, &usage);
 	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ll +
 	       (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ll;
 }
 
 void gt_record_summary(const struct gt_recording *r, const struct gt_collector_totals *totals, uint64_t bytes,
-	int64_t span_ns, int64_t program_cpu_ns, const char *end)
+	int64_t span_ns, const char *end)
 {
 	char text[32], cost[32], own[32];
-	/* These stand in the record of the event beside them. */
-	uint64_t records = totals->events - totals->by_kind[GT_EV_WAITS_ON] - totals->by_kind[GT_EV_WAKE_CAUSE] -
-			   totals->by_kind[GT_EV_ALLOC_TYPE];
-	double hook_ns = (double)records * record_ns();
+	int64_t program_ns = gt_cost_program_ns(&r->cost);
+	uint64_t records;
+	double hooks_ns = gt_cost_hooks_ns(&r->cost, totals->by_kind, &records);
 
 	fprintf(stderr, "gtrace: %s: %s, %s of time", r->output, gt_format_size(bytes, text),
 		gt_format_duration((uint64_t)span_ns, cost));
@@ -356,9 +363,9 @@ void gt_record_summary(const struct gt_recording *r, const struct gt_collector_t
 			totals->lost - totals->lost_full - totals->lost_nested - totals->lost_in_flight,
 			totals->lost_full ? ": a larger --buffer helps" : "");
 	fprintf(stderr, "; cost: hooks about %s of the program's %s of CPU time (%.2f %%), gtrace itself %s\n",
-		gt_format_duration((uint64_t)hook_ns, cost), gt_format_duration((uint64_t)program_cpu_ns, text),
-		program_cpu_ns ? 100 * hook_ns / (double)program_cpu_ns : 0.0,
-		gt_format_duration((uint64_t)cpu_ns(RUSAGE_SELF), own));
+		gt_format_duration((uint64_t)hooks_ns, cost), gt_format_duration((uint64_t)program_ns, text),
+		program_ns > 0 ? 100 * hooks_ns / (double)program_ns : 0.0,
+		gt_format_duration((uint64_t)r->cost.now.own_ns, own));
 }
 
 void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *bytes)
@@ -379,6 +386,9 @@ void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *b
 	gt_record_kernel_end(r, r->writer);
 	write_counts(r, r->writer);
 	now = gt_clock_pair();
+	/* All that is there is in the file then. */
+	gt_writer_flush(r->writer, now.ticks, now.monotonic_ns);
+	write_cost(r, r->writer);
 	gt_writer_totals(r->writer, &written);
 	*bytes = written.bytes_stored;
 	if (gt_writer_close(r->writer, now.ticks, now.monotonic_ns, &r->failure) < 0)
@@ -500,6 +510,8 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 				"%" PRIu64 "K",
 				r->options.window_bytes_max, least / 1024);
 	} else {
+		if (!r->options.buffer_bytes)
+			r->options.buffer_bytes = r->options.sets & GT_SET_ALLOC ? BUFFER_BYTES_ALLOC : BUFFER_BYTES;
 		config.block_count = (uint32_t)(r->options.buffer_bytes / GT_BLOCK_BYTES);
 		config.m_count = GT_M_IDS_MAX;
 		config.m_limit = 1024;
@@ -523,41 +535,52 @@ static int write_sampled_stack(void *context, struct gt_writer *writer, uint64_t
 	return gt_collector_write_stack(r->collector, writer, id, pcs, count);
 }
 
-void gt_record_kernel(struct gt_recording *r, pid_t pid)
+void gt_record_kernel(struct gt_recording *r, pid_t pid, bool running)
 {
-	const struct gt_kernel_config config = {
+	struct gt_kernel_config config = {
 		.pid = pid,
 		.sets = r->options.sets & GT_KERNEL_SETS,
 		.sample_period_ns = r->options.sample_period_ns,
 		.store_bytes = r->options.flight ? kernel_bytes(r, r->options.window_bytes_max) : 0,
+		.running = running,
 		.write_stack = write_sampled_stack,
 		.context = r,
 	};
 
 	if (!config.sets)
 		return;
+	if (config.sets & GT_SET_SAMPLES)
+		config.modules = r->resolver.modules = gt_modules_new(pid, r->path);
 	if (gt_kernel_open(&config, &r->kernel, &r->kernel_missing) < 0) {
 		r->kernel = NULL;
 		r->options.sets &= ~(uint32_t)GT_KERNEL_SETS;
 		if (!r->options.quiet)
 			fprintf(stderr, "gtrace: without the kernel's events: %s\n", r->kernel_missing.text);
+		return;
 	}
+	r->options.sets &= gt_kernel_sets(r->kernel) | ~(uint32_t)GT_KERNEL_SETS;
+	if (*gt_kernel_missing(r->kernel) && !r->options.quiet)
+		fprintf(stderr, "gtrace: of the kernel's events there is missing: %s\n", gt_kernel_missing(r->kernel));
 }
 
 static void open_kernel(void *context, pid_t pid)
 {
-	gt_record_kernel(context, pid);
+	gt_record_kernel(context, pid, false);
 }
 
 void gt_record_kernel_end(struct gt_recording *r, struct gt_writer *writer)
 {
 	char text[sizeof(r->kernel_missing.text) + 16];
 
+	char sets[128];
+
 	snprintf(text, sizeof(text), "missing: %s", r->kernel_missing.text);
+	/* Less what there was not. */
+	gt_writer_meta(writer, "events", gt_sets_text(r->options.sets, sets));
 	if (r->kernel)
 		gt_kernel_write_end(r->kernel, writer);
 	else if (r->kernel_missing.text[0])
-		gt_writer_meta(writer, "kernel", text);
+		gt_writer_meta(writer, "kernel_layer", text);
 }
 
 /* Stream: the file. The trace's time begins here. */
@@ -566,6 +589,7 @@ int gt_record_begin(struct gt_recording *r)
 	struct gt_error err;
 	struct stat st;
 
+	gt_cost_begin(&r->cost, r->options.stack_depth);
 	r->start = gt_clock_pair();
 	r->start_realtime_ns = realtime_ns();
 	if (r->options.flight)
@@ -623,9 +647,11 @@ static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *
 						    : GT_EXIT_NOT_EXECUTABLE,
 			&err);
 	r->pid = r->agent.pid;
+	gt_cost_program(&r->cost, r->pid);
 	if (r->agent.membarrier)
 		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, r->pid, r->agent.slide);
+	r->resolver.slide = r->agent.slide;
 	if (r->writer)
 		gt_metas_number(r->writer, "pid", (uint64_t)r->pid);
 	return 0;
@@ -713,6 +739,7 @@ int gt_record_run(struct gt_recording *r)
 	}
 	gt_watch_start(r);
 	follow(r, signals, &status);
+	gt_cost_ended(&r->cost, children_cpu_ns());
 	now = gt_clock_pair();
 	gt_death_exit_text(&death, status, exit_text);
 	snprintf(end, sizeof(end), "program ended with %s", exit_text);
@@ -728,12 +755,12 @@ int gt_record_run(struct gt_recording *r)
 		if (r->failed)
 			gt_die(0, &r->failure);
 		else if (!r->options.quiet)
-			gt_record_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns,
-				cpu_ns(RUSAGE_CHILDREN), end);
+			gt_record_summary(r, &totals, bytes, now.monotonic_ns - r->start.monotonic_ns, end);
 	}
 	gt_watch_free(r);
 	gt_flight_free(r->flight);
 	gt_kernel_close(r->kernel);
+	gt_modules_free(r->resolver.modules);
 	gt_collector_free(r->collector);
 	close(signals);
 	gt_shm_close(&r->memory);

@@ -10,10 +10,15 @@ size_t gt_resolver_lines(void *context, uint64_t pc, struct gt_resolved *lines, 
 	size_t max = lines_max < GT_PCLNTAB_INLINE_MAX ? lines_max : GT_PCLNTAB_INLINE_MAX;
 	size_t count = 0;
 
-	if (resolver->go)
+	if (pc & (GT_PLACE_KERNEL | GT_PLACE_OTHER))
+		count = resolver->modules ? gt_modules_lookup(resolver->modules, pc, found, max) : 0;
+	else if (resolver->go)
 		count = gt_pclntab_lookup(resolver->go->pclntab, pc, found, max);
 	else if (resolver->elf)
 		count = gt_elf_symbols_lookup(resolver->elf, pc, found, max);
+	/* C code in a Go program. */
+	if (!count && resolver->go && resolver->modules && !(pc & (GT_PLACE_KERNEL | GT_PLACE_OTHER)))
+		count = gt_modules_lookup(resolver->modules, pc + resolver->slide, found, max);
 	for (size_t i = 0; i < count; i++) {
 		lines[i].function = found[i].function;
 		lines[i].file = found[i].file;

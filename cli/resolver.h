@@ -7,11 +7,14 @@
 #include "agent/gobinary.h"
 #include "libtrace/collector.h"
 #include "symbols/elf_symbols.h"
+#include "symbols/modules.h"
 
 struct gt_resolver {
 	struct gt_gobin *go; /* one of the two; both may be NULL: nothing is known */
 	struct gt_elf_symbols *elf;
-	uint64_t types; /* of Go's: gt_gotypes_base */
+	uint64_t types;             /* of Go's: gt_gotypes_base */
+	struct gt_modules *modules; /* for samples: what else is mapped; may be NULL */
+	uint64_t slide;             /* of the program */
 };
 
 /* A gt_resolve_fn; @context is a struct gt_resolver. */

@@ -22,11 +22,13 @@
 #define STREAM_WORDS   (1u << 20)   /* of stacks that are known to be in the file */
 #define THREADS_MAX    65536
 #define RECORD_WORDS   (GT__PERF_FRAMES_MAX + 1)
+#define MAPPINGS_MAX   4096
+#define NAMES_MAX      16384 /* of other processes' threads */
 
 /* One event, as it is kept in flight and on its way to the writer. */
 struct item {
 	uint64_t ticks;
-	uint64_t number; /* stack's id, address, parent, count */
+	uint64_t number; /* stack's id, address, parent, count, index + 1 of a name, index of a mapping */
 	uint32_t tid;
 	uint16_t ring;
 	uint8_t kind; /* enum gt_event_kind */
@@ -37,6 +39,16 @@ struct thread {
 	uint64_t born_ticks; /* 0: it was there before us */
 	bool ended;
 	char name[16];
+};
+
+struct mapped {
+	uint64_t ticks, start, size, offset;
+	char *path;
+	char build_id[41];
+};
+
+struct name {
+	char text[16];
 };
 
 struct raw_pair {
@@ -65,6 +77,15 @@ struct gt_kernel {
 
 	struct item *items; /* stream: the batch; flight: a ring of the newest */
 	size_t item_max, item_first, item_count;
+
+	struct mapped *mappings;
+	size_t mapping_count, mapping_room;
+
+	/* Others: hash of a name -> index + 1; of each ring: one of ours could go on there, and does not. */
+	struct gt_map name_ids;
+	struct name *names;
+	size_t name_count, name_room;
+	bool *kept_off;
 
 	int throttle;
 	int64_t throttle_read_ns;
@@ -227,12 +248,13 @@ static void sweep_stacks(struct gt_kernel *k)
 	k->word_count = count;
 }
 
-/* Return addresses become addresses inside their calls. */
-static size_t lay_out_stack(const struct gt__perf_record *record, uint64_t *words)
+static size_t lay_out_stack(
+	const struct gt_kernel *k, const struct gt__perf_record *record, uint64_t ticks, uint64_t *words)
 {
 	words[0] = record->pcs_count;
 	for (uint32_t i = 0; i < record->pcs_count; i++)
-		words[1 + i] = record->pcs[i] - (i && record->pcs[i] ? 1 : 0);
+		words[1 + i] =
+			k->config.modules ? gt_modules_place(k->config.modules, record->pcs[i], ticks) : record->pcs[i];
 	return 1 + (size_t)record->pcs_count;
 }
 
@@ -273,10 +295,10 @@ static void count(struct gt_kernel *k, unsigned int kind)
 	k->totals.events++;
 }
 
-static void arguments(
-	const struct gt_kernel *k, struct gt_writer *writer, const struct item *item, uint64_t args[GT_EVENT_ARGS_MAX])
+static void arguments(const struct gt_kernel *k, const struct item *item, uint64_t args[GT_EVENT_ARGS_MAX])
 {
 	unsigned int cpu = gt__perf_cpu(k->perf, item->ring);
+	const struct mapped *mapped;
 
 	memset(args, 0, GT_EVENT_ARGS_MAX * sizeof(*args));
 	args[0] = item->tid;
@@ -299,6 +321,12 @@ static void arguments(
 	case GT_EV_LOST:
 		args[0] = item->number;
 		break;
+	case GT_EV_MAPPED:
+		mapped = &k->mappings[item->number];
+		args[0] = mapped->start;
+		args[1] = mapped->size;
+		args[2] = mapped->offset;
+		break;
 	default:
 		break;
 	}
@@ -311,6 +339,30 @@ static uint64_t name_of(struct gt_kernel *k, struct gt_writer *writer, uint32_t 
 	return thread && thread->name[0] ? gt_writer_string(writer, thread->name, strlen(thread->name)) : 0;
 }
 
+static uint64_t text_of(struct gt_writer *writer, const char *text)
+{
+	return *text ? gt_writer_string(writer, text, strlen(text)) : 0;
+}
+
+/* The texts of an event: known to the writer afterwards. */
+static void put_texts(struct gt_kernel *k, struct gt_writer *writer, const struct item *item, uint64_t *args)
+{
+	switch (item->kind) {
+	case GT_EV_THREAD_BEGIN:
+		args[2] = name_of(k, writer, item->tid);
+		break;
+	case GT_EV_MAPPED:
+		args[3] = text_of(writer, k->mappings[item->number].path);
+		args[4] = text_of(writer, k->mappings[item->number].build_id);
+		break;
+	case GT_EV_CPU_OTHER:
+		args[2] = item->number ? text_of(writer, k->names[item->number - 1].text) : 0;
+		break;
+	default:
+		break;
+	}
+}
+
 /* A run of items of one ring: names first, as nothing may come between events. */
 static int write_items(struct gt_kernel *k, struct gt_writer *writer, const struct item *items, size_t item_count)
 {
@@ -320,13 +372,11 @@ static int write_items(struct gt_kernel *k, struct gt_writer *writer, const stru
 	if (!item_count)
 		return 0;
 	for (size_t i = 0; i < item_count; i++)
-		if (items[i].kind == GT_EV_THREAD_BEGIN)
-			name_of(k, writer, items[i].tid);
+		put_texts(k, writer, &items[i], args);
 	ret = gt_writer_events_begin(writer, GT_M_KERNEL + gt__perf_cpu(k->perf, items[0].ring), items[0].ticks);
 	for (size_t i = 0; i < item_count && ret >= 0; i++) {
-		arguments(k, writer, &items[i], args);
-		if (items[i].kind == GT_EV_THREAD_BEGIN)
-			args[2] = name_of(k, writer, items[i].tid);
+		arguments(k, &items[i], args);
+		put_texts(k, writer, &items[i], args);
 		ret = gt_writer_event(writer, items[i].kind, items[i].ticks, args);
 	}
 	return ret < 0 ? ret : gt_writer_events_end(writer);
@@ -361,11 +411,154 @@ static int put(struct gt_kernel *k, struct gt_writer *writer, const struct item 
 	return ret;
 }
 
+/* ---- what is mapped ---- */
+
+static int add_mapping(struct gt_kernel *k, const struct gt__perf_record *record, uint64_t ticks)
+{
+	struct mapped *mapped;
+
+	if (k->mapping_count == MAPPINGS_MAX)
+		return -ENOSPC;
+	if (k->mapping_count == k->mapping_room) {
+		size_t room = k->mapping_room ? k->mapping_room * 2 : 32;
+
+		mapped = realloc(k->mappings, room * sizeof(*mapped));
+		if (!mapped)
+			return -ENOMEM;
+		k->mappings = mapped;
+		k->mapping_room = room;
+	}
+	mapped = &k->mappings[k->mapping_count];
+	*mapped = (struct mapped){ticks, record->number, record->size, record->offset, strdup(record->path), ""};
+	if (!mapped->path)
+		return -ENOMEM;
+	for (size_t i = 0; i < record->build_id_bytes; i++)
+		snprintf(mapped->build_id + 2 * i, 3, "%02x", record->build_id[i]);
+	k->mapping_count++;
+	return 0;
+}
+
+static void tell_module(struct gt_kernel *k, const struct gt__perf_record *record, uint64_t ticks)
+{
+	const struct gt_mapping mapping = {
+		.start = record->number,
+		.size = record->size,
+		.offset = record->offset,
+		.since = ticks,
+		.path = record->path,
+		.build_id = record->build_id,
+		.build_id_bytes = record->build_id_bytes,
+	};
+
+	if (k->config.modules)
+		gt_modules_add(k->config.modules, &mapping);
+}
+
+/* Before the records of this round are taken: what their samples may lie in, and who is ours. */
+static void look_ahead(struct gt_kernel *k, struct gt__perf_record *record)
+{
+	for (size_t i = 0; i < gt__perf_cpus(k->perf); i++)
+		while (gt__perf_ahead(k->perf, i, record)) {
+			if (record->kind == GT__PERF_BORN)
+				thread_of(k, record->tid, true);
+			else if (record->kind == GT__PERF_MAPPED)
+				tell_module(k, record, to_ticks(k, record->raw_ns));
+			else if (k->config.modules)
+				gt_modules_exec(k->config.modules, to_ticks(k, record->raw_ns));
+		}
+}
+
+/* Of a process that runs. */
+static void find_mappings(struct gt_kernel *k)
+{
+	static struct gt__perf_record record;
+	unsigned long long start, end, offset;
+	char path[64], line[4096 + 128];
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)k->config.pid);
+	in = fopen(path, "re");
+	while (in && fgets(line, sizeof(line), in)) {
+		int at = 0;
+		char execute;
+
+		line[strcspn(line, "\n")] = 0;
+		if (sscanf(line, "%llx-%llx %*c%*c%c%*c %llx %*s %*u %n", &start, &end, &execute, &offset, &at) < 4 ||
+			execute != 'x' || !at)
+			continue;
+		record = (struct gt__perf_record){.kind = GT__PERF_MAPPED,
+			.number = start,
+			.size = end - start,
+			.offset = offset,
+			.path = line[at] ? line + at : "//anon"};
+		add_mapping(k, &record, k->from.ticks);
+		tell_module(k, &record, k->from.ticks);
+	}
+	if (in)
+		fclose(in);
+}
+
+/* Those that there were before. */
+static int tell_mappings(struct gt_kernel *k, struct gt_writer *writer, uint64_t ticks)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < k->mapping_count && ret >= 0; i++) {
+		const struct item item = {.ticks = ticks, .number = i, .kind = GT_EV_MAPPED};
+
+		if (k->mappings[i].ticks > ticks)
+			continue;
+		ret = write_items(k, writer, &item, 1);
+		count(k, GT_EV_MAPPED);
+	}
+	return ret;
+}
+
+/* ---- who else ---- */
+
+static uint64_t name_id(struct gt_kernel *k, const char *text)
+{
+	uint64_t hash = gt_hash_bytes(text, strlen(text));
+	const uint64_t *known = gt_map_find(&k->name_ids, hash);
+
+	if (known)
+		return *known;
+	if (k->name_count == NAMES_MAX)
+		return 0;
+	if (k->name_count == k->name_room) {
+		size_t room = k->name_room ? k->name_room * 2 : 32;
+		struct name *names = realloc(k->names, room * sizeof(*names));
+
+		if (!names)
+			return 0;
+		k->names = names;
+		k->name_room = room;
+	}
+	if (gt_map_put(&k->name_ids, hash, k->name_count + 1) < 0)
+		return 0;
+	snprintf(k->names[k->name_count].text, sizeof(k->names[0].text), "%s", text);
+	return ++k->name_count;
+}
+
+/* From the moment one of ours could go on, until one of ours has the CPU or nobody wants it. */
+static bool concerns_us(struct gt_kernel *k, size_t ring, const struct gt__perf_record *record)
+{
+	const struct thread *thread = record->tid ? thread_of(k, record->tid, false) : NULL;
+	bool was = k->kept_off[ring];
+
+	if (thread && !thread->ended) {
+		k->kept_off[ring] = false;
+		return false;
+	}
+	k->kept_off[ring] = record->tid && (was || record->runnable);
+	return was || k->kept_off[ring];
+}
+
 static int sampled(
 	struct gt_kernel *k, struct gt_writer *writer, const struct gt__perf_record *record, struct item *item)
 {
 	uint64_t words[RECORD_WORDS];
-	size_t size = lay_out_stack(record, words);
+	size_t size = lay_out_stack(k, record, item->ticks, words);
 	bool fresh;
 
 	item->number = stack_id(k, words, size, &fresh);
@@ -385,6 +578,9 @@ static int take(struct gt_kernel *k, struct gt_writer *writer, size_t ring, cons
 		[GT__PERF_SAMPLE] = GT_EV_CPU_SAMPLE,
 		[GT__PERF_FAULT] = GT_EV_FAULT,
 		[GT__PERF_LOST] = GT_EV_LOST,
+		[GT__PERF_MAPPED] = GT_EV_MAPPED,
+		[GT__PERF_EXEC] = GT_EV_THREAD_BEGIN,
+		[GT__PERF_OTHER] = GT_EV_CPU_OTHER,
 	};
 	struct item item = {
 		.ticks = record->raw_ns ? to_ticks(k, record->raw_ns) : k->from.ticks,
@@ -400,13 +596,28 @@ static int take(struct gt_kernel *k, struct gt_writer *writer, size_t ring, cons
 		item.ticks = k->hold;
 	}
 	switch (record->kind) {
+	case GT__PERF_IN:
+		k->kept_off[ring] = false;
+		break;
 	case GT__PERF_OUT:
 		item.runnable = record->runnable;
+		break;
+	case GT__PERF_OTHER:
+		if (!concerns_us(k, ring, record))
+			return 0;
+		item.number = record->tid ? name_id(k, record->name) : 0;
+		break;
+	case GT__PERF_MAPPED:
+		item.number = k->mapping_count;
+		ret = add_mapping(k, record, item.ticks);
+		if (ret < 0)
+			return ret == -ENOSPC ? 0 : ret;
 		break;
 	case GT__PERF_BORN:
 		thread_born(k, record, item.ticks);
 		item.number = record->parent;
 		break;
+	case GT__PERF_EXEC:
 	case GT__PERF_NAMED:
 		/* What is on its way has the name that was. */
 		if (writer)
@@ -485,10 +696,14 @@ int gt_kernel_round(struct gt_kernel *k, struct gt_writer *writer)
 	if (writer && !k->hold && k->config.store_bytes == 0) {
 		k->hold = k->from.ticks;
 		ret = tell_threads(k, writer, k->from.ticks);
+		if (ret >= 0)
+			ret = tell_mappings(k, writer, k->from.ticks);
 	}
 	k->to = read_pair();
-	for (size_t i = 0; i < gt__perf_cpus(k->perf); i++) {
+	for (size_t i = 0; i < gt__perf_cpus(k->perf); i++)
 		gt__perf_look(k->perf, i);
+	look_ahead(k, &record);
+	for (size_t i = 0; i < gt__perf_cpus(k->perf); i++) {
 		while (gt__perf_next(k->perf, i, &record)) {
 			int taken = ret < 0 ? 0 : take(k, writer, i, &record);
 
@@ -536,6 +751,8 @@ int gt_kernel_write(struct gt_kernel *k, struct gt_writer *writer, uint64_t sinc
 	int ret = batch ? tell_threads(k, writer, since_ticks) : -ENOMEM;
 
 	if (ret >= 0)
+		ret = tell_mappings(k, writer, since_ticks);
+	if (ret >= 0)
 		ret = write_stacks(k, writer, since_ticks);
 	for (size_t ring = 0; ring < gt__perf_cpus(k->perf) && ret >= 0; ring++) {
 		size_t filled = 0;
@@ -560,7 +777,9 @@ int gt_kernel_write(struct gt_kernel *k, struct gt_writer *writer, uint64_t sinc
 
 void gt_kernel_write_end(struct gt_kernel *k, struct gt_writer *writer)
 {
-	char text[160];
+	const struct gt__perf_wants *has = gt__perf_has(k->perf);
+	const char *missing = gt__perf_missing(k->perf);
+	char text[640];
 	size_t used;
 
 	k->throttle_read_ns = 0;
@@ -570,11 +789,20 @@ void gt_kernel_write_end(struct gt_kernel *k, struct gt_writer *writer)
 	gt_writer_loss(writer, "kernel events", k->totals.lost);
 	gt_writer_loss(writer, "stacks of samples", k->totals.stacks_lost);
 	used = (size_t)snprintf(text, sizeof(text), "perf events on %zu CPUs", gt__perf_cpus(k->perf));
-	if (k->config.sets & GT_SET_SAMPLES)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, ", a sample each %" PRIu64 " us",
-			k->config.sample_period_ns / 1000);
-	snprintf(text + used, sizeof(text) - used, ", %" PRIu64 " told late", k->totals.late);
-	gt_writer_meta(writer, "kernel", text);
+	if (has->sample_period_ns)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, ", a sample each %" PRIu64 " us%s",
+			has->sample_period_ns / 1000,
+			gt__perf_kernel_frames(k->perf) ? " with the kernel's frames" : "");
+	if (has->others)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, ", who else takes a CPU");
+	used += (size_t)snprintf(text + used, sizeof(text) - used, ", %" PRIu64 " told late", k->totals.late);
+	if (*missing)
+		snprintf(text + used, sizeof(text) - used, "; missing: %s", missing);
+	gt_writer_meta(writer, "kernel_layer", text);
+	if (has->sample_period_ns) {
+		snprintf(text, sizeof(text), "%" PRIu64, has->sample_period_ns);
+		gt_writer_meta(writer, "sample_period_ns", text);
+	}
 }
 
 /* ---- life ---- */
@@ -602,6 +830,7 @@ int gt_kernel_open(const struct gt_kernel_config *config, struct gt_kernel **out
 {
 	const struct gt__perf_wants wants = {
 		.switches = config->sets & GT_SET_KERNEL,
+		.others = config->sets & GT_SET_KERNEL,
 		.faults = config->sets & GT_SET_FAULTS,
 		.sample_period_ns = config->sets & GT_SET_SAMPLES ? config->sample_period_ns : 0,
 	};
@@ -625,7 +854,14 @@ int gt_kernel_open(const struct gt_kernel_config *config, struct gt_kernel **out
 		gt_kernel_close(k);
 		return ret;
 	}
+	k->kept_off = calloc(gt__perf_cpus(k->perf), sizeof(*k->kept_off));
+	if (!k->kept_off) {
+		gt_kernel_close(k);
+		return gt_fail(err, ENOMEM, "out of memory: kernel events");
+	}
 	find_threads(k);
+	if (config->running && wants.sample_period_ns)
+		find_mappings(k);
 	if (config->sets & GT_SET_KERNEL)
 		k->throttle = gt__throttle_open(config->pid);
 	k->throttled_ns = gt__throttle_read(k->throttle);
@@ -641,6 +877,12 @@ void gt_kernel_close(struct gt_kernel *k)
 		gt__perf_close(k->perf);
 	if (k->throttle >= 0)
 		close(k->throttle);
+	for (size_t i = 0; i < k->mapping_count; i++)
+		free(k->mappings[i].path);
+	free(k->mappings);
+	gt_map_free(&k->name_ids);
+	free(k->names);
+	free(k->kept_off);
 	gt_map_free(&k->thread_ids);
 	gt_map_free(&k->stack_ids);
 	gt_map_free(&k->places);
@@ -648,6 +890,19 @@ void gt_kernel_close(struct gt_kernel *k)
 	free(k->words);
 	free(k->items);
 	free(k);
+}
+
+uint32_t gt_kernel_sets(const struct gt_kernel *k)
+{
+	const struct gt__perf_wants *has = gt__perf_has(k->perf);
+
+	return k->config.sets &
+	       ~((has->sample_period_ns ? 0 : (uint32_t)GT_SET_SAMPLES) | (has->faults ? 0 : (uint32_t)GT_SET_FAULTS));
+}
+
+const char *gt_kernel_missing(const struct gt_kernel *k)
+{
+	return gt__perf_missing(k->perf);
 }
 
 void gt_kernel_totals(const struct gt_kernel *k, struct gt_kernel_totals *out)

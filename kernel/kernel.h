@@ -16,17 +16,20 @@
 
 #include "base/error.h"
 #include "format/wire/writer.h"
+#include "symbols/modules.h"
 
 #include <sys/types.h>
 
 struct gt_kernel;
 
 struct gt_kernel_config {
-	pid_t pid;                 /* all its threads, and those that they make; not its child processes */
-	uint32_t sets;             /* enum gt_set: GT_SET_KERNEL, GT_SET_SAMPLES, GT_SET_FAULTS */
-	uint64_t sample_period_ns; /* of CPU time */
-	size_t store_bytes;        /* flight: what is kept takes so much; 0: stream */
-	/* Gives the stack @id (new to @writer) the addresses @pcs of the process as it runs, innermost first, each inside its call. */
+	pid_t pid;                  /* all its threads, and those that they make; not its child processes */
+	uint32_t sets;              /* enum gt_set: GT_SET_KERNEL, GT_SET_SAMPLES, GT_SET_FAULTS */
+	uint64_t sample_period_ns;  /* of CPU time */
+	size_t store_bytes;         /* flight: what is kept takes so much; 0: stream */
+	bool running;               /* @pid runs its program already; else it is about to execute it */
+	struct gt_modules *modules; /* set samples: gets what is mapped */
+	/* Gives the stack @id (new to @writer) the places @pcs (symbols/modules.h), innermost first, each inside its call. */
 	int (*write_stack)(void *context, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count);
 	void *context;
 };
@@ -34,12 +37,15 @@ struct gt_kernel_config {
 /* 0, or -errno with the line that tells why there is no such layer and what would allow it. */
 int gt_kernel_open(const struct gt_kernel_config *config, struct gt_kernel **out, struct gt_error *err);
 void gt_kernel_close(struct gt_kernel *kernel);
+/* Of the sets that were asked for, those that there are; and what is missing of all that there could be, and why ("": nothing). */
+uint32_t gt_kernel_sets(const struct gt_kernel *kernel);
+const char *gt_kernel_missing(const struct gt_kernel *kernel);
 
 /* Stream: @writer's error. Flight (@writer NULL): 0. */
 int gt_kernel_round(struct gt_kernel *kernel, struct gt_writer *writer);
 /* Flight: what is kept from @since_ticks on. */
 int gt_kernel_write(struct gt_kernel *kernel, struct gt_writer *writer, uint64_t since_ticks);
-/* Before the trace is closed: what is known to be lost, and META `kernel`. */
+/* Before the trace is closed: what is known to be lost, and META `kernel_layer`. */
 void gt_kernel_write_end(struct gt_kernel *kernel, struct gt_writer *writer);
 
 struct gt_kernel_totals {

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +13,13 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define RING_PAGES_MAX 128 /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
+#define RING_PAGES_ALL 512 /* where all that a CPU does is told */
 #define RING_PAGES_MIN 4
 #define CPUS_MAX       4096
 #define LOOKS_MAX      64 /* for threads that are made while we open */
@@ -25,8 +28,10 @@
 /* Newer than the oldest headers that this is built with. */
 #define FORMAT_LOST     (1u << 4)
 #define CONTEXT_MARKERS ((uint64_t)-4095) /* PERF_CONTEXT_MAX */
+#define MAP_BUILD_ID    (1u << 14)        /* PERF_RECORD_MISC_MMAP_BUILD_ID */
+#define INIT_PID_NS     0xeffffffcu       /* its number, in every kernel */
 
-enum { SWITCHES, SAMPLES, FAULTS, KINDS };
+enum { SWITCHES, SAMPLES, FAULTS, OTHERS, KINDS };
 
 struct ring {
 	unsigned int cpu;
@@ -36,7 +41,8 @@ struct ring {
 	const uint8_t *data;
 	uint64_t size; /* of data: a power of two */
 	uint64_t head, tail;
-	uint64_t lost; /* told by records */
+	uint64_t ahead; /* MAPPED before it was given already */
+	uint64_t lost;  /* told by records */
 };
 
 struct gt__perf {
@@ -47,7 +53,13 @@ struct gt__perf {
 	int *fds;
 	size_t fd_count, fd_room;
 	struct gt_map kinds; /* identifier -> SAMPLES or FAULTS; others are SWITCHES */
-	bool inherit_thread, lost_format;
+	/* Newer kernels' (6.0, 5.13, 5.12), and what takes rights. */
+	bool lost_format, inherit_thread, build_id, kernel_frames;
+	struct {
+		uint64_t config;
+		size_t prev_pid, prev_state, prev_state_bytes, next_comm, next_pid; /* in its data */
+	} tracepoint;
+	char missing[400];
 	uint8_t record[65536]; /* one that lies across the ring's end */
 };
 
@@ -74,14 +86,30 @@ static void describe(const struct gt__perf *perf, int kind, struct perf_event_at
 		attr->config = PERF_COUNT_SW_DUMMY;
 		attr->context_switch = perf->wants.switches;
 		attr->comm = 1;
+		attr->comm_exec = 1;
 		attr->task = 1;
+		if (perf->wants.sample_period_ns) {
+			attr->mmap = 1;
+			attr->mmap2 = 1;
+			attr->build_id = perf->build_id;
+		}
 		break;
 	case SAMPLES:
 		attr->config = PERF_COUNT_SW_CPU_CLOCK;
 		attr->sample_period = perf->wants.sample_period_ns;
 		attr->sample_type |= PERF_SAMPLE_IP | PERF_SAMPLE_CALLCHAIN;
-		attr->exclude_callchain_kernel = 1;
+		attr->exclude_kernel = !perf->kernel_frames;
+		attr->exclude_callchain_kernel = !perf->kernel_frames;
 		attr->sample_max_stack = GT__PERF_FRAMES_MAX;
+		break;
+	case OTHERS:
+		attr->type = PERF_TYPE_TRACEPOINT;
+		attr->config = perf->tracepoint.config;
+		attr->sample_period = 1;
+		attr->sample_type |= PERF_SAMPLE_RAW;
+		attr->exclude_kernel = 0;
+		attr->inherit = 0;
+		attr->inherit_thread = 0;
 		break;
 	default:
 		attr->config = PERF_COUNT_SW_PAGE_FAULTS;
@@ -91,24 +119,42 @@ static void describe(const struct gt__perf *perf, int kind, struct perf_event_at
 	}
 }
 
+/* An older kernel: without what it does not know, the newest first. */
+static bool drop_newest(struct gt__perf *perf)
+{
+	bool *const newer[] = {&perf->lost_format, &perf->inherit_thread, &perf->build_id};
+
+	for (size_t i = 0; i < sizeof(newer) / sizeof(newer[0]); i++)
+		if (*newer[i]) {
+			*newer[i] = false;
+			return true;
+		}
+	return false;
+}
+
 static int event_open(struct gt__perf *perf, int kind, pid_t tid, unsigned int cpu)
 {
+	const bool newest[] = {perf->lost_format, perf->inherit_thread, perf->build_id};
 	struct perf_event_attr attr;
 	int fd;
 
 	for (;;) {
 		describe(perf, kind, &attr);
 		fd = (int)syscall(SYS_perf_event_open, &attr, tid, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
-		if (fd >= 0 || errno != EINVAL)
-			return fd >= 0 ? fd : -errno;
-		/* An older kernel: without what it does not know, the newest first. */
-		if (perf->lost_format)
-			perf->lost_format = false;
-		else if (perf->inherit_thread)
-			perf->inherit_thread = false;
-		else
-			return -EINVAL;
+		if (fd >= 0)
+			return fd;
+		if (kind == SAMPLES && perf->kernel_frames && (errno == EACCES || errno == EPERM))
+			perf->kernel_frames = false;
+		else if (errno != EINVAL)
+			return -errno;
+		else if (!drop_newest(perf))
+			break;
 	}
+	/* That was not it. */
+	perf->lost_format = newest[0];
+	perf->inherit_thread = newest[1];
+	perf->build_id = newest[2];
+	return -EINVAL;
 }
 
 static int keep(struct gt__perf *perf, int fd)
@@ -126,11 +172,11 @@ static int keep(struct gt__perf *perf, int fd)
 	return 0;
 }
 
-static int map_ring(struct ring *ring, int fd)
+static int map_ring(struct ring *ring, int fd, size_t pages_max)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	for (size_t pages = RING_PAGES_MAX; pages >= RING_PAGES_MIN; pages /= 2) {
+	for (size_t pages = pages_max; pages >= RING_PAGES_MIN; pages /= 2) {
 		void *map = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 		if (map != MAP_FAILED) {
@@ -147,32 +193,163 @@ static int map_ring(struct ring *ring, int fd)
 	return -errno;
 }
 
+static bool wanted(const struct gt__perf *perf, int kind)
+{
+	return kind == SWITCHES || (kind == SAMPLES && perf->wants.sample_period_ns) ||
+	       (kind == FAULTS && perf->wants.faults);
+}
+
+static void miss(struct gt__perf *perf, const char *what, const char *why)
+{
+	size_t used = strlen(perf->missing);
+
+	snprintf(perf->missing + used, sizeof(perf->missing) - used, "%s%s: %s", used ? "; " : "", what, why);
+}
+
+/* A kind that the kernel does not have is none for all threads; without the first there is nothing. */
+static bool do_without(struct gt__perf *perf, int kind, int ret)
+{
+	if (kind == SWITCHES || ret == -ESRCH || ret == -EMFILE || ret == -ENFILE || ret == -ENODEV)
+		return false;
+	miss(perf, kind == SAMPLES ? "no samples" : "no page faults", strerror(-ret));
+	if (kind == SAMPLES)
+		perf->wants.sample_period_ns = 0;
+	else
+		perf->wants.faults = false;
+	return true;
+}
+
+static int open_kind(struct gt__perf *perf, int kind, pid_t tid, struct ring *ring)
+{
+	int fd = event_open(perf, kind, tid, ring->cpu), ret;
+	uint64_t id;
+
+	if (fd < 0)
+		return fd;
+	ret = keep(perf, fd);
+	if (ret < 0) {
+		close(fd);
+		return ret;
+	}
+	if (ring->page)
+		ret = ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->fd) < 0 ? -errno : 0;
+	else
+		ret = map_ring(ring, fd, perf->wants.others ? RING_PAGES_ALL : RING_PAGES_MAX);
+	if (ret < 0 || kind == SWITCHES)
+		return ret;
+	return ioctl(fd, PERF_EVENT_IOC_ID, &id) < 0 ? -errno : gt_map_put(&perf->kinds, id, (uint64_t)kind);
+}
+
 static int open_thread(struct gt__perf *perf, pid_t tid, struct ring *ring)
 {
-	const bool wanted[KINDS] = {true, perf->wants.sample_period_ns != 0, perf->wants.faults};
+	for (int kind = SWITCHES; kind <= FAULTS; kind++) {
+		int ret = wanted(perf, kind) ? open_kind(perf, kind, tid, ring) : 0;
 
-	for (int kind = 0; kind < KINDS; kind++) {
-		uint64_t id;
-		int fd, ret;
-
-		if (!wanted[kind])
-			continue;
-		fd = event_open(perf, kind, tid, ring->cpu);
-		if (fd < 0)
-			return fd;
-		ret = keep(perf, fd);
-		if (ret < 0) {
-			close(fd);
+		if (ret < 0 && !do_without(perf, kind, ret))
 			return ret;
-		}
-		ret = ring->page ? ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->fd) < 0 ? -errno : 0 : map_ring(ring, fd);
-		if (ret < 0)
-			return ret;
-		if (kind != SWITCHES &&
-			(ioctl(fd, PERF_EVENT_IOC_ID, &id) < 0 || gt_map_put(&perf->kinds, id, (uint64_t)kind) < 0))
-			return -errno;
 	}
 	return 0;
+}
+
+/* ---- who else: a tracepoint ---- */
+
+static FILE *open_tracepoint(const char *file)
+{
+	static const char *const roots[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
+	char path[96];
+	FILE *in = NULL;
+
+	for (size_t i = 0; i < 2 && !in; i++) {
+		snprintf(path, sizeof(path), "%s/events/sched/sched_switch/%s", roots[i], file);
+		in = fopen(path, "re");
+		if (!in && errno == EACCES)
+			return NULL;
+	}
+	return in;
+}
+
+/* Where the fields stand is the kernel's to say. */
+static int find_tracepoint(struct gt__perf *perf)
+{
+	FILE *in = open_tracepoint("id");
+	char line[256], name[32];
+	size_t offset, size, found = 0;
+
+	if (!in)
+		return -errno;
+	if (fscanf(in, "%" SCNu64, &perf->tracepoint.config) != 1)
+		perf->tracepoint.config = 0;
+	fclose(in);
+	in = open_tracepoint("format");
+	while (in && fgets(line, sizeof(line), in)) {
+		char *semicolon = strchr(line, ';'), *word = semicolon;
+
+		if (!semicolon || sscanf(semicolon, "; offset:%zu; size:%zu;", &offset, &size) != 2)
+			continue;
+		while (word > line && word[-1] != ' ')
+			word--;
+		snprintf(name, sizeof(name), "%.*s", (int)(semicolon - word < 31 ? semicolon - word : 31), word);
+		if (offset > 1024 || size > 64)
+			continue;
+		found++;
+		if (strcmp(name, "prev_pid") == 0)
+			perf->tracepoint.prev_pid = offset;
+		else if (strcmp(name, "prev_state") == 0 && (size == 4 || size == 8))
+			perf->tracepoint.prev_state = offset, perf->tracepoint.prev_state_bytes = size;
+		else if (strcmp(name, "next_pid") == 0)
+			perf->tracepoint.next_pid = offset;
+		else if (strcmp(name, "next_comm[16]") == 0)
+			perf->tracepoint.next_comm = offset;
+		else
+			found--;
+	}
+	if (in)
+		fclose(in);
+	return perf->tracepoint.config && found == 4 ? 0 : -ENOENT;
+}
+
+static bool first_pid_namespace(void)
+{
+	struct stat ns;
+
+	return stat("/proc/self/ns/pid", &ns) == 0 && ns.st_ino == INIT_PID_NS;
+}
+
+static void open_others(struct gt__perf *perf)
+{
+	static const char what[] = "who else takes a CPU";
+	size_t had = perf->fd_count;
+	int ret = 0;
+
+	for (size_t i = 0; i < perf->ring_count && ret >= 0; i++) {
+		/* Of a CPU that no thread could be opened on there is no ring. */
+		ret = perf->rings[i].page ? open_kind(perf, OTHERS, -1, &perf->rings[i]) : 0;
+		if (ret < 0)
+			while (perf->fd_count > had)
+				close(perf->fds[--perf->fd_count]);
+	}
+	if (ret >= 0)
+		return;
+	perf->wants.others = false;
+	miss(perf, what, ret == -EACCES || ret == -EPERM ? "it takes root, or CAP_PERFMON" : strerror(-ret));
+}
+
+static void look_for_others(struct gt__perf *perf)
+{
+	static const char what[] = "who else takes a CPU";
+	int ret = perf->wants.others ? find_tracepoint(perf) : 0;
+
+	if (!perf->wants.others)
+		return;
+	perf->wants.others = false;
+	if (ret == -EACCES || ret == -EPERM)
+		miss(perf, what, "it takes root (tracefs)");
+	else if (ret < 0)
+		miss(perf, what, "no tracefs here: mount -t tracefs none /sys/kernel/tracing");
+	else if (!first_pid_namespace())
+		miss(perf, what, "not from inside of a container, where processes have other numbers");
+	else
+		perf->wants.others = true;
 }
 
 /* A thread that is gone by now needs nothing. */
@@ -304,7 +481,10 @@ int gt__perf_open(pid_t pid, const struct gt__perf_wants *wants, struct gt__perf
 	int ret = perf && cpus ? 0 : -ENOMEM;
 
 	if (ret == 0) {
-		*perf = (struct gt__perf){.pid = pid, .wants = *wants, .inherit_thread = true, .lost_format = true};
+		perf->pid = pid;
+		perf->wants = *wants;
+		perf->lost_format = perf->inherit_thread = perf->build_id = perf->kernel_frames = true;
+		look_for_others(perf);
 		perf->ring_count = online_cpus(cpus);
 		perf->rings = calloc(perf->ring_count, sizeof(*perf->rings));
 		ret = perf->rings ? 0 : -ENOMEM;
@@ -326,6 +506,10 @@ int gt__perf_open(pid_t pid, const struct gt__perf_wants *wants, struct gt__perf
 			gt__perf_close(perf);
 		return explain(ret, err);
 	}
+	if (perf->wants.others)
+		open_others(perf);
+	if (perf->wants.sample_period_ns && !perf->kernel_frames)
+		miss(perf, "the kernel's own time in samples", "it takes kernel.perf_event_paranoid=1, or CAP_PERFMON");
 	*out = perf;
 	return 0;
 }
@@ -341,6 +525,21 @@ void gt__perf_close(struct gt__perf *perf)
 	free(perf->fds);
 	free(perf->rings);
 	free(perf);
+}
+
+const struct gt__perf_wants *gt__perf_has(const struct gt__perf *perf)
+{
+	return &perf->wants;
+}
+
+const char *gt__perf_missing(const struct gt__perf *perf)
+{
+	return perf->missing;
+}
+
+bool gt__perf_kernel_frames(const struct gt__perf *perf)
+{
+	return perf->wants.sample_period_ns && perf->kernel_frames;
 }
 
 size_t gt__perf_cpus(const struct gt__perf *perf)
@@ -379,17 +578,17 @@ struct record {
 	const uint8_t *body, *end;
 };
 
-/* The next record in one piece. */
-static bool take(struct gt__perf *perf, struct ring *ring, struct record *out)
+/* The next record at @place, in one piece. */
+static bool take(struct gt__perf *perf, const struct ring *ring, uint64_t *place, uint64_t head, struct record *out)
 {
-	uint64_t at = ring->tail & (ring->size - 1), before_end = ring->size - at;
+	uint64_t at = *place & (ring->size - 1), before_end = ring->size - at;
 	const uint8_t *bytes = ring->data + at;
 
-	if (ring->head - ring->tail < sizeof(out->header))
+	if (head - *place < sizeof(out->header))
 		return false;
 	memcpy(&out->header, bytes, sizeof(out->header)); /* sizes are multiples of 8: a header is never split */
-	if (out->header.size < sizeof(out->header) || out->header.size > ring->head - ring->tail) {
-		ring->tail = ring->head; /* no kernel writes this */
+	if (out->header.size < sizeof(out->header) || out->header.size > head - *place) {
+		*place = head; /* no kernel writes this */
 		return false;
 	}
 	if (out->header.size > before_end) {
@@ -399,7 +598,7 @@ static bool take(struct gt__perf *perf, struct ring *ring, struct record *out)
 	}
 	out->body = bytes + sizeof(out->header);
 	out->end = bytes + out->header.size;
-	ring->tail += out->header.size;
+	*place += out->header.size;
 	return true;
 }
 
@@ -419,35 +618,84 @@ static uint32_t u32_at(const uint8_t *at)
 	return value;
 }
 
+/* Addresses, with markers of whose they are: behind the first of each they are return addresses. */
+static void read_chain(const struct record *record, uint64_t count, struct gt__perf_record *out)
+{
+	bool exact = true;
+
+	out->pcs_count = 0;
+	for (uint64_t i = 0; i < count && record->end - record->body >= (ptrdiff_t)(48 + 8 * i); i++) {
+		uint64_t pc = u64_at(record->body + 40 + 8 * i);
+
+		if (pc >= CONTEXT_MARKERS) {
+			exact = true;
+			continue;
+		}
+		if (out->pcs_count < GT__PERF_FRAMES_MAX && pc)
+			out->pcs[out->pcs_count++] = pc - (exact ? 0 : 1);
+		exact = false;
+	}
+	if (!out->pcs_count)
+		out->pcs[out->pcs_count++] = u64_at(record->body + 8);
+}
+
+/* identifier, pid and tid, time, size, data. Only what concerns others: one comes, or the CPU has nobody more. */
+static bool read_other(const struct gt__perf *perf, const struct record *record, struct gt__perf_record *out)
+{
+	const uint8_t *data = record->body + 28;
+	size_t size = record->end - record->body >= 28 ? u32_at(record->body + 24) : 0;
+	uint64_t state;
+
+	if (size > (size_t)(record->end - record->body) - 28 || size < perf->tracepoint.next_pid + 4 ||
+		size < perf->tracepoint.next_comm + 16 ||
+		size < perf->tracepoint.prev_state + perf->tracepoint.prev_state_bytes)
+		return false;
+	state = perf->tracepoint.prev_state_bytes == 8 ? u64_at(data + perf->tracepoint.prev_state)
+						       : u32_at(data + perf->tracepoint.prev_state);
+	out->kind = GT__PERF_OTHER;
+	out->raw_ns = u64_at(record->body + 16);
+	out->tid = u32_at(data + perf->tracepoint.next_pid);
+	out->runnable = u32_at(record->body + 8) == (uint32_t)perf->pid && (state & 255) == 0;
+	memcpy(out->name, data + perf->tracepoint.next_comm, 15);
+	out->name[15] = 0;
+	return true;
+}
+
 /* identifier, ip, pid and tid, time, then the address or the chain */
 static bool read_sample(const struct gt__perf *perf, const struct record *record, struct gt__perf_record *out)
 {
 	const uint64_t *kind;
-	uint64_t count;
 
-	if (record->end - record->body < 40)
+	if (record->end - record->body < 28)
 		return false;
 	kind = gt_map_find(&perf->kinds, u64_at(record->body));
-	if (!kind || u32_at(record->body + 16) != (uint32_t)perf->pid)
+	if (kind && *kind == OTHERS)
+		return read_other(perf, record, out);
+	if (!kind || record->end - record->body < 40 || u32_at(record->body + 16) != (uint32_t)perf->pid)
 		return false;
 	out->tid = u32_at(record->body + 20);
 	out->raw_ns = u64_at(record->body + 24);
 	out->number = u64_at(record->body + 32);
-	if (*kind == FAULTS) {
-		out->kind = GT__PERF_FAULT;
-		return true;
-	}
-	out->kind = GT__PERF_SAMPLE;
-	out->pcs_count = 0;
-	count = out->number;
-	for (uint64_t i = 0; i < count && record->end - record->body >= (ptrdiff_t)(48 + 8 * i); i++) {
-		uint64_t pc = u64_at(record->body + 40 + 8 * i);
+	out->kind = *kind == FAULTS ? GT__PERF_FAULT : GT__PERF_SAMPLE;
+	if (*kind != FAULTS)
+		read_chain(record, out->number, out);
+	return true;
+}
 
-		if (pc < CONTEXT_MARKERS && out->pcs_count < GT__PERF_FRAMES_MAX)
-			out->pcs[out->pcs_count++] = pc;
-	}
-	if (!out->pcs_count)
-		out->pcs[out->pcs_count++] = u64_at(record->body + 8);
+/* pid, tid, address, size, offset, device and inode or the build id, protection, flags, name. @bytes: without the trailer. */
+static bool read_mapping(const struct record *record, size_t bytes, struct gt__perf_record *out)
+{
+	const uint8_t *body = record->body;
+
+	if (bytes < 72 || memchr(body + 64, 0, bytes - 64) == NULL)
+		return false;
+	out->kind = GT__PERF_MAPPED;
+	out->number = u64_at(body + 8);
+	out->size = u64_at(body + 16);
+	out->offset = u64_at(body + 24);
+	out->build_id_bytes = record->header.misc & MAP_BUILD_ID && body[32] <= 20 ? body[32] : 0;
+	memcpy(out->build_id, body + 36, sizeof(out->build_id));
+	out->path = (const char *)body + 64;
 	return true;
 }
 
@@ -497,14 +745,35 @@ static bool read_record(
 	case PERF_RECORD_COMM:
 		if (body < 9)
 			return false;
-		out->kind = GT__PERF_NAMED;
+		out->kind = record->header.misc & PERF_RECORD_MISC_COMM_EXEC ? GT__PERF_EXEC : GT__PERF_NAMED;
 		out->tid = u32_at(record->body + 4);
 		snprintf(out->name, sizeof(out->name), "%.*s", (int)strnlen((const char *)record->body + 8, body - 8),
 			(const char *)record->body + 8);
 		return true;
+	case PERF_RECORD_MMAP2:
+		return read_mapping(record, body, out);
 	default:
 		return false;
 	}
+}
+
+bool gt__perf_ahead(struct gt__perf *perf, size_t at, struct gt__perf_record *out)
+{
+	struct ring *ring = &perf->rings[at];
+	struct record record;
+	uint64_t head;
+
+	if (!ring->page)
+		return false;
+	head = __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE);
+	if (ring->ahead - ring->tail > head - ring->tail)
+		ring->ahead = ring->tail;
+	while (take(perf, ring, &ring->ahead, head, &record))
+		if ((record.header.type == PERF_RECORD_MMAP2 || record.header.type == PERF_RECORD_COMM ||
+			    record.header.type == PERF_RECORD_FORK) &&
+			read_record(perf, ring, &record, out) && out->kind != GT__PERF_NAMED)
+			return true;
+	return false;
 }
 
 bool gt__perf_next(struct gt__perf *perf, size_t at, struct gt__perf_record *out)
@@ -512,7 +781,7 @@ bool gt__perf_next(struct gt__perf *perf, size_t at, struct gt__perf_record *out
 	struct ring *ring = &perf->rings[at];
 	struct record record;
 
-	while (take(perf, ring, &record))
+	while (take(perf, ring, &ring->tail, ring->head, &record))
 		if (read_record(perf, ring, &record, out))
 			return true;
 	return false;

@@ -25,7 +25,7 @@
 struct gt_collector;
 struct gt_triggers;
 
-/* What stands at @pc (in the file's address space: slide taken off), innermost call first. Texts must live until the next
+/* What stands at @pc (in the file's address space: slide taken off, but for what is not the program's), innermost call first. Texts must live until the next
  * call. Returns the number of lines, 0 when nothing is known. */
 struct gt_resolved {
 	const char *function;
@@ -140,7 +140,8 @@ int gt_collector_snapshot_cut(struct gt_collector *collector, struct gt_writer *
 int gt_collector_write_copy_cut(struct gt_collector *collector, struct gt_writer *writer,
 	const struct gt_snapshot_cut *cut, struct gt_snapshot_result *result);
 
-/* A stack that no hook took: addresses of the process as it runs, innermost first, each inside its call. @id is none of the hooks'
+/* A stack that no hook took: addresses of the process as it runs, innermost first, each inside its call; those with bit 62 or 63 are not the
+ * program's, and stay as they are (docs/format.md). @id is none of the hooks'
  * (below 2^32), and new to @writer. */
 int gt_collector_write_stack(
 	struct gt_collector *collector, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count);

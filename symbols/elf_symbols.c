@@ -161,3 +161,33 @@ size_t gt_elf_symbols_lookup(struct gt_elf_symbols *symbols, uint64_t pc, struct
 	lines[0] = (struct gt_pcline){symbol_name(symbols, address), file, (uint32_t)line, 0, false};
 	return 1;
 }
+
+bool gt_elf_symbols_address(struct gt_elf_symbols *symbols, uint64_t offset, uint64_t *address)
+{
+	Elf *elf = dwfl_module_getelf(symbols->module, &(Dwarf_Addr){0});
+	size_t count = 0;
+	GElf_Phdr segment;
+
+	if (!elf || elf_getphdrnum(elf, &count) < 0)
+		return false;
+	for (size_t i = 0; i < count && i < 65536; i++)
+		if (gelf_getphdr(elf, (int)i, &segment) && segment.p_type == PT_LOAD && offset >= segment.p_offset &&
+			offset - segment.p_offset < segment.p_filesz) {
+			*address = segment.p_vaddr + (offset - segment.p_offset);
+			return true;
+		}
+	return false;
+}
+
+size_t gt_elf_symbols_build_id(struct gt_elf_symbols *symbols, uint8_t *out, size_t size)
+{
+	const unsigned char *bits;
+	GElf_Addr address;
+	int count = dwfl_module_build_id(symbols->module, &bits, &address);
+
+	if (count <= 0)
+		return 0;
+	size = (size_t)count < size ? (size_t)count : size;
+	memcpy(out, bits, size);
+	return size;
+}

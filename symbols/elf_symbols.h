@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "symbols/pclntab.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,5 +23,10 @@ void gt_elf_symbols_close(struct gt_elf_symbols *symbols);
 /* The frames at @pc, innermost first, as gt_pclntab_lookup. Strings live until close. Always fills one frame when @max
  * allows; its function is "" when nothing is known. */
 size_t gt_elf_symbols_lookup(struct gt_elf_symbols *symbols, uint64_t pc, struct gt_pcline *lines, size_t max);
+
+/* The link-time address of what stands at @offset of the file; false when nothing of that is loaded. */
+bool gt_elf_symbols_address(struct gt_elf_symbols *symbols, uint64_t offset, uint64_t *address);
+/* Into @out, cut at @size; its length, 0: it has none. */
+size_t gt_elf_symbols_build_id(struct gt_elf_symbols *symbols, uint8_t *out, size_t size);
 
 #endif

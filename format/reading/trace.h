@@ -88,6 +88,16 @@ const char *gt_trace_syscall(const struct gt_trace *trace, uint64_t number);
 bool gt_trace_metas(const struct gt_trace *trace, size_t *at, const char **key, const char **value);
 bool gt_trace_losses(const struct gt_trace *trace, size_t *at, const char **what, uint64_t *count);
 
+/* What recording cost, as the recorder told it (META `recorder`): over the file's span, or a window's. False: it did not. */
+struct gt_trace_recorder {
+	double events_per_s, bytes_per_s;
+	double record_ns;                              /* one record, measured */
+	uint64_t hooks_ns, program_cpu_ns, own_cpu_ns; /* all records; 0 CPU time: not known */
+};
+bool gt_trace_recorder(const struct gt_trace *trace, struct gt_trace_recorder *out);
+/* The same in one line. */
+bool gt_trace_recorder_text(const struct gt_trace *trace, char *out, size_t size);
+
 struct gt_trace_info {
 	const char *
 		source; /* whose file it is, in a word or two, when not gtrace's own: version_* are its format's; frames are its parts */

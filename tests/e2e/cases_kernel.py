@@ -13,7 +13,7 @@ SETS = "--events=default,kernel,samples,faults"
 
 def kernel_of(bench, path):
     text = bench.run([bench.gtrace, "info", path]).stdout.decode()
-    line = re.search(r"^kernel +(.*)$", text, re.M)
+    line = re.search(r"^kernel_layer +(.*)$", text, re.M)
     expect(line, "gtrace info tells nothing of the kernel's layer")
     if line.group(1).startswith("missing: perf events are not allowed"):
         raise harness.Skip(line.group(1))
@@ -115,7 +115,7 @@ def kernel_refused(bench):
     expect(b"gtrace: without the kernel's events: perf events are not allowed" in run.stderr, "it is not said: " + run.stderr.decode())
     bench.check(out)
     text = bench.run([bench.gtrace, "info", out]).stdout.decode()
-    expect(re.search(r"^kernel +missing: perf events are not allowed", text, re.M), "the trace does not say it: " + text)
+    expect(re.search(r"^kernel_layer +missing: perf events are not allowed", text, re.M), "the trace does not say it: " + text)
     expect("GoRun=" in text, "and the rest is not there: " + text)
     yield "refused: said on standard error and in the trace, the rest is recorded"
 

@@ -55,17 +55,23 @@ def marks_of(trace):
     return [int(e.args["task"]) for e in trace.named("Log")]
 
 
-def compare(story, trace, woken):
+def compare(story, trace, woken, stacks=True):
     """Who was there is told as it was; from there every step; marks without a gap or one twice."""
     trace.complete = False
     broken = trace.first_broken()
     expect(broken is None, "the chain breaks: %s" % (broken,))
     for g in story["idle"]:
         events = trace.by_g[g]
-        expect(len(events) == 1 and events[0].name == "GoState" and events[0].args["reason"] == "chan receive", "goroutine %d, which only waits: %s" % (g, events))
-    for g in story["workers"]:
+        expect([e.name for e in events] == ["GoState", "GoStack"][:1 + stacks] and events[0].args["reason"] == "chan receive", "goroutine %d, which only waits: %s" % (g, events))
+    # Where each stood when it was found is where it stands whenever it waits for the same again.
+    for g in story["workers"] + [story["main"]]:
         events = trace.by_g[g]
-        expect(events and events[0].name == "GoState" and events[0].args["old"] == "none", "worker %d began with %s" % (g, events[:1]))
+        expect(events and events[0].name == "GoState" and events[0].args["old"] == "none", "%d began with %s" % (g, events[:1]))
+        stood = [number(e.args["stack"]) for e in trace.of(g, "GoStack")]
+        expect(len(stood) <= stacks and (len(stood) == stacks or events[0].args["new"] not in ("waiting", "syscall")), "%d was found %s, at %s" % (g, events[0], stood))
+        later = set(number(e.args["stack"]) for e in trace.of(g, "GoBlock") if e.args["reason"] == events[0].args["reason"])
+        expect(not stood or not later or stood[0] in later, "%d was found at stack %s, and stands at %s later" % (g, stood, later))
+    for g in story["workers"]:
         runs_of = trace.of(g, "GoRun")
         expect(len(runs_of) <= 4 * story["woken"] + 4, "worker %d: %d times run" % (g, len(runs_of)))
         expect(not woken or runs_of, "worker %d did nothing" % g)

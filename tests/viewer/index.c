@@ -77,15 +77,16 @@ Test(index, equals_what_the_scheduler_knows)
 			const struct gt_index_row *row = &index->rows[i];
 
 			for (uint32_t k = 0; k < row->count; k++) {
-				cr_assert_leq(row->slices[k].since_ns, row->slices[k].end_ns);
-				cr_assert(k == 0 || row->slices[k].since_ns >= row->slices[k - 1].end_ns);
+				cr_assert_leq(gt_index_slice(row, k)->since_ns, gt_index_slice(row, k)->end_ns);
+				cr_assert(k == 0 ||
+					  gt_index_slice(row, k)->since_ns >= gt_index_slice(row, k - 1)->end_ns);
 			}
 			if (row->kind != GT_INDEX_GOROUTINE)
 				continue;
 			for (uint32_t k = 0; k < row->count; k++) {
-				have += row->slices[k].end_ns > row->slices[k].since_ns;
-				summed[row->slices[k].state] +=
-					(uint64_t)(row->slices[k].end_ns - row->slices[k].since_ns);
+				have += gt_index_slice(row, k)->end_ns > gt_index_slice(row, k)->since_ns;
+				summed[gt_index_slice(row, k)->state] +=
+					(uint64_t)(gt_index_slice(row, k)->end_ns - gt_index_slice(row, k)->since_ns);
 			}
 			for (int state = 1; state < GT_INDEX_STATES; state++)
 				got[state] += row->total_ns[state];
@@ -105,7 +106,8 @@ Test(index, equals_what_the_scheduler_knows)
 
 static void check_piece(const struct gt_index_row *row, const struct gt_index_piece *piece, double column_ns)
 {
-	const struct gt_index_slice *first = &row->slices[piece->slice], *last = first + piece->count - 1;
+	const struct gt_index_slice *first = gt_index_slice(row, piece->slice),
+				    *last = gt_index_slice(row, piece->slice + piece->count - 1);
 	uint64_t sums[GT_INDEX_STATES] = {0}, all = 0;
 
 	cr_assert_leq(piece->slice + piece->count, row->count);
@@ -121,7 +123,9 @@ static void check_piece(const struct gt_index_row *row, const struct gt_index_pi
 	}
 	/* Two columns, and what hangs over at the left of the first. */
 	cr_assert_leq(piece->end_ns - piece->since_ns, 3 * column_ns + 1);
-	for (const struct gt_index_slice *slice = first; slice <= last; slice++) {
+	for (uint32_t i = 0; i < piece->count; i++) {
+		const struct gt_index_slice *slice = gt_index_slice(row, piece->slice + i);
+
 		sums[slice->state] += (uint64_t)(slice->end_ns - slice->since_ns);
 		all += (uint64_t)(slice->end_ns - slice->since_ns);
 	}
@@ -150,7 +154,7 @@ Test(index, pieces_tell_every_slice_once)
 			memset(pieces, 0xff, sizeof(pieces));
 			count = gt_index_pieces(row, from, to, columns, pieces);
 			cr_assert_leq(count, 2 * columns + 2);
-			while (next < row->count && row->slices[next].end_ns <= from)
+			while (next < row->count && gt_index_slice(row, next)->end_ns <= from)
 				next++;
 			cr_assert_eq(gt_index_at(row, from), next);
 			for (size_t k = 0; k < count; k++) {
@@ -158,7 +162,7 @@ Test(index, pieces_tell_every_slice_once)
 				cr_assert_eq(pieces[k].slice, next);
 				next += pieces[k].count;
 			}
-			cr_assert(next >= row->count || row->slices[next].since_ns >= to,
+			cr_assert(next >= row->count || gt_index_slice(row, next)->since_ns >= to,
 				"slices before the end are left out");
 		}
 		gt_index_free(index);
@@ -178,7 +182,7 @@ Test(index, wakes_are_linked)
 		const struct gt_index_row *row = &index->rows[i];
 
 		for (uint32_t k = 0; row->kind == GT_INDEX_GOROUTINE && k < row->count; k++) {
-			const struct gt_index_slice *slice = &row->slices[k];
+			const struct gt_index_slice *slice = gt_index_slice(row, k);
 
 			if (slice->state != GT_STATE_RUNNABLE || !slice->link)
 				continue;
@@ -218,7 +222,8 @@ Test(index, nothing_and_nonsense)
 
 		cr_assert_leq(gt_index_pieces(&index->rows[i], 0, index->span_ns, 100, pieces), 202);
 		for (uint32_t k = 1; k < index->rows[i].count; k++)
-			cr_assert_geq(index->rows[i].slices[k].since_ns, index->rows[i].slices[k - 1].since_ns);
+			cr_assert_geq(gt_index_slice(&index->rows[i], k)->since_ns,
+				gt_index_slice(&index->rows[i], k - 1)->since_ns);
 	}
 	gt_index_free(index);
 	fake_free(trace);
