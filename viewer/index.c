@@ -2,6 +2,7 @@
 #include "viewer/index.h"
 
 #include "format/convert/rows.h"
+#include "format/convert/wrapper.h"
 #include "viewer/ahead.h"
 #include "viewer/slices.h"
 
@@ -226,34 +227,15 @@ static void need_name(struct building *b, uint32_t at)
 	}
 }
 
-/* What @wrapper calls, by a stack; NULL when it is not there, or calls nothing. */
-static const char *called_by(const struct gt_trace *trace, uint32_t stack_id, const char *wrapper)
-{
-	const struct gt_trace_stack *stack = gt_trace_stack(trace, stack_id);
-	const char *called = NULL;
-
-	for (uint32_t i = 0; stack && i < stack->count; i++) {
-		const struct gt_trace_pc *pc = gt_trace_pc(trace, stack->pcs[i]);
-
-		for (uint32_t j = 0; pc && j < pc->count; j++) {
-			if (pc->lines[j].function && strcmp(pc->lines[j].function, wrapper) == 0)
-				return called;
-			called = pc->lines[j].function;
-		}
-	}
-	return NULL;
-}
-
-/* Go puts a function of its own, NAME.gowrapN, around a go statement with arguments: the user knows the one inside. */
+/* A wrapper of the compiler tells nothing: its group is that of what it calls. */
 static void unwrap(struct building *b, struct gt_index_row *row)
 {
 	const char *name = b->index->groups[row->group].function, *inside = NULL;
 
-	if (!strstr(name, ".gowrap"))
+	if (!gt__is_wrapper(name))
 		return;
 	for (uint32_t i = 0; i < row->count && i < UNWRAP_SLICES && !inside; i++)
-		if (gt_index_slice(row, i)->stack)
-			inside = called_by(b->index->trace, gt_index_slice(row, i)->stack, name);
+		inside = gt__wrapped(b->index->trace, gt_index_slice(row, i)->stack, name);
 	if (inside)
 		regroup(b->index, row, group_named(b, inside));
 }
@@ -470,6 +452,15 @@ static void other(struct building *b, const struct gt_event *event, int64_t now)
 		break;
 	case GT_EV_CPU_OUT:
 		close_span(b, GT_INDEX_CPU, event->args[1], now);
+		break;
+	case GT_EV_CPU_OTHER:
+		if (event->args[0])
+			open_span(b, GT_INDEX_CPU, event->args[1], event->time_ns, GT_STATE_RUNNABLE, 0,
+				(uint32_t)event->args[0]);
+		else
+			close_span(b, GT_INDEX_CPU, event->args[1], event->time_ns);
+		if (event->args[2] && gt_map_put(&index->threads, event->args[0], event->args[2]) < 0)
+			b->failed = true;
 		break;
 	case GT_EV_THREAD_BEGIN:
 		if (event->args[2] && gt_map_put(&index->threads, event->args[0], event->args[2]) < 0)
