@@ -320,9 +320,9 @@ function cursor(c, look, view, mouse, width, height) {
   c.setLineDash([]);
 }
 
-// An arrow down or up at one moment, from the one who woke to the one who was woken; from the edge where the first is out of sight.
+// An arrow down or up at one moment, from the one who woke to the one who was woken; from the edge where the first is not there to be seen.
 function arrow(c, x, fromY, toY, edge) {
-  const start = fromY === undefined ? (toY > edge / 2 ? AXIS : edge) : fromY + ROW / 2, down = start < toY ? 1 : -1;
+  const start = fromY === undefined ? (toY > edge / 2 ? edge : AXIS) : fromY + ROW / 2, down = start < toY ? 1 : -1;
   c.beginPath();
   c.moveTo(x, start);
   c.lineTo(x, toY + ROW / 2);
@@ -332,14 +332,20 @@ function arrow(c, x, fromY, toY, edge) {
   c.stroke();
 }
 
+// Where a row would be that is scrolled away.
+function outside(model, view, row) {
+  const y = model.yOf(row);
+  return y === undefined ? undefined : y - view.top + AXIS;
+}
+
 // The chosen slice, and arrows: the chain that led to it, and whom it woke.
 function chosen(c, look, model, view, at, width, height) {
   if (!at.slice) return;
   const scale = (width - size.label) / (view.t1 - view.t0), x = t => size.label + (t - view.t0) * scale, y = seen.get(at.row);
   const put = (from, to, t) => {
-    const fromY = seen.get(from), toY = seen.get(to), there = x(t);
+    const toY = seen.get(to), there = x(t);
     if (there < size.label || there > width || toY === undefined) return;
-    arrow(c, there, fromY, toY, height);
+    arrow(c, there, seen.get(from) ?? outside(model, view, from), toY, height);
   };
   c.strokeStyle = look.accent;
   c.lineWidth = 1.5;
