@@ -199,8 +199,10 @@ function headOf(c, look, section, y, width) {
 
 // A closed group shows how its goroutines spent their time.
 function share(c, look, ns, x, y, width) {
-  const total = ns[1] + ns[2] + ns[3] + ns[4] || 1, wide = Math.min(260, width - x - 20);
-  let at = x + 8;
+  const total = ns[1] + ns[2] + ns[3] + ns[4] || 1, text = "all their time:", wide = Math.min(160, width - x - 110);
+  let at = x + 18 + widthOf(c, text);
+  c.fillStyle = look.soft;
+  c.fillText(text, x + 10, y + HEAD / 2);
   for (const state of [2, 1, 3, 4]) {
     c.fillStyle = look[STATES[state]];
     c.fillRect(at, y + 8, wide * ns[state] / total, HEAD - 16);
@@ -349,7 +351,13 @@ function chosen(c, look, model, view, at, width, height) {
   };
   c.strokeStyle = look.accent;
   c.lineWidth = 1.5;
-  for (const step of at.chain) if (step.waker) put(step.waker.row, step.woken.row, step.at);
+  let last = Infinity;
+  for (const step of at.chain) {
+    // Nearer together than this they would be a bar.
+    if (!step.waker || last - x(step.at) < 4) continue;
+    put(step.waker.row, step.woken.row, step.at);
+    last = x(step.at);
+  }
   c.globalAlpha = 0.55;
   for (const woken of at.slice.woke || []) if (woken && seen.has(woken.row)) put(at.row, woken.row, woken.at);
   c.globalAlpha = 1;
