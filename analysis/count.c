@@ -139,6 +139,17 @@ struct gt__group *gt__group_of(struct gt_analysis *a, uint64_t start_pc)
 	return group;
 }
 
+/* Only in text: an import path's last part tells enough. */
+const char *gt__short(const char *function)
+{
+	const char *base = function;
+
+	for (const char *at = function; *at && *at != '(' && *at != '['; at++)
+		if (*at == '/')
+			base = at + 1;
+	return base;
+}
+
 static bool lock_reason(unsigned int reason)
 {
 	return reason == GT_REASON_SYNC_MUTEX_LOCK || reason == GT_REASON_SYNC_RWMUTEX_LOCK ||

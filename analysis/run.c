@@ -32,14 +32,25 @@ void gt__remember(struct gt_analysis *a, struct gt__goroutine *gor, const struct
 		gor->past_count++;
 }
 
-/* The K longest, the longest first. */
+static bool alike(const struct gt__latency *x, const struct gt__latency *y)
+{
+	return x->group == y->group && x->reason == y->reason && x->created == y->created && x->stack == y->stack;
+}
+
+/* The longest of each kind, the longest first. */
 static void keep_worst(struct gt_analysis *a, const struct gt__latency *latency)
 {
-	size_t at = a->worst_count;
+	size_t at = a->worst_count, same;
 
 	if (at == GT__WORST && latency->ns <= a->worst[at - 1].ns)
 		return;
-	if (at == GT__WORST)
+	for (same = 0; same < a->worst_count && !alike(&a->worst[same], latency); same++)
+		;
+	if (same < a->worst_count && latency->ns <= a->worst[same].ns)
+		return;
+	if (same < a->worst_count)
+		at = same;
+	else if (at == GT__WORST)
 		at--;
 	else
 		a->worst_count++;

@@ -215,6 +215,8 @@ struct gt__blame {
 	uint32_t culprit_count;
 	int64_t roots[GT__ROOTS];
 	struct gt__share groups[8]; /* who waited */
+	int64_t most_ns;            /* with others added: of the one whose name it has */
+	uint64_t alike;             /* so many more of its kind, waited for at the same place, were added to it */
 };
 
 struct gt__link {
@@ -367,6 +369,8 @@ struct gt__site *gt__site_of(struct gt_analysis *a, struct gt__group *group, uns
 struct gt__site *gt__wait_site(struct gt_analysis *a, const struct gt__goroutine *gor, const struct gt__slice *slice);
 void gt__count_object(struct gt_analysis *a, const struct gt__slice *slice, int64_t ns, uint64_t g);
 const char *gt__intern(struct gt_analysis *a, const char *text);
+/* "linker.(*context).run" of "example.org/tool/linker.(*context).run". */
+const char *gt__short(const char *function);
 
 /* ---- run.c ---- */
 /* @gor was in @slice until @end_ns. */
@@ -405,6 +409,8 @@ void gt__on_gc(struct gt_analysis *a, const struct gt_event *event);
 /* @gor waited at @site from @since until now, when @by woke it (open: waits still, for the holder @by; 0 not known). */
 struct gt__blame *gt__blame_wait(struct gt_analysis *a, struct gt__goroutine *gor, struct gt__site *site,
 	const struct gt__slice *slice, int64_t end_ns, uint64_t by, bool open);
+/* Adds what @from has to @to: the same kind, waited for at the same place. */
+void gt__blame_add(struct gt__blame *to, const struct gt__blame *from);
 void gt__blame_assist(
 	struct gt_analysis *a, struct gt__goroutine *gor, uint64_t stack, int64_t since_ns, int64_t end_ns);
 const char *gt__root_text(unsigned int root);

@@ -444,8 +444,8 @@ Test(report, counts_calls_stops_and_assists)
 	create(&s, 100, 9, 1);
 	end(&s);
 	text = report(&s);
-	cr_assert(strstr(text, "fsync                   4.0 ms in 1 calls, at most 4.0 ms (G1), 1 errors"), "%s", text);
-	cr_assert(strstr(text, "1 cycles, marking for 6.0 ms"), "%s", text);
+	cr_assert(strstr(text, "fsync                   4.0 ms in 1 call, at most 4.0 ms (G1), 1 error"), "%s", text);
+	cr_assert(strstr(text, "1 cycle, marking for 6.0 ms"), "%s", text);
 	cr_assert(strstr(text, "assists: 1, 2.0 ms, at most 2.0 ms"), "%s", text);
 	cr_assert(strstr(text, "mark termination: 1, 1.0 ms, at most 1.0 ms"), "%s", text);
 	free(text);
