@@ -18,7 +18,7 @@ struct thread {
 	uint32_t lives; /* that ended: the kernel gives numbers again, a viewer must not */
 	uint8_t state;  /* enum gt__pf_state */
 	bool told;
-	bool other; /* of another process */
+	bool other;    /* of another process */
 	uint64_t name; /* a string */
 };
 
@@ -30,7 +30,7 @@ static void name_of(const struct gt__perfetto *pf, const struct thread *thread, 
 	if (m)
 		snprintf(text, 96, "M%" PRIu64 "%s%.60s", m - 1, name && *name ? " " : "", name ? name : "");
 	else if (name && *name)
-		snprintf(text, 96, "%.60s%s", name, thread->other ? " (another process)" : "");
+		snprintf(text, 96, "%.60s", name);
 	else
 		snprintf(text, 96, "thread %" PRIu64, tid);
 }
@@ -63,17 +63,36 @@ uint64_t gt__pf_shown_tid(const struct gt__perfetto *pf, uint64_t tid)
 	return thread ? shown_tid(thread) : tid;
 }
 
+/* They are of one process here: which they are of, nobody knows. */
+#define OTHERS_PID (GT__PF_PID_REAL_MAX + 2)
+
+static void put_others(struct gt__perfetto *pf, int64_t time_ns)
+{
+	char *to = gt__pf_begin_thread_packet(pf, time_ns), *tree, *inner;
+
+	pf->others_told = true;
+	tree = to = gt_pb_open(to, PACKET_PROCESSES);
+	inner = to = gt_pb_open(to, 1);
+	to = gt_pb_number(to, 1, OTHERS_PID);
+	to = gt_pb_close(inner, gt__pb_text(to, 3, "other processes", GT__INTERN_TEXT_MAX));
+	gt_pb_close(tree, to);
+	gt__pf_close(pf, to);
+}
+
 /* Of which process it is. */
 static void put_thread(struct gt__perfetto *pf, struct thread *thread, int64_t time_ns)
 {
-	char *to = gt__pf_begin_thread_packet(pf, time_ns), *tree, *inner, text[96];
+	char *to, *tree, *inner, text[96];
 
+	if (thread->other && !pf->others_told)
+		put_others(pf, time_ns);
+	to = gt__pf_begin_thread_packet(pf, time_ns);
 	thread->told = true;
 	name_of(pf, thread, thread->tid, text);
 	tree = to = gt_pb_open(to, PACKET_PROCESSES);
 	inner = to = gt_pb_open(to, 2);
 	to = gt_pb_number(to, 1, shown_tid(thread));
-	to = gt_pb_number(to, 2, pf->thread_pid);
+	to = gt_pb_number(to, 2, thread->other ? OTHERS_PID : pf->thread_pid);
 	to = gt_pb_close(inner, gt__pb_text(to, 3, text, GT__INTERN_TEXT_MAX));
 	gt_pb_close(tree, to);
 	gt__pf_close(pf, to);
@@ -193,8 +212,9 @@ static void thread_end(struct gt__perfetto *pf, uint64_t tid)
 
 	if (!thread)
 		return;
+	/* When the first thread ends, a reader takes the whole process for ended; others of it may go on a little. */
 	if (thread->state != KERNEL_NONE)
-		put_state(pf, thread, pf->rows.now_ns, KERNEL_DESTROYED);
+		put_state(pf, thread, pf->rows.now_ns, tid == pf->thread_pid ? KERNEL_SLEEPING : KERNEL_DESTROYED);
 	gt__map_remove(&pf->tid_tracks, tid);
 	gt__map_remove(&pf->tid_ms, tid);
 	*thread = (struct thread){.tid = tid, .lives = thread->lives + 1};
