@@ -18,7 +18,9 @@ struct thread {
 	uint32_t lives; /* that ended: the kernel gives numbers again, a viewer must not */
 	uint8_t state;  /* enum gt__pf_state */
 	bool told;
-	bool other;    /* of another process */
+	bool other;         /* of another process */
+	uint32_t taken_cpu; /* + 1: it was sent away from there, */
+	uint64_t taken_by;  /* for this thread of another process */
 	uint64_t name; /* a string */
 };
 
@@ -169,28 +171,31 @@ static void cpu_out(struct gt__perfetto *pf, uint64_t tid, uint64_t cpu, bool ru
 	put_state(pf, thread, pf->rows.now_ns, state);
 }
 
-/* Nobody: whoever was there has left. */
+/* Until one of ours comes there, or the thread that had to go goes on elsewhere. */
 static void cpu_other(struct gt__perfetto *pf, const uint64_t *args)
 {
-	struct thread *thread;
+	struct thread *from = thread_of(pf, args[3]), *thread = from ? thread_of(pf, args[0]) : NULL;
 
-	if (!args[0]) {
-		thread = pf->cpu_threads && args[1] < GT__PF_CPU_MAX && pf->cpu_threads[args[1]]
-				 ? gt__map_get(&pf->threads, pf->cpu_threads[args[1]] - 1)
-				 : NULL;
-		if (thread && thread->other && thread->state == KERNEL_RUNNING && thread->cpu == args[1] &&
-			thread->since_ns < pf->rows.now_ns)
-			put_state(pf, thread, pf->rows.now_ns, KERNEL_SLEEPING);
-		return;
-	}
-	thread = thread_of(pf, args[0]);
-	if (!thread)
+	if (!thread || args[1] >= GT__PF_CPU_MAX)
 		return;
 	if (!thread->told) {
 		thread->name = args[2];
 		thread->other = true;
 	}
 	cpu_in(pf, args[0], args[1]);
+	from->taken_cpu = (uint32_t)args[1] + 1;
+	from->taken_by = args[0];
+}
+
+static void goes_on(struct gt__perfetto *pf, struct thread *thread, uint64_t cpu)
+{
+	struct thread *by = thread && thread->taken_cpu ? gt__map_get(&pf->threads, thread->taken_by) : NULL;
+
+	if (by && cpu + 1 != thread->taken_cpu && by->other && by->state == KERNEL_RUNNING &&
+		by->cpu + 1 == thread->taken_cpu && by->since_ns < pf->rows.now_ns)
+		put_state(pf, by, pf->rows.now_ns, KERNEL_SLEEPING);
+	if (thread)
+		thread->taken_cpu = 0;
 }
 
 static void thread_begin(struct gt__perfetto *pf, const uint64_t *args)
@@ -297,6 +302,7 @@ void gt__pf_on_kernel(struct gt__perfetto *pf, const struct gt_event *event)
 
 	switch (event->kind) {
 	case GT_EV_CPU_IN:
+		goes_on(pf, gt__map_get(&pf->threads, args[0]), args[1]);
 		cpu_in(pf, args[0], args[1]);
 		break;
 	case GT_EV_CPU_OUT:
