@@ -2,15 +2,17 @@
 #include "agent/gohooks.h"
 
 #include "agent/blob/offsets.h"
+#include "agent/code.h"
 #include "format/wire/event.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum where { ENTRY, RETURNS, ASM_ENTRY, AFTER_SYSCALL };
+enum where { ENTRY, RETURNS, ASM_ENTRY, BEFORE_SYSCALL, AFTER_SYSCALL };
 
-#define NEWEST 255
-#define NO_KEY 0x1ff /* old << 4 | new that never is */
+#define NEWEST   255
+#define IF_THERE 2
+#define NO_KEY   0x1ff /* old << 4 | new that never is */
 
 /*
  * The hooks. `needed`: without it states do not add up, so it must be there. The others are left out by the linker
@@ -21,8 +23,8 @@ static const struct hook {
 	enum where where;
 	uint8_t plain, stacks; /* enum gt_template */
 	uint8_t first, last;   /* Go minor versions */
-	bool needed;
-	uint32_t on, off; /* enum gt_set: of this set; where that one is not on */
+	uint8_t needed;        /* 1: it must be there; IF_THERE: where it is there, it must be hooked */
+	uint32_t on, off;      /* enum gt_set: of this set; where that one is not on */
 } hooks_table[] = {
 #define BOTH(name)   GT_TEMPLATE_##name##_plain, GT_TEMPLATE_##name##_stacks
 #define ALWAYS(name) GT_TEMPLATE_##name, GT_TEMPLATE_##name
@@ -59,6 +61,7 @@ static const struct hook {
 		0},
 	{"internal/runtime/syscall/linux.Syscall6", AFTER_SYSCALL, BOTH(call_exit), 26, NEWEST, false, GT_SET_SYSCALLS,
 		0},
+#include "agent/gohooks_stubs.def"
 	/* what a goroutine waits for */
 	{"runtime.gopark", ENTRY, ALWAYS(park), 0, NEWEST, true, GT_SET_OBJECTS, 0},
 	{"runtime.(*semaRoot).queue", ENTRY, ALWAYS(pending_semaphore), 0, NEWEST, true, GT_SET_OBJECTS, 0},
@@ -79,10 +82,11 @@ static const struct hook {
 #undef ALWAYS
 };
 
+/* @value: of a site in front of a system call its number. */
 static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_site *sites, size_t max, size_t *count,
-	struct gt_error *err)
+	uint32_t *value, struct gt_error *err)
 {
-	unsigned int flags = hook->where == ASM_ENTRY || hook->where == AFTER_SYSCALL ? GT_SITE_ASM_KNOWN : 0;
+	unsigned int flags = hook->where >= ASM_ENTRY ? GT_SITE_ASM_KNOWN : 0;
 	struct gt_gofunction function;
 	uint64_t va = 0;
 	int ret = 0;
@@ -94,8 +98,9 @@ static int find_sites(struct gt_gobin *bin, const struct hook *hook, struct gt_s
 		return gt_site_returns(bin, &function, 0, sites, max, count, err);
 	if (!max)
 		return gt_fail(err, ENOSPC, "too many hooks");
-	if (hook->where == AFTER_SYSCALL) {
-		ret = gt_site_syscall_end(bin, &function, &va, err);
+	if (hook->where == AFTER_SYSCALL || hook->where == BEFORE_SYSCALL) {
+		ret = hook->where == AFTER_SYSCALL ? gt_site_syscall_end(bin, &function, &va, err)
+						   : gt_site_syscall_begin(bin, &function, &va, value, err);
 		if (ret >= 0)
 			ret = gt_site_inside(bin, &function, va, flags, &sites[0], err);
 	} else {
@@ -120,6 +125,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 	for (size_t i = 0; i < rows; i++) {
 		const struct hook *hook = &hooks_table[i];
 		struct gt_site sites[GT_GOHOOKS_MAX];
+		uint32_t value = 0;
 		size_t count;
 		int ret;
 
@@ -129,8 +135,8 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 			continue;
 		if (skip && !strcmp(skip, hook->function))
 			continue;
-		ret = find_sites(bin, hook, sites, GT_GOHOOKS_MAX - hooks->count, &count, err);
-		if (ret < 0 && (hook->needed || ret == -ENOSPC))
+		ret = find_sites(bin, hook, sites, GT_GOHOOKS_MAX - hooks->count, &count, &value, err);
+		if (ret < 0 && (hook->needed == 1 || (hook->needed == IF_THERE && ret != -ENOENT) || ret == -ENOSPC))
 			return gt_fail_prefix(err, ret == -ENOENT ? -ENOTSUP : ret, "cannot hook %s", hook->function);
 		if (ret < 0) {
 			hooks->missing[hooks->missing_count++] = hook->function;
@@ -139,6 +145,7 @@ int gt_gohooks_find(struct gt_gobin *bin, const struct gt_golayout *layout, bool
 		for (size_t j = 0; j < count; j++) {
 			hooks->names[hooks->count] = hook->function;
 			hooks->probes[hooks->count].template = stacks ? hook->stacks : hook->plain;
+			hooks->probes[hooks->count].value = value;
 			hooks->probes[hooks->count++].site = sites[j];
 		}
 	}
@@ -255,11 +262,14 @@ void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values 
 
 #define REGION_BYTES 24 /* of runtime/trace.Region */
 
-/* Zero bytes for a Region, in what is never written to; 0 when there are none. */
-static uint64_t zero_bytes(const struct gt_elf_image *image)
-{
-	static const uint8_t zeros[REGION_BYTES];
+/* Go's copying of stacks stops the program at a pointer below; its heap lies above. */
+#define POINTER_MIN 4096
+#define POINTER_MAX UINT32_MAX
 
+/* The bytes of a Region in what is never written to: no id, a name of no length that stands at *@name, where no other's does; 0 when
+ * there are none. */
+static uint64_t region_bytes(const struct gt_elf_image *image, uint64_t *name)
+{
 	for (uint32_t i = 0; i < image->segment_count; i++) {
 		const struct gt_elf_segment *segment = &image->segments[i];
 		const uint8_t *bytes;
@@ -268,9 +278,53 @@ static uint64_t zero_bytes(const struct gt_elf_image *image)
 		if (segment->flags & PF_W)
 			continue;
 		bytes = gt_elf_from(image, segment->va, &left);
-		for (uint64_t at = -segment->va & 7; bytes && at + REGION_BYTES <= left; at += 8)
-			if (!memcmp(bytes + at, zeros, REGION_BYTES))
+		for (uint64_t at = -segment->va & 7; bytes && at + REGION_BYTES <= left; at += 8) {
+			uint64_t words[REGION_BYTES / 8];
+
+			memcpy(words, bytes + at, sizeof(words));
+			*name = words[1];
+			if (!words[0] && !words[2] && words[1] > POINTER_MIN && words[1] < POINTER_MAX)
 				return segment->va + at;
+		}
+	}
+	return 0;
+}
+
+/* runtime/trace's tracing.enabled: the first thing of the program's data that both of these read. 0: it cannot be told. */
+static uint64_t tracing_flag(struct gt_gobin *bin)
+{
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction instruction;
+	struct gt_gofunction function;
+	struct gt_error unused;
+	struct gt__code code;
+	ZydisDecoder decoder;
+	ZyanU64 at = 0;
+
+	if ((!gt_pclntab_find(bin->pclntab, "runtime/trace.StartRegion", &function) &&
+		    !gt_pclntab_find(bin->pclntab, "runtime/trace.Logf", &function)) ||
+		gt__code_decode(bin, &function, &code, &unused) < 0)
+		return 0;
+	gt__decoder_init(&decoder);
+	for (uint32_t i = 0; i < code.count && !at; i++) {
+		const struct gt__step *step = &code.steps[i];
+
+		if (step->kind == GT__STEP_CALL || step->kind == GT__STEP_RET ||
+			ZYAN_FAILED(ZydisDecoderDecodeFull(
+				&decoder, code.bytes + step->offset, step->size, &instruction, operands)))
+			break;
+		for (unsigned int j = 0; j < instruction.operand_count_visible && !at; j++)
+			if (operands[j].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+				operands[j].mem.base == ZYDIS_REGISTER_RIP && operands[j].size <= 32 &&
+				operands[j].actions & ZYDIS_OPERAND_ACTION_MASK_READ)
+				ZydisCalcAbsoluteAddress(&instruction, &operands[j], code.va + step->offset, &at);
+	}
+	gt__code_free(&code);
+	for (uint32_t i = 0; at && i < bin->image.segment_count; i++) {
+		const struct gt_elf_segment *segment = &bin->image.segments[i];
+
+		if (segment->flags & PF_W && at >= segment->va && at - segment->va < segment->size)
+			return at;
 	}
 	return 0;
 }
@@ -281,10 +335,12 @@ static uint64_t zero_bytes(const struct gt_elf_image *image)
 void gt_gohooks_bin_values(struct gt_gobin *bin, uint64_t slide, uint32_t alloc_rate, struct gt_probe_values *values)
 {
 	struct gt_gofunction function;
-	uint64_t region = zero_bytes(&bin->image);
+	uint64_t name, tracing = tracing_flag(bin), region = region_bytes(&bin->image, &name);
 	bool small = bin->minor >= 27 && gt_pclntab_find(bin->pclntab, "runtime.mallocgcTinySC2", &function);
 
 	values->holes[GT_HOLE_ALLOC_MIN] = small ? SMALL_SIZES_END : 1;
 	values->holes[GT_HOLE_ALLOC_RATE] = alloc_rate;
 	values->holes[GT_HOLE_REGION] = region ? region + slide : 0;
+	values->holes[GT_HOLE_REGION_NAME] = region ? name : 0;
+	values->holes[GT_HOLE_TRACING] = tracing ? tracing + slide : 0;
 }

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#define GT_GOHOOKS_MAX 224 /* sites; a hook at returns has one for each ret */
+#define GT_GOHOOKS_MAX 300 /* sites; a hook at returns has one for each ret */
 
 struct gt_gohooks {
 	struct gt_probe probes[GT_GOHOOKS_MAX];

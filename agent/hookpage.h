@@ -9,7 +9,7 @@
 
 #include "agent/gohooks.h"
 
-#define GT_HOOKPAGE_BYTES 12288u
+#define GT_HOOKPAGE_BYTES 16384u
 #define GT_HOOKPAGE_MAGIC "GTHOOKS2"
 
 struct gt_hookpage {

@@ -21,6 +21,7 @@ struct builder {
 	uint64_t address; /* of code[0] in the process */
 	size_t used;
 	const struct gt_probe_values *values;
+	uint32_t site_value; /* of the copy that is being made */
 	struct gt_error *err;
 };
 
@@ -71,7 +72,8 @@ static int fill(struct builder *builder, const struct gt_fill *fill, size_t star
 		memcpy(builder->code + at, &relative, sizeof(relative)); /* the shared parts begin at code[0] */
 		return 0;
 	}
-	value = builder->values->holes[fill->hole] + (uint64_t)(int64_t)fill->target;
+	value = fill->hole == GT_HOLE_SITE ? builder->site_value : builder->values->holes[fill->hole];
+	value += (uint64_t)(int64_t)fill->target;
 	if (fill->kind == GT_FILL_U64) {
 		memcpy(builder->code + at, &value, sizeof(value));
 		return 0;
@@ -116,6 +118,7 @@ static int build_one(struct builder *builder, const struct gt_probe *probe, uint
 
 	builder->used = align_up(builder->used, TRAMPOLINE_ALIGN);
 	entry = builder->address + builder->used;
+	builder->site_value = probe->value;
 	ret = copy_part(builder, gt_blob_templates[probe->template].start, gt_blob_templates[probe->template].end);
 	if (ret < 0)
 		return ret;

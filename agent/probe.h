@@ -20,6 +20,7 @@
 struct gt_probe {
 	enum gt_template template;
 	struct gt_site site;
+	uint32_t value; /* K_SITE in this site's copy */
 };
 
 /* What is to be written over a site, once the code is mapped. */

@@ -236,6 +236,87 @@ int gt_site_syscall_end(
 	return ret;
 }
 
+/* mov $imm32, %eax or %rax: the immediate; mov 8(%rsp), %rax: 0, it is the first argument. */
+static bool loads_number(const struct gt__code *code, const struct gt__step *step, uint32_t *number)
+{
+	static const uint8_t wide[] = {0x48, 0xc7, 0xc0}, argument[] = {0x48, 0x8b, 0x44, 0x24, 0x08};
+	const uint8_t *at = code->bytes + step->offset;
+	bool narrow = step->size == 5 && at[0] == 0xb8;
+
+	if (step->size == sizeof(argument) && !memcmp(at, argument, sizeof(argument))) {
+		*number = 0;
+		return true;
+	}
+	if (!narrow && (step->size != 7 || memcmp(at, wide, sizeof(wide)) != 0))
+		return false;
+	memcpy(number, at + step->size - 4, sizeof(*number));
+	return true;
+}
+
+/* Does the instruction read a register that is neither a result, rax or rdx, nor part of the stack's frame? */
+static bool reads_others(const ZydisDecoder *decoder, const struct gt__code *code, const struct gt__step *step)
+{
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction instruction;
+
+	if (ZYAN_FAILED(
+		    ZydisDecoderDecodeFull(decoder, code->bytes + step->offset, step->size, &instruction, operands)))
+		return true;
+	for (unsigned int i = 0; i < instruction.operand_count; i++) {
+		const ZydisDecodedOperand *operand = &operands[i];
+		ZydisRegister used[2] = {ZYDIS_REGISTER_NONE, ZYDIS_REGISTER_NONE};
+
+		if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+			used[0] = operand->mem.base;
+			used[1] = operand->mem.index;
+		} else if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+			   operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ) {
+			used[0] = operand->reg.value;
+		}
+		for (int j = 0; j < 2; j++) {
+			ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, used[j]);
+
+			if (whole != ZYDIS_REGISTER_NONE && whole != ZYDIS_REGISTER_RAX &&
+				whole != ZYDIS_REGISTER_RDX && whole != ZYDIS_REGISTER_RSP &&
+				whole != ZYDIS_REGISTER_RBP && whole != ZYDIS_REGISTER_RIP &&
+				whole != ZYDIS_REGISTER_RFLAGS && whole != ZYDIS_REGISTER_SS)
+				return true;
+		}
+	}
+	return false;
+}
+
+int gt_site_syscall_begin(const struct gt_gobin *bin, const struct gt_gofunction *function, uint64_t *va,
+	uint32_t *number, struct gt_error *err)
+{
+	const char *fault = NULL;
+	ZydisDecoder decoder;
+	struct gt__code code;
+	uint64_t end;
+	int ret = gt_site_syscall_end(bin, function, &end, err);
+
+	if (ret >= 0)
+		ret = decode(bin, function, GT_SITE_ASM_KNOWN, &code, err);
+	if (ret < 0)
+		return ret;
+	gt__decoder_init(&decoder);
+	for (uint32_t i = 0; i < code.count && !fault; i++) {
+		const struct gt__step *step = &code.steps[i];
+
+		if (step->kind == GT__STEP_SYSCALL) {
+			if (i == 0 || !loads_number(&code, &step[-1], number) || *number > UINT16_MAX - 1)
+				fault = "no number stands before its system call";
+			else
+				*va = code.va + step[-1].offset;
+		} else if (code.va + step->offset >= end && step->kind != GT__STEP_TRAP &&
+			   reads_others(&decoder, &code, step)) {
+			fault = "it keeps something in a register over its system call";
+		}
+	}
+	gt__code_free(&code);
+	return fault ? refuse(err, function, function->va, fault) : 0;
+}
+
 /* Moving */
 
 struct mover {

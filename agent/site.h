@@ -55,6 +55,14 @@ int gt_site_returns(const struct gt_gobin *bin, const struct gt_gofunction *func
 int gt_site_syscall_end(
 	const struct gt_gobin *bin, const struct gt_gofunction *function, uint64_t *va, struct gt_error *err);
 
+/*
+ * The only system call of an assembly function: @va of the instruction that loads its number, right in front of the call, and that @number;
+ * 0 when it is the function's first argument. Behind the call nothing but its results and the stack may be read: a hook there
+ * leaves no other register as it was. -ENOTSUP with a line for any other.
+ */
+int gt_site_syscall_begin(const struct gt_gobin *bin, const struct gt_gofunction *function, uint64_t *va,
+	uint32_t *number, struct gt_error *err);
+
 /* Writes the window's instructions as they must stand at @to_va when the code itself runs at @from_va (its run-time address:
  * site->va + slide). RIP-relative operands, call, jmp and jcc are fixed (rel8 becomes rel32); what does not reach or is
  * not known gives -ERANGE / -ENOTSUP. Writes no jump back. @used gets the size, <= GT_SITE_RELOCATED_MAX. */
@@ -63,11 +71,5 @@ int gt_site_relocate(const struct gt_site *site, uint64_t from_va, uint64_t to_v
 
 /* Does the window hold a call? Then a return address into its copy may stay on a stack for ever. */
 bool gt_site_calls(const struct gt_site *site);
-
-/* True when @va lies strictly inside the window: a thread that stands there must not see the jump. */
-static inline bool gt_site_covers(const struct gt_site *site, uint64_t va)
-{
-	return va > site->va && va < site->va + site->used;
-}
 
 #endif

@@ -69,6 +69,7 @@ enum gt_profile {
 	GT_PROFILE_SYSCALL_BLOCK, /* in system calls */
 	GT_PROFILE_NETWORK_BLOCK, /* waits for descriptors */
 	GT_PROFILE_ALLOC,         /* bytes allocated */
+	GT_PROFILE_CPU,           /* CPU time, by samples; the runtime's own goroutines too */
 	GT_PROFILE_COUNT
 };
 const char *gt_profile_name(enum gt_profile profile); /* "sync-block"...; NULL beyond the last */

@@ -38,7 +38,7 @@ struct walk {
 const char *gt__root_text(unsigned int root)
 {
 	static const char *const texts[] = {
-		"unknown", "running", "no P", "system call", "sleep", "network", "GC", "waiting"};
+		"unknown", "running", "no P", "system call", "sleep", "network", "GC", "waiting", "off CPU"};
 
 	return root < GT__ROOTS ? texts[root] : "?";
 }
@@ -98,6 +98,9 @@ static void walk_slice(struct walk *walk, const struct gt__goroutine *gor, const
 		piece.root = GT__ROOT_SYSCALL;
 		piece.call = call;
 		break;
+	case GT_STATE_RUNNING:
+		piece.root = GT__ROOT_OFF_CPU;
+		break;
 	default:
 		piece.root = root_of_wait(site->class, cause);
 		if (piece.root == GT__ROOT_WAIT && by && depth < DEPTH_MAX) {
@@ -126,7 +129,8 @@ static void walk_unknown(struct walk *walk, int64_t from, int64_t to)
 		add_piece(walk, &piece);
 }
 
-/* What @gor is in since row->open.since_ns; returns that time, or @to when it is later. */
+/* What @gor is in since row->open.since_ns; returns that time, or @to when it is later. Of a time of running the parts without a CPU
+ * are in the past already: it is left to who looks there. */
 static int64_t walk_open(
 	struct walk *walk, const struct gt__goroutine *gor, int64_t from, int64_t to, unsigned int depth)
 {
@@ -134,12 +138,8 @@ static int64_t walk_open(
 	int64_t since = open->since_ns > from ? open->since_ns : from;
 	struct gt__site now = {.state = open->state, .reason = open->reason, .stack = open->stack, .group = gor->group};
 
-	if (!gt__slice_open(open) || since >= to)
+	if (!gt__slice_open(open) || since >= to || open->state == GT_STATE_RUNNING)
 		return to;
-	if (open->state == GT_STATE_RUNNING) {
-		walk_running(walk, gor, since, to);
-		return since;
-	}
 	if (open->state == GT_STATE_WAITING) {
 		now.class = open->reason == GT_REASON_SLEEP     ? GT__WAIT_SLEEP
 			    : open->reason == GT_REASON_IO_WAIT ? GT__WAIT_NETWORK
@@ -226,55 +226,77 @@ static struct gt__blame *blame_of(struct gt_analysis *a, enum gt__blame_kind kin
 	return blame;
 }
 
-static void count_waiter(struct gt__blame *blame, const struct gt__goroutine *gor, int64_t ns)
+static void add_waiter(struct gt__blame *blame, uint64_t g)
 {
-	size_t least = 0;
-
 	for (uint32_t i = 0; i <= blame->waiter_count; i++) {
 		if (i == blame->waiter_count) {
 			if (i < GT__WAITERS)
-				blame->waiters[blame->waiter_count++] = gor->g;
+				blame->waiters[blame->waiter_count++] = g;
 			else
 				blame->waiters_more = true;
 			break;
 		}
-		if (blame->waiters[i] == gor->g)
+		if (blame->waiters[i] == g)
 			break;
 	}
+}
+
+static void add_share(struct gt__blame *blame, struct gt__group *group, int64_t ns)
+{
+	size_t least = 0;
+
 	for (size_t i = 0; i < 8; i++) {
-		if (blame->groups[i].group == gor->group || !blame->groups[i].group) {
-			blame->groups[i].group = gor->group;
+		if (blame->groups[i].group == group || !blame->groups[i].group) {
+			blame->groups[i].group = group;
 			GT__ADD(blame->groups[i].ns, ns);
 			return;
 		}
 		if (blame->groups[i].ns < blame->groups[least].ns)
 			least = i;
 	}
-	blame->groups[least] = (struct gt__share){gor->group, blame->groups[least].ns + ns};
+	blame->groups[least] = (struct gt__share){group, gt__sum(blame->groups[least].ns, ns)};
 }
 
-static void count_culprit(struct gt__blame *blame, const struct piece *piece)
+static void count_waiter(struct gt__blame *blame, const struct gt__goroutine *gor, int64_t ns)
+{
+	add_waiter(blame, gor->g);
+	add_share(blame, gor->group, ns);
+}
+
+/* The culprit's place, new or not. */
+static struct gt__culprit *culprit_of(struct gt__blame *blame, const struct gt__culprit *like)
 {
 	struct gt__culprit *culprit, *least = NULL;
 
-	GT__ADD(blame->roots[piece->root], piece->ns);
 	for (uint32_t i = 0; i < blame->culprit_count; i++) {
 		culprit = &blame->culprits[i];
-		if (culprit->root == piece->root && culprit->stack == piece->stack && culprit->group == piece->group &&
-			culprit->call == piece->call)
-			goto found;
+		if (culprit->root == like->root && culprit->stack == like->stack && culprit->group == like->group &&
+			culprit->call == like->call &&
+			(like->root != GT__ROOT_OFF_CPU || culprit->reason == like->reason))
+			return culprit;
 		if (!least || culprit->ns < least->ns)
 			least = culprit;
 	}
 	/* The smallest makes place, and what it had counts for the new one: who comes often stays. */
 	culprit = blame->culprit_count < GT__CULPRITS ? &blame->culprits[blame->culprit_count++] : least;
-	culprit->root = piece->root;
-	culprit->reason = piece->reason;
-	culprit->stack = piece->stack;
-	culprit->group = piece->group;
-	culprit->call = piece->call;
+	culprit->root = like->root;
+	culprit->reason = like->reason;
+	culprit->stack = like->stack;
+	culprit->group = like->group;
+	culprit->call = like->call;
 	culprit->longest_ns = 0;
-found:
+	return culprit;
+}
+
+static void count_culprit(struct gt__blame *blame, const struct piece *piece)
+{
+	struct gt__culprit *culprit = culprit_of(blame, &(struct gt__culprit){.root = piece->root,
+								.reason = piece->reason,
+								.stack = piece->stack,
+								.group = piece->group,
+								.call = piece->call});
+
+	GT__ADD(blame->roots[piece->root], piece->ns);
 	GT__ADD(culprit->ns, piece->ns);
 	culprit->count++;
 	if (piece->ns > culprit->longest_ns) {
@@ -375,14 +397,14 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 {
 	const struct gt__goroutine *gor = gt__goroutine_of(walk->a, g);
 	const struct gt__slice *open;
-	int64_t covered = 0, ns;
+	int64_t covered = 0, reach = from, ns;
 
 	*by = 0;
 	if (!gor)
 		return false;
 	open = &gor->row->open;
 	*link = (struct gt__link){.g = g, .group = gor->group, .state = GT_STATE_RUNNING};
-	if (gt__slice_open(open) && open->since_ns < to) {
+	if (gt__slice_open(open) && open->since_ns < to && open->state != GT_STATE_RUNNING) {
 		link->state = open->state;
 		link->since_ns = open->since_ns > from ? open->since_ns : from;
 		link->ns = to - link->since_ns;
@@ -402,6 +424,8 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 		ns = end - since;
 		if (ns <= 0)
 			break;
+		if (gor->past_count == GT__PAST)
+			reach = since;
 		GT__ADD(covered, ns);
 		if (ns <= link->ns)
 			continue;
@@ -418,11 +442,11 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 			.ns = ns};
 		*by = past->site->state == GT_STATE_WAITING ? past->by : 0;
 	}
-	/* The rest of the time it ran. */
-	ns = to - from - covered;
-	if (ns > link->ns && gor->past_count < GT__PAST) {
+	/* The rest of the time that is known it ran. */
+	ns = to - reach - covered;
+	if (ns > link->ns) {
 		*link = (struct gt__link){
-			.g = g, .group = gor->group, .state = GT_STATE_RUNNING, .since_ns = from, .ns = ns};
+			.g = g, .group = gor->group, .state = GT_STATE_RUNNING, .since_ns = reach, .ns = ns};
 		*by = 0;
 	}
 	return link->ns > 0;
@@ -432,7 +456,7 @@ static uint8_t root_of_link(const struct gt__link *link)
 {
 	switch (link->state) {
 	case GT_STATE_RUNNING:
-		return GT__ROOT_RUNNING;
+		return link->reason ? GT__ROOT_OFF_CPU : GT__ROOT_RUNNING;
 	case GT_STATE_RUNNABLE:
 		return GT__ROOT_NO_P;
 	case GT_STATE_SYSCALL:
@@ -458,10 +482,10 @@ static struct gt__link link_of_hold(const struct walk *walk)
 	return (struct gt__link){
 		.g = hold->g,
 		.group = hold->group,
-		.state = hold->root == GT__ROOT_SYSCALL   ? GT_STATE_SYSCALL
-			 : hold->root == GT__ROOT_RUNNING ? GT_STATE_RUNNING
-			 : hold->root == GT__ROOT_NO_P    ? GT_STATE_RUNNABLE
-							  : GT_STATE_WAITING,
+		.state = hold->root == GT__ROOT_SYSCALL                                     ? GT_STATE_SYSCALL
+			 : hold->root == GT__ROOT_RUNNING || hold->root == GT__ROOT_OFF_CPU ? GT_STATE_RUNNING
+			 : hold->root == GT__ROOT_NO_P                                      ? GT_STATE_RUNNABLE
+											    : GT_STATE_WAITING,
 		.reason = hold->reason,
 		.stack = hold->stack,
 		.call = hold->call,
@@ -475,10 +499,16 @@ static void keep_chain(struct walk *walk, const struct gt__goroutine *gor, const
 {
 	struct gt_analysis *a = walk->a;
 	int64_t ns = end_ns - slice->since_ns, from = slice->since_ns, to = end_ns;
-	size_t at = a->chain_count;
+	size_t at = a->chain_count, same;
 	struct gt__chain chain = {.ns = ns, .open = open, .root = GT__ROOT_UNKNOWN, .hands = walk->hands};
 
 	if (at == GT__WORST && ns <= a->chains[at - 1].ns)
+		return;
+	for (same = 0; same < a->chain_count; same++)
+		if (a->chains[same].links[0].stack == slice->stack &&
+			a->chains[same].links[0].object == slice->object && (slice->stack || slice->object))
+			break;
+	if (same < a->chain_count && ns <= a->chains[same].ns)
 		return;
 	chain.links[chain.count++] = (struct gt__link){.g = gor->g,
 		.group = gor->group,
@@ -506,7 +536,10 @@ static void keep_chain(struct walk *walk, const struct gt__goroutine *gor, const
 		from = link->since_ns;
 		to = from + link->ns;
 	}
-	if (at == GT__WORST)
+	/* Of one place and object the longest; else the least makes place. */
+	if (same < a->chain_count)
+		at = same;
+	else if (at == GT__WORST)
 		at--;
 	else
 		a->chain_count++;
@@ -567,6 +600,52 @@ struct gt__blame *gt__blame_wait(struct gt_analysis *a, struct gt__goroutine *go
 	}
 	keep_chain(&walk, gor, site, slice, end_ns, by, open);
 	return blame;
+}
+
+void gt__blame_add(struct gt__blame *to, const struct gt__blame *from)
+{
+	struct gt__culprit *culprit;
+
+	to->alike++;
+	/* It has the name of the one that cost most. */
+	if (from->waits.total_ns > to->most_ns) {
+		to->most_ns = from->waits.total_ns;
+		to->object = from->object;
+		to->what = from->what;
+	}
+	if (from->waits.max_ns > to->waits.max_ns) {
+		to->waits.max_ns = from->waits.max_ns;
+		to->waits.max_at_ns = from->waits.max_at_ns;
+		to->waits.max_g = from->waits.max_g;
+		to->worst_stack = from->worst_stack;
+	}
+	to->waits.count += from->waits.count;
+	GT__ADD(to->waits.total_ns, from->waits.total_ns);
+	to->open += from->open;
+	GT__ADD(to->open_ns, from->open_ns);
+	to->open_unknown += from->open_unknown;
+	GT__ADD(to->holds_ns, from->holds_ns);
+	to->holds += from->holds;
+	GT__ADD(to->taken_ns, from->taken_ns < from->waits.total_ns ? from->taken_ns : from->waits.total_ns);
+	for (uint32_t i = 0; i < from->waiter_count; i++)
+		add_waiter(to, from->waiters[i]);
+	to->waiters_more |= from->waiters_more;
+	for (size_t i = 0; i < 8 && from->groups[i].group; i++)
+		add_share(to, from->groups[i].group, from->groups[i].ns);
+	for (unsigned int root = 0; root < GT__ROOTS; root++)
+		GT__ADD(to->roots[root], from->roots[root]);
+	for (uint32_t i = 0; i < from->culprit_count; i++) {
+		const struct gt__culprit *like = &from->culprits[i];
+
+		culprit = culprit_of(to, like);
+		GT__ADD(culprit->ns, like->ns);
+		culprit->count += like->count;
+		if (like->longest_ns > culprit->longest_ns) {
+			culprit->longest_ns = like->longest_ns;
+			culprit->at_ns = like->at_ns;
+			culprit->g = like->g;
+		}
+	}
 }
 
 void gt__blame_assist(

@@ -154,8 +154,8 @@ int gt_report_compare(
 		if (c->system || fabs(c->now - c->before) < 0.005)
 			continue;
 		shown++;
-		fprintf(out, "  %9.2f %9.2f %+9.2f  %s: %s\n", c->before, c->now, c->now - c->before, c->start,
-			c->what);
+		fprintf(out, "  %9.2f %9.2f %+9.2f  %s: %s\n", c->before, c->now, c->now - c->before,
+			gt__short(c->start), c->what);
 	}
 	if (!shown)
 		fprintf(out, "  nothing by a hundredth of a goroutine\n");

@@ -89,10 +89,10 @@ static int64_t known_ns(const struct gt__blame *blame)
 static void did(const struct gt_analysis *a, const struct gt__culprit *culprit, char *out, size_t size)
 {
 	const char *where = gt__user_function(a, culprit->stack), *call;
-	const char *start = culprit->group ? culprit->group->shown : "?";
+	const char *start = culprit->group ? gt__short(culprit->group->shown) : "?";
 	char name[64];
 
-	where = *where ? where : start;
+	where = gt__short(*where ? where : start);
 	switch (culprit->root) {
 	case GT__ROOT_SYSCALL:
 		call = gt__call_name(a, culprit->call, culprit->stack, name);
@@ -109,6 +109,9 @@ static void did(const struct gt_analysis *a, const struct gt__culprit *culprit, 
 		break;
 	case GT__ROOT_RUNNING:
 		snprintf(out, size, "running (%.200s)", start);
+		break;
+	case GT__ROOT_OFF_CPU:
+		snprintf(out, size, "off CPU (%.200s): %s", start, gt__off_text(a, culprit->reason));
 		break;
 	case GT__ROOT_GC:
 		snprintf(out, size, "waiting for the garbage collector in %.200s", where);
@@ -129,7 +132,7 @@ static const char *top_group(const struct gt__blame *blame)
 	for (size_t i = 1; i < 8; i++)
 		if (blame->groups[i].ns > best->ns)
 			best = &blame->groups[i];
-	return best->group ? best->group->shown : "?";
+	return best->group ? gt__short(best->group->shown) : "?";
 }
 
 static char *blame_detail(const struct gt_analysis *a, const struct gt__blame *blame)
@@ -194,8 +197,26 @@ static void fill(struct gt__finding *finding, const struct gt__blame *blame, con
 	}
 }
 
-static const char *lock_advice(enum gt__root root, bool convoy)
+static const char *off_advice(const struct gt_analysis *a, unsigned int at)
 {
+	switch (at) {
+	case GT__CPU_OTHERS:
+		return gt__off_text(a, at) == gt__cpu_text(at)
+			       ? "give the program CPUs of its own, or others a lower priority (nice, cpusets)"
+			       : "raise the cgroup's quota, or set GOMAXPROCS to what it gives";
+	case GT__CPU_OWN:
+		return "more of its threads want to run than it has CPUs: lower GOMAXPROCS";
+	case GT__CPU_FAULT:
+		return "touch the memory before it matters; look for swapping and for files that are mapped";
+	default:
+		return "record with --events=default,kernel,syscalls,faults to see what it waited for";
+	}
+}
+
+static const char *lock_advice(const struct gt_analysis *a, const struct gt__culprit *culprit, bool convoy)
+{
+	enum gt__root root = culprit ? (enum gt__root)culprit->root : GT__ROOT_UNKNOWN;
+
 	if (convoy)
 		return "take it less often, hold it for less, or split it: more goroutines only make it worse";
 	switch (root) {
@@ -207,9 +228,19 @@ static const char *lock_advice(enum gt__root root, bool convoy)
 		return "do not wait for anything with the lock held";
 	case GT__ROOT_NO_P:
 		return "the holder could not run: see the Ps below";
+	case GT__ROOT_OFF_CPU:
+		return off_advice(a, culprit->reason);
 	default:
 		return "do less with the lock held";
 	}
+}
+
+/* "mutex#3", "mutex#3 and 8 more like it" */
+static void object_text(const struct gt_analysis *a, const struct gt__blame *blame, char *out)
+{
+	gt__object_text(a, blame->what, blame->object, out);
+	if (blame->alike)
+		sprintf(out + strlen(out), " and %llu more like it", (unsigned long long)blame->alike);
 }
 
 static void find_lock(struct gt_analysis *a, const struct gt__blame *blame, int64_t lost)
@@ -221,30 +252,35 @@ static void find_lock(struct gt_analysis *a, const struct gt__blame *blame, int6
 	bool convoy = (root == GT__ROOT_RUNNING || root == GT__ROOT_NO_P) && blame->holds > blame->waits.count / 4 &&
 		      hold < mean / 2 && blame->waiter_count > 2;
 	struct gt__finding *finding = gt__finding_add(a, convoy ? "lock-convoy" : "lock-held", lost);
-	char name[GT_TRACE_OBJECT_BYTES] = "the lock", who[256], what[512] = "not known", time[32], hold_text[32];
+	char name[GT_TRACE_OBJECT_BYTES + 64] = "the lock", who[256], what[512] = "not known", time[32], hold_text[32];
 
 	if (!finding)
 		return;
 	if (blame->object)
-		gt__object_text(a, blame->what, blame->object, name);
+		object_text(a, blame, name);
 	who_waited(blame, who, sizeof(who));
 	if (culprit)
 		did(a, culprit, what, sizeof(what));
 	if (convoy)
 		finding->title =
 			gt__format("lock convoy: %s waited %s for %s in %s, handed on %llu times, each time for %s",
-				who, gt__time(lost, time), name, blame->name, (unsigned long long)blame->waits.count,
-				gt__time(hold, hold_text));
+				who, gt__time(lost, time), name, gt__short(blame->name),
+				(unsigned long long)blame->waits.count, gt__time(hold, hold_text));
 	else if (blame->open_unknown && blame->open_ns > lost / 2)
 		finding->title = gt__format("%s waited %s for %s in %s, which nobody unlocked before the trace's end; "
 					    "its holder is not known",
 			who, gt__time(lost, time), name, blame->name);
+	else if (culprit && root == GT__ROOT_OFF_CPU)
+		finding->title = gt__format("%s waited %s for %s in %s; its holder's thread was %s; G%llu's for %s "
+					    "in one piece",
+			who, gt__time(lost, time), name, gt__short(blame->name), what, (unsigned long long)culprit->g,
+			gt__time(culprit->longest_ns, hold_text));
 	else
 		finding->title = gt__format("%s waited %s for %s in %s; its holder was %s", who, gt__time(lost, time),
-			name, blame->name, what);
+			name, gt__short(blame->name), what);
 	finding->detail = blame_detail(a, blame);
 	fill(finding, blame, culprit);
-	finding->advice = lock_advice(root, convoy);
+	finding->advice = lock_advice(a, culprit, convoy);
 }
 
 static void find_send(struct gt_analysis *a, const struct gt__blame *blame, int64_t lost)
@@ -252,18 +288,18 @@ static void find_send(struct gt_analysis *a, const struct gt__blame *blame, int6
 	enum gt__root root = first_root(blame);
 	const struct gt__culprit *culprit = first_culprit(blame, root);
 	struct gt__finding *finding = gt__finding_add(a, "slow-reader", lost);
-	char name[GT_TRACE_OBJECT_BYTES] = "a channel", who[256], what[512] = "not known", time[32];
+	char name[GT_TRACE_OBJECT_BYTES + 64] = "a channel", who[256], what[512] = "not known", time[32];
 
 	if (!finding)
 		return;
 	if (blame->object)
-		gt__object_text(a, blame->what, blame->object, name);
+		object_text(a, blame, name);
 	who_waited(blame, who, sizeof(who));
 	if (culprit)
 		did(a, culprit, what, sizeof(what));
 	finding->title = gt__format("%s waited %s to send on %s in %s; the receiver G%llu (%s) was %s", who,
-		gt__time(lost, time), name, blame->name, (unsigned long long)(culprit ? culprit->g : 0),
-		culprit && culprit->group ? culprit->group->shown : "not known", what);
+		gt__time(lost, time), name, gt__short(blame->name), (unsigned long long)(culprit ? culprit->g : 0),
+		culprit && culprit->group ? gt__short(culprit->group->shown) : "not known", what);
 	finding->detail = blame_detail(a, blame);
 	fill(finding, blame, culprit);
 	finding->advice = "let more goroutines receive, or let the receiver do its work elsewhere; a buffer only hides "
@@ -313,7 +349,7 @@ static int64_t find_gc(struct gt_analysis *a, int64_t least)
 	finding->title = gt__format("the garbage collector made goroutines work or wait for it for %s, most in %s "
 				    "(%s): it allocates faster than "
 				    "the collector frees",
-		gt__time(lost, time), best->name, top_group(best));
+		gt__time(lost, time), gt__short(best->name), top_group(best));
 	finding->detail = gt__format("%llu assists and waits; %s of it runnable, while the collector had the Ps",
 		(unsigned long long)all.count, gt__time(starved, more));
 	fill(finding, best, NULL);
@@ -354,10 +390,10 @@ static char *starved_detail(const struct gt_analysis *a)
 		}
 	}
 	for (size_t k = 0; k < 3 && runs[k] && percent(runs[k]->state[GT_STATE_RUNNING].total_ns, running) >= 1; k++)
-		fprintf(out, "%s%s %.0f %%", k ? ", " : "the Ps ran: ", runs[k]->shown,
+		fprintf(out, "%s%s %.0f %%", k ? ", " : "the Ps ran: ", gt__short(runs[k]->shown),
 			percent(runs[k]->state[GT_STATE_RUNNING].total_ns, running));
 	for (size_t k = 0; k < 3 && waits[k] && percent(waits[k]->starved_ns, a->starved_ns) >= 1; k++)
-		fprintf(out, "%s%s %s", k ? ", " : "\nwithout a P were: ", waits[k]->shown,
+		fprintf(out, "%s%s %s", k ? ", " : "\nwithout a P were: ", gt__short(waits[k]->shown),
 			gt__time(waits[k]->starved_ns, time));
 	return fclose(out) ? NULL : text;
 }
@@ -369,6 +405,7 @@ static void find_starved(struct gt_analysis *a, int64_t lost)
 	const struct gt__group *hog = NULL;
 	uint64_t procs = 0, cpu_count = cpus ? strtoul(cpus, NULL, 10) : 0;
 	struct gt__finding *finding;
+	struct gt__cpu_time cpu = {0};
 	char time[32];
 
 	for (size_t i = 0; i < a->group_count; i++)
@@ -383,9 +420,18 @@ static void find_starved(struct gt_analysis *a, int64_t lost)
 	finding->title = gt__format(
 		"goroutines were runnable for %s without a P: %s %llu P%s %s taken (%.0f %% of the time), most by %s%s",
 		gt__time(lost, time), procs == 1 ? "the only" : "all", (unsigned long long)procs, procs == 1 ? "" : "s",
-		procs == 1 ? "was" : "were", percent(a->all_busy_ns, gt__span_ns(a)), hog->shown,
+		procs == 1 ? "was" : "were", percent(a->all_busy_ns, gt__span_ns(a)), gt__short(hog->shown),
 		procs < cpu_count ? "; GOMAXPROCS is below the number of CPUs" : "");
 	finding->detail = starved_detail(a);
+	for (size_t i = 0; i < a->group_count; i++)
+		gt__cpu_add(&cpu, a->groups[i]);
+	if (cpu.off_ns > cpu.running_ns / 10 && finding->detail) {
+		char *more = gt__format("%s\nwhat had a P was off CPU for %.0f %% of that: see CPUs below",
+			finding->detail, percent(cpu.off_ns, cpu.running_ns));
+
+		free(finding->detail);
+		finding->detail = more;
+	}
 	finding->count = a->latency.all.count;
 	finding->at_ns = worst->since_ns;
 	finding->at_for_ns = worst->ns;
@@ -394,6 +440,59 @@ static void find_starved(struct gt_analysis *a, int64_t lost)
 	finding->stack_of = "had stopped in";
 	finding->advice = procs < cpu_count ? "raise GOMAXPROCS, or let fewer goroutines compute at once"
 					    : "let fewer goroutines compute at once, or give it more CPUs";
+}
+
+/* Without a CPU, though with a P: what the scheduler calls running. */
+static void find_off_cpu(struct gt_analysis *a, int64_t least)
+{
+	const struct gt__group *worst = NULL;
+	struct gt__cpu_time sum = {0}, each;
+	unsigned int most = GT__CPU_OTHERS;
+	struct gt__finding *finding;
+	int64_t worst_ns = 0;
+	size_t size;
+	char time[3][32], *text = NULL;
+	FILE *out;
+
+	for (size_t i = 0; i < a->group_count; i++) {
+		if (a->groups[i]->system)
+			continue;
+		each = (struct gt__cpu_time){0};
+		gt__cpu_add(&each, a->groups[i]);
+		gt__cpu_add(&sum, a->groups[i]);
+		if (!worst || each.off_ns > worst_ns) {
+			worst = a->groups[i];
+			worst_ns = each.off_ns;
+		}
+	}
+	for (unsigned int k = GT__CPU_OTHERS; k < GT__CPU_KINDS; k++)
+		if (sum.off[k].total_ns > sum.off[most].total_ns)
+			most = k;
+	if (!worst || sum.off_ns < least)
+		return;
+	finding = gt__finding_add(a, "off-cpu", sum.off_ns);
+	out = finding ? open_memstream(&text, &size) : NULL;
+	if (!out)
+		return;
+	finding->title = gt__format(
+		"goroutines ran for %s, but their threads were off CPU for %s of it (%.0f %%), most in %s: %s",
+		gt__time(sum.running_ns, time[0]), gt__time(sum.off_ns, time[1]), percent(sum.off_ns, sum.running_ns),
+		gt__short(worst->shown), gt__off_text(a, most));
+	for (unsigned int k = GT__CPU_OTHERS, shown = 0; k < GT__CPU_KINDS; k++)
+		if (sum.off[k].count)
+			fprintf(out, "%s%s: %s, %llu times, at most %s", shown++ ? "\n" : "", gt__cpu_text(k),
+				gt__time(sum.off[k].total_ns, time[0]), (unsigned long long)sum.off[k].count,
+				gt__time(sum.off[k].max_ns, time[1]));
+	if (a->throttled_ns)
+		fprintf(out, "\nthe cgroup's quota held the program for %s (of each CPU that it had)",
+			gt__time(a->throttled_ns, time[0]));
+	fclose(out);
+	finding->detail = text;
+	finding->count = sum.off[most].count;
+	finding->at_ns = sum.off[most].max_at_ns;
+	finding->at_for_ns = sum.off[most].max_ns;
+	finding->g = sum.off[most].max_g;
+	finding->advice = off_advice(a, most);
 }
 
 static void find_storm(struct gt_analysis *a, int64_t least)
@@ -428,8 +527,8 @@ static void find_storm(struct gt_analysis *a, int64_t least)
 	finding->title = gt__format("timer storm: timers woke goroutines %llu times (%.0f a second), most in %s (%s), "
 				    "to run for %s each: %s of running and waiting for a P",
 		(unsigned long long)wakes, (double)wakes * 1e9 / (double)span,
-		*gt__user_function(a, best->stack) ? gt__user_function(a, best->stack) : best->group->shown,
-		best->group->shown, gt__time(run / (int64_t)wakes, each), gt__time(lost, time));
+		gt__short(*gt__user_function(a, best->stack) ? gt__user_function(a, best->stack) : best->group->shown),
+		gt__short(best->group->shown), gt__time(run / (int64_t)wakes, each), gt__time(lost, time));
 	finding->detail = gt__format("there %llu times, after %s on average", (unsigned long long)best->timer_wakes,
 		gt__time(best->timer_wait_ns / (int64_t)best->timer_wakes, pause));
 	finding->count = wakes;
@@ -451,14 +550,44 @@ static int by_lost(const void *x, const void *y)
 	return a->at_ns < b->at_ns ? -1 : a->at_ns > b->at_ns;
 }
 
-void gt__findings(struct gt_analysis *a)
+/* What one place waits for is one fault, on however many locks or channels: added up. False without memory. */
+static bool by_place(struct gt_analysis *a, struct gt__map *places)
 {
-	int64_t least = gt__span_ns(a) / SHARE, starved = a->starved_ns, no_p = 0;
 	const struct gt__blame *blame;
 	size_t at = 0;
 
 	while ((blame = gt__map_each(&a->blames, &at))) {
-		int64_t lost = blame->waits.total_ns > blame->taken_ns ? blame->waits.total_ns - blame->taken_ns : 0;
+		uint64_t key = (uint64_t)(uintptr_t)blame->name << 2 | blame->kind;
+		struct gt__blame *place = gt__map_get(places, key);
+
+		if (blame->kind == GT__BLAME_GC)
+			continue;
+		if (place) {
+			gt__blame_add(place, blame);
+			continue;
+		}
+		place = malloc(sizeof(*place));
+		if (!place || gt__map_put(places, key, place) < 0) {
+			free(place);
+			return false;
+		}
+		*place = *blame;
+		place->most_ns = blame->waits.total_ns;
+		if (place->taken_ns > place->waits.total_ns)
+			place->taken_ns = place->waits.total_ns;
+	}
+	return true;
+}
+
+static void find_blocked(struct gt_analysis *a, int64_t least, int64_t *no_p)
+{
+	struct gt__map places = {0};
+	struct gt__blame *blame;
+	size_t at = 0;
+
+	a->failed |= !by_place(a, &places);
+	while ((blame = gt__map_each(&places, &at))) {
+		int64_t lost = blame->waits.total_ns - blame->taken_ns;
 
 		/* The receiver could not run: that is no slow reader, but too few Ps. */
 		if (blame->kind == GT__BLAME_SEND) {
@@ -468,22 +597,30 @@ void gt__findings(struct gt_analysis *a)
 			if (known > 0)
 				without =
 					(int64_t)((double)lost * ((double)blame->roots[GT__ROOT_NO_P] / (double)known));
-			GT__ADD(no_p, without);
+			GT__ADD(*no_p, without);
 			lost = lost > without ? lost - without : 0;
 			if (lost / (int64_t)blame->waits.count < HAND_OVER_NS)
-				continue;
+				lost = 0;
 		}
-		if (lost < least || lost <= 0)
-			continue;
-		if (blame->kind == GT__BLAME_LOCK)
+		if (lost >= least && lost > 0 && blame->kind == GT__BLAME_LOCK)
 			find_lock(a, blame, lost);
-		else if (blame->kind == GT__BLAME_SEND)
+		else if (lost >= least && lost > 0)
 			find_send(a, blame, lost);
+		free(blame);
 	}
+	gt__map_free(&places);
+}
+
+void gt__findings(struct gt_analysis *a)
+{
+	int64_t least = gt__span_ns(a) / SHARE, starved = a->starved_ns, no_p = 0;
+
+	find_blocked(a, least, &no_p);
 	if (least > 0) {
 		starved -= find_gc(a, least);
 		if (starved >= 2 * least)
 			find_starved(a, gt__sum(starved, no_p));
+		find_off_cpu(a, least);
 		find_storm(a, least);
 	}
 	if (a->finding_count)

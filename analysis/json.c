@@ -173,6 +173,26 @@ static void put_recording(struct json *j, struct gt_analysis *a, const char *fil
 	close_with(j, '}');
 }
 
+/* Of the time of running. */
+static void put_cpu(struct json *j, const struct gt__cpu_time *time)
+{
+	static const char *const names[] = {[GT__CPU_OTHERS] = "preempted",
+		[GT__CPU_OWN] = "preempted_by_own",
+		[GT__CPU_FAULT] = "page_fault",
+		[GT__CPU_BLOCKED] = "blocked"};
+
+	open_object(j, "cpu");
+	number(j, "on_ns", time->on_ns);
+	number(j, "off_ns", time->off_ns);
+	number(j, "unknown_ns", time->unknown_ns);
+	for (unsigned int k = GT__CPU_OTHERS; k < GT__CPU_KINDS; k++) {
+		open_object(j, names[k]);
+		stat_fields(j, &time->off[k]);
+		close_with(j, '}');
+	}
+	close_with(j, '}');
+}
+
 static void put_groups(struct json *j, const struct gt_analysis *a)
 {
 	static const struct {
@@ -184,7 +204,9 @@ static void put_groups(struct json *j, const struct gt_analysis *a)
 	open_array(j, "groups");
 	for (size_t i = 0; i < a->group_count; i++) {
 		const struct gt__group *group = a->groups[i];
+		struct gt__cpu_time cpu = {0};
 
+		gt__cpu_add(&cpu, group);
 		open_object(j, NULL);
 		text(j, "start", group->name);
 		text(j, "function", group->shown);
@@ -197,6 +219,7 @@ static void put_groups(struct json *j, const struct gt_analysis *a)
 			stat_fields(j, &group->state[states[s].state]);
 			close_with(j, '}');
 		}
+		put_cpu(j, &cpu);
 		number(j, "starved_ns", group->starved_ns);
 		open_object(j, "reasons");
 		for (unsigned int r = 0; r < GT_REASON_COUNT; r++) {
@@ -337,7 +360,10 @@ static void put_chains(struct json *j, const struct gt_analysis *a)
 			count(j, "goroutine", link->g);
 			text(j, "start", link->group->shown);
 			text(j, "state", gt_state_text(link->state));
-			text(j, "reason", link->state == GT_STATE_WAITING ? gt_reason_text(link->reason) : "");
+			text(j, "reason",
+				link->state == GT_STATE_WAITING                   ? gt_reason_text(link->reason)
+				: link->state == GT_STATE_RUNNING && link->reason ? gt__off_text(a, link->reason)
+										  : "");
 			text(j, "object", link->what ? gt__object_text(a, link->what, link->object, name) : "");
 			text(j, "call", called);
 			number(j, "at_ns", link->since_ns);
@@ -427,14 +453,25 @@ static void put_missing(struct json *j, const struct gt_analysis *a)
 		key(j, NULL);
 		put_text(j, "gc");
 	}
+	if (!gt__has_kernel(a)) {
+		key(j, NULL);
+		put_text(j, "kernel");
+	}
+	if (!a->by_kind[GT_EV_CPU_SAMPLE]) {
+		key(j, NULL);
+		put_text(j, "samples");
+	}
 	close_with(j, ']');
 }
 
 int gt_report_json(struct gt_analysis *a, const char *file, FILE *out)
 {
 	struct json j = {.out = out};
+	struct gt__cpu_time cpu = {0};
 	uint64_t times;
 
+	for (size_t i = 0; i < a->group_count; i++)
+		gt__cpu_add(&cpu, a->groups[i]);
 	open_object(&j, NULL);
 	number(&j, "gtrace_report", 1);
 	put_recording(&j, a, file);
@@ -448,7 +485,12 @@ int gt_report_json(struct gt_analysis *a, const char *file, FILE *out)
 	put_calls(&j, a);
 	put_gc(&j, a);
 	put_slots(&j, a);
+	put_cpu(&j, &cpu);
 	number(&j, "throttled_ns", a->throttled_ns);
+	open_object(&j, "samples");
+	count(&j, "count", a->by_kind[GT_EV_CPU_SAMPLE]);
+	number(&j, "period_ns", gt__sample_period(a));
+	close_with(&j, '}');
 	open_object(&j, "profiles");
 	for (unsigned int i = 0; i < GT_PROFILE_COUNT; i++) {
 		int64_t total = gt_profile_total(a, (enum gt_profile)i, &times);

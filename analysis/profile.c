@@ -11,7 +11,7 @@
 #define LINES_MAX 64u
 
 static const char *const names[GT_PROFILE_COUNT] = {
-	"sync-block", "sched-latency", "syscall-block", "network-block", "alloc"};
+	"sync-block", "sched-latency", "syscall-block", "network-block", "alloc", "cpu"};
 
 const char *gt_profile_name(enum gt_profile profile)
 {
@@ -24,6 +24,9 @@ struct sample {
 	const char *start;
 	uint64_t count;
 	int64_t value;
+	/* CPU samples, as labels */
+	uint64_t g;
+	const char *state; /* NULL: no labels */
 };
 
 static bool belongs(const struct gt__site *site, enum gt_profile profile)
@@ -53,13 +56,42 @@ static int by_stack(const void *x, const void *y)
 
 	if (a->stack != b->stack)
 		return a->stack < b->stack ? -1 : 1;
-	return strcmp(a->start, b->start);
+	if (a->g != b->g)
+		return a->g < b->g ? -1 : 1;
+	return strcmp(a->start, b->start) ? strcmp(a->start, b->start) : a->state ? strcmp(a->state, b->state) : 0;
 }
 
-/* Of one stack: together, unless nothing but the start is known. *out is the caller's. */
-static int collect(struct gt_analysis *a, enum gt_profile profile, struct sample **out, size_t *count)
+static size_t collect_cpu(const struct gt_analysis *a, bool labels, struct sample *out, size_t room)
 {
-	size_t room = (profile == GT_PROFILE_ALLOC ? a->alloc_count : a->site_count) + 1, n = 0, kept = 0, at = 0;
+	int64_t period = gt__sample_period(a);
+	const struct gt__sample *sample;
+	size_t at = 0, n = 0;
+
+	while (n < room && (sample = gt__map_each(&a->samples, &at))) {
+		int64_t ns;
+
+		if (__builtin_mul_overflow((int64_t)(sample->count & INT64_MAX), period, &ns))
+			ns = INT64_MAX;
+		out[n++] = (struct sample){.stack = sample->stack,
+			.start = sample->group && (labels || !sample->stack) ? sample->group->shown : "",
+			.count = sample->count,
+			.value = ns,
+			.g = labels ? sample->g : 0,
+			.state = !labels     ? NULL
+				 : sample->g ? gt_state_text(sample->state)
+					     : "scheduler"};
+	}
+	return n;
+}
+
+/* Of one stack: together, unless nothing but the start is known, or labels tell them apart. *out is the caller's. */
+static int collect(struct gt_analysis *a, enum gt_profile profile, bool labels, struct sample **out, size_t *count)
+{
+	size_t room = (profile == GT_PROFILE_ALLOC        ? a->alloc_count
+			      : profile == GT_PROFILE_CPU ? a->samples.count
+							  : a->site_count) +
+		      1,
+	       n = 0, kept = 0, at = 0;
 	struct sample *samples = calloc(room, sizeof(*samples));
 	const struct gt__alloc *alloc;
 	const struct gt__site *site;
@@ -67,11 +99,16 @@ static int collect(struct gt_analysis *a, enum gt_profile profile, struct sample
 	if (!samples)
 		return -ENOMEM;
 	while (profile == GT_PROFILE_ALLOC && n < room && (alloc = gt__map_each(&a->allocs, &at)))
-		samples[n++] = (struct sample){alloc->stack, "(unknown)", alloc->count, (int64_t)alloc->weight};
-	while (profile != GT_PROFILE_ALLOC && n < room && (site = gt__map_each(&a->sites, &at)))
+		samples[n++] =
+			(struct sample){alloc->stack, "(unknown)", alloc->count, (int64_t)alloc->weight, 0, NULL};
+	if (profile == GT_PROFILE_CPU)
+		n = collect_cpu(a, labels, samples, room);
+	while (profile != GT_PROFILE_ALLOC && profile != GT_PROFILE_CPU && n < room &&
+		(site = gt__map_each(&a->sites, &at)))
 		if (belongs(site, profile))
 			samples[n++] = (struct sample){site->stack, site->stack ? "" : site->group->name,
-				site->done.count + site->open.count, gt__sum(site->done.total_ns, site->open.total_ns)};
+				site->done.count + site->open.count, gt__sum(site->done.total_ns, site->open.total_ns),
+				0, NULL};
 	if (n)
 		qsort(samples, n, sizeof(*samples), by_stack);
 	for (size_t i = 0; i < n; i++) {
@@ -94,7 +131,7 @@ int64_t gt_profile_total(struct gt_analysis *a, enum gt_profile profile, uint64_
 	uint64_t times = 0;
 	size_t n;
 
-	if (collect(a, profile, &samples, &n) < 0)
+	if (collect(a, profile, false, &samples, &n) < 0)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
 		GT__ADD(total, samples[i].value);
@@ -160,24 +197,34 @@ static void put_sample(struct encoder *e, const struct sample *sample)
 {
 	const struct gt_trace_stack *stack = sample->stack ? gt_trace_stack(e->a->trace, sample->stack) : NULL;
 	int64_t values[2] = {(int64_t)sample->count, sample->value};
+	struct gt_pprof_label labels[3];
 	uint64_t locations[DEPTH_MAX];
-	size_t depth = 0;
+	size_t depth = 0, label_count = 0;
 
 	for (; stack && depth < stack->count && depth < DEPTH_MAX; depth++)
 		locations[depth] = location_of(e, stack->pcs[depth]);
 	if (!depth)
 		locations[depth++] = start_location(e, *sample->start ? sample->start : "(unknown)");
-	gt_pprof_sample(e->out, locations, depth, values, NULL, 0);
+	if (sample->state) {
+		labels[label_count++] = (struct gt_pprof_label){.key = "state", .text = sample->state};
+		if (*sample->start)
+			labels[label_count++] = (struct gt_pprof_label){.key = "function", .text = sample->start};
+		if (sample->g)
+			labels[label_count++] =
+				(struct gt_pprof_label){.key = "goroutine", .number = (int64_t)sample->g};
+	}
+	gt_pprof_sample(e->out, locations, depth, values, labels, label_count);
 }
 
 int gt_profile_pprof(struct gt_analysis *a, enum gt_profile profile, void **bytes, size_t *size)
 {
-	static const char *const types[2][2][2] = {
+	static const char *const types[3][2][2] = {
 		{{"contentions", "count"}, {"delay", "nanoseconds"}},
 		{{"alloc_objects", "count"}, {"alloc_space", "bytes"}},
+		{{"samples", "count"}, {"cpu", "nanoseconds"}},
 	};
 	const char *program = gt_trace_meta(a->trace, "program"), *build = gt_trace_meta(a->trace, "build_id");
-	unsigned int type = profile == GT_PROFILE_ALLOC;
+	unsigned int type = profile == GT_PROFILE_ALLOC ? 1 : profile == GT_PROFILE_CPU ? 2 : 0;
 	struct encoder e = {.a = a, .out = gt_pprof_new()};
 	struct gt_trace_info info;
 	struct sample *samples = NULL;
@@ -186,13 +233,16 @@ int gt_profile_pprof(struct gt_analysis *a, enum gt_profile profile, void **byte
 
 	if (!e.out)
 		return -ENOMEM;
-	ret = collect(a, profile, &samples, &count);
+	ret = collect(a, profile, true, &samples, &count);
 	if (ret == 0) {
 		gt_trace_info(a->trace, &info);
 		gt_pprof_sample_type(e.out, types[type][0][0], types[type][0][1]);
 		gt_pprof_sample_type(e.out, types[type][1][0], types[type][1][1]);
 		gt_pprof_default_type(e.out, types[type][1][0]);
-		gt_pprof_period(e.out, types[type][0][0], types[type][0][1], 1);
+		if (profile == GT_PROFILE_CPU)
+			gt_pprof_period(e.out, "cpu", "nanoseconds", gt__sample_period(a));
+		else
+			gt_pprof_period(e.out, types[type][0][0], types[type][0][1], 1);
 		gt_pprof_time(
 			e.out, (int64_t)((uint64_t)info.start_realtime_ns + (uint64_t)a->begin_ns), gt__span_ns(a));
 		e.mapping = gt_pprof_mapping(e.out, &(struct gt_pprof_mapping){.start = 1,
@@ -251,7 +301,7 @@ int gt_profile_folded(struct gt_analysis *a, enum gt_profile profile, FILE *out)
 {
 	struct sample *samples;
 	size_t count;
-	int ret = collect(a, profile, &samples, &count);
+	int ret = collect(a, profile, false, &samples, &count);
 
 	if (ret < 0)
 		return ret;

@@ -6,7 +6,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOP 10u
+#define TOP            10u
+#define NAME_MAX_SHOWN 64
+#define WHOLE          5u /* findings with all that is known; the others a line each */
+
+/* Does the trace hold this set? What it tells of itself; 'not known' is no. */
+static bool has_set(const struct gt_analysis *a, const char *set)
+{
+	const char *sets = gt_trace_meta(a->trace, "events");
+	size_t length = strlen(set);
+
+	for (const char *at = sets; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+		if (strncmp(at, set, length) == 0 &&
+			!strchr("abcdefghijklmnopqrstuvwxyz", at[length] ? at[length] : ','))
+			return true;
+	return false;
+}
+
+/* Why the set's events are not there: nothing of it happened, it was not recorded, or this kind of trace does not have it. */
+static void put_missing(const struct gt_analysis *a, FILE *out, const char *set, const char *what, const char *nothing)
+{
+	struct gt_trace_info info;
+
+	gt_trace_info(a->trace, &info);
+	if (has_set(a, set))
+		fprintf(out, "  %s\n", nothing);
+	else if (info.source)
+		fprintf(out, "  no %s: %s does not tell of them\n", what, "Go's own tracer");
+	else
+		fprintf(out, "  no %s in this trace: record with --events=default,%s\n", what, set);
+}
+
+static const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
 
 /* The command that opens this moment; the name in quotes when a shell would not take it as it is. */
 static void put_command(FILE *out, const char *file, int64_t at_ns)
@@ -42,9 +76,17 @@ static void put_finding(struct gt_analysis *a, const char *file, FILE *out, size
 {
 	const struct gt__finding *finding = &a->findings[number];
 	int64_t span = gt__span_ns(a);
-	char time[32], at[32], stack[1000];
+	char time[32], at[32], more[32], stack[1000];
 
-	fprintf(out, "%zu. %s\n", number + 1, finding->title ? finding->title : finding->kind);
+	fprintf(out, "%s%zu. %s\n", number && number <= WHOLE ? "\n" : "", number + 1,
+		finding->title ? finding->title : finding->kind);
+	if (number >= WHOLE) {
+		fprintf(out, "   cost: %s; worst: G%" PRIu64 " at %s, for %s: ", gt__time(finding->lost_ns, more),
+			finding->g, gt__time(finding->at_ns, at), gt__time(finding->at_for_ns, time));
+		put_command(out, file, finding->at_ns);
+		putc('\n', out);
+		return;
+	}
 	fprintf(out, "   cost: %s of goroutines' time", gt__time(finding->lost_ns, time));
 	if (span > 0)
 		fprintf(out, ", %.1f goroutines all the time", (double)finding->lost_ns / (double)span);
@@ -78,7 +120,11 @@ static void put_recording(struct gt_analysis *a, FILE *out)
 			version ? version : "");
 	fprintf(out, "  span         %s, %" PRIu64 " events%s%s\n", gt__time(gt__span_ns(a), time), a->events,
 		sets ? ", sets " : "", sets ? sets : "");
-	fprintf(out, "  machine      %s CPUs, %" PRIu64 " Ps\n", cpus ? cpus : "?", gt__procs(a));
+	fprintf(out, "  machine      %s%s%" PRIu64 " P%s\n", cpus ? cpus : "",
+		!cpus                    ? ""
+		: strcmp(cpus, "1") == 0 ? " CPU, "
+					 : " CPUs, ",
+		gt__procs(a), plural(gt__procs(a)));
 	fprintf(out,
 		"  goroutines   %" PRIu64 " (%" PRIu64 " created, %" PRIu64 " ended, at most %" PRIu64 " at once)\n",
 		a->goroutines_seen, a->goroutines_created, a->goroutines_ended, a->goroutines_live_peak);
@@ -121,18 +167,34 @@ static int by_weight(const void *x, const void *y)
 	return left != right ? (left < right ? 1 : -1) : strcmp(a->name, b->name);
 }
 
-static void put_group(FILE *out, const char *name, uint64_t count, const int64_t *state, const int64_t *wait)
+/* Nothing is a dot: numbers are what is to be seen. */
+static void put_cell(FILE *out, int64_t ns)
+{
+	char time[32];
+
+	fprintf(out, " %9s", ns ? gt__time(ns, time) : ".");
+}
+
+/* A line of the table; @cpu: running is told as two columns, on and off CPU. */
+static void put_group(FILE *out, int width, const char *name, uint64_t count, const int64_t *state, const int64_t *wait,
+	const struct gt__cpu_time *cpu)
 {
 	int64_t channels = gt__sum(gt__sum(wait[GT__WAIT_SEND], wait[GT__WAIT_RECEIVE]),
 		gt__sum(wait[GT__WAIT_SELECT], wait[GT__WAIT_NEVER]));
-	char t[9][32];
+	const int64_t columns[] = {state[GT_STATE_RUNNABLE], state[GT_STATE_SYSCALL], wait[GT__WAIT_LOCK], channels,
+		gt__sum(wait[GT__WAIT_SYNC], wait[GT__WAIT_OTHER]), wait[GT__WAIT_NETWORK], wait[GT__WAIT_SLEEP],
+		wait[GT__WAIT_GC]};
 
-	fprintf(out, "  %-32.60s %6" PRIu64 " %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", name, count,
-		gt__time(state[GT_STATE_RUNNING], t[0]), gt__time(state[GT_STATE_RUNNABLE], t[1]),
-		gt__time(state[GT_STATE_SYSCALL], t[2]), gt__time(wait[GT__WAIT_LOCK], t[3]), gt__time(channels, t[4]),
-		gt__time(gt__sum(wait[GT__WAIT_SYNC], wait[GT__WAIT_OTHER]), t[5]),
-		gt__time(wait[GT__WAIT_NETWORK], t[6]), gt__time(wait[GT__WAIT_SLEEP], t[7]),
-		gt__time(wait[GT__WAIT_GC], t[8]));
+	fprintf(out, "  %-*.*s %6" PRIu64, width, width, name, count);
+	if (cpu) {
+		put_cell(out, gt__sum(cpu->on_ns, cpu->unknown_ns));
+		put_cell(out, cpu->off_ns);
+	} else {
+		put_cell(out, state[GT_STATE_RUNNING]);
+	}
+	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
+		put_cell(out, columns[i]);
+	putc('\n', out);
 }
 
 static void put_groups(struct gt_analysis *a, FILE *out)
@@ -140,6 +202,9 @@ static void put_groups(struct gt_analysis *a, FILE *out)
 	struct gt__group **sorted = malloc((a->group_count + 1) * sizeof(*sorted));
 	int64_t state[GT_STATE_COUNT] = {0}, wait[GT__WAIT_CLASSES] = {0};
 	uint64_t count = 0, shown = 0, left = 0;
+	bool kernel = gt__has_kernel(a);
+	int width = 24;
+	struct gt__cpu_time system = {0};
 
 	if (!sorted)
 		return;
@@ -147,18 +212,27 @@ static void put_groups(struct gt_analysis *a, FILE *out)
 		memcpy(sorted, a->groups, a->group_count * sizeof(*sorted));
 	if (a->group_count)
 		qsort(sorted, a->group_count, sizeof(*sorted), by_weight);
-	fprintf(out,
-		"\nGOROUTINES by start function: time in each state\n  %-32s %6s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n",
-		"", "count", "running", "runnable", "syscall", "lock", "channel", "sync", "network", "sleep", "GC");
+	for (size_t i = 0; i < a->group_count && i < TOP && !sorted[i]->system; i++) {
+		int length = (int)strnlen(gt__short(sorted[i]->shown), NAME_MAX_SHOWN);
+
+		width = length > width ? length : width;
+	}
+	fprintf(out, "\nGOROUTINES by start function: time in each state\n  %-*s %6s", width, "", "count");
+	fprintf(out, kernel ? " %9s %9s" : " %9s", kernel ? "on CPU" : "running", "off CPU");
+	fprintf(out, " %9s %9s %9s %9s %9s %9s %9s %9s\n", "runnable", "syscall", "lock", "channel", "sync", "network",
+		"sleep", "GC");
 	for (size_t i = 0; i < a->group_count; i++) {
 		const struct gt__group *group = sorted[i];
 		int64_t each[GT_STATE_COUNT];
+		struct gt__cpu_time cpu = {0};
 
+		gt__cpu_add(group->system ? &system : &cpu, group);
 		for (size_t s = 0; s < GT_STATE_COUNT; s++)
 			each[s] = group->state[s].total_ns;
 		if (!group->system && shown < TOP) {
 			shown++;
-			put_group(out, group->shown, group->seen, each, group->wait_ns);
+			put_group(out, width, gt__short(group->shown), group->seen, each, group->wait_ns,
+				kernel ? &cpu : NULL);
 			continue;
 		}
 		left += !group->system;
@@ -171,7 +245,7 @@ static void put_groups(struct gt_analysis *a, FILE *out)
 			GT__ADD(wait[c], group->wait_ns[c]);
 	}
 	if (count)
-		put_group(out, "(the runtime's own)", count, state, wait);
+		put_group(out, width, "(the runtime's own)", count, state, wait, kernel ? &system : NULL);
 	if (left)
 		fprintf(out, "  and %" PRIu64 " more functions: --json lists them all\n", left);
 	free(sorted);
@@ -187,15 +261,17 @@ static void put_latency(struct gt_analysis *a, FILE *out)
 		fprintf(out, "  nothing became runnable and ran\n");
 		return;
 	}
-	fprintf(out, "  %" PRIu64 " times: p50 %s, p90 %s, p99 %s, max %s; all Ps were taken for %s\n", hist->all.count,
-		gt__time(gt__hist_quantile(hist, 0.5), t[0]), gt__time(gt__hist_quantile(hist, 0.9), t[1]),
-		gt__time(gt__hist_quantile(hist, 0.99), t[2]), gt__time(hist->all.max_ns, t[3]),
-		gt__time(a->all_busy_ns, t[4]));
+	fprintf(out,
+		"  %" PRIu64
+		" times: p50 %s, p90 %s, p99 %s, max %s; every P was taken for %s\n  the worst of each kind:\n",
+		hist->all.count, gt__time(gt__hist_quantile(hist, 0.5), t[0]),
+		gt__time(gt__hist_quantile(hist, 0.9), t[1]), gt__time(gt__hist_quantile(hist, 0.99), t[2]),
+		gt__time(hist->all.max_ns, t[3]), gt__time(a->all_busy_ns, t[4]));
 	for (size_t i = 0; i < a->worst_count && i < 5; i++) {
 		const struct gt__latency *w = &a->worst[i];
 
 		fprintf(out, "  %9s at %s: G%" PRIu64 " (%s) ", gt__time(w->ns, t[0]), gt__time(w->since_ns, t[1]),
-			w->g, w->group->shown);
+			w->g, gt__short(w->group->shown));
 		if (w->reason)
 			fprintf(out, "gave way: %s", gt_reason_text(w->reason));
 		else if (w->created)
@@ -204,7 +280,12 @@ static void put_latency(struct gt_analysis *a, FILE *out)
 			fprintf(out, "had been woken by G%" PRIu64, w->by);
 		else
 			fprintf(out, "had been woken by %s", w->cause ? gt_cause_text(w->cause) : "the scheduler");
-		fprintf(out, "; %s of it all Ps were taken", gt__time(w->busy_ns, t[2]));
+		if (w->busy_ns >= w->ns - w->ns / 16)
+			fprintf(out, "; every P was taken");
+		else if (w->busy_ns)
+			fprintf(out, "; every P was taken for %s of it", gt__time(w->busy_ns, t[2]));
+		else
+			fprintf(out, "; not every P was taken");
 		if (w->stack && *gt__stack_text(a, w->stack, 2, stack, sizeof(stack)))
 			fprintf(out, "; %s", stack);
 		putc('\n', out);
@@ -240,9 +321,10 @@ static void put_reasons(struct gt_analysis *a, FILE *out)
 		if (best == GT_REASON_COUNT)
 			break;
 		none = false;
-		fprintf(out, "  %-28s %9s in %" PRIu64 " waits, at most %s (G%" PRIu64 " at %s)\n",
+		fprintf(out, "  %-28s %9s in %" PRIu64 " wait%s, at most %s (G%" PRIu64 " at %s)\n",
 			gt_reason_text((unsigned int)best), gt__time(stats[best].total_ns, t[0]), stats[best].count,
-			gt__time(stats[best].max_ns, t[1]), stats[best].max_g, gt__time(stats[best].max_at_ns, t[2]));
+			plural(stats[best].count), gt__time(stats[best].max_ns, t[1]), stats[best].max_g,
+			gt__time(stats[best].max_at_ns, t[2]));
 		stats[best].count = 0;
 	}
 	if (none)
@@ -272,12 +354,12 @@ static void put_objects(struct gt_analysis *a, FILE *out)
 	if (count)
 		qsort(sorted, count, sizeof(*sorted), by_object);
 	else
-		fprintf(out, "  no objects in this trace: record with --events=default,objects\n");
+		put_missing(a, out, "objects", "objects", "nobody waited for an object that is known");
 	for (size_t i = 0; i < count && i < TOP; i++)
-		fprintf(out, "  %-28s %9s in %" PRIu64 " waits, at most %s (G%" PRIu64 " at %s)\n",
+		fprintf(out, "  %-28s %9s in %" PRIu64 " wait%s, at most %s (G%" PRIu64 " at %s)\n",
 			sorted[i]->name ? sorted[i]->name : "?", gt__time(sorted[i]->waits.total_ns, t[0]),
-			sorted[i]->waits.count, gt__time(sorted[i]->waits.max_ns, t[1]), sorted[i]->waits.max_g,
-			gt__time(sorted[i]->waits.max_at_ns, t[2]));
+			sorted[i]->waits.count, plural(sorted[i]->waits.count), gt__time(sorted[i]->waits.max_ns, t[1]),
+			sorted[i]->waits.max_g, gt__time(sorted[i]->waits.max_at_ns, t[2]));
 	if (count > TOP)
 		fprintf(out, "  and %zu more\n", count - TOP);
 	free(sorted);
@@ -310,10 +392,10 @@ static void put_sites(struct gt_analysis *a, FILE *out)
 	for (size_t i = 0; i < count && i < TOP; i++) {
 		site = sorted[i];
 		gt__stack_text(a, site->stack, 3, stack, sizeof(stack));
-		fprintf(out, "  %9s in %" PRIu64 " waits, %s: %s\n",
+		fprintf(out, "  %9s in %" PRIu64 " wait%s, %s: %s\n",
 			gt__time(gt__sum(site->done.total_ns, site->open.total_ns), t[0]),
-			site->done.count + site->open.count, gt_reason_text(site->reason),
-			*stack ? stack : site->group->shown);
+			site->done.count + site->open.count, plural(site->done.count + site->open.count),
+			gt_reason_text(site->reason), *stack ? stack : gt__short(site->group->shown));
 	}
 	if (count > TOP)
 		fprintf(out, "  and %zu more\n", count - TOP);
@@ -327,10 +409,12 @@ static void put_link(struct gt_analysis *a, FILE *out, const struct gt__link *li
 	char time[32], stack[300], name[GT_TRACE_OBJECT_BYTES], call_text[64];
 	const char *call;
 
-	fprintf(out, "%sG%" PRIu64 " (%s) ", first ? "" : "    who ", link->g, link->group->shown);
+	fprintf(out, "%sG%" PRIu64 " (%s) ", first ? "" : "    who ", link->g, gt__short(link->group->shown));
 	switch (link->state) {
 	case GT_STATE_RUNNING:
-		fprintf(out, "ran for %s", gt__time(link->ns, time));
+		fprintf(out, link->reason ? "ran, but was off CPU for %s" : "ran for %s", gt__time(link->ns, time));
+		if (link->reason)
+			fprintf(out, ": %s", gt__off_text(a, link->reason));
 		break;
 	case GT_STATE_RUNNABLE:
 		fprintf(out, "was runnable, without a P, for %s", gt__time(link->ns, time));
@@ -355,7 +439,7 @@ static void put_chains(struct gt_analysis *a, const char *file, FILE *out)
 {
 	char at[32];
 
-	fprintf(out, "\nWHO BLOCKED WHOM longest (locks and sends; each down to its root)\n");
+	fprintf(out, "\nWHO BLOCKED WHOM: for each lock and send the longest wait, down to its root\n");
 	if (!a->chain_count)
 		fprintf(out, "  nobody waited for a lock or to send\n");
 	for (size_t i = 0; i < a->chain_count && i < 5; i++) {
@@ -399,15 +483,16 @@ static void put_calls(struct gt_analysis *a, FILE *out)
 		shown[best] = any = true;
 		name = gt_trace_syscall(a->trace, best);
 		snprintf(number, sizeof(number), "call %zu", best);
-		fprintf(out, "  %-20s %9s in %" PRIu64 " calls, at most %s (G%" PRIu64 "), %" PRIu64 " errors\n",
+		fprintf(out, "  %-20s %9s in %" PRIu64 " call%s, at most %s (G%" PRIu64 "), %" PRIu64 " error%s\n",
 			name ? name : number, gt__time(a->calls[best].all.total_ns, t[0]), a->calls[best].all.count,
-			gt__time(a->calls[best].all.max_ns, t[1]), a->calls[best].all.max_g, a->calls[best].errors);
+			plural(a->calls[best].all.count), gt__time(a->calls[best].all.max_ns, t[1]),
+			a->calls[best].all.max_g, a->calls[best].errors, plural(a->calls[best].errors));
 	}
 	for (size_t i = 0; i < a->group_count; i++)
 		GT__ADD(syscall_ns, a->groups[i]->state[GT_STATE_SYSCALL].total_ns);
 	fprintf(out, "  goroutines were in system calls for %s\n", gt__time(syscall_ns, t[0]));
 	if (!any)
-		fprintf(out, "  no names of calls in this trace: record with --events=default,syscalls\n");
+		put_missing(a, out, "syscalls", "names of calls", "no call is told");
 }
 
 static void put_gc(struct gt_analysis *a, FILE *out)
@@ -418,15 +503,16 @@ static void put_gc(struct gt_analysis *a, FILE *out)
 		return;
 	fprintf(out, "\nGARBAGE COLLECTOR\n");
 	if (!a->gc_cycles && !a->stw.count && !a->assist.count) {
-		fprintf(out, "  no events of the collector in this trace: record with --events=default,gc\n");
+		put_missing(a, out, "gc", "events of the collector", "it did nothing while this was recorded");
 		return;
 	}
-	fprintf(out, "  %" PRIu64 " cycles, marking for %s (%.0f %% of the time)\n", a->gc_cycles,
-		gt__time(a->gc_ns, t[0]), gt__span_ns(a) > 0 ? 100.0 * (double)a->gc_ns / (double)gt__span_ns(a) : 0.0);
+	fprintf(out, "  %" PRIu64 " cycle%s, marking for %s (%.0f %% of the time)\n", a->gc_cycles,
+		plural(a->gc_cycles), gt__time(a->gc_ns, t[0]),
+		gt__span_ns(a) > 0 ? 100.0 * (double)a->gc_ns / (double)gt__span_ns(a) : 0.0);
 	fprintf(out, "  assists: %" PRIu64 ", %s, at most %s\n", a->assist.count, gt__time(a->assist.total_ns, t[0]),
 		gt__time(a->assist.max_ns, t[1]));
-	fprintf(out, "  the world stood still %" PRIu64 " times, for %s, at most %s\n", a->stw.count,
-		gt__time(a->stw.total_ns, t[0]), gt__time(a->stw.max_ns, t[1]));
+	fprintf(out, "  the world stood still %" PRIu64 " time%s, for %s, at most %s\n", a->stw.count,
+		plural(a->stw.count), gt__time(a->stw.total_ns, t[0]), gt__time(a->stw.max_ns, t[1]));
 	for (size_t i = 0; i < a->stw_count; i++) {
 		const char *kind = gt_trace_string(a->trace, a->stw_kinds[i].kind);
 
@@ -458,8 +544,113 @@ static void put_slots(struct gt_analysis *a, FILE *out)
 			span > 0 ? 100.0 * (double)a->slots[i].running_ns / (double)span : 0.0, a->slots[i].runs);
 	if (procs > 16)
 		fprintf(out, "  and %" PRIu64 " more\n", procs - 16);
+}
+
+static void put_cpu(struct gt_analysis *a, FILE *out)
+{
+	const char *missing = gt_trace_meta(a->trace, "kernel_layer");
+	struct gt__cpu_time sum = {0};
+	char t[3][32];
+
+	fprintf(out, "\nCPUs: what the kernel let run of what was running\n");
+	if (!gt__has_kernel(a)) {
+		struct gt_trace_info info;
+
+		gt_trace_info(a->trace, &info);
+		fprintf(out, "  not recorded: %s\n",
+			missing && strncmp(missing, "missing: ", 9) == 0 ? missing + 9
+			: info.source                                    ? "Go's own tracer does not tell of them"
+				      : "--events=default,kernel tells when running goroutines had no CPU");
+		return;
+	}
+	for (size_t i = 0; i < a->group_count; i++)
+		gt__cpu_add(&sum, a->groups[i]);
+	fprintf(out, "  goroutines ran for %s: %s on a CPU, %s off CPU", gt__time(sum.running_ns, t[0]),
+		gt__time(sum.on_ns, t[1]), gt__time(sum.off_ns, t[2]));
+	if (sum.unknown_ns)
+		fprintf(out, ", %s not known", gt__time(sum.unknown_ns, t[0]));
+	putc('\n', out);
+	for (unsigned int k = GT__CPU_OTHERS; k < GT__CPU_KINDS; k++)
+		if (sum.off[k].count)
+			fprintf(out, "  %-43s %9s in %" PRIu64 " time%s, at most %s (G%" PRIu64 " at %s)\n",
+				gt__cpu_text(k), gt__time(sum.off[k].total_ns, t[0]), sum.off[k].count,
+				plural(sum.off[k].count), gt__time(sum.off[k].max_ns, t[1]), sum.off[k].max_g,
+				gt__time(sum.off[k].max_at_ns, t[2]));
 	if (a->throttled_ns)
-		fprintf(out, "  the cgroup's quota held the program for %s\n", gt__time(a->throttled_ns, t[0]));
+		fprintf(out, "  the cgroup's CPU quota held the program for %s, summed over CPUs\n",
+			gt__time(a->throttled_ns, t[0]));
+}
+
+/* Samples in one function of the user's, and its stack that was found most often. */
+struct hot {
+	const char *function;
+	uint64_t count, most, stack;
+};
+
+static int by_function(const void *x, const void *y)
+{
+	const struct hot *a = x, *b = y;
+	int names = strcmp(a->function, b->function);
+
+	return names ? names : a->stack < b->stack ? -1 : a->stack > b->stack;
+}
+
+static int by_count(const void *x, const void *y)
+{
+	const struct hot *a = x, *b = y;
+
+	return a->count != b->count ? (a->count < b->count ? 1 : -1) : strcmp(a->function, b->function);
+}
+
+/* One line a function: samples of one stack first, so that the most frequent is known. */
+static size_t add_up(struct hot *hot, size_t count)
+{
+	size_t kept = 0;
+
+	if (count)
+		qsort(hot, count, sizeof(*hot), by_function);
+	for (size_t i = 0, next; i < count; i = next) {
+		uint64_t of_stack = 0;
+
+		for (next = i; next < count && by_function(&hot[i], &hot[next]) == 0; next++)
+			of_stack += hot[next].count;
+		if (!kept || strcmp(hot[kept - 1].function, hot[i].function) != 0)
+			hot[kept++] = (struct hot){hot[i].function, 0, 0, 0};
+		hot[kept - 1].count += of_stack;
+		if (of_stack > hot[kept - 1].most) {
+			hot[kept - 1].most = of_stack;
+			hot[kept - 1].stack = hot[i].stack;
+		}
+	}
+	if (kept)
+		qsort(hot, kept, sizeof(*hot), by_count);
+	return kept;
+}
+
+static void put_samples(struct gt_analysis *a, FILE *out)
+{
+	struct hot *hot = malloc((a->samples.count + 1) * sizeof(*hot));
+	uint64_t all = a->by_kind[GT_EV_CPU_SAMPLE];
+	const struct gt__sample *sample;
+	size_t n = 0, at = 0;
+	char time[32], stack[400];
+
+	for (; hot && n < a->samples.count && (sample = gt__map_each(&a->samples, &at)); n++)
+		hot[n] = (struct hot){gt__user_function(a, sample->stack), sample->count, 0, sample->stack};
+	n = hot ? add_up(hot, n) : 0;
+	if (n)
+		fprintf(out, "\nCPU SAMPLES: %" PRIu64 ", one each %s of a thread's CPU time; by function\n", all,
+			gt__time(gt__sample_period(a), time));
+	for (size_t i = 0; i < n && i < TOP; i++) {
+		gt__stack_text(a, hot[i].stack, 3, stack, sizeof(stack));
+		fprintf(out, "  %5.1f %%  %s\n", 100.0 * (double)hot[i].count / (double)all,
+			*stack             ? stack
+			: *hot[i].function ? gt__short(hot[i].function)
+					   : "(no function is known)");
+	}
+	if (n > TOP)
+		fprintf(out, "  and %zu more: gtrace convert --to pprof --profile cpu\n", n - TOP);
+	free(hot);
 }
 
 int gt_report_text(struct gt_analysis *a, const char *file, FILE *out)
@@ -468,11 +659,8 @@ int gt_report_text(struct gt_analysis *a, const char *file, FILE *out)
 		fprintf(out, "no events in this trace\n");
 	else if (!a->finding_count)
 		fprintf(out, "no findings: nothing that waits costs a tenth of a goroutine\n");
-	for (size_t i = 0; i < a->finding_count && i < TOP; i++) {
-		if (i)
-			putc('\n', out);
+	for (size_t i = 0; i < a->finding_count && i < TOP; i++)
 		put_finding(a, file, out, i);
-	}
 	if (a->finding_count > TOP)
 		fprintf(out, "\nand %zu more: --json lists them all\n", a->finding_count - TOP);
 	put_recording(a, out);
@@ -485,5 +673,7 @@ int gt_report_text(struct gt_analysis *a, const char *file, FILE *out)
 	put_calls(a, out);
 	put_gc(a, out);
 	put_slots(a, out);
+	put_cpu(a, out);
+	put_samples(a, out);
 	return fflush(out) || ferror(out) ? -EIO : 0;
 }

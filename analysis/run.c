@@ -10,283 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One call under way on an M. */
-struct thread {
-	uint64_t number;
-	int64_t since_ns;
-	uint64_t g;
-	bool inside;
-};
-
-void gt__stat_add(struct gt__stat *stat, int64_t ns, int64_t at_ns, uint64_t g)
-{
-	stat->count++;
-	GT__ADD(stat->total_ns, ns);
-	if (ns > stat->max_ns || stat->count == 1) {
-		stat->max_ns = ns;
-		stat->max_at_ns = at_ns;
-		stat->max_g = g;
-	}
-}
-
-/* ---- histogram: values below 64 exactly, above it 64 steps an octave ---- */
-
-static size_t hist_index(uint64_t ns)
-{
-	unsigned int shift;
-
-	if (ns < GT__HIST_SUB)
-		return (size_t)ns;
-	shift = 63u - (unsigned int)__builtin_clzll(ns) - 6;
-	return (size_t)(shift + 1) * GT__HIST_SUB + (size_t)((ns >> shift) - GT__HIST_SUB);
-}
-
-/* The greatest value of a step. */
-static int64_t hist_value(size_t index)
-{
-	size_t shift;
-
-	if (index < GT__HIST_SUB)
-		return (int64_t)index;
-	shift = index / GT__HIST_SUB - 1;
-	return (int64_t)(((index % GT__HIST_SUB + GT__HIST_SUB + 1) << shift) - 1);
-}
-
-static void hist_add(struct gt__hist *hist, int64_t ns, int64_t at_ns, uint64_t g)
-{
-	size_t index = hist_index(ns > 0 ? (uint64_t)ns : 0);
-
-	hist->counts[index < GT__HIST_SIZE ? index : GT__HIST_SIZE - 1]++;
-	gt__stat_add(&hist->all, ns, at_ns, g);
-}
-
-int64_t gt__hist_quantile(const struct gt__hist *hist, double q)
-{
-	uint64_t rank = (uint64_t)(q * (double)hist->all.count), seen = 0;
-
-	for (size_t i = 0; i < GT__HIST_SIZE; i++) {
-		seen += hist->counts[i];
-		if (seen > rank)
-			return hist_value(i) < hist->all.max_ns ? hist_value(i) : hist->all.max_ns;
-	}
-	return hist->all.max_ns;
-}
-
-/* ---- what is counted ---- */
-
-int64_t gt__span_ns(const struct gt_analysis *a)
-{
-	return a->end_ns > a->begin_ns ? a->end_ns - a->begin_ns : 0;
-}
-
-uint64_t gt__procs(const struct gt_analysis *a)
-{
-	return a->procs ? a->procs : a->slots_seen;
-}
-
-struct gt__goroutine *gt__goroutine_of(const struct gt_analysis *a, uint64_t g)
-{
-	struct gt__row *row = gt__map_get(&a->rows.goroutines, g);
-
-	return row ? row->user : NULL;
-}
-
-const char *gt__intern(struct gt_analysis *a, const char *text)
-{
-	uint64_t id = 0;
-
-	if (gt_strings_intern(&a->names, text, strlen(text), &id) < 0)
-		return "(no memory)";
-	return gt_strings_get(&a->names, id, NULL);
-}
-
-static struct gt__group *group_new(struct gt_analysis *a, const char *name)
-{
-	struct gt__group *group, **groups;
-
-	if ((a->group_count & (a->group_count - 1)) == 0) {
-		size_t room = a->group_count ? a->group_count * 2 : 16;
-
-		groups = realloc(a->groups, room * sizeof(*groups));
-		if (!groups)
-			return NULL;
-		a->groups = groups;
-	}
-	group = calloc(1, sizeof(*group));
-	if (!group)
-		return NULL;
-	group->name = group->shown = gt__intern(a, name);
-	group->index = (uint32_t)a->group_count;
-	group->system = gt__system_function(a, group->name);
-	a->groups[a->group_count++] = group;
-	return group;
-}
-
-static struct gt__group *group_of(struct gt_analysis *a, uint64_t start_pc)
-{
-	struct gt__group *group = gt__map_get(&a->groups_by_pc, start_pc);
-	const char *name = start_pc ? gt_trace_function(a->trace, start_pc) : NULL;
-	char hex[32];
-	uint64_t id = 0;
-
-	if (group)
-		return group;
-	if (start_pc && (!name || !*name)) {
-		snprintf(hex, sizeof(hex), "0x%llx", (unsigned long long)start_pc);
-		name = hex;
-	}
-	name = name ? name : "(unknown)";
-	if (a->group_count >= GT__GROUPS_MAX)
-		name = "(others)";
-	if (gt_strings_intern(&a->names, name, strlen(name), &id) < 0)
-		return NULL;
-	group = gt__map_get(&a->groups_by_name, id);
-	if (!group) {
-		group = group_new(a, name);
-		if (!group || gt__map_put(&a->groups_by_name, id, group) < 0)
-			return NULL;
-	}
-	if (a->groups_by_pc.count < 4 * GT__GROUPS_MAX && gt__map_put(&a->groups_by_pc, start_pc, group) < 0)
-		return NULL;
-	if (!group->start_pc)
-		group->start_pc = start_pc;
-	return group;
-}
-
-static bool lock_reason(unsigned int reason)
-{
-	return reason == GT_REASON_SYNC_MUTEX_LOCK || reason == GT_REASON_SYNC_RWMUTEX_LOCK ||
-	       reason == GT_REASON_SYNC_RWMUTEX_RLOCK;
-}
-
-static uint8_t class_of(const struct gt_analysis *a, unsigned int reason, uint64_t stack, unsigned int what)
-{
-	if (lock_reason(reason) || what == GT_OBJECT_MUTEX || what == GT_OBJECT_RWMUTEX)
-		return GT__WAIT_LOCK;
-	switch (reason) {
-	case GT_REASON_SEMACQUIRE: /* before Go 1.20 a mutex has no reason of its own */
-	case GT_REASON_SYNC:       /* nor for Go's own tracer */
-		return gt__stack_has(a, stack, "sync.(*Mutex)") || gt__stack_has(a, stack, "sync.(*RWMutex)")
-			       ? GT__WAIT_LOCK
-			       : GT__WAIT_SYNC;
-	case GT_REASON_CHAN_SEND:
-	case GT_REASON_SYNCTEST_SEND:
-		return GT__WAIT_SEND;
-	case GT_REASON_CHAN_RECEIVE:
-	case GT_REASON_SYNCTEST_RECEIVE:
-		return GT__WAIT_RECEIVE;
-	case GT_REASON_SELECT:
-	case GT_REASON_SYNCTEST_SELECT:
-		return GT__WAIT_SELECT;
-	case GT_REASON_SYNC_COND_WAIT:
-	case GT_REASON_SYNC_WAITGROUP_WAIT:
-	case GT_REASON_SYNCTEST_WAITGROUP:
-	case GT_REASON_SYNCTEST_RUN:
-	case GT_REASON_SYNCTEST_WAIT:
-	case GT_REASON_SYNCTEST:
-	case GT_REASON_COROUTINE:
-		return GT__WAIT_SYNC;
-	case GT_REASON_IO_WAIT:
-		return GT__WAIT_NETWORK;
-	case GT_REASON_SLEEP:
-		return GT__WAIT_SLEEP;
-	case GT_REASON_CHAN_RECEIVE_NIL:
-	case GT_REASON_CHAN_SEND_NIL:
-	case GT_REASON_SELECT_NO_CASES:
-	case GT_REASON_FOREVER:
-		return GT__WAIT_NEVER;
-	case GT_REASON_GC_ASSIST_MARKING:
-	case GT_REASON_GC_ASSIST_WAIT:
-	case GT_REASON_WAIT_FOR_GC_CYCLE:
-	case GT_REASON_GARBAGE_COLLECTION:
-	case GT_REASON_GC_SCAN:
-	case GT_REASON_GC_MARK_TERMINATION:
-	case GT_REASON_STOPPING_THE_WORLD:
-	case GT_REASON_GC_WEAK_TO_STRONG:
-	case GT_REASON_FLUSH_PROC_CACHES:
-		return GT__WAIT_GC;
-	default:
-		return GT__WAIT_OTHER;
-	}
-}
-
-const char *gt__class_text(unsigned int class)
-{
-	static const char *const texts[] = {
-		"other", "lock", "chan send", "chan receive", "select", "sync", "network", "sleep", "GC", "never"};
-
-	return class < GT__WAIT_CLASSES ? texts[class] : "?";
-}
-
-static struct gt__site *site_of(struct gt_analysis *a, struct gt__group *group, unsigned int state, unsigned int reason,
-	uint64_t stack, unsigned int what)
-{
-	uint64_t key = stack << 28 ^ (uint64_t)group->index << 12 ^ (uint64_t)(reason & 0x7f) << 4 ^ (state & 0xf);
-	struct gt__site *site = gt__map_get(&a->sites, key);
-
-	if (site)
-		return site;
-	if (a->site_count >= GT__SITES_MAX) {
-		key = UINT64_MAX ^ ((uint64_t)(reason & 0x7f) << 4 ^ (state & 0xf));
-		stack = 0;
-		site = gt__map_get(&a->sites, key);
-		if (site)
-			return site;
-	}
-	site = calloc(1, sizeof(*site));
-	if (!site || gt__map_put(&a->sites, key, site) < 0) {
-		free(site);
-		a->failed = true;
-		return NULL;
-	}
-	a->site_count++;
-	site->state = (uint8_t)state;
-	site->reason = (uint8_t)reason;
-	site->stack = stack;
-	site->group = group;
-	site->what = (uint8_t)what;
-	site->class = state == GT_STATE_WAITING ? class_of(a, reason, stack, what) : GT__WAIT_OTHER;
-	return site;
-}
-
-struct gt__site *gt__wait_site(struct gt_analysis *a, const struct gt__goroutine *gor, const struct gt__slice *slice)
-{
-	return site_of(a, gor->group, GT_STATE_WAITING, slice->reason, slice->stack, slice->what);
-}
-
-static void count_object(struct gt_analysis *a, const struct gt__slice *slice, int64_t ns, uint64_t g)
-{
-	uint64_t key = (uint64_t)slice->what << 56 ^ slice->object;
-	struct gt__object *object;
-	char name[GT_TRACE_OBJECT_BYTES];
-
-	if (!gt_object_is_address(slice->what) && slice->what != GT_OBJECT_FD_READ &&
-		slice->what != GT_OBJECT_FD_WRITE && slice->what != GT_OBJECT_FD_ACCEPT &&
-		slice->what != GT_OBJECT_FD_CONNECT)
-		return;
-	object = gt__map_get(&a->objects, key);
-	if (!object) {
-		if (a->object_count >= GT__OBJECTS_CAP)
-			return;
-		object = calloc(1, sizeof(*object));
-		if (!object || gt__map_put(&a->objects, key, object) < 0) {
-			free(object);
-			a->failed = true;
-			return;
-		}
-		a->object_count++;
-		object->what = slice->what;
-		object->object = slice->object;
-		object->name = strdup(gt__object_text(a, slice->what, slice->object, name));
-	}
-	gt__stat_add(&object->waits, ns, slice->since_ns, g);
-	if (object->waits.max_g == g && object->waits.max_ns == ns)
-		object->worst_holder = slice->holder;
-}
-
 /* ---- slices of goroutines ---- */
 
-static void remember(struct gt_analysis *a, struct gt__goroutine *gor, const struct gt__slice *slice, int64_t end_ns,
+void gt__remember(struct gt_analysis *a, struct gt__goroutine *gor, const struct gt__slice *slice, int64_t end_ns,
 	struct gt__site *site, uint64_t by, struct gt__blame *blame)
 {
 	struct gt__past *past;
@@ -306,14 +32,25 @@ static void remember(struct gt_analysis *a, struct gt__goroutine *gor, const str
 		gor->past_count++;
 }
 
-/* The K longest, the longest first. */
+static bool alike(const struct gt__latency *x, const struct gt__latency *y)
+{
+	return x->group == y->group && x->reason == y->reason && x->created == y->created && x->stack == y->stack;
+}
+
+/* The longest of each kind, the longest first. */
 static void keep_worst(struct gt_analysis *a, const struct gt__latency *latency)
 {
-	size_t at = a->worst_count;
+	size_t at = a->worst_count, same;
 
 	if (at == GT__WORST && latency->ns <= a->worst[at - 1].ns)
 		return;
-	if (at == GT__WORST)
+	for (same = 0; same < a->worst_count && !alike(&a->worst[same], latency); same++)
+		;
+	if (same < a->worst_count && latency->ns <= a->worst[same].ns)
+		return;
+	if (same < a->worst_count)
+		at = same;
+	else if (at == GT__WORST)
 		at--;
 	else
 		a->worst_count++;
@@ -332,14 +69,14 @@ static void runnable_ended(
 
 	if (!stack && gor->wait && !slice->reason && gor->runs)
 		stack = gor->wait->stack;
-	site = site_of(a, gor->group, GT_STATE_RUNNABLE, slice->reason, stack, 0);
+	site = gt__site_of(a, gor->group, GT_STATE_RUNNABLE, slice->reason, stack, 0);
 	if (!site)
 		return;
 	if (busy > ns)
 		busy = ns;
 	gt__stat_add(a->finishing ? &site->open : &site->done, ns, slice->since_ns, gor->g);
 	if (!a->finishing)
-		hist_add(&a->latency, ns, slice->since_ns, gor->g);
+		gt__hist_add(&a->latency, ns, slice->since_ns, gor->g);
 	gt__stat_add(&site->starved, busy, slice->since_ns, gor->g);
 	latency = (struct gt__latency){gor->g, gor->group, slice->since_ns, ns, busy, slice->reason,
 		!gor->runs && gor->created, gor->by, stack, gor->cause};
@@ -354,7 +91,7 @@ static void runnable_ended(
 		if (busy > a->starved_worst.busy_ns)
 			a->starved_worst = latency;
 	}
-	remember(a, gor, slice, end_ns, site, 0, NULL);
+	gt__remember(a, gor, slice, end_ns, site, 0, NULL);
 }
 
 static bool timer_woke(const struct gt_analysis *a, const struct gt__site *site, unsigned int cause, uint64_t by)
@@ -379,7 +116,7 @@ static void wait_ended(struct gt_analysis *a, struct gt__goroutine *gor, const s
 	GT__ADD(gor->group->wait_ns[site->class], ns);
 	gt__stat_add(&gor->group->reason[slice->reason], ns, slice->since_ns, gor->g);
 	if (slice->what)
-		count_object(a, slice, ns, gor->g);
+		gt__count_object(a, slice, ns, gor->g);
 	if (a->finishing)
 		return;
 	blame = gt__blame_wait(a, gor, site, slice, end_ns, gor->by, false);
@@ -401,7 +138,7 @@ static void wait_ended(struct gt_analysis *a, struct gt__goroutine *gor, const s
 		GT__ADD(site->timer_wait_ns, ns);
 		gor->woken_at = site;
 	}
-	remember(a, gor, slice, end_ns, site, gor->by, blame);
+	gt__remember(a, gor, slice, end_ns, site, gor->by, blame);
 }
 
 static void goroutine_slice(
@@ -424,11 +161,11 @@ static void goroutine_slice(
 		runnable_ended(a, gor, slice, end_ns);
 		break;
 	case GT_STATE_SYSCALL:
-		site = site_of(a, gor->group, GT_STATE_SYSCALL, 0, slice->stack, 0);
+		site = gt__site_of(a, gor->group, GT_STATE_SYSCALL, 0, slice->stack, 0);
 		if (!site)
 			return;
 		gt__stat_add(a->finishing ? &site->open : &site->done, ns, slice->since_ns, gor->g);
-		remember(a, gor, slice, end_ns, site, 0, NULL);
+		gt__remember(a, gor, slice, end_ns, site, 0, NULL);
 		gor->call = 0;
 		break;
 	case GT_STATE_WAITING:
@@ -470,6 +207,8 @@ static void on_slice(void *user, const struct gt__row *row, int64_t end_ns)
 		goroutine_slice(a, row->user, &slice, end_ns);
 	else if (row->kind == GT_ROW_SLOT)
 		slot_slice(a, row->id, &slice, end_ns);
+	else if (row->kind == GT_ROW_THREAD && !a->finishing && a->cpu_threads.count)
+		gt__cpu_slice(a, row, &slice, end_ns);
 }
 
 static void on_goroutine(struct gt_analysis *a, struct gt__row *row)
@@ -480,9 +219,10 @@ static void on_goroutine(struct gt_analysis *a, struct gt__row *row)
 
 	if (gor) /* created again: a damaged trace */
 		return;
-	gor = calloc(1, sizeof(*gor));
-	if (!gor || !(gor->group = group_of(a, pc))) {
-		free(gor);
+	gor = gt__row_extra(row);
+	memset(gor, 0, sizeof(*gor));
+	gor->group = gt__group_of(a, pc);
+	if (!gor->group) {
 		a->failed = true;
 		return;
 	}
@@ -509,6 +249,11 @@ static void on_row(void *user, struct gt__row *row)
 		on_goroutine(a, row);
 	else if (row->kind == GT_ROW_SLOT && row->id <= GT__SLOTS_MAX && row->id > a->slots_seen)
 		a->slots_seen = row->id;
+	if (row->kind != GT_ROW_THREAD)
+		return;
+	if (!row->user)
+		row->user = calloc(1, sizeof(struct gt__thread));
+	gt__cpu_bind(a, row);
 }
 
 static bool on_link(void *user, const struct gt__row *from, const struct gt__row *to, enum gt__link_kind kind,
@@ -568,7 +313,6 @@ static void on_gone(void *user, struct gt__row *row)
 	if (gor->past)
 		a->past_count--;
 	free(gor->past);
-	free(gor);
 }
 
 /* ---- what events tell beside ---- */
@@ -586,128 +330,6 @@ static void on_create(struct gt_analysis *a, const struct gt_event *event)
 		gor->group->first_created_ns = event->time_ns;
 	gor->group->last_created_ns = event->time_ns;
 	a->goroutines_created++;
-}
-
-static void on_call(struct gt_analysis *a, const struct gt_event *event)
-{
-	struct gt__row *row = gt__rows_thread(&a->rows, event->m);
-	struct gt__goroutine *gor = event->args[0] ? gt__goroutine_of(a, event->args[0]) : NULL;
-	struct thread *thread = row ? row->user : NULL;
-	struct gt__call *call;
-
-	if (row && !thread)
-		row->user = thread = calloc(1, sizeof(*thread));
-	if (!thread)
-		return;
-	if (event->kind == GT_EV_SYSCALL_INFO) {
-		*thread = (struct thread){event->args[1], event->time_ns, event->args[0], true};
-		if (gor)
-			gor->call = event->args[1] + 1;
-		return;
-	}
-	if (!thread->inside || thread->number != event->args[1])
-		return;
-	thread->inside = false;
-	call = event->args[1] < GT__CALLS ? &a->calls[event->args[1]] : &a->calls_other;
-	gt__stat_add(&call->all, event->time_ns - thread->since_ns, thread->since_ns, event->args[0]);
-	call->errors += event->args[3] > 0;
-}
-
-static void on_stw_end(struct gt_analysis *a, const struct gt_event *event)
-{
-	size_t i;
-
-	if (a->stw_since < 0)
-		return;
-	gt__stat_add(&a->stw, event->time_ns - a->stw_since, a->stw_since, a->stw_g);
-	for (i = 0; i < a->stw_count && a->stw_kinds[i].kind != a->stw_kind; i++)
-		;
-	if (i == a->stw_count && i < GT__STW_KINDS)
-		a->stw_kinds[a->stw_count++].kind = a->stw_kind;
-	if (i < GT__STW_KINDS)
-		gt__stat_add(&a->stw_kinds[i].all, event->time_ns - a->stw_since, a->stw_since, a->stw_g);
-	a->stw_since = -1;
-}
-
-static void on_assist(struct gt_analysis *a, const struct gt_event *event)
-{
-	struct gt__goroutine *gor = gt__goroutine_of(a, event->args[0]);
-
-	if (!gor)
-		return;
-	if (event->kind == GT_EV_ASSIST_BEGIN) {
-		gor->assist_ns = event->time_ns;
-		gor->assist_stack = event->args[1];
-	} else if (gor->assist_ns >= 0) {
-		gt__stat_add(&a->assist, event->time_ns - gor->assist_ns, gor->assist_ns, gor->g);
-		gt__blame_assist(a, gor, gor->assist_stack, gor->assist_ns, event->time_ns);
-		gor->assist_ns = -1;
-	}
-}
-
-static void on_alloc(struct gt_analysis *a, const struct gt_event *event)
-{
-	struct gt__alloc *alloc = gt__map_get(&a->allocs, event->args[4]);
-
-	a->alloc_bytes += event->args[3];
-	if (!alloc) {
-		uint64_t stack = a->alloc_count < GT__SITES_MAX ? event->args[4] : 0;
-
-		alloc = gt__map_get(&a->allocs, stack);
-		if (!alloc) {
-			alloc = calloc(1, sizeof(*alloc));
-			if (!alloc || gt__map_put(&a->allocs, stack, alloc) < 0) {
-				free(alloc);
-				a->failed = true;
-				return;
-			}
-			alloc->stack = stack;
-			a->alloc_count++;
-		}
-	}
-	alloc->count++;
-	alloc->bytes += event->args[2];
-	alloc->weight += event->args[3];
-}
-
-static void on_gc(struct gt_analysis *a, const struct gt_event *event)
-{
-	switch (event->kind) {
-	case GT_EV_GC_BEGIN:
-		a->gc_cycles++;
-		a->gc_since = event->time_ns;
-		break;
-	case GT_EV_GC_END:
-		if (a->gc_since >= 0)
-			GT__ADD(a->gc_ns, event->time_ns - a->gc_since);
-		a->gc_since = -1;
-		break;
-	case GT_EV_STW_BEGIN:
-		a->stw_since = event->time_ns;
-		a->stw_g = event->args[0];
-		a->stw_kind = event->args[1];
-		break;
-	case GT_EV_STW_END:
-		on_stw_end(a, event);
-		break;
-	case GT_EV_ASSIST_BEGIN:
-	case GT_EV_ASSIST_END:
-		on_assist(a, event);
-		break;
-	case GT_EV_SWEEP_END:
-		a->sweep.count++;
-		a->swept += event->args[1];
-		a->reclaimed += event->args[2];
-		break;
-	case GT_EV_PROCS:
-		if (event->args[0] && event->args[0] <= GT__SLOTS_MAX) {
-			a->procs = event->args[0];
-			a->procs_told = true;
-		}
-		break;
-	default:
-		break;
-	}
 }
 
 /* A P that was given up and is not idle is on its way, or gone for good: GOMAXPROCS may change. */
@@ -733,10 +355,10 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 		break;
 	case GT_EV_SYSCALL_INFO:
 	case GT_EV_SYSCALL_RESULT:
-		on_call(a, event);
+		gt__on_call(a, event);
 		break;
 	case GT_EV_ALLOC:
-		on_alloc(a, event);
+		gt__on_alloc(a, event);
 		break;
 	case GT_EV_HEAP:
 		a->heap_last = event->args[0];
@@ -745,9 +367,6 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 		break;
 	case GT_EV_HEAP_GOAL:
 		a->heap_goal = event->args[0];
-		break;
-	case GT_EV_THROTTLED:
-		GT__ADD(a->throttled_ns, event->args[0] < INT64_MAX / 2 ? (int64_t)event->args[0] : 0);
 		break;
 	case GT_EV_GO_RUN:
 		set_presence(a, event->args[2], GT__P_HELD);
@@ -766,7 +385,9 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 		break;
 	default:
 		if (event->kind >= GT_EV_GC_BEGIN && event->kind <= GT_EV_STACK_MEMORY)
-			on_gc(a, event);
+			gt__on_gc(a, event);
+		else if (gt_m_is_kernel(event->m) || (event->kind >= GT_EV_CPU_IN && event->kind <= GT_EV_THROTTLED))
+			gt__on_kernel(a, event);
 		break;
 	}
 }
@@ -833,13 +454,14 @@ static void finish(struct gt_analysis *a)
 	if (a->gc_since >= 0)
 		GT__ADD(a->gc_ns, a->rows.now_ns - a->gc_since);
 	/* Waits that have not ended have no site yet. */
-	while ((row = gt__map_each(&a->rows.goroutines, &at)))
+	while ((row = gt__ids_each(&a->rows.goroutines, &at)))
 		if (row->user && row->open.state == GT_STATE_WAITING)
 			gt__wait_site(a, row->user, &row->open);
 	gt__show_groups(a);
 	gt__find_stuck(a);
 	a->finishing = true;
-	for (at = 0; (row = gt__map_each(&a->rows.goroutines, &at));) {
+	gt__cpu_finish(a);
+	for (at = 0; (row = gt__ids_each(&a->rows.goroutines, &at));) {
 		gor = row->user;
 		if (!gor)
 			continue;
@@ -872,8 +494,9 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 		a->procs = strtoul(procs, NULL, 10) <= GT__SLOTS_MAX ? strtoul(procs, NULL, 10) : 0;
 	a->gc_since = a->stw_since = a->sweep_since = -1;
 	gt__rows_init(&a->rows, &user, 0);
+	a->rows.extra = sizeof(struct gt__goroutine);
 	gt_trace_info(trace, &info);
-	if (!a->slots || !a->busy_by_procs)
+	if (!a->slots || !a->busy_by_procs || gt__cpu_init(a) < 0)
 		ret = -ENOMEM;
 	else if (info.window)
 		ret = gt_trace_scan(trace); /* since when each M is complete may stand at the end; a window is small */
@@ -913,7 +536,7 @@ void gt_analysis_free(struct gt_analysis *a)
 	if (!a)
 		return;
 	a->options.goroutine = NULL;
-	for (; (row = gt__map_each(&a->rows.goroutines, &at));)
+	for (; (row = gt__ids_each(&a->rows.goroutines, &at));)
 		on_gone(a, row);
 	for (at = 0; (row = gt__map_each(&a->rows.threads, &at));)
 		on_gone(a, row);
@@ -933,6 +556,7 @@ void gt_analysis_free(struct gt_analysis *a)
 		free(a->groups[i]);
 	free(a->groups);
 	gt_strings_free(&a->names);
+	gt__cpu_free(a);
 	free(a->slots);
 	free(a->busy_by_procs);
 	for (size_t i = 0; i < a->finding_count; i++) {

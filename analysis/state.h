@@ -72,6 +72,17 @@ enum gt__class {
 	GT__WAIT_CLASSES
 };
 
+/* Where a thread was while its goroutine ran, as the kernel tells. */
+enum gt__cpu_at {
+	GT__CPU_UNKNOWN,
+	GT__CPU_ON,
+	GT__CPU_OTHERS, /* preempted: its CPU was another process's, or a quota held it */
+	GT__CPU_OWN,    /* preempted for another thread of the program */
+	GT__CPU_FAULT,  /* blocked: waited for a page */
+	GT__CPU_BLOCKED,
+	GT__CPU_KINDS
+};
+
 struct gt__group {
 	const char *name;  /* start function */
 	const char *shown; /* what the compiler's wrapper around it calls, when that is known */
@@ -84,10 +95,14 @@ struct gt__group {
 	int64_t wait_ns[GT__WAIT_CLASSES];
 	struct gt__stat reason[GT_REASON_COUNT]; /* waits */
 	int64_t starved_ns;                      /* runnable while every P was taken */
+	int64_t on_cpu_ns;                       /* of running */
+	struct gt__stat off_cpu[GT__CPU_KINDS];
 	int64_t first_created_ns, last_created_ns;
 };
 
 struct gt__blame;
+struct gt__cpu;
+struct gt__cpu_thread;
 struct gt__site {
 	uint8_t state, reason, class, what;
 	uint64_t stack;
@@ -146,7 +161,8 @@ enum gt__root {
 	GT__ROOT_SLEEP,
 	GT__ROOT_NETWORK,
 	GT__ROOT_GC,
-	GT__ROOT_WAIT, /* for something that no goroutine is known to end */
+	GT__ROOT_WAIT,    /* for something that no goroutine is known to end */
+	GT__ROOT_OFF_CPU, /* running, without a CPU; its reason is an enum gt__cpu_at */
 	GT__ROOTS
 };
 
@@ -199,12 +215,14 @@ struct gt__blame {
 	uint32_t culprit_count;
 	int64_t roots[GT__ROOTS];
 	struct gt__share groups[8]; /* who waited */
+	int64_t most_ns;            /* with others added: of the one whose name it has */
+	uint64_t alike;             /* so many more of its kind, waited for at the same place, were added to it */
 };
 
 struct gt__link {
 	uint64_t g;
 	const struct gt__group *group;
-	uint8_t state, reason, what, cause;
+	uint8_t state, reason, what, cause; /* running, with a reason: without a CPU, enum gt__cpu_at */
 	uint64_t object, stack, call;
 	int64_t since_ns, ns;
 };
@@ -235,6 +253,15 @@ struct gt__object {
 	uint64_t worst_holder;
 };
 
+/* One call under way on an M. */
+struct gt__thread {
+	uint64_t number;
+	int64_t since_ns;
+	uint64_t g;
+	bool inside;
+	struct gt__cpu_thread *cpu;
+};
+
 struct gt__call {
 	struct gt__stat all;
 	uint64_t errors;
@@ -249,6 +276,13 @@ struct gt__slot {
 
 struct gt__alloc {
 	uint64_t stack, count, bytes, weight;
+};
+
+/* CPU samples of one goroutine at one stack. */
+struct gt__sample {
+	uint64_t stack, g, count;
+	const struct gt__group *group; /* NULL: no goroutine */
+	uint8_t state;                 /* of the goroutine */
 };
 
 struct gt__stw {
@@ -314,25 +348,69 @@ struct gt_analysis {
 	uint64_t heap_peak, heap_last, heap_goal, alloc_bytes, swept, reclaimed;
 	uint64_t goroutines_live_peak, goroutines_live, goroutines_seen, goroutines_created, goroutines_ended;
 	int64_t throttled_ns;
+	struct gt__map cpu_threads, samples;
+	struct gt__cpu *cpus;
+	struct gt__site off_sites[GT__CPU_KINDS]; /* what struct gt__past shows of a time without a CPU */
 	struct gt__finding findings[GT__FINDINGS_MAX];
 	size_t finding_count;
 };
 
-/* ---- run.c ---- */
+/* ---- count.c ---- */
 void gt__stat_add(struct gt__stat *stat, int64_t ns, int64_t at_ns, uint64_t g);
+void gt__hist_add(struct gt__hist *hist, int64_t ns, int64_t at_ns, uint64_t g);
 int64_t gt__hist_quantile(const struct gt__hist *hist, double q);
 struct gt__goroutine *gt__goroutine_of(const struct gt_analysis *a, uint64_t g);
 int64_t gt__span_ns(const struct gt_analysis *a);
 uint64_t gt__procs(const struct gt_analysis *a);
-const char *gt__class_text(unsigned int class);
-/* The site of a wait; NULL without memory. */
+/* These: NULL without memory. */
+struct gt__group *gt__group_of(struct gt_analysis *a, uint64_t start_pc);
+struct gt__site *gt__site_of(struct gt_analysis *a, struct gt__group *group, unsigned int state, unsigned int reason,
+	uint64_t stack, unsigned int what);
 struct gt__site *gt__wait_site(struct gt_analysis *a, const struct gt__goroutine *gor, const struct gt__slice *slice);
+void gt__count_object(struct gt_analysis *a, const struct gt__slice *slice, int64_t ns, uint64_t g);
 const char *gt__intern(struct gt_analysis *a, const char *text);
+/* "linker.(*context).run" of "example.org/tool/linker.(*context).run". */
+const char *gt__short(const char *function);
+
+/* ---- run.c ---- */
+/* @gor was in @slice until @end_ns. */
+void gt__remember(struct gt_analysis *a, struct gt__goroutine *gor, const struct gt__slice *slice, int64_t end_ns,
+	struct gt__site *site, uint64_t by, struct gt__blame *blame);
+
+/* ---- cpu.c ---- */
+struct gt__cpu_time {
+	int64_t running_ns; /* the sum of the others */
+	int64_t on_ns, off_ns, unknown_ns;
+	struct gt__stat off[GT__CPU_KINDS];
+};
+int gt__cpu_init(struct gt_analysis *a);
+void gt__cpu_free(struct gt_analysis *a);
+/* The M's thread is known. */
+void gt__cpu_bind(struct gt_analysis *a, struct gt__row *row);
+/* A slice of an M ended. */
+void gt__cpu_slice(struct gt_analysis *a, const struct gt__row *row, const struct gt__slice *slice, int64_t end_ns);
+void gt__on_kernel(struct gt_analysis *a, const struct gt_event *event);
+/* What is open at the end. */
+void gt__cpu_finish(struct gt_analysis *a);
+/* Does the trace tell who was on a CPU? */
+bool gt__has_kernel(const struct gt_analysis *a);
+void gt__cpu_add(struct gt__cpu_time *sum, const struct gt__group *group);
+const char *gt__cpu_text(unsigned int at);
+/* "preempted by another process", or what a quota did. */
+const char *gt__off_text(const struct gt_analysis *a, unsigned int at);
+int64_t gt__sample_period(const struct gt_analysis *a);
+
+/* ---- beside.c ---- */
+void gt__on_call(struct gt_analysis *a, const struct gt_event *event);
+void gt__on_alloc(struct gt_analysis *a, const struct gt_event *event);
+void gt__on_gc(struct gt_analysis *a, const struct gt_event *event);
 
 /* ---- blame.c ---- */
 /* @gor waited at @site from @since until now, when @by woke it (open: waits still, for the holder @by; 0 not known). */
 struct gt__blame *gt__blame_wait(struct gt_analysis *a, struct gt__goroutine *gor, struct gt__site *site,
 	const struct gt__slice *slice, int64_t end_ns, uint64_t by, bool open);
+/* Adds what @from has to @to: the same kind, waited for at the same place. */
+void gt__blame_add(struct gt__blame *to, const struct gt__blame *from);
 void gt__blame_assist(
 	struct gt_analysis *a, struct gt__goroutine *gor, uint64_t stack, int64_t since_ns, int64_t end_ns);
 const char *gt__root_text(unsigned int root);

@@ -179,7 +179,7 @@ static void tell_cycle(struct stuck *s, const struct gt__goroutine *const *cycle
 	char *text = NULL, name[GT_TRACE_OBJECT_BYTES], stack[400];
 	FILE *out;
 
-	while ((row = gt__map_each(&a->rows.goroutines, &at))) {
+	while ((row = gt__ids_each(&a->rows.goroutines, &at))) {
 		gor = row->user;
 		if (!waits(gor) || !row->open.holder || !leads_to(s, gor, cycle, length))
 			continue;
@@ -196,7 +196,7 @@ static void tell_cycle(struct stuck *s, const struct gt__goroutine *const *cycle
 		if (gor->row->open.since_ns > last->row->open.since_ns)
 			last = gor;
 		fprintf(out, "%sG%llu (%s) waits for %s, held by G%llu, in %s", i ? "\n" : "",
-			(unsigned long long)gor->g, gor->group->shown,
+			(unsigned long long)gor->g, gt__short(gor->group->shown),
 			gt__object_text(a, gor->row->open.what, gor->row->open.object, name),
 			(unsigned long long)gor->row->open.holder,
 			gt__stack_text(a, gor->row->open.stack, 3, stack, sizeof(stack)));
@@ -205,13 +205,14 @@ static void tell_cycle(struct stuck *s, const struct gt__goroutine *const *cycle
 	finding->detail = text;
 	if (length == 1)
 		finding->title = gt__format("deadlock: G%llu (%s) waits for a lock that it holds itself%s",
-			(unsigned long long)cycle[0]->g, cycle[0]->group->shown,
+			(unsigned long long)cycle[0]->g, gt__short(cycle[0]->group->shown),
 			others > length ? "; more wait behind it" : "");
 	else
 		finding->title = gt__format(
 			"deadlock: %zu goroutines hold what each other waits for: G%llu (%s) and G%llu (%s)%s", length,
-			(unsigned long long)cycle[0]->g, cycle[0]->group->shown, (unsigned long long)cycle[1]->g,
-			cycle[1]->group->shown, others > length ? "; more wait behind them" : "");
+			(unsigned long long)cycle[0]->g, gt__short(cycle[0]->group->shown),
+			(unsigned long long)cycle[1]->g, gt__short(cycle[1]->group->shown),
+			others > length ? "; more wait behind them" : "");
 	finding->count = others;
 	finding->at_ns = last->row->open.since_ns; /* when the circle closed */
 	finding->at_for_ns = waited(s, last);
@@ -229,7 +230,7 @@ static void find_cycles(struct stuck *s)
 	size_t at = 0;
 	uint8_t tell = 1;
 
-	while ((row = gt__map_each(&s->a->rows.goroutines, &at)) && tell) {
+	while ((row = gt__ids_each(&s->a->rows.goroutines, &at)) && tell) {
 		size_t length = 0;
 
 		gor = row->user;
@@ -270,7 +271,7 @@ static void tell_leak(struct stuck *s, const struct place *place, const char *wh
 	if (!finding)
 		return;
 	finding->title = gt__format("%llu goroutines of %s leak: each waits for ever (%s) in %s",
-		(unsigned long long)place->odd, site->group->shown, gt_reason_text(site->reason), where);
+		(unsigned long long)place->odd, gt__short(site->group->shown), gt_reason_text(site->reason), where);
 	finding->detail = gt__format(
 		"made between %s and %s; %llu of this function ended in the whole trace, %llu live at its end",
 		gt__time(place->first_ns, first), gt__time(place->last_ns, last),
@@ -297,7 +298,7 @@ static void tell_stuck(struct stuck *s, const struct place *place, const char *w
 	if (place->odd > 1)
 		snprintf(more, sizeof(more), " (and %llu more)", (unsigned long long)place->odd - 1);
 	finding->title = gt__format("G%llu (%s)%s is stuck in %s (%s%s%s) since %s: %s", (unsigned long long)gor->g,
-		gor->group->shown, more, where, gt_reason_text(site->reason), *object ? ", " : "", object,
+		gt__short(gor->group->shown), more, where, gt_reason_text(site->reason), *object ? ", " : "", object,
 		gt__time(gor->row->open.since_ns, time),
 		never                          ? "nothing can ever wake it"
 		: site->class == GT__WAIT_SEND ? "nobody receives"
@@ -305,7 +306,7 @@ static void tell_stuck(struct stuck *s, const struct place *place, const char *w
 					       : "nobody comes");
 	if (place->victim)
 		finding->detail = gt__format("G%llu (%s), which it used to wake, waits for it, %llu such in all",
-			(unsigned long long)place->victim->g, place->victim->group->shown,
+			(unsigned long long)place->victim->g, gt__short(place->victim->group->shown),
 			(unsigned long long)place->victims);
 	finding->count = (place->strays ? place->strays : place->odd) + place->victims;
 	finding->advice = never ? "make the channel before it is used"
@@ -334,7 +335,7 @@ static void take_sends(struct stuck *s, const struct place *place)
 static void tell_place(struct stuck *s, const struct place *place)
 {
 	const struct gt__site *site = place->site;
-	const char *where = where_of(s, place);
+	const char *where = gt__short(where_of(s, place));
 	bool main = place->worst && place->worst->main;
 
 	if (!place->worst)
@@ -360,10 +361,10 @@ void gt__find_stuck(struct gt_analysis *a)
 	struct gt__row *row;
 	size_t at = 0;
 
-	while ((row = gt__map_each(&a->rows.goroutines, &at)))
+	while ((row = gt__ids_each(&a->rows.goroutines, &at)))
 		if (waits(row->user))
 			look_at(&s, row->user);
-	for (at = 0; (row = gt__map_each(&a->rows.goroutines, &at));)
+	for (at = 0; (row = gt__ids_each(&a->rows.goroutines, &at));)
 		if (waits(row->user))
 			look_for_server(&s, row->user);
 	find_cycles(&s);

@@ -26,9 +26,10 @@
 #define ROUNDS_MAX 101
 #define FLOOR_RING (64u << 10)
 
-enum contestant { FLOOR, HOOK, HOOK_BY, HOOK_OFF, EMPTY, CONTESTANTS };
+enum contestant { FLOOR, CLOCK, HOOK, HOOK_BY, HOOK_OFF, EMPTY, CONTESTANTS };
 static const char *const names[CONTESTANTS] = {
 	"floor: rdtsc + 16 B + release",
+	"rdtsc alone",
 	"hook on, 16 B",
 	"hook on, 32 B",
 	"hook off, inlined",
@@ -52,6 +53,12 @@ __attribute__((noinline)) static void floor_record(uint64_t g, unsigned int old,
 	__atomic_store_n(&r->head, r->head + 16, __ATOMIC_RELEASE);
 }
 
+/* What any recorder takes that reads the clock for each event. */
+__attribute__((noinline)) static uint64_t clock_alone(void)
+{
+	return gt__cpu_ticks();
+}
+
 __attribute__((noinline)) static void hook_record(uint64_t g, unsigned int old, unsigned int new_, unsigned int arg)
 {
 	gt_hook_state(g, old, new_, arg);
@@ -64,12 +71,18 @@ __attribute__((noinline)) static void hook_by_record(uint64_t g, unsigned int ol
 
 static double chunk(enum contestant who)
 {
-	uint64_t begin = gt__cpu_ticks();
+	uint64_t begin = gt__cpu_ticks(), ticks;
 
 	switch (who) {
 	case FLOOR:
 		for (uint64_t i = 0; i < EVENTS; i++)
 			floor_record(i, GT_STATE_RUNNABLE, GT_STATE_RUNNING, 1);
+		break;
+	case CLOCK:
+		for (uint64_t i = 0; i < EVENTS; i++) {
+			ticks = clock_alone();
+			__asm__ volatile("" ::"r"(ticks));
+		}
 		break;
 	case HOOK:
 		for (uint64_t i = 0; i < EVENTS; i++)

@@ -8,6 +8,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static const struct argp_option options[] = {
 	{"no-open", KEY_NO_OPEN, NULL, 0, "only print the address: open no browser", 0},
 	{"at", KEY_AT, "TIME", 0,
 		"begin at this moment (1.5s, 200ms since the trace's begin), as gtrace report names it", 0},
-	{"max-memory", KEY_MEMORY, "SIZE", 0, "refuse a trace whose index takes more (default: 4G)", 0},
+	{"max-memory", KEY_MEMORY, "SIZE", 0, "read no further than an index of that size holds (default: 4G)", 0},
 	{0},
 };
 
@@ -112,7 +113,47 @@ static void open_browser(const char *address)
 	}
 }
 
-static int serve(const struct view_options *o, const struct gt_index *index)
+struct reading {
+	const struct view_options *o;
+	struct gt_index *index;
+	int ret;
+};
+
+/* Beside the server, which answers from the begin on. */
+static void *read_trace(void *context)
+{
+	struct reading *reading = context;
+	struct gt_index *index = reading->index;
+	char memory[32];
+	struct gt_error err;
+
+	reading->ret = gt_index_read(index, &err);
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K");
+	if (reading->ret == -ECANCELED)
+		return NULL;
+	if (reading->ret < 0)
+		gt_die(GT_EXIT_FAILURE, &err);
+	fprintf(stderr, "gtrace: %s: %" PRIu64 " events, %" PRIu32 " goroutines, %s of memory; Ctrl-C ends it\n",
+		reading->o->file, index->events, index->kinds[GT_INDEX_GOROUTINE],
+		gt_format_size(index->bytes, memory));
+	return NULL;
+}
+
+static void tell_address(const struct view_options *o, const struct gt_serve *server)
+{
+	char address[256];
+
+	snprintf(address, sizeof(address), "%s", gt_serve_address(server));
+	if (o->at_given)
+		snprintf(address, sizeof(address), "%s#t=%" PRIu64, gt_serve_address(server), o->at_ns);
+	printf("%s\n", address);
+	fflush(stdout);
+	if (!o->no_open && isatty(STDOUT_FILENO))
+		open_browser(address);
+}
+
+static int view(const struct view_options *o, struct gt_index *index)
 {
 	struct gt_serve_config config = {
 		.index = index,
@@ -121,13 +162,14 @@ static int serve(const struct view_options *o, const struct gt_index *index)
 		.perfetto = write_perfetto,
 		.context = (void *)(uintptr_t)o,
 	};
-	char address[256], memory[32];
+	struct reading reading = {.o = o, .index = index};
 	struct gt_serve *server;
 	struct gt_error err;
+	pthread_t thread;
 	sigset_t ends;
-	int number;
+	int number, ret;
 
-	/* Before the server's thread is made: it inherits the mask. */
+	/* Before any thread is made: it inherits the mask. */
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
@@ -136,18 +178,16 @@ static int serve(const struct view_options *o, const struct gt_index *index)
 	signal(SIGCHLD, SIG_IGN);
 	if (gt_serve_start(&config, &server, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
-	snprintf(address, sizeof(address), "%s", gt_serve_address(server));
-	if (o->at_given)
-		snprintf(address, sizeof(address), "%s#t=%" PRIu64, gt_serve_address(server), o->at_ns);
-	fprintf(stderr, "gtrace: %s: %" PRIu64 " events, %" PRIu32 " goroutines, %s of memory; Ctrl-C ends it\n",
-		o->file, index->events, index->kinds[GT_INDEX_GOROUTINE], gt_format_size(index->bytes, memory));
-	printf("%s\n", address);
-	fflush(stdout);
-	if (!o->no_open && isatty(STDOUT_FILENO))
-		open_browser(address);
+	tell_address(o, server);
+	ret = pthread_create(&thread, NULL, read_trace, &reading);
+	if (ret)
+		read_trace(&reading);
 	sigwait(&ends, &number);
+	gt_index_stop(index);
+	if (!ret)
+		pthread_join(thread, NULL);
 	gt_serve_stop(server);
-	return 0;
+	return reading.ret < 0 && reading.ret != -ECANCELED ? GT_EXIT_FAILURE : 0;
 }
 
 int gt_cmd_view(int argc, char **argv)
@@ -175,14 +215,11 @@ int gt_cmd_view(int argc, char **argv)
 		.bytes_max = o.memory_bytes_max, .progress = isatty(STDERR_FILENO) ? progress : NULL};
 	if (gt_trace_open(o.file, &trace, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
-	ret = gt_index_build(trace, &config, &index, &err);
-	if (config.progress)
-		fprintf(stderr, "\r\033[K");
-	if (ret < 0) {
+	if (gt_index_new(trace, &config, &index, &err) < 0) {
 		gt_trace_close(trace);
 		return gt_die(GT_EXIT_FAILURE, &err);
 	}
-	ret = serve(&o, index);
+	ret = view(&o, index);
 	gt_index_free(index);
 	gt_trace_close(trace);
 	return ret;

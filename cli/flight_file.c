@@ -171,6 +171,7 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 	const char *path, struct gt__report *report, struct gt_error *err)
 {
 	struct gt_snapshot_result result = copied->result;
+	struct gt_collector_totals totals = copied->totals;
 	char partial[PATH_MAX + 128 + 16];
 	struct gt_writer *writer;
 	struct gt_clock_pair now;
@@ -186,7 +187,12 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 			r->kernel, writer, result.whole ? 0 : copied->ticks - (uint64_t)result.kept_ticks);
 	/* Of a dead program, whole frames in NAME.partial are all that there is. */
 	if (ret >= 0 || (s->last && gt_writer_failure(writer, NULL) < 0)) {
-		write_result(&result, &copied->totals, writer);
+		/* What a thread was writing when the program died is not to come any more. */
+		if (s->last) {
+			totals.lost_in_flight += result.in_flight;
+			totals.lost += result.in_flight;
+		}
+		write_result(&result, &totals, writer);
 		gt_record_kernel_end(r, writer);
 		write_cost(r, &result, writer);
 		now = gt_clock_pair();
@@ -208,7 +214,7 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 		report->device = file.st_dev;
 		report->inode = file.st_ino;
 	}
-	write_line(r, s, path, &result, &copied->totals, report->line, sizeof(report->line));
+	write_line(r, s, path, &result, &totals, report->line, sizeof(report->line));
 	return 0;
 }
 

@@ -860,6 +860,10 @@ void gt_kernel_write_end(struct gt_kernel *k, struct gt_writer *writer)
 	if (*missing)
 		snprintf(text + used, sizeof(text) - used, "; missing: %s", missing);
 	gt_writer_meta(writer, "kernel_layer", text);
+	if (has->sample_period_ns) {
+		snprintf(text, sizeof(text), "%" PRIu64, has->sample_period_ns);
+		gt_writer_meta(writer, "sample_period_ns", text);
+	}
 }
 
 /* ---- life ---- */

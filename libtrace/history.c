@@ -269,6 +269,11 @@ out:
 	h->waiting_bytes = 0;
 }
 
+uint64_t *gt_history_place(struct gt_history *h)
+{
+	return h->waiting_cells + h->waiting_bytes / 8;
+}
+
 int gt_history_add(struct gt_history *h, const struct gt_view *view)
 {
 	uint32_t used = view->used & ~(GT_CELL_BYTES - 1);
@@ -286,7 +291,8 @@ int gt_history_add(struct gt_history *h, const struct gt_view *view)
 		.used = used,
 		.at = h->waiting_bytes,
 	};
-	memcpy(h->waiting_cells + h->waiting_bytes / 8, view->cells, used);
+	if (view->cells != gt_history_place(h))
+		memcpy(gt_history_place(h), view->cells, used);
 	h->waiting_bytes += used;
 	if (h->waiting_count == GT_HISTORY_CHUNK_BLOCKS)
 		pack_waiting(h);

@@ -31,6 +31,9 @@ void gt_history_free(struct gt_history *history);
 /* Room for more; what is held stays. -ENOMEM: nothing has changed. */
 int gt_history_grow(struct gt_history *history, size_t bytes_max);
 
+/* Where the cells of the next block (GT_BLOCK_CELL_BYTES) may be put, so that gt_history_add need not copy them. */
+uint64_t *gt_history_place(struct gt_history *history);
+
 /* Copies @view, whose records are all committed or lost by now. -ENOMEM: it is not held. */
 int gt_history_add(struct gt_history *history, const struct gt_view *view);
 

@@ -134,6 +134,34 @@ static bool where_it_stopped(
 	return true;
 }
 
+/*
+ * Most records change nothing in what must be known later: who lives and how it is called, which threads ended, what descriptors are
+ * called. Without triggers they are not decoded: a recorder that shares the program's CPUs is to take as little of them as it can.
+ */
+static bool changes_nothing(const struct gt_decoder *decoder, const struct gt_record *record)
+{
+	unsigned int old = record->word[1] >> 40 & 15, new_ = record->word[1] >> 44 & 15, object;
+
+	switch (record->kind) {
+	case GT_REC_STATE2:
+		if (old == GT_STATE_RUNNING && new_ == GT_STATE_WAITING && record->words > 3) {
+			object = GT_OBJECT_WORD_WHAT(record->word[3]);
+			if (object >= GT_OBJECT_FD_READ && object <= GT_OBJECT_FD_CONNECT)
+				return false;
+		}
+		/* fall through */
+	case GT_REC_STATE:
+		return !decoder->coro_from && new_ != GT_STATE_DEAD;
+	case GT_REC_SLOT:
+	case GT_REC_HINT:
+	case GT_REC_HEAP:
+	case GT_REC_TIMER:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool step_over)
 {
 	struct gt__m_state *state = gt__collector_m(c, view->m);
@@ -145,7 +173,8 @@ void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool st
 	if (view->m >= c->ms_seen)
 		c->ms_seen = view->m + 1;
 	while (gt_walk_next(&walk, view, step_over, &record) > 0) {
-		gt__batch_add(c, state, &record);
+		if (c->triggers || !changes_nothing(&state->decoder, &record))
+			gt__batch_add(c, state, &record);
 		if (record.ticks > state->last_ticks)
 			state->last_ticks = record.ticks;
 	}
@@ -181,7 +210,7 @@ static void pack_old(struct gt_collector *c, uint64_t first, uint64_t end)
 		c->history_ticket = first; /* overwritten before we came: a gap */
 	for (; gt__ticket_diff(until, c->history_ticket) > 0;
 		c->history_ticket = (c->history_ticket + 1) & GT_TICKET_MASK)
-		if (gt_view_sealed(c->memory, c->history_ticket, c->cells, &view))
+		if (gt_view_sealed(c->memory, c->history_ticket, gt_history_place(c->history), &view))
 			gt_history_add(c->history, &view);
 }
 

@@ -18,7 +18,7 @@ struct gt_api_answer {
 /* The value of a parameter, or NULL. */
 typedef const char *gt_api_param(void *request, const char *name);
 
-/* @what: "info", "rows"... */
+/* @what: "info", "rows"... The caller has entered the index. */
 void gt_api(
 	const struct gt_index *index, const char *what, gt_api_param *param, void *request, struct gt_api_answer *out);
 

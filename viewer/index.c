@@ -1,25 +1,53 @@
-/* index.c - see index.h. */
+/* index.c - events to rows of slices: see index.h. */
 #include "viewer/index.h"
 
 #include "format/convert/rows.h"
+#include "format/convert/wrapper.h"
+#include "viewer/ahead.h"
+#include "viewer/slices.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKET          32
 #define PROGRESS_EVENTS (1u << 18)
 #define DEPTH_MAX       15
 #define UNWRAP_SLICES   16
 #define NO_ROW          UINT32_MAX
+#define AHEAD           8 /* events by which each step of fetch is ahead of the next */
+/* 36 years: columns are counted in doubles. */
+#define TIME_NS_MAX (INT64_C(1) << 60)
 
+/* Of an index's life. Who holds both gates entered rows' first. */
+struct gt__index_reading {
+	struct gt__gate rows, names; /* of the index; of the trace's tables */
+	struct gt_index_config config;
+	atomic_bool stop;
+	bool limited; /* by bytes_max */
+};
+
+/* One that has begun, on a row that is no goroutine's, P's or M's. */
+struct span {
+	uint32_t row;
+	struct gt_index_slice slice;
+};
+
+/* Of gt_index_read. */
 struct building {
 	struct gt_index *index;
-	const struct gt_index_config *config;
 	struct gt__rows rows;
+	struct gt_map group_of; /* a start's pc -> place in groups */
+	uint32_t *unnamed;      /* goroutines' rows whose function is to be looked up */
+	uint32_t unnamed_count, unnamed_room;
+	struct span *spans;
+	uint32_t span_count, span_room;
+	struct gt_map span_of; /* row -> place in spans */
+	uint32_t ended;        /* row of the goroutine that ended with this event, or NO_ROW */
 	int64_t count_due_ns;
 	uint64_t heap, goal;
-	bool failed;
+	bool failed, finishing;
+	struct gt__row *fetched[GT__BATCH_EVENTS];
 };
 
 /* ---- arrays that grow ---- */
@@ -29,8 +57,10 @@ static bool grow(struct gt_index *index, void *array, uint32_t *room, size_t eac
 	uint32_t more = *room ? *room + *room / 2 + 1 : first;
 	void *grown;
 
-	if (index->bytes_max && index->bytes + (more - *room) * each > index->bytes_max)
+	if (index->bytes_max && index->bytes + (more - *room) * each > index->bytes_max) {
+		index->own->limited = true;
 		return false;
+	}
 	grown = realloc(*(void **)array, (size_t)more * each);
 	if (!grown)
 		return false;
@@ -58,6 +88,7 @@ static uint32_t new_row(struct building *b, enum gt_index_kind kind, uint64_t id
 	row = &index->rows[index->row_count];
 	*row = (struct gt_index_row){.id = id, .kind = (uint8_t)kind, .born_ns = -1, .died_ns = -1};
 	index->kinds[kind]++;
+	index->groups[0].rows += kind == GT_INDEX_GOROUTINE;
 	return index->row_count++;
 }
 
@@ -75,29 +106,36 @@ static uint32_t need_row(struct building *b, enum gt_index_kind kind, uint64_t i
 	return row == NO_ROW ? new_row(b, kind, id) : row;
 }
 
+static bool need_room(struct gt_index *index, struct gt_index_row *row)
+{
+	while (row->room - row->size < GT__SLICE_BYTES_MAX)
+		if (row->room > UINT32_MAX / 2 || !grow(index, &row->bytes, &row->room, 1, 64))
+			return false;
+	return gt__slices_blocks(row->count + 1) <= row->block_room ||
+	       grow(index, &row->blocks, &row->block_room, sizeof(*row->blocks), 2);
+}
+
 static void add_slice(struct building *b, uint32_t at, const struct gt_index_slice *slice)
 {
+	struct gt_index_slice added = *slice;
 	struct gt_index *index = b->index;
-	struct gt_index_slice *added;
 	struct gt_index_row *row;
 
 	if (at == NO_ROW)
 		return;
 	row = &index->rows[at];
-	if (row->count == row->room && !grow(index, &row->slices, &row->room, sizeof(*row->slices), 4)) {
+	if (row->count == UINT32_MAX || !need_room(index, row)) {
 		b->failed = true;
 		return;
 	}
-	added = &row->slices[row->count];
-	*added = *slice;
 	/* Slices of a row never overlap, whatever a file claims: all searches rest on that. */
-	if (row->count && added->since_ns < added[-1].end_ns)
-		added->since_ns = added[-1].end_ns;
-	if (added->end_ns >= 0 && added->end_ns < added->since_ns)
-		added->end_ns = added->since_ns;
-	row->count++;
-	if (added->state < GT_INDEX_STATES && added->end_ns >= 0)
-		row->total_ns[added->state] += (uint64_t)(added->end_ns - added->since_ns);
+	if (row->count && added.since_ns < row->end_ns)
+		added.since_ns = row->end_ns;
+	if (added.end_ns < added.since_ns)
+		added.end_ns = added.since_ns;
+	gt__slices_add(row, &added);
+	if (row->kind == GT_INDEX_GOROUTINE && added.state < GT_INDEX_STATES)
+		index->groups[row->group].total_ns[added.state] += (uint64_t)(added.end_ns - added.since_ns);
 	index->slices++;
 }
 
@@ -126,36 +164,80 @@ static uint32_t group_named(struct building *b, const char *name)
 	return (uint32_t)(id - 1);
 }
 
-/* What @wrapper calls, by a stack; NULL when it is not there, or calls nothing. */
-static const char *called_by(const struct gt_trace *trace, uint32_t stack_id, const char *wrapper)
+static void regroup(struct gt_index *index, struct gt_index_row *row, uint32_t group)
 {
-	const struct gt_trace_stack *stack = gt_trace_stack(trace, stack_id);
-	const char *called = NULL;
+	struct gt_index_group *from = &index->groups[row->group], *to = &index->groups[group];
 
-	for (uint32_t i = 0; stack && i < stack->count; i++) {
-		const struct gt_trace_pc *pc = gt_trace_pc(trace, stack->pcs[i]);
-
-		for (uint32_t j = 0; pc && j < pc->count; j++) {
-			if (pc->lines[j].function && strcmp(pc->lines[j].function, wrapper) == 0)
-				return called;
-			called = pc->lines[j].function;
-		}
+	if (from == to)
+		return;
+	from->rows--;
+	to->rows++;
+	for (unsigned int state = 0; state < GT_INDEX_STATES; state++) {
+		from->total_ns[state] -= row->total_ns[state];
+		to->total_ns[state] += row->total_ns[state];
 	}
-	return NULL;
+	row->group = group;
 }
 
-/* Go puts a function of its own, NAME.gowrapN, around a go statement with arguments: the user knows the one inside. */
+/* Looks up what the trace knows of the goroutine. The gate of names is ours. */
+static void name_row(struct building *b, struct gt_index_row *row)
+{
+	const struct gt_trace_goroutine *known = row->start_pc ? NULL : gt_trace_goroutine(b->index->trace, row->id);
+	const char *function;
+	uint32_t group;
+
+	if (known) {
+		row->start_pc = known->start_pc;
+		row->parent = known->parent;
+	}
+	function = row->start_pc ? gt_trace_function(b->index->trace, row->start_pc) : NULL;
+	if (!function || !*function)
+		return;
+	group = group_named(b, function);
+	regroup(b->index, row, group);
+	if (gt_map_put(&b->group_of, row->start_pc, group) < 0)
+		b->failed = true;
+}
+
+/* Of the batch, all at once: the reader's thread waits meanwhile. */
+static void name_rows(struct building *b)
+{
+	if (!b->unnamed_count)
+		return;
+	gt__gate_ask(&b->index->own->names);
+	for (uint32_t i = 0; i < b->unnamed_count; i++)
+		name_row(b, &b->index->rows[b->unnamed[i]]);
+	gt__gate_leave(&b->index->own->names);
+	b->unnamed_count = 0;
+}
+
+static void need_name(struct building *b, uint32_t at)
+{
+	struct gt_index_row *row = &b->index->rows[at];
+	const uint64_t *group = row->start_pc ? gt_map_find(&b->group_of, row->start_pc) : NULL;
+
+	if (group) {
+		regroup(b->index, row, (uint32_t)*group);
+	} else {
+		if (b->unnamed_count == b->unnamed_room &&
+			!grow(b->index, &b->unnamed, &b->unnamed_room, sizeof(*b->unnamed), 256))
+			b->failed = true;
+		else
+			b->unnamed[b->unnamed_count++] = at;
+	}
+}
+
+/* A wrapper of the compiler tells nothing: its group is that of what it calls. */
 static void unwrap(struct building *b, struct gt_index_row *row)
 {
 	const char *name = b->index->groups[row->group].function, *inside = NULL;
 
-	if (!strstr(name, ".gowrap"))
+	if (!gt__is_wrapper(name))
 		return;
 	for (uint32_t i = 0; i < row->count && i < UNWRAP_SLICES && !inside; i++)
-		if (row->slices[i].stack)
-			inside = called_by(b->index->trace, row->slices[i].stack, name);
+		inside = gt__wrapped(b->index->trace, gt_index_slice(row, i)->stack, name);
 	if (inside)
-		row->group = group_named(b, inside);
+		regroup(b->index, row, group_named(b, inside));
 }
 
 static uint32_t object_of(struct building *b, const struct gt__slice *open)
@@ -191,18 +273,15 @@ static void on_row(void *user, struct gt__row *row)
 	struct building *b = user;
 	enum gt_index_kind kind = kinds[row->kind];
 	uint32_t at = need_row(b, kind, kind == GT_INDEX_P ? row->id - 1 : row->id);
-	const struct gt_trace_goroutine *known;
 
 	row->number = at;
 	if (kind != GT_INDEX_GOROUTINE || at == NO_ROW)
 		return;
-	known = gt_trace_goroutine(b->index->trace, row->id);
-	if (known && !row->start_pc)
-		row->start_pc = known->start_pc;
-	if (known)
-		b->index->rows[at].parent = known->parent;
-	b->index->rows[at].group =
-		group_named(b, row->start_pc ? gt_trace_function(b->index->trace, row->start_pc) : NULL);
+	/* So that slices of Ps and Ms have the number of the goroutine's row. */
+	row->label = (const void *)((uintptr_t)at + 1);
+	if (row->start_pc)
+		b->index->rows[at].start_pc = row->start_pc;
+	need_name(b, at);
 }
 
 static void note_latency(struct gt_index *index, int64_t ns)
@@ -226,7 +305,7 @@ static void on_slice(void *user, const struct gt__row *row, int64_t end_ns)
 	};
 
 	if (row->kind != GT_ROW_GOROUTINE) {
-		slice.detail = gt_index_row_of(b->index, GT_INDEX_GOROUTINE, open->g);
+		slice.detail = open->label ? (uint32_t)((uintptr_t)open->label - 1) : NO_ROW;
 	} else if (open->state == GT_STATE_WAITING) {
 		slice.detail = object_of(b, open);
 	} else if (open->state == GT_STATE_RUNNABLE) {
@@ -264,36 +343,58 @@ static bool on_link(void *user, const struct gt__row *from, const struct gt__row
 
 static void on_gone(void *user, struct gt__row *row)
 {
-	(void)user;
-	(void)row;
+	struct building *b = user;
+
+	if (row->kind == GT_ROW_GOROUTINE && !b->finishing)
+		b->ended = row->number;
 }
 
 /* ---- what is no row of theirs ---- */
 
-/* The open span of a row stands at its end, with end_ns < 0. */
+static void close_row(struct building *b, uint32_t at, int64_t now)
+{
+	uint64_t *place = gt_map_find(&b->span_of, at);
+
+	if (!place)
+		return;
+	b->spans[*place].slice.end_ns = now;
+	add_slice(b, at, &b->spans[*place].slice);
+	b->index->rows[at].open = false;
+	/* The last one fills its place. */
+	b->spans[*place] = b->spans[--b->span_count];
+	if (*place < b->span_count)
+		(void)gt_map_put(&b->span_of, b->spans[*place].row, *place);
+	gt_map_remove(&b->span_of, at);
+}
+
 static void close_span(struct building *b, enum gt_index_kind kind, uint64_t id, int64_t now)
 {
 	uint32_t at = gt_index_row_of(b->index, kind, id);
-	struct gt_index_row *row = at == NO_ROW ? NULL : &b->index->rows[at];
-	struct gt_index_slice *last = row && row->count ? &row->slices[row->count - 1] : NULL;
 
-	if (!last || last->end_ns >= 0)
-		return;
-	last->end_ns = now;
-	row->total_ns[last->state] += (uint64_t)(now - last->since_ns);
+	if (at != NO_ROW && b->index->rows[at].open)
+		close_row(b, at, now);
 }
 
 static void open_span(struct building *b, enum gt_index_kind kind, uint64_t id, int64_t now, uint8_t state,
 	uint32_t stack, uint32_t detail)
 {
-	const struct gt_index_slice slice = {
-		.since_ns = now, .end_ns = -1, .stack = stack, .detail = detail, .state = state};
+	uint32_t at = need_row(b, kind, id);
 
-	close_span(b, kind, id, now);
-	add_slice(b, need_row(b, kind, id), &slice);
+	if (at == NO_ROW)
+		return;
+	if (b->index->rows[at].open)
+		close_row(b, at, now);
+	if ((b->span_count == b->span_room && !grow(b->index, &b->spans, &b->span_room, sizeof(*b->spans), 64)) ||
+		gt_map_put(&b->span_of, at, b->span_count) < 0) {
+		b->failed = true;
+		return;
+	}
+	b->spans[b->span_count++] =
+		(struct span){.row = at, .slice = {.since_ns = now, .stack = stack, .detail = detail, .state = state}};
+	b->index->rows[at].open = true;
 }
 
-static void region(struct building *b, const struct gt_event *event)
+static void region(struct building *b, const struct gt_event *event, int64_t now)
 {
 	uint32_t at = gt_index_row_of(b->index, GT_INDEX_GOROUTINE, event->args[0]);
 	struct gt_index_row *row = at == NO_ROW ? NULL : &b->index->rows[at];
@@ -302,49 +403,47 @@ static void region(struct building *b, const struct gt_event *event)
 		return;
 	if (event->kind == GT_EV_REGION_BEGIN) {
 		if (row->regions < DEPTH_MAX)
-			open_span(b, GT_INDEX_REGION, event->args[0] << 4 | row->regions, event->time_ns,
-				GT_STATE_RUNNING, (uint32_t)event->args[2], (uint32_t)event->args[1]);
+			open_span(b, GT_INDEX_REGION, event->args[0] << 4 | row->regions, now, GT_STATE_RUNNING,
+				(uint32_t)event->args[2], (uint32_t)event->args[1]);
 		b->index->rows[at].regions++;
 	} else if (row->regions) {
 		row->regions--;
 		if (row->regions < DEPTH_MAX)
-			close_span(b, GT_INDEX_REGION, event->args[0] << 4 | row->regions, event->time_ns);
+			close_span(b, GT_INDEX_REGION, event->args[0] << 4 | row->regions, now);
 	}
 }
 
-static void other(struct building *b, const struct gt_event *event)
+static void other(struct building *b, const struct gt_event *event, int64_t now)
 {
 	struct gt_index *index = b->index;
 	struct gt__row *row;
-	uint32_t at;
 
 	switch (event->kind) {
 	case GT_EV_CPU_IN:
-		open_span(
-			b, GT_INDEX_CPU, event->args[1], event->time_ns, GT_STATE_RUNNING, 0, (uint32_t)event->args[0]);
+		open_span(b, GT_INDEX_CPU, event->args[1], now, GT_STATE_RUNNING, 0, (uint32_t)event->args[0]);
 		break;
 	case GT_EV_CPU_OUT:
-		close_span(b, GT_INDEX_CPU, event->args[1], event->time_ns);
+		close_span(b, GT_INDEX_CPU, event->args[1], now);
 		break;
 	case GT_EV_THREAD_BEGIN:
 		if (event->args[2] && gt_map_put(&index->threads, event->args[0], event->args[2]) < 0)
 			b->failed = true;
 		break;
 	case GT_EV_GC_BEGIN:
-		open_span(b, GT_INDEX_GC, 0, event->time_ns, GT_STATE_RUNNING, 0, (uint32_t)event->args[1]);
+		open_span(b, GT_INDEX_GC, 0, now, GT_STATE_RUNNING, 0, (uint32_t)event->args[1]);
 		break;
 	case GT_EV_GC_END:
-		close_span(b, GT_INDEX_GC, 0, event->time_ns);
+		close_span(b, GT_INDEX_GC, 0, now);
 		break;
 	case GT_EV_STW_BEGIN:
-		open_span(b, GT_INDEX_GC, 1, event->time_ns, GT_STATE_WAITING, (uint32_t)event->args[1], 0);
+		open_span(b, GT_INDEX_GC, 1, now, GT_STATE_WAITING, (uint32_t)event->args[1], 0);
 		break;
 	case GT_EV_STW_END:
-		close_span(b, GT_INDEX_GC, 1, event->time_ns);
+		close_span(b, GT_INDEX_GC, 1, now);
 		break;
 	case GT_EV_REGION_BEGIN:
 	case GT_EV_REGION_END:
-		region(b, event);
+		region(b, event, now);
 		break;
 	case GT_EV_HEAP:
 		b->heap = event->args[0];
@@ -361,14 +460,11 @@ static void other(struct building *b, const struct gt_event *event)
 			index->calls[event->args[1]] = true;
 		break;
 	case GT_EV_GO_CREATE:
-		at = gt_index_row_of(index, GT_INDEX_GOROUTINE, event->args[0]);
-		if (at != NO_ROW)
-			index->rows[at].born_ns = event->time_ns;
-		break;
-	case GT_EV_GO_END:
-		at = gt_index_row_of(index, GT_INDEX_GOROUTINE, event->args[0]);
-		if (at != NO_ROW)
-			index->rows[at].died_ns = event->time_ns;
+		row = gt__rows_goroutine(&b->rows, event->args[0]);
+		if (!row || row->number == NO_ROW)
+			break;
+		index->rows[row->number].born_ns = now;
+		index->rows[row->number].parent = event->args[2];
 		break;
 	default:
 		break;
@@ -404,126 +500,297 @@ static void count(struct building *b, int64_t now)
 	b->count_due_ns = now + (index->count_step_ns ? index->count_step_ns : 1);
 }
 
-/* ---- the whole ---- */
+/* ---- the end ---- */
 
-static bool sum_row(struct gt_index *index, struct gt_index_row *row)
+/* What a row has more than it needs, given back where that is worth a call. */
+static void trim(struct gt_index *index, struct gt_index_row *row)
 {
-	uint64_t sums[GT_INDEX_STATES - 1] = {0};
+	uint8_t *bytes;
 
-	if (row->count <= 2 * BUCKET)
-		return true;
-	row->sums = malloc(((size_t)row->count / BUCKET + 1) * sizeof(*row->sums));
-	if (!row->sums)
-		return false;
-	index->bytes += ((size_t)row->count / BUCKET + 1) * sizeof(*row->sums);
-	for (uint32_t i = 0; i < row->count; i++) {
-		const struct gt_index_slice *slice = &row->slices[i];
-
-		if (i % BUCKET == 0)
-			memcpy(row->sums[i / BUCKET], sums, sizeof(sums));
-		if (slice->state >= 1 && slice->state < GT_INDEX_STATES)
-			sums[slice->state - 1] += (uint64_t)(slice->end_ns - slice->since_ns);
-	}
-	return true;
+	if (row->room - row->size < 64)
+		return;
+	bytes = realloc(row->bytes, row->size ? row->size : 1);
+	if (!bytes)
+		return;
+	index->bytes -= row->room - row->size;
+	row->bytes = bytes;
+	row->room = row->size;
 }
 
 static void finish_rows(struct building *b)
 {
 	struct gt_index *index = b->index;
 
+	while (b->span_count)
+		close_row(b, b->spans[b->span_count - 1].row, index->span_ns);
 	for (uint32_t i = 0; i < index->row_count; i++) {
 		struct gt_index_row *row = &index->rows[i];
 
-		if (row->count && row->slices[row->count - 1].end_ns < 0) {
-			row->slices[row->count - 1].end_ns = index->span_ns;
-			row->total_ns[row->slices[row->count - 1].state] +=
-				(uint64_t)(index->span_ns - row->slices[row->count - 1].since_ns);
-		}
 		if (row->kind == GT_INDEX_GOROUTINE) {
-			struct gt_index_group *group;
-
+			if (!row->group)
+				name_row(b, row);
 			unwrap(b, row);
-			group = &index->groups[row->group];
-			group->rows++;
-			for (unsigned int state = 0; state < GT_INDEX_STATES; state++)
-				group->total_ns[state] += row->total_ns[state];
 		}
-		if (!sum_row(index, row))
-			b->failed = true;
+		trim(index, row);
 	}
 }
 
-static bool read_all(struct building *b)
+/* ---- one batch ---- */
+
+static const bool of_goroutine[GT_EVENT_KIND_COUNT] = {
+	[GT_EV_GO_RUN] = true,
+	[GT_EV_GO_BLOCK] = true,
+	[GT_EV_GO_YIELD] = true,
+	[GT_EV_GO_READY] = true,
+	[GT_EV_GO_END] = true,
+	[GT_EV_GO_SYSCALL] = true,
+	[GT_EV_GO_SYSEXIT] = true,
+	[GT_EV_GO_STATE] = true,
+	[GT_EV_WAITS_ON] = true,
+	[GT_EV_WAKE_CAUSE] = true,
+	[GT_EV_GO_STACK] = true,
+};
+
+/*
+ * With 100,000 goroutines each event's row, the index's row of it and the end of its slices are far away in memory, one behind the
+ * other. So each is asked for some events before it is needed: three times as fast. Nothing here has an effect but on time.
+ */
+static inline void fetch(struct building *b, const struct gt__batch *batch, int64_t i)
+{
+	const struct gt__ids *ids = &b->rows.goroutines;
+	const struct gt__page *page;
+	const struct gt_index_row *row;
+	int64_t at = i + 3 * AHEAD;
+
+	if (at < batch->count && of_goroutine[batch->events[at].kind]) {
+		page = gt__map_get(&ids->pages, batch->events[at].args[0] / GT__PAGE_IDS);
+		if (page)
+			__builtin_prefetch(&page->values[batch->events[at].args[0] % GT__PAGE_IDS]);
+	}
+	at = i + 2 * AHEAD;
+	if (at >= 0 && at < batch->count) {
+		char *known = of_goroutine[batch->events[at].kind] ? gt__ids_get(ids, batch->events[at].args[0]) : NULL;
+
+		/* It may be another's by then; the memory stays. */
+		b->fetched[at] = (struct gt__row *)(void *)known;
+		for (size_t byte = 0; known && byte < sizeof(struct gt__row); byte += 64)
+			__builtin_prefetch(known + byte, 1);
+	}
+	at = i + AHEAD;
+	if (at >= 0 && at < batch->count && b->fetched[at] && b->fetched[at]->number < b->index->row_count) {
+		row = &b->index->rows[b->fetched[at]->number];
+		__builtin_prefetch(row, 1);
+		__builtin_prefetch((const char *)row + 64, 1);
+	}
+	at = i + AHEAD / 2;
+	if (at >= 0 && at < batch->count && b->fetched[at] && b->fetched[at]->number < b->index->row_count) {
+		row = &b->index->rows[b->fetched[at]->number];
+		if (row->bytes)
+			__builtin_prefetch(row->bytes + row->size, 1);
+	}
+}
+
+/* Where it begins, and from when on rows are whole. */
+static void first_event(struct building *b, int64_t time_ns)
+{
+	struct gt_trace_info info;
+
+	gt__gate_ask(&b->index->own->names);
+	gt_trace_info(b->index->trace, &info);
+	gt__gate_leave(&b->index->own->names);
+	b->index->begin_ns = time_ns > 0 ? time_ns : 0;
+	b->rows.edge_ns = info.complete_ns > b->index->begin_ns ? info.complete_ns : b->index->begin_ns;
+}
+
+static void end_of_goroutine(struct building *b, const struct gt__obituary *obituary, int64_t now)
+{
+	struct gt_index_row *row;
+
+	if (b->ended == NO_ROW)
+		return;
+	row = &b->index->rows[b->ended];
+	row->died_ns = now;
+	if (row->start_pc || !obituary->start_pc)
+		return;
+	row->start_pc = obituary->start_pc;
+	row->parent = obituary->parent;
+	need_name(b, b->ended);
+}
+
+static void take_batch(struct building *b, const struct gt__batch *batch)
 {
 	struct gt_index *index = b->index;
-	struct gt_trace_info info;
-	struct gt_event event;
+	uint32_t ended = 0;
 
-	while (!b->failed && gt_trace_next(index->trace, &event) > 0) {
-		if (!index->events) {
-			gt_trace_info(index->trace, &info);
-			if (info.complete_ns > 0)
-				b->rows.edge_ns = info.complete_ns;
-		}
+	for (int64_t i = -3 * AHEAD; i < batch->count && !b->failed; i++) {
+		struct gt_event event;
+
+		fetch(b, batch, i);
+		if (i < 0)
+			continue;
+		event = batch->events[i];
+		if (event.time_ns > TIME_NS_MAX)
+			event.time_ns = TIME_NS_MAX;
+		if (!index->events++)
+			first_event(b, event.time_ns);
+		b->ended = NO_ROW;
 		if (gt__rows_event(&b->rows, &event) < 0)
-			return false;
-		other(b, &event);
-		count(b, event.time_ns);
-		index->span_ns = event.time_ns > index->span_ns ? event.time_ns : index->span_ns;
-		if (++index->events % PROGRESS_EVENTS == 0 && b->config && b->config->progress)
-			b->config->progress(b->config->progress_user, index->events);
+			b->failed = true;
+		other(b, &event, b->rows.now_ns);
+		count(b, b->rows.now_ns);
+		if (__builtin_expect(gt__ends_goroutine(&event), 0))
+			end_of_goroutine(b, &batch->ended[ended++], b->rows.now_ns);
 	}
-	return !b->failed;
+	name_rows(b);
+	index->read_ns = b->rows.now_ns;
+	if (index->span_ns < index->read_ns)
+		index->span_ns = index->read_ns;
+}
+
+/* ---- the whole ---- */
+
+int gt_index_new(
+	struct gt_trace *trace, const struct gt_index_config *config, struct gt_index **out, struct gt_error *err)
+{
+	struct gt_index *index = calloc(1, sizeof(*index));
+	struct gt__index_reading *own = calloc(1, sizeof(*own));
+	struct building b = {.index = index};
+	struct gt_trace_info info;
+
+	if (!index || !own) {
+		free(index);
+		free(own);
+		return gt_fail(err, ENOMEM, "out of memory: the viewer's index");
+	}
+	gt__gate_init(&own->rows);
+	gt__gate_init(&own->names);
+	index->own = own;
+	index->trace = trace;
+	if (config)
+		own->config = *config;
+	index->bytes_max = own->config.bytes_max;
+	index->reading = true;
+	index->counts = malloc(GT_INDEX_COUNTS_MAX * sizeof(*index->counts));
+	if (!index->counts || !grow(index, &index->wakes, &index->wake_room, sizeof(*index->wakes), 1024) ||
+		!grow(index, &index->objects, &index->object_room, sizeof(*index->objects), 64) ||
+		group_named(&b, "") != 0 || b.failed) {
+		gt_index_free(index);
+		return gt_fail(err, ENOMEM, "out of memory: the viewer's index");
+	}
+	index->wakes[0] = (struct gt_index_wake){.from = NO_ROW, .to = NO_ROW};
+	index->objects[0] = (struct gt_index_object){0};
+	index->wake_count = index->object_count = 1;
+	gt_trace_info(trace, &info);
+	index->events_expected = info.events;
+	index->span_ns = info.span_ns > 0 && info.span_ns < TIME_NS_MAX ? info.span_ns : 0;
+	*out = index;
+	return 0;
+}
+
+static bool read_all(struct building *b, struct gt__ahead *ahead)
+{
+	struct gt_index *index = b->index;
+	struct gt__index_reading *own = index->own;
+	const struct gt__batch *batch;
+
+	while ((batch = gt__ahead_next(ahead))) {
+		gt__gate_work(&own->rows);
+		take_batch(b, batch);
+		gt__gate_leave(&own->rows);
+		if (b->failed || atomic_load(&own->stop))
+			return false;
+		if (own->config.progress && index->events % PROGRESS_EVENTS < GT__BATCH_EVENTS)
+			own->config.progress(own->config.progress_user, index->events);
+	}
+	return true;
+}
+
+int gt_index_read(struct gt_index *index, struct gt_error *err)
+{
+	struct building *b = calloc(1, sizeof(*b));
+	struct gt__rows_user user = {b, on_row, on_slice, on_link, on_gone};
+	struct gt__index_reading *own = index->own;
+	struct gt__ahead ahead;
+	bool failed;
+
+	if (!b || gt__ahead_start(&ahead, index->trace, &own->names) < 0) {
+		free(b);
+		return gt_fail(err, ENOMEM, "out of memory: the viewer's index");
+	}
+	b->index = index;
+	gt__rows_init(&b->rows, &user, 0);
+	read_all(b, &ahead);
+	gt__ahead_stop(&ahead);
+	gt__gate_work(&own->rows);
+	b->finishing = true;
+	index->span_ns = index->read_ns;
+	failed = b->failed;
+	if (!atomic_load(&own->stop)) {
+		gt__rows_finish(&b->rows);
+		finish_rows(b);
+	}
+	index->reading = false;
+	index->stopped = failed;
+	gt__gate_leave(&own->rows);
+	gt__rows_free(&b->rows);
+	gt_map_free(&b->group_of);
+	gt_map_free(&b->span_of);
+	free(b->spans);
+	free(b->unnamed);
+	free(b);
+	if (atomic_load(&own->stop))
+		return -ECANCELED;
+	if (!failed)
+		return 0;
+	if (own->limited)
+		return gt_fail(err, ENOMEM,
+			"the trace is too long to view: its index needs more than %llu MiB: shown are its first %llu "
+			"events: cut it by gtrace convert --from, or give --max-memory",
+			(unsigned long long)(index->bytes_max >> 20), (unsigned long long)index->events);
+	return gt_fail(err, ENOMEM, "out of memory: the viewer's index");
 }
 
 int gt_index_build(
 	struct gt_trace *trace, const struct gt_index_config *config, struct gt_index **out, struct gt_error *err)
 {
-	struct gt_index *index = calloc(1, sizeof(*index));
-	struct building b = {.index = index, .config = config};
-	struct gt__rows_user user = {&b, on_row, on_slice, on_link, on_gone};
-	bool good;
+	struct gt_index *index;
+	int ret = gt_index_new(trace, config, &index, err);
 
-	if (!index)
-		return gt_fail(err, ENOMEM, "out of memory: the viewer's index");
-	index->trace = trace;
-	index->bytes_max = config ? config->bytes_max : 0;
-	index->counts = malloc(GT_INDEX_COUNTS_MAX * sizeof(*index->counts));
-	good = index->counts && grow(index, &index->wakes, &index->wake_room, sizeof(*index->wakes), 1024) &&
-	       grow(index, &index->objects, &index->object_room, sizeof(*index->objects), 64);
-	if (good) {
-		index->wakes[0] = (struct gt_index_wake){.from = NO_ROW, .to = NO_ROW};
-		index->objects[0] = (struct gt_index_object){0};
-		index->wake_count = index->object_count = 1;
-		gt__rows_init(&b.rows, &user, 0);
-		good = read_all(&b);
-		gt__rows_finish(&b.rows);
-		gt__rows_free(&b.rows);
-		finish_rows(&b);
-	}
-	if (!good || b.failed) {
-		bool limit = index->bytes_max && index->bytes > index->bytes_max - index->bytes_max / 4;
-		uint64_t events = index->events;
-
+	if (ret < 0)
+		return ret;
+	ret = gt_index_read(index, err);
+	if (ret < 0)
 		gt_index_free(index);
-		return limit ? gt_fail(err, ENOMEM,
-				       "the trace is too long to view: its index needs more than %llu MiB after %llu "
-				       "events: "
-				       "cut it by gtrace convert --from, or give --max-memory",
-				       (unsigned long long)(config->bytes_max >> 20), (unsigned long long)events)
-			     : gt_fail(err, ENOMEM, "out of memory: the viewer's index");
-	}
-	*out = index;
-	return 0;
+	else
+		*out = index;
+	return ret;
+}
+
+void gt_index_stop(struct gt_index *index)
+{
+	atomic_store(&index->own->stop, true);
+}
+
+void gt_index_enter(const struct gt_index *index)
+{
+	gt__gate_ask(&index->own->rows);
+	gt__gate_ask(&index->own->names);
+}
+
+void gt_index_leave(const struct gt_index *index)
+{
+	gt__gate_leave(&index->own->names);
+	gt__gate_leave(&index->own->rows);
 }
 
 void gt_index_free(struct gt_index *index)
 {
 	if (!index)
 		return;
+	gt__slices_forget();
 	for (uint32_t i = 0; i < index->row_count; i++) {
-		free(index->rows[i].slices);
-		free(index->rows[i].sums);
+		free(index->rows[i].bytes);
+		free(index->rows[i].blocks);
 	}
 	for (unsigned int kind = 0; kind < GT_INDEX_KINDS; kind++)
 		gt_map_free(&index->by_id[kind]);
@@ -535,147 +802,8 @@ void gt_index_free(struct gt_index *index)
 	free(index->objects);
 	free(index->groups);
 	free(index->counts);
+	gt__gate_free(&index->own->rows);
+	gt__gate_free(&index->own->names);
+	free(index->own);
 	free(index);
-}
-
-/* ---- questions ---- */
-
-/* The first slice from @from on whose end is past @at_ns. */
-static uint32_t first_after(const struct gt_index_row *row, uint32_t from, int64_t at_ns)
-{
-	uint32_t low = from, high = row->count;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (row->slices[middle].end_ns > at_ns)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
-}
-
-uint32_t gt_index_at(const struct gt_index_row *row, int64_t at_ns)
-{
-	return first_after(row, 0, at_ns);
-}
-
-/* The first slice from @from on that begins at @at_ns or later: near, most of the time. */
-static uint32_t first_from(const struct gt_index_row *row, uint32_t from, int64_t at_ns)
-{
-	uint32_t low = from, step = 1, high;
-
-	while (low < row->count && row->slices[low].since_ns < at_ns) {
-		low += step;
-		step *= 2;
-	}
-	high = low < row->count ? low : row->count;
-	low = step > 1 && low >= step / 2 ? low - step / 2 : from;
-	if (low < from)
-		low = from;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (row->slices[middle].since_ns >= at_ns)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
-}
-
-static void add_slices(const struct gt_index_row *row, uint32_t from, uint32_t to, uint64_t sums[GT_INDEX_STATES - 1])
-{
-	for (; from < to; from++) {
-		const struct gt_index_slice *slice = &row->slices[from];
-
-		if (slice->state >= 1 && slice->state < GT_INDEX_STATES)
-			sums[slice->state - 1] += (uint64_t)(slice->end_ns - slice->since_ns);
-	}
-}
-
-static void sum_between(const struct gt_index_row *row, uint32_t from, uint32_t to, uint64_t sums[GT_INDEX_STATES - 1])
-{
-	uint32_t first = (from + BUCKET - 1) / BUCKET, last = to / BUCKET;
-
-	memset(sums, 0, (GT_INDEX_STATES - 1) * sizeof(*sums));
-	if (!row->sums || first >= last) {
-		add_slices(row, from, to, sums);
-		return;
-	}
-	add_slices(row, from, first * BUCKET, sums);
-	for (unsigned int i = 0; i < GT_INDEX_STATES - 1; i++)
-		sums[i] += row->sums[last][i] - row->sums[first][i];
-	add_slices(row, last * BUCKET, to, sums);
-}
-
-static void put_one(const struct gt_index_row *row, uint32_t at, struct gt_index_piece *out)
-{
-	const struct gt_index_slice *slice = &row->slices[at];
-	bool call = row->kind == GT_INDEX_GOROUTINE && slice->state == GT_STATE_SYSCALL;
-
-	*out = (struct gt_index_piece){
-		.since_ns = (double)slice->since_ns,
-		.end_ns = (double)slice->end_ns,
-		.slice = at,
-		.count = 1,
-		.state = slice->state,
-		.reason = slice->reason,
-		.part = UINT16_MAX,
-		.detail = call ? slice->link : slice->detail,
-	};
-}
-
-static void put_many(const struct gt_index_row *row, uint32_t from, uint32_t to, struct gt_index_piece *out)
-{
-	uint64_t sums[GT_INDEX_STATES - 1], all = 0;
-	unsigned int best = 0;
-
-	sum_between(row, from, to, sums);
-	for (unsigned int i = 0; i < GT_INDEX_STATES - 1; i++) {
-		all += sums[i];
-		if (sums[i] > sums[best])
-			best = i;
-	}
-	*out = (struct gt_index_piece){
-		.since_ns = (double)row->slices[from].since_ns,
-		.end_ns = (double)row->slices[to - 1].end_ns,
-		.slice = from,
-		.count = to - from,
-		.state = (uint8_t)(best + 1),
-		.part = all ? (uint16_t)((double)sums[best] * UINT16_MAX / (double)all) : UINT16_MAX,
-	};
-}
-
-size_t gt_index_pieces(
-	const struct gt_index_row *row, int64_t t0_ns, int64_t t1_ns, unsigned int columns, struct gt_index_piece *out)
-{
-	double column_ns = (double)(t1_ns - t0_ns) / (columns ? columns : 1);
-	uint32_t at = first_after(row, 0, t0_ns);
-	size_t count_ = 0, most = 2 * (size_t)columns + 2;
-
-	while (at < row->count && row->slices[at].since_ns < t1_ns && count_ < most) {
-		const struct gt_index_slice *slice = &row->slices[at];
-		double column, end;
-		uint32_t to;
-
-		if ((double)(slice->end_ns - slice->since_ns) >= column_ns) {
-			put_one(row, at++, &out[count_++]);
-			continue;
-		}
-		column =
-			slice->since_ns > t0_ns ? (double)(uint64_t)((double)(slice->since_ns - t0_ns) / column_ns) : 0;
-		end = (double)t0_ns + (column + 1) * column_ns;
-		to = first_from(row, at + 1, (int64_t)end);
-		/* A long one at the end of the column is seen itself. */
-		if (to > at + 1 && (double)(row->slices[to - 1].end_ns - row->slices[to - 1].since_ns) >= column_ns)
-			to--;
-		if (to == at + 1)
-			put_one(row, at, &out[count_++]);
-		else
-			put_many(row, at, to, &out[count_++]);
-		at = to;
-	}
-	return count_;
 }

@@ -3,7 +3,7 @@
  *
  * Bound to 127.0.0.1. Every address begins with a random word that only whoever started the server knows; a request must name the
  * server as its host (so a name that somebody points to 127.0.0.1 gets nothing), and must not come from a page of another origin.
- * GET only. Nothing in the page refers to anything outside.
+ * GET and HEAD only. Nothing in the page refers to anything outside.
  */
 #ifndef GT_VIEWER_SERVE_H
 #define GT_VIEWER_SERVE_H
@@ -18,7 +18,8 @@ struct gt_serve_config {
 	const struct gt_index *index;
 	const char *title; /* the file's name */
 	unsigned int port; /* 0: any that is free */
-	/* Writes the trace in Perfetto's format to @fd: 0 or -errno. On the server's thread. May be NULL. */
+	/* Writes the trace in Perfetto's format to @fd: 0 or -errno. On a thread of its own, one at a time; when the server ends
+	 * writing fails. May be NULL. */
 	int (*perfetto)(void *context, int fd);
 	void *context;
 };

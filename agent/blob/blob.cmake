@@ -17,7 +17,7 @@ add_custom_command(OUTPUT ${blob_out}/hook_blob.h
   COMMAND ${CMAKE_LINKER} -T ${blob}/blob.ld --emit-relocs --unresolved-symbols=ignore-all -o ${blob_out}/piece.elf
     ${blob_out}/hooks.o ${blob_out}/slow.o ${blob_out}/marks.o
   COMMAND gtrace_blob_pack ${blob_out}/piece.elf ${blob_out}/hook_blob.h
-  DEPENDS gtrace_blob_pack ${blob}/hooks.S ${blob}/sys.S ${blob}/slow.c ${blob}/blob.ld ${blob}/holes.h ${blob}/offsets.h
+  DEPENDS gtrace_blob_pack ${blob}/hooks.S ${blob}/sys.S ${blob}/stubs.S ${blob}/slow.c ${blob}/blob.ld ${blob}/holes.h ${blob}/offsets.h
     ${blob}/gc_hooks.S ${blob}/marks_hooks.S ${blob}/marks.c ${CMAKE_SOURCE_DIR}/libtrace/string_table.h
     ${CMAKE_SOURCE_DIR}/libtrace/shm.h ${CMAKE_SOURCE_DIR}/libtrace/exchange.h ${CMAKE_SOURCE_DIR}/libtrace/refill.h
   COMMENT "hooks for injection"

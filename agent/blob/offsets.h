@@ -28,6 +28,8 @@
 #define M_PENDING     152
 #define M_PENDING_G   160
 #define M_OBJECT      168
+#define M_FORK        176
+#define M_SAVED       184
 #define M_LOST        48
 #define M_LOST_NESTED 56
 #define M_STEP        72
@@ -94,6 +96,7 @@
 #define MARK_REGION       3
 #define MARK_LOG          5
 #define MARK_START_REGION 16
+#define MARK_LOGF         17 /* and, 8 bits up, the length of its format */
 #define CALL_ENTER        1
 #define CALL_LEAVE        2
 #define CALL_LONG         3
@@ -139,6 +142,15 @@
 /* Go's: g.stackguard0 between BeforeFork and AfterFork, and when it shall give way; timer.status, before Go 1.23: waiting, modifying, modified, moving */
 #define STACK_FORK           (-1234)
 #define STACK_PREEMPT        (-1314)
+
+/* M_FORK's low bit: parent and child share all memory. FORK_UNSURE alone: a child may be about that nobody can tell from its parent */
+#define FORK_SHARES 1
+#define FORK_UNSURE 2
+
+/* the kernel's */
+#define CLONE_VM       0x100
+#define CALL_EXIT_GROUP 231
+#define CALL_CLONE3     435
 #define TIMER_STATES_PENDING 0x3c2
 
 /* enum gt_reason */
@@ -159,5 +171,9 @@
 #define STACK_HASH_SEED     0x2545f491
 #define STACK_HASH_MULTIPLY 0x4f6cdd1d
 #define STACK_HASH_ROTATE   29
+
+/* The hash's low bit: a stack of the set alloc, where more frames would make more stacks than the table holds */
+#define STACK_OF_ALLOC    1
+#define STACK_DEPTH_ALLOC 8
 
 #endif

@@ -45,12 +45,24 @@
 /*
  * A child that was forked shares this memory but for its own stack and heap, where g and m are. One of vfork uses our line while its
  * parent stands still; another would be a second writer. So from BeforeFork to AfterFork (which a child never comes to) nothing is
- * recorded: g.stackguard0 is what BeforeFork made it; or, when sysmon has asked for preemption since, that, and m.locks is not 0.
- * r12: m. Scratch: flags.
+ * recorded. Two marks say so:
+ *   g.stackguard0   is what BeforeFork made it: the child's own too. sysmon, asking for preemption, may have written over it
+ *   M_FORK          is this g, from BeforeFork's return to AfterFork: the child's too, while its parent stands still
+ * A child with a memory of its own, whose mark sysmon took before the fork, has neither when its parent is through. Where that
+ * can have been (fork_end), FORK_UNSURE stays, and from then on a g that is asked to give way and holds a lock of the runtime's is left out.
+ * r12: m, r13: its line. Scratch: r11, flags.
  */
 .macro NOT_FORKING out
 	cmpq	$STACK_FORK, K_G_STACKGUARD0(%r14)
 	je	\out
+	mov	M_FORK(%r13), %r11
+	test	%r11, %r11
+	jz	.Lnot_forking\@
+	and	$~FORK_SHARES, %r11
+	cmp	%r14, %r11
+	je	\out
+	cmp	$FORK_UNSURE, %r11
+	jne	.Lnot_forking\@
 	cmpq	$STACK_PREEMPT, K_G_STACKGUARD0(%r14)
 	jne	.Lnot_forking\@
 	cmp	K_M_CURG(%r12), %r14
@@ -60,7 +72,56 @@
 .Lnot_forking\@:
 .endm
 
+/* Returns of BeforeFork() */
+HOOK fork_begin
+	LOAD_M	.Lfork_begin_end
+	cmpq	$FORK_UNSURE, M_FORK(%r13)
+	je	.Lfork_begin_end
+	mov	K_M_CURG(%r12), %rdi
+	mov	%rdi, M_FORK(%r13)
+.Lfork_begin_end:
+HOOK_END fork_begin
+
+/* rawVforkSyscall(number, flags, ...), on the stack; clone3's flags are the first of its struct */
+HOOK fork_clone
+	LOAD_M	.Lfork_clone_end
+	mov	16(%rsp), %rdi
+	cmpl	$CALL_CLONE3, 8(%rsp)
+	jne	.Lfork_clone_flags
+	mov	(%rdi), %rdi
+.Lfork_clone_flags:
+	test	$CLONE_VM, %edi
+	jz	.Lfork_clone_end
+	cmpq	$FORK_UNSURE, M_FORK(%r13)
+	jbe	.Lfork_clone_end
+	orq	$FORK_SHARES, M_FORK(%r13)
+.Lfork_clone_end:
+HOOK_END fork_clone
+
+/* AfterFork(), of the parent alone */
+HOOK fork_end
+	LOAD_M	.Lfork_end_end
+	mov	M_FORK(%r13), %rdi
+	cmp	$FORK_UNSURE, %rdi
+	je	.Lfork_end_end
+	xor	%esi, %esi
+	test	$FORK_SHARES, %dil
+	jnz	.Lfork_end_store
+	mov	K_M_CURG(%r12), %rdx
+	test	%rdx, %rdx
+	jz	.Lfork_end_store
+	cmpq	$STACK_FORK, K_G_STACKGUARD0(%rdx)
+	je	.Lfork_end_store
+	mov	$FORK_UNSURE, %esi
+.Lfork_end_store:
+	mov	%rsi, M_FORK(%r13)
+.Lfork_end_end:
+HOOK_END fork_end
+
+/* exit_group is left out: a program's own end is runtime.exit; here it is a child's, of one that was forked to see whether it can be. */
 HOOK call_enter
+	cmp	$CALL_EXIT_GROUP, %eax
+	je	.Lenter_end
 	LOAD_M_OF_CALL .Lenter_no_m, .Lenter_end
 	NOT_FORKING .Lenter_end
 	movzwl	%ax, %r10d

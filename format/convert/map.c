@@ -90,3 +90,66 @@ void gt__map_free(struct gt__map *map)
 	free(map->slots);
 	*map = (struct gt__map){0};
 }
+
+int gt__ids_put(struct gt__ids *ids, uint64_t id, void *value)
+{
+	struct gt__page *page = gt__map_get(&ids->pages, id / GT__PAGE_IDS);
+
+	if (!page) {
+		page = calloc(1, sizeof(*page));
+		if (!page || gt__map_put(&ids->pages, id / GT__PAGE_IDS, page) < 0) {
+			free(page);
+			return -ENOMEM;
+		}
+		page->number = id / GT__PAGE_IDS;
+	}
+	page->values[id % GT__PAGE_IDS] = value;
+	page->count++;
+	ids->count++;
+	return 0;
+}
+
+void gt__ids_remove(struct gt__ids *ids, uint64_t id)
+{
+	struct gt__page *page = gt__map_get(&ids->pages, id / GT__PAGE_IDS);
+
+	if (!page || !page->values[id % GT__PAGE_IDS])
+		return;
+	page->values[id % GT__PAGE_IDS] = NULL;
+	ids->count--;
+	if (--page->count)
+		return;
+	gt__map_remove(&ids->pages, page->number);
+	free(page);
+}
+
+/* @at counts places: those of the map of pages, 64 to each. */
+void *gt__ids_each(const struct gt__ids *ids, size_t *at)
+{
+	size_t size = ids->pages.slots ? (size_t)GT__PAGE_IDS << ids->pages.bits : 0;
+
+	while (*at < size) {
+		const struct gt__page *page = ids->pages.slots[*at / GT__PAGE_IDS].value;
+		void *value;
+
+		if (!page) {
+			*at += GT__PAGE_IDS;
+			continue;
+		}
+		value = page->values[(*at)++ % GT__PAGE_IDS];
+		if (value)
+			return value;
+	}
+	return NULL;
+}
+
+void gt__ids_free(struct gt__ids *ids)
+{
+	size_t at = 0;
+	void *page;
+
+	while ((page = gt__map_each(&ids->pages, &at)))
+		free(page);
+	gt__map_free(&ids->pages);
+	ids->count = 0;
+}

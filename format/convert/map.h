@@ -50,4 +50,34 @@ void gt__map_remove(struct gt__map *map, uint64_t key);
 void *gt__map_each(const struct gt__map *map, size_t *at);
 void gt__map_free(struct gt__map *map);
 
+/*
+ * Ids that are given one after the other, goroutines': pages of 64 of them by a map of pages. Of 100,000 goroutines the pages' places
+ * stay in the cache, where a map of all would miss with every event. An id that is alone on its page costs 0.5 KiB.
+ */
+#define GT__PAGE_IDS 64u
+
+struct gt__page {
+	uint64_t number; /* id / GT__PAGE_IDS */
+	size_t count;
+	void *values[GT__PAGE_IDS];
+};
+
+struct gt__ids {
+	struct gt__map pages;
+	size_t count;
+};
+
+static inline void *gt__ids_get(const struct gt__ids *ids, uint64_t id)
+{
+	const struct gt__page *page = gt__map_get(&ids->pages, id / GT__PAGE_IDS);
+
+	return page ? page->values[id % GT__PAGE_IDS] : NULL;
+}
+
+/* As gt__map_put and so on. The pages come in no order, the ids of one in theirs. */
+int gt__ids_put(struct gt__ids *ids, uint64_t id, void *value);
+void gt__ids_remove(struct gt__ids *ids, uint64_t id);
+void *gt__ids_each(const struct gt__ids *ids, size_t *at);
+void gt__ids_free(struct gt__ids *ids);
+
 #endif

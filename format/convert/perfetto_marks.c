@@ -439,26 +439,26 @@ static int by_task(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* In an order that is always the same; NULL: no memory. The caller's to free. */
-static void **sorted(struct gt__perfetto *pf, const struct gt__map *map, int (*by)(const void *, const void *))
+/* All tasks, or (@rows) goroutines' rows, in an order that is always the same; NULL: no memory. The caller's to free. */
+static void **sorted(struct gt__perfetto *pf, bool rows)
 {
-	void **all = malloc((map->count + 1) * sizeof(*all));
+	void **all = malloc(((rows ? pf->rows.goroutines.count : pf->tasks.count) + 1) * sizeof(*all));
 	size_t at = 0, count = 0;
 
 	if (!all) {
 		pf->failed = true;
 		return NULL;
 	}
-	while ((all[count] = gt__map_each(map, &at)))
+	while ((all[count] = rows ? gt__ids_each(&pf->rows.goroutines, &at) : gt__map_each(&pf->tasks, &at)))
 		count++;
 	if (count)
-		qsort(all, count, sizeof(*all), by);
+		qsort(all, count, sizeof(*all), rows ? by_id : by_task);
 	return all;
 }
 
 void gt__pf_marks_resume(struct gt__perfetto *pf)
 {
-	void **tasks = sorted(pf, &pf->tasks, by_task), **rows = sorted(pf, &pf->rows.goroutines, by_id);
+	void **tasks = sorted(pf, false), **rows = sorted(pf, true);
 
 	for (size_t i = 0; tasks && tasks[i]; i++)
 		write_task(pf, tasks[i], pf->from_ns);
@@ -480,7 +480,7 @@ void gt__pf_marks_resume(struct gt__perfetto *pf)
 
 void gt__pf_marks_finish(struct gt__perfetto *pf)
 {
-	struct task **tasks = (struct task **)sorted(pf, &pf->tasks, by_task);
+	struct task **tasks = (struct task **)sorted(pf, false);
 
 	for (size_t i = 0; tasks && tasks[i]; i++)
 		if (tasks[i]->track)

@@ -13,10 +13,15 @@
 
 struct slab {
 	struct slab *next;
-	struct gt__row rows[SLAB_ROWS];
+	_Alignas(64) unsigned char rows[];
 };
 
 /* ---- rows ---- */
+
+static size_t row_bytes(const struct gt__rows *rows)
+{
+	return (sizeof(struct gt__row) + rows->extra + 63) / 64 * 64;
+}
 
 static struct gt__row *row_alloc(struct gt__rows *rows)
 {
@@ -27,7 +32,7 @@ static struct gt__row *row_alloc(struct gt__rows *rows)
 		return row;
 	}
 	if (!rows->slab_left) {
-		struct slab *slab = malloc(sizeof(*slab));
+		struct slab *slab = aligned_alloc(64, sizeof(*slab) + SLAB_ROWS * row_bytes(rows));
 
 		if (!slab)
 			return NULL;
@@ -35,7 +40,7 @@ static struct gt__row *row_alloc(struct gt__rows *rows)
 		rows->slabs = slab;
 		rows->slab_left = SLAB_ROWS;
 	}
-	return &((struct slab *)rows->slabs)->rows[--rows->slab_left];
+	return (void *)(((struct slab *)rows->slabs)->rows + --rows->slab_left * row_bytes(rows));
 }
 
 /* All that can be known of a row that is first seen now. */
@@ -46,14 +51,26 @@ static int64_t known_since(const struct gt__rows *rows)
 	return since < rows->now_ns ? since : rows->now_ns;
 }
 
-static struct gt__row *row_new(struct gt__rows *rows, struct gt__map *map, enum gt__row_kind kind, uint64_t id)
+static int put_row(struct gt__rows *rows, struct gt__row *row)
+{
+	switch (row->kind) {
+	case GT_ROW_GOROUTINE:
+		return gt__ids_put(&rows->goroutines, row->id, row);
+	case GT_ROW_SLOT:
+		return gt__map_put(&rows->slots, row->id, row);
+	default:
+		return gt__map_put(&rows->threads, row->id, row);
+	}
+}
+
+static struct gt__row *row_new(struct gt__rows *rows, enum gt__row_kind kind, uint64_t id)
 {
 	struct gt__row *row = row_alloc(rows);
 
 	if (!row)
 		return NULL;
 	*row = (struct gt__row){.kind = (uint8_t)kind, .id = id, .known_ns = known_since(rows)};
-	if (gt__map_put(map, id, row) < 0) {
+	if (put_row(rows, row) < 0) {
 		row->user = rows->spare;
 		rows->spare = row;
 		return NULL;
@@ -61,17 +78,17 @@ static struct gt__row *row_new(struct gt__rows *rows, struct gt__map *map, enum 
 	return row;
 }
 
-static void row_remove(struct gt__rows *rows, struct gt__map *map, struct gt__row *row)
+static void goroutine_remove(struct gt__rows *rows, struct gt__row *row)
 {
 	rows->out.gone(rows->out.user, row);
-	gt__map_remove(map, row->id);
+	gt__ids_remove(&rows->goroutines, row->id);
 	row->user = rows->spare;
 	rows->spare = row;
 }
 
 struct gt__row *gt__rows_goroutine(struct gt__rows *rows, uint64_t g)
 {
-	return gt__map_get(&rows->goroutines, g);
+	return gt__ids_get(&rows->goroutines, g);
 }
 
 struct gt__row *gt__rows_thread(struct gt__rows *rows, uint64_t m)
@@ -79,13 +96,10 @@ struct gt__row *gt__rows_thread(struct gt__rows *rows, uint64_t m)
 	return gt__map_get(&rows->threads, m);
 }
 
-static struct gt__row *row_get(struct gt__rows *rows, struct gt__map *map, enum gt__row_kind kind, uint64_t id)
+static struct gt__row *tell_new(struct gt__rows *rows, enum gt__row_kind kind, uint64_t id)
 {
-	struct gt__row *row = gt__map_get(map, id);
+	struct gt__row *row = row_new(rows, kind, id);
 
-	if (row)
-		return row;
-	row = row_new(rows, map, kind, id);
 	if (row)
 		rows->out.row(rows->out.user, row);
 	return row;
@@ -93,7 +107,9 @@ static struct gt__row *row_get(struct gt__rows *rows, struct gt__map *map, enum 
 
 static struct gt__row *get_goroutine(struct gt__rows *rows, uint64_t g)
 {
-	return row_get(rows, &rows->goroutines, GT_ROW_GOROUTINE, g);
+	struct gt__row *row = gt__ids_get(&rows->goroutines, g);
+
+	return row ? row : tell_new(rows, GT_ROW_GOROUTINE, g);
 }
 
 /* The event's M. A row is shown with its tid at once when the event tells it. */
@@ -103,7 +119,7 @@ static struct gt__row *get_thread(struct gt__rows *rows, const struct gt_event *
 
 	if (row)
 		return row;
-	row = row_new(rows, &rows->threads, GT_ROW_THREAD, event->m);
+	row = row_new(rows, GT_ROW_THREAD, event->m);
 	if (!row)
 		return NULL;
 	if (event->kind == GT_EV_M_START)
@@ -192,7 +208,9 @@ static int take_slot(struct gt__rows *rows, struct gt__row *thread, uint64_t p, 
 	*out = NULL;
 	if (!p || p > SLOT_MAX)
 		return 0;
-	slot = row_get(rows, &rows->slots, GT_ROW_SLOT, p);
+	slot = gt__map_get(&rows->slots, p);
+	if (!slot)
+		slot = tell_new(rows, GT_ROW_SLOT, p);
 	if (!slot)
 		return -ENOMEM;
 	*out = slot;
@@ -312,7 +330,7 @@ static int on_create(struct gt__rows *rows, const uint64_t *args, struct gt__row
 	struct gt__row *row = gt__rows_goroutine(rows, args[0]);
 
 	if (!row)
-		row = row_new(rows, &rows->goroutines, GT_ROW_GOROUTINE, args[0]);
+		row = row_new(rows, GT_ROW_GOROUTINE, args[0]);
 	if (!row)
 		return -ENOMEM;
 	row->start_pc = args[3];
@@ -459,7 +477,7 @@ static int on_goroutine(struct gt__rows *rows, const struct gt_event *event, str
 		break;
 	case GT_EV_GO_END:
 		on_leave(rows, row, thread, GT_STATE_DEAD, 0, 0);
-		row_remove(rows, &rows->goroutines, row);
+		goroutine_remove(rows, row);
 		break;
 	case GT_EV_GO_SYSCALL:
 		on_syscall(rows, args, row, thread);
@@ -593,13 +611,23 @@ static void finish_row(struct gt__rows *rows, struct gt__row *row)
 	rows->out.gone(rows->out.user, row);
 }
 
-/* In order of their ids, so that the same trace gives the same bytes. */
-static void finish_map(struct gt__rows *rows, struct gt__map *map)
+static struct gt__row *each_row(const struct gt__rows *rows, enum gt__row_kind kind, size_t *at)
 {
-	struct gt__row **sorted = malloc((map->count + 1) * sizeof(*sorted)), *row;
+	return kind == GT_ROW_GOROUTINE ? gt__ids_each(&rows->goroutines, at)
+	       : kind == GT_ROW_SLOT    ? gt__map_each(&rows->slots, at)
+					: gt__map_each(&rows->threads, at);
+}
+
+/* In order of their ids, so that the same trace gives the same bytes. */
+static void finish_rows(struct gt__rows *rows, enum gt__row_kind kind)
+{
+	size_t all = kind == GT_ROW_GOROUTINE ? rows->goroutines.count
+		     : kind == GT_ROW_SLOT    ? rows->slots.count
+					      : rows->threads.count;
+	struct gt__row **sorted = malloc((all + 1) * sizeof(*sorted)), *row;
 	size_t at = 0, count = 0;
 
-	while ((row = gt__map_each(map, &at))) {
+	while ((row = each_row(rows, kind, &at))) {
 		if (sorted)
 			sorted[count++] = row;
 		else
@@ -614,9 +642,9 @@ static void finish_map(struct gt__rows *rows, struct gt__map *map)
 
 void gt__rows_finish(struct gt__rows *rows)
 {
-	finish_map(rows, &rows->slots);
-	finish_map(rows, &rows->goroutines);
-	finish_map(rows, &rows->threads);
+	finish_rows(rows, GT_ROW_SLOT);
+	finish_rows(rows, GT_ROW_GOROUTINE);
+	finish_rows(rows, GT_ROW_THREAD);
 }
 
 void gt__rows_init(struct gt__rows *rows, const struct gt__rows_user *out, int64_t edge_ns)
@@ -637,7 +665,7 @@ void gt__rows_free(struct gt__rows *rows)
 		free(slab);
 		slab = next;
 	}
-	gt__map_free(&rows->goroutines);
+	gt__ids_free(&rows->goroutines);
 	gt__map_free(&rows->slots);
 	gt__map_free(&rows->threads);
 }

@@ -73,7 +73,8 @@ struct gt__rows_user {
 };
 
 struct gt__rows {
-	struct gt__map goroutines, slots, threads;
+	struct gt__ids goroutines;
+	struct gt__map slots, threads;
 	struct gt__rows_user out;
 	int64_t now_ns;  /* of the last event; never goes back */
 	int64_t edge_ns; /* what is first seen was so from here on */
@@ -86,6 +87,7 @@ struct gt__rows {
 	struct gt__row *spare;           /* rows to use again, linked by user */
 	void *slabs;
 	size_t slab_left;
+	size_t extra; /* the user's bytes behind each row, what they hold is theirs; set before the first event */
 };
 
 void gt__rows_init(struct gt__rows *rows, const struct gt__rows_user *out, int64_t edge_ns);
@@ -98,6 +100,12 @@ void gt__rows_free(struct gt__rows *rows);
 /* NULL when there is none. */
 struct gt__row *gt__rows_goroutine(struct gt__rows *rows, uint64_t g);
 struct gt__row *gt__rows_thread(struct gt__rows *rows, uint64_t m);
+
+/* The user's bytes of a row. */
+static inline void *gt__row_extra(struct gt__row *row)
+{
+	return row + 1;
+}
 
 static inline bool gt__slice_open(const struct gt__slice *slice)
 {

@@ -112,6 +112,52 @@ static void clerk(void *arg)
 		book_entry(i);
 }
 
+/* ---- a holder that loses its CPU: the same work under a lock each time, whatever the clock says ---- */
+
+static struct gt_mutex index_lock;
+static volatile uint64_t words;
+
+static __attribute__((noinline)) void work_for(int rounds)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < rounds; i++)
+		sum = sum * 6364136223846793005u + (uint64_t)i + words;
+	words = sum;
+}
+
+static __attribute__((noinline)) void rebuild_index(void)
+{
+	gt_mutex_lock(&index_lock);
+	work_for(2000000);
+	gt_mutex_unlock(&index_lock);
+}
+
+static void indexer(void *arg)
+{
+	for (int i = 0; i < 6; i++) {
+		rebuild_index();
+		pause_ms(2);
+	}
+}
+
+static struct gt_rwmutex epoch_lock;
+
+static __attribute__((noinline)) void seal_epoch(void)
+{
+	gt_rwmutex_lock(&epoch_lock);
+	work_for(3000000);
+	gt_rwmutex_unlock(&epoch_lock);
+}
+
+static void sealer(void *arg)
+{
+	for (int i = 0; i < 6; i++) {
+		seal_epoch();
+		pause_ms(1);
+	}
+}
+
 /* ---- a slow fsync under a lock ---- */
 
 static struct gt_mutex journal_lock;
@@ -354,6 +400,10 @@ static int story(int argc, char **argv)
 		many(8, convoy_worker, NULL);
 	} else if (!strcmp(name, "convoy2")) {
 		many(12, clerk, NULL);
+	} else if (!strcmp(name, "preempted")) {
+		many(5, indexer, NULL);
+	} else if (!strcmp(name, "preempted2")) {
+		many(4, sealer, NULL);
 	} else if (!strcmp(name, "fsync") || !strcmp(name, "fsync2")) {
 		open_journal();
 		many(name[5] ? 9 : 6, journal_writer, NULL);

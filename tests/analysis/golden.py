@@ -45,6 +45,7 @@ def check_json(text, compared):
             name = name[name.rindex("stack[]"):]
         # Both sides of a comparison are told once.
         name = re.sub(r"^(before|now)\.(?!file)", "*.", name)
+        name = re.sub(r"^groups\[\]\.cpu\.", "cpu.", name)
         if name.startswith("*.findings[]") or name == "now.file":
             continue
         if re.search(r"\.(count|total_ns|max_ns|max_at_ns|max_goroutine)$", name) and name.rsplit(".", 1)[0] in told:
@@ -71,7 +72,7 @@ def main():
         run("check", "shop.gtrace")
         outputs = {"report": run("report", "shop.gtrace"), "json": run("report", "--json", "shop.gtrace"),
                    "compare": run("report", "shop.gtrace", "shop.gtrace"), "csv": run("convert", "shop.gtrace", "--to", "csv", "-o", "-")}
-        for profile in ("sync-block", "sched-latency", "syscall-block", "network-block", "alloc"):
+        for profile in ("sync-block", "sched-latency", "syscall-block", "network-block", "alloc", "cpu"):
             outputs["folded-" + profile] = run("convert", "shop.gtrace", "--to=folded", "--profile=" + profile, "-o", "-")
             run("convert", "shop.gtrace", "-o", "x.pb.gz", "--profile", profile)
             gzip.decompress(open(os.path.join(folder, "x.pb.gz"), "rb").read())

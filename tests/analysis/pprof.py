@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 import harness  # noqa: E402
 from harness import expect  # noqa: E402
 
-PROFILES = ("sync-block", "sched-latency", "syscall-block", "network-block", "alloc")
+PROFILES = ("sync-block", "sched-latency", "syscall-block", "network-block", "alloc", "cpu")
 
 
 def sums(raw):
@@ -26,6 +26,22 @@ def sums(raw):
             count += int(match.group(1))
             value += int(match.group(2))
     return count, value
+
+
+def cpu_samples(bench, command, env, path, profile, told):
+    """As many as the trace has events, each with its goroutine; `pprof -top` adds up to the same."""
+    events = [line for line in bench.run([bench.gtrace, "convert", path, "--to", "events", "-o", "-"]).stdout.decode().splitlines() if " CpuSample " in line]
+    expect(len(events) == told["count"] > 20, "%d samples in the trace, %d in the profile" % (len(events), told["count"]))
+    expect(told["total"] == told["count"] * 200000, "each stands for 200 us: %s" % told)
+    raw = subprocess.run([command, "tool", "pprof", "-tags", profile], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+    mine = sum(1 for line in events if not re.search(r" g=0\b", line))
+    expect(not mine or "goroutine" in raw and "clerk" in raw and "running" in raw, "the labels are missing: " + raw)
+    top = subprocess.run([command, "tool", "pprof", "-top", "-unit=ns", "-nodecount=100000", "-nodefraction=0", profile], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    expect(top.returncode == 0, top.stderr.decode())
+    match = re.search(r"accounting for (\d+)ns, 100% of (\d+)ns total", top.stdout.decode())
+    expect(match and int(match.group(2)) == told["total"], "pprof -top: " + top.stdout.decode()[:400])
+    folded = bench.run([bench.gtrace, "convert", path, "--to", "folded", "--profile", "cpu", "-o", "-"]).stdout.decode()
+    expect(sum(int(line.rsplit(" ", 1)[1]) for line in folded.splitlines()) == told["total"], "folded stacks add up to something else")
 
 
 def main():
@@ -40,7 +56,12 @@ def main():
         shop = bench.path()
         subprocess.run([args.gtrace, "convert", os.path.join(HERE, "golden.gtt"), "--to", "gtrace", "-o", shop], check=True)
         recorded, _ = bench.record([args.c, "fsync"], ["-q", "--events=all,-kernel,-samples"], {"CULPRIT_DIR": bench.dir})
-        for path in (shop, recorded):
+        sampled = bench.path()
+        run = bench.run(bench.command([args.c, "convoy2"], ["--events=default,samples", "--sample-every=200us"], sampled), {"CULPRIT_DIR": bench.dir})
+        refused = re.search(r"without the kernel's events: (.*)", run.stderr.decode())
+        if refused:
+            print("cpu: no samples: " + refused.group(1))
+        for path in (shop, recorded) + (() if refused else (sampled,)):
             report = json.loads(bench.run([args.gtrace, "report", "--json", path]).stdout)
             for profile in PROFILES:
                 out = bench.path(".pb.gz")
@@ -51,6 +72,8 @@ def main():
                 told = report["profiles"][profile]
                 expect(sums(raw.stdout.decode()) == (told["count"], told["total"]),
                        "%s: %s by pprof, %s by the report" % (profile, sums(raw.stdout.decode()), told))
+                if profile == "cpu" and path == sampled:
+                    cpu_samples(bench, command, env, path, out, told)
                 print("%s: %d samples' sum %d %s" % (profile, told["count"], told["total"], "bytes" if profile == "alloc" else "ns"))
         run = subprocess.run([sys.executable, os.path.join(HERE, "account.py"), "--gtrace", args.gtrace, shop, recorded])
         good = run.returncode == 0

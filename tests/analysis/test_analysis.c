@@ -444,8 +444,8 @@ Test(report, counts_calls_stops_and_assists)
 	create(&s, 100, 9, 1);
 	end(&s);
 	text = report(&s);
-	cr_assert(strstr(text, "fsync                   4.0 ms in 1 calls, at most 4.0 ms (G1), 1 errors"), "%s", text);
-	cr_assert(strstr(text, "1 cycles, marking for 6.0 ms"), "%s", text);
+	cr_assert(strstr(text, "fsync                   4.0 ms in 1 call, at most 4.0 ms (G1), 1 error"), "%s", text);
+	cr_assert(strstr(text, "1 cycle, marking for 6.0 ms"), "%s", text);
 	cr_assert(strstr(text, "assists: 1, 2.0 ms, at most 2.0 ms"), "%s", text);
 	cr_assert(strstr(text, "mark termination: 1, 1.0 ms, at most 1.0 ms"), "%s", text);
 	free(text);
@@ -475,6 +475,156 @@ Test(profiles, are_stacks_with_their_times)
 	cr_assert(gt_profile_folded(s.analysis, GT_PROFILE_SCHED_LATENCY, out) == 0);
 	fclose(out);
 	cr_assert_str_eq(text, "runtime.main 0\nmain.worker;runtime.gopark 1000000\n");
+	free(text);
+	drop(&s);
+}
+
+/* ---- what the kernel tells ---- */
+
+/* An event of CPU @cpu. */
+static void on_cpu(struct story *s, double ms, int cpu, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void on_cpu(struct story *s, double ms, int cpu, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(s->out, "Events m=%lld base=%lld\n", (1ll << 32) + cpu, (long long)(ms * 1000));
+	va_start(args, format);
+	vfprintf(s->out, format, args);
+	va_end(args);
+	fputc('\n', s->out);
+}
+
+static char *json(struct story *s)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	cr_assert(gt_report_json(s->analysis, "a file", out) == 0);
+	fclose(out);
+	return text;
+}
+
+/* Of 200 ms of running: 30 for the program's own thread, 50 for another process, 1 for a page, 2 blocked. At the edges, where an M
+ * tells events while the kernel's clock has it off, it is on. */
+Test(cpu, splits_running_by_what_the_kernel_tells)
+{
+	static const char *const told[] = {
+		"\"cpu\":{\"on_ns\":117000000,\n\"off_ns\":83000000,\n\"unknown_ns\":0,\n\"preempted\":{\"count\":1,"
+		"\n\"total_ns\":"
+		"50000000,\n\"max_ns\":50000000,\n\"max_at_ns\":60000000,\n\"max_goroutine\":1}",
+		"\"preempted_by_own\":{\"count\":1,\n\"total_ns\":30000000,",
+		"\"page_fault\":{\"count\":1,\n\"total_ns\":1000000,",
+		"\"blocked\":{\"count\":1,\n\"total_ns\":2000000,"};
+	struct story s;
+	char *text;
+
+	begin(&s);
+	on_cpu(&s, 0, 0, "CpuIn tid=101 cpu=0");
+	at(&s, 0, 1, "MStart tid=101");
+	create(&s, 0, 1, 1);
+	run(&s, 0, 1);
+	on_cpu(&s, 20, 0, "CpuOut tid=101 cpu=0 runnable=1");
+	on_cpu(&s, 21, 0, "CpuIn tid=102 cpu=0");
+	on_cpu(&s, 49, 0, "CpuOut tid=102 cpu=0 runnable=0");
+	on_cpu(&s, 50, 0, "CpuIn tid=101 cpu=0");
+	on_cpu(&s, 60, 0, "CpuOut tid=101 cpu=0 runnable=1");
+	on_cpu(&s, 110, 1, "CpuIn tid=101 cpu=1");
+	on_cpu(&s, 119.99, 1, "Fault tid=101 address=0x4000");
+	on_cpu(&s, 120, 1, "CpuOut tid=101 cpu=1 runnable=0");
+	on_cpu(&s, 121, 1, "CpuIn tid=101 cpu=1");
+	on_cpu(&s, 130, 1, "CpuOut tid=101 cpu=1 runnable=0");
+	on_cpu(&s, 132, 1, "CpuIn tid=101 cpu=1");
+	on_cpu(&s, 199.998, 1, "CpuOut tid=101 cpu=1 runnable=0");
+	at(&s, 200, 1, "GoBlock g=1 reason=\"chan receive\" stack=1");
+	end(&s);
+	text = json(&s);
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+		cr_assert(strstr(text, told[i]), "not told: %s\nin %s", told[i], text);
+	cr_assert(!strstr(text, "\"kernel\""), "it is not missing");
+	free(text);
+	cr_assert_str_eq(first(&s).kind, "off-cpu");
+	cr_assert_eq(first(&s).lost_ns, 83000000);
+	cr_assert(strstr(first(&s).title, "preempted by another process"), "%s", first(&s).title);
+	text = report(&s);
+	cr_assert(strstr(text, "goroutines ran for 200.0 ms: 117.0 ms on a CPU, 83.0 ms off CPU\n"), "%s", text);
+	cr_assert(strstr(text, "on CPU   off CPU  runnable"), "%s", text);
+	free(text);
+	drop(&s);
+}
+
+/* What was lost, and a thread of which nothing was told, is not known: neither on nor off. */
+Test(cpu, does_not_guess)
+{
+	struct story s;
+	char *text;
+
+	begin(&s);
+	at(&s, 0, 1, "MStart tid=101");
+	at(&s, 0, 2, "MStart tid=102");
+	create(&s, 0, 1, 1);
+	create(&s, 0, 2, 2);
+	run(&s, 0, 1);
+	run(&s, 0, 2);
+	on_cpu(&s, 0, 0, "CpuIn tid=101 cpu=0");
+	on_cpu(&s, 40, 0, "Lost count=7");
+	on_cpu(&s, 60, 0, "CpuOut tid=101 cpu=0 runnable=1");
+	on_cpu(&s, 70, 0, "CpuIn tid=101 cpu=0");
+	at(&s, 100, 1, "GoEnd g=1");
+	at(&s, 100, 2, "GoEnd g=2");
+	end(&s);
+	text = json(&s);
+	/* Until it went off, it was on. */
+	cr_assert(strstr(text, "\"on_ns\":70000000,\n\"off_ns\":10000000,\n\"unknown_ns\":20000000,"), "%s", text);
+	cr_assert(strstr(text, "\"on_ns\":0,\n\"off_ns\":0,\n\"unknown_ns\":100000000,"), "%s", text);
+	cr_assert(strstr(text, "\"on_ns\":70000000,\n\"off_ns\":10000000,\n\"unknown_ns\":120000000,"), "%s", text);
+	free(text);
+	drop(&s);
+}
+
+/* The quota holds threads as another process does. */
+Test(cpu, tells_a_quota_by_its_count)
+{
+	struct story s;
+
+	begin(&s);
+	at(&s, 0, 1, "MStart tid=101");
+	create(&s, 0, 1, 1);
+	run(&s, 0, 1);
+	on_cpu(&s, 10, 0, "CpuOut tid=101 cpu=0 runnable=1");
+	on_cpu(&s, 90, 0, "CpuIn tid=101 cpu=0");
+	on_cpu(&s, 95, 0, "Throttled duration=79000000");
+	at(&s, 100, 1, "GoEnd g=1");
+	end(&s);
+	cr_assert_str_eq(first(&s).kind, "off-cpu");
+	cr_assert(strstr(first(&s).title, "held back by the cgroup's CPU quota"), "%s", first(&s).title);
+	drop(&s);
+}
+
+/* A profile of samples: each is counted once, with its goroutine or without. */
+Test(profile, cpu_counts_each_sample)
+{
+	uint64_t count = 0;
+	struct story s;
+	char *text;
+	size_t size;
+	FILE *out;
+
+	begin(&s);
+	fputs("Meta key=\"sample_period_ns\" value=\"500000\"\n", s.out);
+	create(&s, 0, 1, 1);
+	create(&s, 0, 2, 1);
+	run(&s, 0, 1);
+	run(&s, 0, 2);
+	for (int i = 0; i < 30; i++)
+		on_cpu(&s, 1 + i, 0, "CpuSample g=%d tid=101 cpu=0 stack=%d", i % 3, i % 3 ? 2 : 3);
+	end(&s);
+	cr_assert_eq(gt_profile_total(s.analysis, GT_PROFILE_CPU, &count), 30 * 500000);
+	cr_assert_eq(count, 30);
+	out = open_memstream(&text, &size);
+	cr_assert(gt_profile_folded(s.analysis, GT_PROFILE_CPU, out) == 0);
+	fclose(out);
+	cr_assert_str_eq(text, "main.worker;runtime.gopark 10000000\nmain.holder;runtime.gopark 5000000\n", "%s", text);
 	free(text);
 	drop(&s);
 }

@@ -169,3 +169,38 @@ Test(map, keys_stay_reachable_while_others_go)
 	gt__map_remove(&map, 12345);
 	gt__map_free(&map);
 }
+
+/* The same of ids, that stand close and far: each is found, told once, and its page goes with the last of it. */
+Test(map, ids_in_pages)
+{
+	static bool there[1000];
+	struct gt__ids ids = {0};
+	unsigned int seed = 7;
+	size_t at = 0, count = 0;
+	int values[1000], *value;
+
+	for (int i = 0; i < 100000; i++) {
+		unsigned int pick = (unsigned int)rand_r(&seed) % 1000;
+		uint64_t id = pick < 500 ? pick : (uint64_t)pick << 40;
+
+		if (there[pick])
+			gt__ids_remove(&ids, id);
+		else
+			cr_assert_eq(gt__ids_put(&ids, id, &values[pick]), 0);
+		there[pick] = !there[pick];
+		cr_assert_eq(gt__ids_get(&ids, id), there[pick] ? &values[pick] : NULL);
+	}
+	while ((value = gt__ids_each(&ids, &at))) {
+		cr_assert(there[value - values]);
+		there[value - values] = false;
+		count++;
+	}
+	cr_assert_eq(count, ids.count);
+	cr_assert_null(gt__ids_get(&ids, UINT64_MAX));
+	gt__ids_remove(&ids, UINT64_MAX);
+	for (unsigned int pick = 0; pick < 1000; pick++)
+		gt__ids_remove(&ids, pick < 500 ? pick : (uint64_t)pick << 40);
+	cr_assert_eq(ids.count, 0);
+	cr_assert_eq(ids.pages.count, 0);
+	gt__ids_free(&ids);
+}

@@ -27,6 +27,23 @@ class Model {
     this.arrange("id", null);
   }
 
+  // More was read of the trace: what is shown stays until its new pieces are there.
+  update(info) {
+    this.info = info;
+    for (const row of info.rows) this.rows.set(row.row, row);
+    for (const entry of this.cache.values()) entry.stale = true;
+    const before = new Map(this.sections.map(s => [s.key, s]));
+    const choice = this.filter;
+    this.arrange(this.sort, choice);
+    if (!info.reading) return;
+    for (const section of this.sections) {
+      const old = before.get(section.key);
+      if (!section.params || !old) continue;
+      section.rows = old.rows;
+      if (section.more) section.count = old.count;
+    }
+  }
+
   // Sections: the collector, CPUs, Ps, Ms, then goroutines, grouped by function or as a filter finds them.
   arrange(sort, filter) {
     const open = new Map(this.sections.map(s => [s.key, s.open]));
@@ -189,7 +206,7 @@ class Model {
   async load(view, px) {
     const span = view.t1 - view.t0, margin = span / 2;
     const t0 = Math.floor(view.t0 - margin), t1 = Math.ceil(view.t1 + margin), columns = Math.min(8000, Math.round(px * 2));
-    const fresh = entry => entry && entry.t0 <= view.t0 && entry.t1 >= view.t1 && entry.ns <= (t1 - t0) / columns * 1.5 && entry.ns >= (t1 - t0) / columns / 3;
+    const fresh = entry => entry && !entry.stale && entry.t0 <= view.t0 && entry.t1 >= view.t1 && entry.ns <= (t1 - t0) / columns * 1.5 && entry.ns >= (t1 - t0) / columns / 3;
     const rows = [...this.wanted].filter(r => !fresh(this.cache.get(r))).slice(0, 120);
     this.wanted.clear();
     if (rows.length) {
@@ -227,17 +244,17 @@ class Model {
 const view = { t0: 0, t1: 1, top: 0 };
 const at = { row: undefined, slice: null, mouse: undefined };
 const trail = []; // slices that were chosen before
-let model, panels, painting = false, loading = false, dirty = false, frames = [];
+let model, panels, painting = false, loading = false, dirty = false, frames = [], first; // first: when a picture with slices was there, ms
 
 function limits() {
-  const span = Math.max(1000, model.info.span_ns), least = 100;
+  const begin = model.info.begin_ns, span = Math.max(1000, model.info.span_ns - begin), least = 100;
   let wide = Math.min(span * 1.1, Math.max(least, view.t1 - view.t0));
   if (view.t1 - view.t0 !== wide) {
     const middle = (view.t0 + view.t1) / 2;
     view.t0 = middle - wide / 2;
     view.t1 = middle + wide / 2;
   }
-  const low = -span * 0.05, high = span * 1.05;
+  const low = begin - span * 0.05, high = begin + span * 1.05;
   if (view.t0 < low) [view.t0, view.t1] = [low, low + wide];
   if (view.t1 > high) [view.t0, view.t1] = [high - wide, high];
   const tall = $("lines").clientHeight - AXIS;
@@ -256,6 +273,7 @@ function paint() {
     limits();
     draw.lines($("lines"), model, view, at);
     draw.map($("map"), model, view);
+    if (model.cache.size) first ??= performance.now();
     frames.push(performance.now() - begin);
     if (frames.length > 600) frames.shift();
     load();
@@ -453,15 +471,16 @@ function pointer() {
 
   const small = $("map");
   let from = null;
-  const time = e => e.offsetX / small.clientWidth * model.info.span_ns;
+  const whole = () => model.info.span_ns - model.info.begin_ns;
+  const time = e => model.info.begin_ns + e.offsetX / small.clientWidth * whole();
   small.addEventListener("pointerdown", e => {
     small.setPointerCapture(e.pointerId);
-    from = { t: time(e), t0: view.t0, t1: view.t1, inside: time(e) > view.t0 && time(e) < view.t1 && view.t1 - view.t0 < model.info.span_ns * 0.9, moved: false };
+    from = { t: time(e), t0: view.t0, t1: view.t1, inside: time(e) > view.t0 && time(e) < view.t1 && view.t1 - view.t0 < whole() * 0.9, moved: false };
   });
   small.addEventListener("pointermove", e => {
     if (!from) return;
     const t = time(e);
-    from.moved ||= Math.abs(t - from.t) > model.info.span_ns / 300;
+    from.moved ||= Math.abs(t - from.t) > whole() / 300;
     if (!from.moved) return;
     if (from.inside) show(from.t0 + t - from.t, from.t1 + t - from.t);
     else show(Math.min(t, from.t), Math.max(t, from.t));
@@ -501,7 +520,7 @@ function keyboard() {
       PageUp: () => { view.top -= tall; moved(); }, PageDown: () => { view.top += tall; moved(); },
       ",": () => step(-1), ".": () => step(1), u: toWaker, b: back,
       f: () => at.slice && show(at.slice.since - (at.slice.end - at.slice.since) * 0.1 - 20, at.slice.end + (at.slice.end - at.slice.since) * 0.1 + 20),
-      0: () => show(0, model.info.span_ns), "/": () => $("search").focus(), t: theme, "?": help,
+      0: () => show(model.info.begin_ns, model.info.span_ns), "/": () => $("search").focus(), t: theme, "?": help,
     }[e.key.length === 1 ? e.key.toLowerCase() : e.key];
     if (!act) return;
     e.preventDefault();
@@ -609,7 +628,7 @@ async function perfetto() {
 async function fromAddress() {
   const parts = new URLSearchParams(location.hash.slice(1)), t = parts.get("t"), row = parts.get("row"), slice = parts.get("slice"), g = parts.get("g");
   if (t !== null && Number.isFinite(+t)) {
-    const wide = parts.get("w") !== null && +parts.get("w") > 0 ? +parts.get("w") : Math.max(1e6, model.info.span_ns / 200);
+    const wide = parts.get("w") !== null && +parts.get("w") > 0 ? +parts.get("w") : Math.max(1e6, (model.info.span_ns - model.info.begin_ns) / 200);
     show(parts.get("w") === null ? +t - wide / 2 : +t, (parts.get("w") === null ? +t - wide / 2 : +t) + wide);
   }
   if (row !== null && slice !== null) {
@@ -627,12 +646,33 @@ async function fromAddress() {
   }
 }
 
+function percent(info) {
+  const part = info.events_expected ? info.events / info.events_expected : (info.read_ns - info.begin_ns) / Math.max(1, info.span_ns - info.begin_ns);
+  return Math.floor(Math.min(0.99, Math.max(0, part)) * 100) + " %";
+}
+
+// While gtrace still reads: what is there, four times a second.
+async function follow() {
+  while (model.info.reading) {
+    await new Promise(done => setTimeout(done, 250));
+    const whole = view.t0 <= model.info.begin_ns && view.t1 >= model.info.span_ns, info = await ask("info");
+    model.update(info);
+    if (whole) [view.t0, view.t1] = [info.begin_ns, Math.max(info.begin_ns + 1000, info.span_ns)];
+    model.counters = (await ask("counters", { px: 1200 })).points;
+    if (model.filter) await model.fill();
+    facts(info);
+    paint();
+  }
+}
+
 function facts(info) {
   const name = (info.metas.program || info.metas.args || "trace").split("/").pop();
   $("title").textContent = name;
   document.title = name + " - gtrace";
-  $("facts").textContent = `${duration(info.span_ns)} · ${info.goroutines} goroutines · ${info.events.toLocaleString("en")} events` + (info.metas.cause ? " · " + info.metas.cause : "");
+  $("facts").textContent = `${duration(info.span_ns - info.begin_ns)} · ${info.goroutines} goroutines · ${info.events.toLocaleString("en")} events` + (info.metas.cause ? " · " + info.metas.cause : "");
   const told = [];
+  if (info.reading) told.push("still reading: " + percent(info) + " of the trace is here");
+  if (info.stopped) told.push("the index is full: what comes after " + duration(info.read_ns) + " is not shown (gtrace view --max-memory)");
   if (info.lost) told.push(info.lost.toLocaleString("en") + " events were lost: where, the rows show gaps");
   if (info.complete_ns > 0) told.push("complete from " + duration(info.complete_ns) + " on: what came before was in part overwritten");
   if (info.cut) told.push("the file was cut");
@@ -655,17 +695,28 @@ async function main() {
   $("theme").addEventListener("click", theme);
   $("help").addEventListener("click", help);
   $("perfetto").addEventListener("click", perfetto);
-  view.t0 = 0;
-  view.t1 = Math.max(1000, info.span_ns);
+  view.t0 = info.begin_ns;
+  view.t1 = Math.max(info.begin_ns + 1000, info.span_ns);
   new ResizeObserver(paint).observe($("lines"));
   new ResizeObserver(paint).observe($("map"));
   addEventListener("hashchange", fromAddress);
   model.counters = (await ask("counters", { px: 1200 })).points;
   paint();
+  // For tests and benches: what is shown, and what painting took.
+  window.gtrace = { view, at, model, frames: () => frames.slice(), first: () => first, ready: false };
+  const link = location.hash;
   await fromAddress();
   panels.start();
-  // For tests and benches: what is shown, and what painting took.
-  window.gtrace = { view, at, model, frames: () => frames.slice(), ready: true };
+  if (info.reading) {
+    await follow();
+    panels.again();
+    // What a link names may have been read only now.
+    if (link && !at.slice) {
+      history.replaceState(null, "", link);
+      await fromAddress();
+    }
+  }
+  window.gtrace.ready = true;
 }
 
 main().catch(error => say("this page cannot be shown: " + error.message));

@@ -241,7 +241,8 @@ function chosen(c, look, model, view, at, width) {
 }
 
 export function map(canvas, model, view) {
-  const [c, width, height] = fit(canvas), look = colours(), span = model.info.span_ns || 1;
+  const [c, width, height] = fit(canvas), look = colours(), begin = model.info.begin_ns, last = model.info.reading ? model.info.read_ns : model.info.span_ns;
+  const span = model.info.span_ns - begin || 1, at = t => (t - begin) / span * width;
   c.fillStyle = look.ground;
   c.fillRect(0, 0, width, height);
   const points = model.counters || [], order = [[2, look.running], [1, look.runnable], [3, look.syscall]];
@@ -252,7 +253,7 @@ export function map(canvas, model, view) {
   for (const [state, colour] of order) {
     c.fillStyle = colour;
     for (let i = 0; i < points.length; i++) {
-      const x0 = points[i][0] / span * width, x1 = (i + 1 < points.length ? points[i + 1][0] : span) / span * width;
+      const x0 = at(points[i][0]), x1 = at(i + 1 < points.length ? points[i + 1][0] : last);
       const from = base[i] / most * (height - 8), tall = points[i][place[state]] / most * (height - 8);
       c.fillRect(x0, height - from - tall, Math.max(0.6, x1 - x0), tall);
       base[i] += points[i][place[state]];
@@ -263,12 +264,12 @@ export function map(canvas, model, view) {
     c.strokeStyle = look.accent;
     c.beginPath();
     points.forEach((p, i) => {
-      const x = p[0] / span * width, y = height - 4 - p[5] / heapMost * (height - 10);
+      const x = at(p[0]), y = height - 4 - p[5] / heapMost * (height - 10);
       if (i) c.lineTo(x, y); else c.moveTo(x, y);
     });
     c.stroke();
   }
-  const x0 = view.t0 / span * width, x1 = view.t1 / span * width;
+  const x0 = at(view.t0), x1 = at(view.t1);
   c.fillStyle = look.dark ? "rgba(0,0,0,.5)" : "rgba(120,130,145,.28)";
   c.fillRect(0, 0, Math.max(0, x0), height);
   c.fillRect(x1, 0, width - x1, height);

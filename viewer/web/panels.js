@@ -305,7 +305,7 @@ export class Panels {
     const info = this.model.info, list = make("dl");
     const fact = (name, value) => list.append(make("dt", name), make("dd", value));
     fact("begin", new Date(info.start_realtime_ms).toString());
-    fact("span", duration(info.span_ns));
+    fact("span", duration(info.span_ns - info.begin_ns));
     fact("events", info.events.toLocaleString("en") + ", " + info.slices.toLocaleString("en") + " slices, index of " + (info.index_bytes / 1048576).toFixed(1) + " MiB");
     fact("lost", info.lost);
     for (const [what, count] of Object.entries(info.losses)) fact("lost: " + what, count);

@@ -5,6 +5,7 @@
 //	calls files FILE    writes to a file for some time; prints its descriptor
 //	calls loop          calls, waits and timers until standard input ends
 //	calls children N    starts N processes, one after the other
+//	calls work          waits for a line, then does what makes the runtime call the kernel
 package main
 
 import (
@@ -201,6 +202,57 @@ func children(count int) {
 	}
 }
 
+// Threads that come, go and sleep, the heap, signals, children: each has the runtime's own calls behind it.
+func work() {
+	debug.SetGCPercent(20)
+	fmt.Println("ready")
+	os.Stdin.Read(make([]byte, 1))
+	read, write, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	answers := make(chan int)
+	go func() {
+		buffer := make([]byte, 8)
+		for n := 0; n < 20; {
+			got, _ := read.Read(buffer)
+			n += got
+		}
+		answers <- 1
+	}()
+	for i := 0; i < 4; i++ {
+		go func() {
+			runtime.LockOSThread() // and ends so: its thread does too
+			pause := syscall.Timespec{Nsec: 2 * 1000 * 1000}
+			syscall.Syscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
+			answers <- 1
+		}()
+		go func() {
+			var kept [][]byte
+			for j := 0; j < 200; j++ {
+				kept = append(kept, make([]byte, 40000))
+			}
+			for begin := time.Now(); time.Since(begin) < 15*time.Millisecond; { // long enough to be preempted
+			}
+			answers <- len(kept) / 200
+		}()
+	}
+	for i := 0; i < 20; i++ {
+		time.Sleep(300 * time.Microsecond)
+		write.Write([]byte{1})
+	}
+	for i := 0; i < 9; i++ {
+		<-answers
+	}
+	for i := 0; i < 2; i++ {
+		if text, err := exec.Command("/bin/echo", "child").Output(); err != nil || string(text) != "child\n" {
+			panic("child")
+		}
+	}
+	time.Sleep(15 * time.Millisecond) // sysmon has gone to sleep
+	print("done\n")
+}
+
 func main() {
 	count := 1
 	if len(os.Args) > 2 {
@@ -218,5 +270,7 @@ func main() {
 		loop()
 	case "children":
 		children(count)
+	case "work":
+		work()
 	}
 }

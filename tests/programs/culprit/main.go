@@ -135,6 +135,53 @@ func many(n int, f func(*sync.WaitGroup)) {
 	wg.Wait()
 }
 
+// ---- a holder that loses its CPU: the same work under a lock each time, whatever the clock says
+
+var index struct {
+	sync.Mutex
+	words [64]uint64
+}
+
+func work(rounds int) (sum uint64) {
+	for i := 0; i < rounds; i++ {
+		sum = sum*6364136223846793005 + uint64(i)
+	}
+	return sum
+}
+
+func rebuildIndex(n int) {
+	index.Lock()
+	index.words[n%64] += work(2000000)
+	index.Unlock()
+}
+
+func indexer(wg *sync.WaitGroup) {
+	defer wg.Done()
+	for i := 0; i < 6; i++ {
+		rebuildIndex(i)
+		pause(2)
+	}
+}
+
+var epoch struct {
+	sync.RWMutex
+	seals uint64
+}
+
+func sealEpoch() {
+	epoch.Lock()
+	epoch.seals += work(3000000)
+	epoch.Unlock()
+}
+
+func sealer(wg *sync.WaitGroup) {
+	defer wg.Done()
+	for i := 0; i < 6; i++ {
+		sealEpoch()
+		pause(1)
+	}
+}
+
 // ---- a slow fsync under a lock
 
 type journal struct {
@@ -423,6 +470,10 @@ func main() {
 		many(8, convoyWorker)
 	case "convoy2":
 		many(12, clerk)
+	case "preempted":
+		many(5, indexer)
+	case "preempted2":
+		many(4, sealer)
 	case "fsync", "fsync2":
 		openLog()
 		many(map[string]int{"fsync": 6, "fsync2": 9}[os.Args[1]], writer)
