@@ -576,15 +576,15 @@ static const bool of_goroutine[GT_EVENT_KIND_COUNT] = {
  */
 static inline void fetch(struct building *b, const struct gt__batch *batch, int64_t i)
 {
-	const struct gt__map *map = &b->rows.goroutines;
+	const struct gt__ids *ids = &b->rows.goroutines;
 	const struct gt_index_row *row;
 	int64_t at = i + 3 * AHEAD;
 
-	if (at < batch->count && of_goroutine[batch->events[at].kind] && map->slots)
-		__builtin_prefetch(&map->slots[gt__map_home(map, batch->events[at].args[0])]);
+	if (at < batch->count && of_goroutine[batch->events[at].kind])
+		gt__ids_fetch(ids, batch->events[at].args[0]);
 	at = i + 2 * AHEAD;
 	if (at >= 0 && at < batch->count) {
-		char *known = of_goroutine[batch->events[at].kind] ? gt__map_get(map, batch->events[at].args[0]) : NULL;
+		char *known = of_goroutine[batch->events[at].kind] ? gt__ids_get(ids, batch->events[at].args[0]) : NULL;
 
 		/* It may be another's by then; the memory stays. */
 		b->fetched[at] = (struct gt__row *)(void *)known;
