@@ -442,7 +442,7 @@ static int read_events(struct gt_analysis *a)
 		if (!a->begun)
 			begin_at(a, event.time_ns);
 		a->begun = true;
-		if (a->options.to_ns && event.time_ns > a->options.to_ns) {
+		if (a->options.to_ns && event.time_ns >= a->options.to_ns) {
 			a->rows.now_ns = a->end_ns = a->options.to_ns;
 			break;
 		}
