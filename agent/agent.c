@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 
 #include "agent/agent_internal.h"
+#include "agent/blob/offsets.h"
 #include "agent/hookpage.h"
 #include "agent/inject.h"
 
@@ -77,6 +78,8 @@ int gt__agent_values(const struct gt_memory *memory, struct gt_gobin *bin, const
 	values->holes[GT_HOLE_TEXT] = bin->text + slide;
 	values->holes[GT_HOLE_TEXT_SIZE] = bin->etext - bin->text;
 	values->holes[GT_HOLE_DEPTH] = gt__takes_stacks(memory) ? memory->stack_depth : 1;
+	values->holes[GT_HOLE_DEPTH_ALLOC] =
+		values->holes[GT_HOLE_DEPTH] < STACK_DEPTH_ALLOC ? values->holes[GT_HOLE_DEPTH] : STACK_DEPTH_ALLOC;
 	return 0;
 }
 

@@ -72,10 +72,4 @@ int gt_site_relocate(const struct gt_site *site, uint64_t from_va, uint64_t to_v
 /* Does the window hold a call? Then a return address into its copy may stay on a stack for ever. */
 bool gt_site_calls(const struct gt_site *site);
 
-/* True when @va lies strictly inside the window: a thread that stands there must not see the jump. */
-static inline bool gt_site_covers(const struct gt_site *site, uint64_t va)
-{
-	return va > site->va && va < site->va + site->used;
-}
-
 #endif

@@ -207,14 +207,6 @@ static uint8_t class_of(const struct gt_analysis *a, unsigned int reason, uint64
 	}
 }
 
-const char *gt__class_text(unsigned int class)
-{
-	static const char *const texts[] = {
-		"other", "lock", "chan send", "chan receive", "select", "sync", "network", "sleep", "GC", "never"};
-
-	return class < GT__WAIT_CLASSES ? texts[class] : "?";
-}
-
 struct gt__site *gt__site_of(struct gt_analysis *a, struct gt__group *group, unsigned int state, unsigned int reason,
 	uint64_t stack, unsigned int what)
 {

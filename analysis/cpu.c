@@ -325,11 +325,11 @@ const char *gt__off_text(const struct gt_analysis *a, unsigned int at)
 
 int64_t gt__sample_period(const struct gt_analysis *a)
 {
-	const char *kernel = gt_trace_meta(a->trace, "kernel"), *at = kernel ? strstr(kernel, "a sample each ") : NULL;
-	uint64_t us = at ? strtoull(at + strlen("a sample each "), NULL, 10) : 0;
+	const char *told = gt_trace_meta(a->trace, "sample_period_ns");
+	uint64_t ns = told ? strtoull(told, NULL, 10) : 0;
 
 	/* Go's own tracer takes its samples from Go's CPU profile. */
-	return us && us <= 1000000 ? (int64_t)us * 1000 : 10000000;
+	return ns && ns <= 1000000000 ? (int64_t)ns : 10000000;
 }
 
 int gt__cpu_init(struct gt_analysis *a)

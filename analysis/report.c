@@ -550,7 +550,7 @@ static void put_slots(struct gt_analysis *a, FILE *out)
 
 static void put_cpu(struct gt_analysis *a, FILE *out)
 {
-	const char *missing = gt_trace_meta(a->trace, "kernel");
+	const char *missing = gt_trace_meta(a->trace, "kernel_layer");
 	struct gt__cpu_time sum = {0};
 	char t[3][32];
 

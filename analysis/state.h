@@ -365,7 +365,6 @@ int64_t gt__hist_quantile(const struct gt__hist *hist, double q);
 struct gt__goroutine *gt__goroutine_of(const struct gt_analysis *a, uint64_t g);
 int64_t gt__span_ns(const struct gt_analysis *a);
 uint64_t gt__procs(const struct gt_analysis *a);
-const char *gt__class_text(unsigned int class);
 /* These: NULL without memory. */
 struct gt__group *gt__group_of(struct gt_analysis *a, uint64_t start_pc);
 struct gt__site *gt__site_of(struct gt_analysis *a, struct gt__group *group, unsigned int state, unsigned int reason,

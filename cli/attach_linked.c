@@ -82,6 +82,7 @@ static int tell_alive(struct gt_attached *a, const struct gt_attend_alive *list,
 			.p = list[i].p,
 			.state = list[i].state,
 			.reason = list[i].reason,
+			.stack = list[i].stack,
 		};
 	if (r->options.flight)
 		ret = gt_collector_alive_kept(r->collector, alive, count, none_m);

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* DESIGN rule 8. */
+/* As shells and those who call programs expect them. */
 enum {
 	GT_EXIT_FAILURE = 1,
 	GT_EXIT_USAGE = 2,

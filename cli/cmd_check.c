@@ -23,9 +23,11 @@ int gt_cmd_check(int argc, char **argv)
 		"Follows every goroutine, M and P through the trace and names the first event that cannot have "
 		"happened.\v"
 		"FILE may be one of Go's own traces (Go 1.22 to 1.27). "
-		"Exit status: 0 possible, 1 impossible, damaged or unreadable.");
+		"Exit status: 0 possible (as far as it goes, when it was cut off), 1 impossible, damaged or "
+		"unreadable.");
 	struct gt_error err;
 	int status = 0;
+	bool bad;
 
 	if (gt_trace_open(path, &trace, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
@@ -39,13 +41,14 @@ int gt_cmd_check(int argc, char **argv)
 		damage.events_lost, damage.order_repaired);
 	if (info.cut && !(info.source && damage.first[0]))
 		printf("the file was cut: every whole %s is used\n", info.source ? "generation" : "frame");
+	bad = damage.frames_bad || damage.records_bad;
 	if (damage.first[0] && info.source) {
 		printf("%s: %s\n", damage.frames_bad ? "damaged" : "the file was cut", damage.first);
 		status = damage.frames_bad ? GT_EXIT_FAILURE : 0;
-	} else if (damage.first[0]) {
+	} else if (damage.first[0] && (bad || !info.cut)) {
 		printf("damaged: %s (%" PRIu64 " frames, %" PRIu64 " records)\n", damage.first, damage.frames_bad,
 			damage.records_bad);
-		status = damage.frames_bad || damage.records_bad ? GT_EXIT_FAILURE : 0;
+		status = bad ? GT_EXIT_FAILURE : 0;
 	}
 	if (verdict.impossible) {
 		printf("impossible: event %" PRIu64 " at %" PRIi64 " ns on m=%" PRIu64 ": %s: %s\n", verdict.number,

@@ -24,7 +24,8 @@ enum { KEY_TO = 256, KEY_SLICES_ONLY, KEY_GZIP, KEY_ZSTD, KEY_FROM, KEY_GOROUTIN
 static const struct argp_option options[] = {
 	{"output", 'o', "OUT", 0, "write to OUT; - is standard output (default: IN with the format's ending)", 0},
 	{"to", KEY_TO, "FORMAT|TIME", 0,
-		"json, perfetto, pprof, folded, csv, events, text or gtrace (default: by OUT's ending, else json); a "
+		"json, perfetto, pprof, folded, csv, events, text or gtrace (default: by OUT's ending; json without "
+		"OUT); a "
 		"time (2s): end there",
 		0},
 	{"slices-only", KEY_SLICES_ONLY, NULL, 0, "json, perfetto: no arguments, arrows or counters", 0},
@@ -52,6 +53,7 @@ struct convert_options {
 	size_t goroutine_count, function_count;
 	enum gt_profile profile;
 	bool profile_given;
+	bool *found; /* one of the wanted goroutines is there */
 };
 
 static void parse_time(const char *text, uint64_t *ns, struct argp_state *state)
@@ -186,9 +188,12 @@ static int output_open(struct output *out, const char *in, const char *name, str
 static int output_close(struct output *out, int ret, struct gt_error *err)
 {
 	if (out->file) {
-		/* The stream owns a copy of the descriptor. */
-		if ((fflush(out->file) || ferror(out->file)) && ret >= 0)
-			ret = gt_fail(err, errno ? errno : EIO, "cannot write: %s: %s", out->name, strerror(errno));
+		/* The stream owns a copy of the descriptor. It does not keep why a write failed: that is asked again. */
+		if (fflush(out->file) || ferror(out->file)) {
+			struct gt_sink asked = {.name = out->name, .error = write(out->fd, "\n", 1) < 0 ? errno : EIO};
+
+			ret = gt_sink_error(&asked, err);
+		}
 		fclose(out->file);
 	}
 	if (close(out->fd) < 0 && ret >= 0)
@@ -221,10 +226,10 @@ static bool wanted(void *user, uint64_t g, const char *function)
 
 	for (size_t i = 0; i < o->goroutine_count; i++)
 		if (o->goroutines[i] == g)
-			return true;
+			return *o->found = true;
 	for (size_t i = 0; function && i < o->function_count; i++)
 		if (strstr(function, o->functions[i]))
-			return true;
+			return *o->found = true;
 	return false;
 }
 
@@ -395,6 +400,8 @@ static void tell_damage(const struct gt_trace *trace, const char *in)
 	gt_trace_info(trace, &info);
 	if (damage.first[0] && info.source)
 		gt_die_text(0, "%s: %s", in, damage.first);
+	else if (damage.first[0] && info.cut && !damage.frames_bad && !damage.records_bad)
+		gt_die_text(0, "%s was cut off: every whole frame of it is there", in);
 	else if (damage.first[0])
 		gt_die_text(0,
 			"%s is damaged: %s: %" PRIu64 " frames and %" PRIu64
@@ -475,6 +482,8 @@ static int convert(const struct convert_options *o, const struct format *format,
 	}
 	if (ret >= 0 && trace)
 		tell_damage(trace, o->in);
+	if (ret >= 0 && trace && (o->goroutine_count || o->function_count) && !*o->found)
+		gt_die_text(0, "%s: none of its goroutines was asked for: %s is empty", o->in, out.name);
 	gt_trace_close(trace);
 	return ret;
 }
@@ -492,7 +501,8 @@ int gt_cmd_convert(int argc, char **argv)
 		       "--to 1.3s --function main.worker\n  gtrace convert app.gtrace -o app.json\n  gtrace convert "
 		       "app.gtrace --to events -o -",
 	};
-	static struct convert_options o;
+	static bool found;
+	static struct convert_options o = {.found = &found};
 	const struct format *format;
 	struct gt_error err;
 	char *name = NULL;
@@ -508,8 +518,8 @@ int gt_cmd_convert(int argc, char **argv)
 			"not for %s: packing, times, goroutines and functions are for json and perfetto", format->name);
 	if (!format)
 		return gt_die_text(GT_EXIT_USAGE,
-			"no such format: %s: give --to json, perfetto, pprof, folded, csv, events, text or gtrace",
-			o.to ? o.to : o.out);
+			"%s: %s: give --to json, perfetto, pprof, folded, csv, events, text or gtrace",
+			o.to ? "no such format" : "the name's ending tells no format", o.to ? o.to : o.out);
 	if (o.profile_given && format->convert != to_pprof && format->convert != to_folded)
 		return gt_die_text(GT_EXIT_USAGE, "--profile goes with --to pprof and --to folded");
 	if (!o.out) {

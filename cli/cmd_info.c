@@ -79,7 +79,7 @@ int gt_cmd_info(int argc, char **argv)
 			      : "no: the file was cut; every whole frame is used");
 	if (damage.first[0] && info.source)
 		printf("%-18s %s\n", "damage", damage.first);
-	else if (damage.first[0])
+	else if (damage.first[0] && (damage.frames_bad || damage.records_bad || !info.cut))
 		printf("%-18s %s (%" PRIu64 " frames, %" PRIu64 " records)\n", "damage", damage.first,
 			damage.frames_bad, damage.records_bad);
 	gt_trace_close(trace);

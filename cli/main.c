@@ -12,7 +12,7 @@ static const struct gt_command commands[] = {
 	{"record", gt_cmd_record, "run a program and record what its scheduler does"},
 	{"attach", gt_cmd_attach, "record a program that runs already, from now on"},
 	{"snapshot", gt_cmd_snapshot, "write what a flight recorder holds now"},
-	{"convert", gt_cmd_convert, "turn a trace into Chrome JSON or text"},
+	{"convert", gt_cmd_convert, "turn a trace into Perfetto's format, Chrome JSON, pprof, CSV or text"},
 	{"report", gt_cmd_report, "say what happened in a trace, the culprit first; compare two"},
 	{"view", gt_cmd_view, "show a trace in the browser"},
 	{"info", gt_cmd_info, "say what a trace holds"},
@@ -21,7 +21,7 @@ static const struct gt_command commands[] = {
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
-static void usage(FILE *to)
+static int usage(FILE *to, int status)
 {
 	fprintf(to, "usage: gtrace COMMAND [ARG...]\n\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
@@ -29,6 +29,7 @@ static void usage(FILE *to)
 	fprintf(to, "\n`gtrace COMMAND --help' tells more. gtrace traces Go programs (1.19 to 1.27, stripped ones too) "
 		    "and C "
 		    "programs\nthat link libtrace; nothing has to be prepared: gtrace record ./app\n");
+	return fflush(to) || ferror(to) ? gt_die_text(GT_EXIT_FAILURE, "cannot write: standard output") : status;
 }
 
 /*
@@ -48,18 +49,21 @@ static void fill_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
+	static char help[] = "--help";
+
 	fill_standard_descriptors();
-	if (argc < 2) {
-		usage(stderr);
-		return GT_EXIT_USAGE;
+	if (argc < 2)
+		return usage(stderr, GT_EXIT_USAGE);
+	if (strcmp(argv[1], "help") == 0 && argc > 2) {
+		/* gtrace help COMMAND */
+		argv[1] = argv[2];
+		argv[2] = help;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-		usage(stdout);
-		return 0;
-	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+		return usage(stdout, 0);
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		printf("gtrace %s\n", GTRACE_VERSION);
-		return 0;
+		return fflush(stdout) ? gt_die_text(GT_EXIT_FAILURE, "cannot write: standard output") : 0;
 	}
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		char name[64];

@@ -37,7 +37,9 @@
 #define TRIGGER_BLOCKS     1024       /* with triggers: look more often when an eighth of these come at once */
 #define WAITING_BYTES      ((GT_HISTORY_CHUNK_BLOCKS + 1) * GT_BLOCK_BYTES) /* blocks that wait to be packed together */
 #define TOLD_NS            1000000000
-#define FLUSH_NS           250000000 /* a cut file lacks at most so much */
+#define BUFFER_BYTES       (32u << 20) /* a fifth of a second of 5 million records, while gtrace waits for a CPU */
+#define BUFFER_BYTES_ALLOC (64u << 20) /* that often allocations come alone: more than one CPU of them */
+#define FLUSH_NS           250000000   /* a cut file lacks at most so much */
 
 static int64_t realtime_ns(void)
 {
@@ -273,7 +275,7 @@ static int collect(struct gt_recording *r, size_t *blocks)
 
 void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 {
-	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->options.buffer_bytes / GT_BLOCK_BYTES;
+	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->memory.block_count;
 	struct gt_clock_pair now;
 	size_t blocks;
 	int ret = collect(r, &blocks);
@@ -508,6 +510,8 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 				"%" PRIu64 "K",
 				r->options.window_bytes_max, least / 1024);
 	} else {
+		if (!r->options.buffer_bytes)
+			r->options.buffer_bytes = r->options.sets & GT_SET_ALLOC ? BUFFER_BYTES_ALLOC : BUFFER_BYTES;
 		config.block_count = (uint32_t)(r->options.buffer_bytes / GT_BLOCK_BYTES);
 		config.m_count = GT_M_IDS_MAX;
 		config.m_limit = 1024;
@@ -531,6 +535,13 @@ static int write_sampled_stack(void *context, struct gt_writer *writer, uint64_t
 	return gt_collector_write_stack(r->collector, writer, id, pcs, count);
 }
 
+static bool frame_at(void *context, uint64_t place, uint64_t *bytes)
+{
+	struct gt_recording *r = context;
+
+	return gt_resolver_frame(&r->resolver, place, bytes);
+}
+
 void gt_record_kernel(struct gt_recording *r, pid_t pid, bool running)
 {
 	struct gt_kernel_config config = {
@@ -539,6 +550,7 @@ void gt_record_kernel(struct gt_recording *r, pid_t pid, bool running)
 		.sample_period_ns = r->options.sample_period_ns,
 		.store_bytes = r->options.flight ? kernel_bytes(r, r->options.window_bytes_max) : 0,
 		.running = running,
+		.frame = frame_at,
 		.write_stack = write_sampled_stack,
 		.context = r,
 	};
@@ -583,6 +595,7 @@ void gt_record_kernel_end(struct gt_recording *r, struct gt_writer *writer)
 int gt_record_begin(struct gt_recording *r)
 {
 	struct gt_error err;
+	struct stat st;
 
 	gt_cost_begin(&r->cost, r->options.stack_depth);
 	r->start = gt_clock_pair();
@@ -591,7 +604,9 @@ int gt_record_begin(struct gt_recording *r)
 		return 0;
 	if (gt_record_open_writer(r, r->output, &r->writer, &err) < 0)
 		return gt_die(GT_EXIT_RECORD, &err);
-	if (!r->options.no_uring && !gt_writer_uses_uring(r->writer) && !r->options.quiet)
+	/* A device or a pipe is written with write() in any case; a file is not yet under its name. */
+	if (!r->options.no_uring && !gt_writer_uses_uring(r->writer) && !r->options.quiet &&
+		(stat(r->output, &st) < 0 || S_ISREG(st.st_mode)))
 		fprintf(stderr, "gtrace: io_uring is not allowed here: the trace is written with write()\n");
 	return 0;
 }

@@ -18,8 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_PAGES_MAX 128 /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
-#define RING_PAGES_ALL 512 /* where all that a CPU does is told */
+#define RING_PAGES_MAX 128    /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
+#define RING_PAGES_ALL 2048   /* where all that a CPU does is told, */
+#define ALL_PAGES_MAX  16384u /* and in all rings together */
 #define RING_PAGES_MIN 4
 #define CPUS_MAX       4096
 #define LOOKS_MAX      64 /* for threads that are made while we open */
@@ -54,7 +55,7 @@ struct gt__perf {
 	size_t fd_count, fd_room;
 	struct gt_map kinds; /* identifier -> SAMPLES or FAULTS; others are SWITCHES */
 	/* Newer kernels' (6.0, 5.13, 5.12), and what takes rights. */
-	bool lost_format, inherit_thread, build_id, kernel_frames;
+	bool lost_format, inherit_thread, build_id, user_stack, kernel_frames;
 	struct {
 		uint64_t config;
 		size_t prev_pid, prev_state, prev_state_bytes, next_comm, next_pid; /* in its data */
@@ -101,6 +102,10 @@ static void describe(const struct gt__perf *perf, int kind, struct perf_event_at
 		attr->exclude_kernel = !perf->kernel_frames;
 		attr->exclude_callchain_kernel = !perf->kernel_frames;
 		attr->sample_max_stack = GT__PERF_FRAMES_MAX;
+		if (perf->user_stack) {
+			attr->sample_type |= PERF_SAMPLE_STACK_USER;
+			attr->sample_stack_user = GT__PERF_STACK_BYTES;
+		}
 		break;
 	case OTHERS:
 		attr->type = PERF_TYPE_TRACEPOINT;
@@ -122,7 +127,7 @@ static void describe(const struct gt__perf *perf, int kind, struct perf_event_at
 /* An older kernel: without what it does not know, the newest first. */
 static bool drop_newest(struct gt__perf *perf)
 {
-	bool *const newer[] = {&perf->lost_format, &perf->inherit_thread, &perf->build_id};
+	bool *const newer[] = {&perf->lost_format, &perf->inherit_thread, &perf->build_id, &perf->user_stack};
 
 	for (size_t i = 0; i < sizeof(newer) / sizeof(newer[0]); i++)
 		if (*newer[i]) {
@@ -134,7 +139,7 @@ static bool drop_newest(struct gt__perf *perf)
 
 static int event_open(struct gt__perf *perf, int kind, pid_t tid, unsigned int cpu)
 {
-	const bool newest[] = {perf->lost_format, perf->inherit_thread, perf->build_id};
+	const bool newest[] = {perf->lost_format, perf->inherit_thread, perf->build_id, perf->user_stack};
 	struct perf_event_attr attr;
 	int fd;
 
@@ -154,6 +159,7 @@ static int event_open(struct gt__perf *perf, int kind, pid_t tid, unsigned int c
 	perf->lost_format = newest[0];
 	perf->inherit_thread = newest[1];
 	perf->build_id = newest[2];
+	perf->user_stack = newest[3];
 	return -EINVAL;
 }
 
@@ -219,6 +225,15 @@ static bool do_without(struct gt__perf *perf, int kind, int ret)
 	return true;
 }
 
+static size_t ring_pages(const struct gt__perf *perf)
+{
+	size_t pages = perf->wants.others ? RING_PAGES_ALL : RING_PAGES_MAX;
+
+	while (pages > RING_PAGES_MAX && pages * perf->ring_count > ALL_PAGES_MAX)
+		pages /= 2;
+	return pages;
+}
+
 static int open_kind(struct gt__perf *perf, int kind, pid_t tid, struct ring *ring)
 {
 	int fd = event_open(perf, kind, tid, ring->cpu), ret;
@@ -234,7 +249,7 @@ static int open_kind(struct gt__perf *perf, int kind, pid_t tid, struct ring *ri
 	if (ring->page)
 		ret = ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->fd) < 0 ? -errno : 0;
 	else
-		ret = map_ring(ring, fd, perf->wants.others ? RING_PAGES_ALL : RING_PAGES_MAX);
+		ret = map_ring(ring, fd, ring_pages(perf));
 	if (ret < 0 || kind == SWITCHES)
 		return ret;
 	return ioctl(fd, PERF_EVENT_IOC_ID, &id) < 0 ? -errno : gt_map_put(&perf->kinds, id, (uint64_t)kind);
@@ -441,18 +456,25 @@ static int explain(int ret, struct gt_error *err)
 {
 	switch (-ret) {
 	case EACCES:
+		if (paranoid() > 2)
+			return gt_fail(err, EACCES,
+				"perf events are not allowed: kernel.perf_event_paranoid is %d: sysctl "
+				"kernel.perf_event_paranoid=2, or CAP_PERFMON for gtrace",
+				paranoid());
 		return gt_fail(err, EACCES,
-			"perf events are not allowed: kernel.perf_event_paranoid is %d: sysctl "
-			"kernel.perf_event_paranoid=2, or "
-			"CAP_PERFMON for gtrace",
-			paranoid());
+			"perf events are not allowed: the process is another user's, or a security module refuses: "
+			"CAP_PERFMON for gtrace");
 	case EPERM:
 		return gt_fail(err, EPERM,
 			"perf events are not allowed: a container's seccomp filter, or no memory is left of "
 			"kernel.perf_event_mlock_kb: allow perf_event_open, or give CAP_PERFMON");
 	case ENOSYS:
 		return gt_fail(err, ENOSYS, "this kernel has no perf events");
+	case EINVAL:
+		return gt_fail(
+			err, EINVAL, "this kernel's perf events are too old: they do not take what is asked for");
 	case EMFILE:
+	case ENFILE:
 		return gt_fail(
 			err, EMFILE, "too many threads for perf events: raise the limit of open files (ulimit -n)");
 	case ESRCH:
@@ -483,7 +505,8 @@ int gt__perf_open(pid_t pid, const struct gt__perf_wants *wants, struct gt__perf
 	if (ret == 0) {
 		perf->pid = pid;
 		perf->wants = *wants;
-		perf->lost_format = perf->inherit_thread = perf->build_id = perf->kernel_frames = true;
+		perf->lost_format = perf->inherit_thread = perf->build_id = perf->user_stack = perf->kernel_frames =
+			true;
 		look_for_others(perf);
 		perf->ring_count = online_cpus(cpus);
 		perf->rings = calloc(perf->ring_count, sizeof(*perf->rings));
@@ -639,6 +662,21 @@ static void read_chain(const struct record *record, uint64_t count, struct gt__p
 		out->pcs[out->pcs_count++] = u64_at(record->body + 8);
 }
 
+/* Behind the chain: size, bytes, and how many of them are good. */
+static void read_stack(const struct record *record, uint64_t count, struct gt__perf_record *out)
+{
+	size_t left = (size_t)(record->end - record->body), at = 40 + 8 * (size_t)count;
+	uint64_t good;
+
+	out->stack_bytes = 0;
+	if (count > 65536 / 8 || left < at + 16 + GT__PERF_STACK_BYTES ||
+		u64_at(record->body + at) != GT__PERF_STACK_BYTES)
+		return;
+	good = u64_at(record->body + at + 8 + GT__PERF_STACK_BYTES);
+	memcpy(out->stack, record->body + at + 8, GT__PERF_STACK_BYTES);
+	out->stack_bytes = good < GT__PERF_STACK_BYTES ? (uint32_t)good : GT__PERF_STACK_BYTES;
+}
+
 /* identifier, pid and tid, time, size, data. Only what concerns others: one comes, or the CPU has nobody more. */
 static bool read_other(const struct gt__perf *perf, const struct record *record, struct gt__perf_record *out)
 {
@@ -677,8 +715,12 @@ static bool read_sample(const struct gt__perf *perf, const struct record *record
 	out->raw_ns = u64_at(record->body + 24);
 	out->number = u64_at(record->body + 32);
 	out->kind = *kind == FAULTS ? GT__PERF_FAULT : GT__PERF_SAMPLE;
-	if (*kind != FAULTS)
-		read_chain(record, out->number, out);
+	out->stack_bytes = 0;
+	if (*kind == FAULTS)
+		return true;
+	read_chain(record, out->number, out);
+	if (perf->user_stack)
+		read_stack(record, out->number, out);
 	return true;
 }
 

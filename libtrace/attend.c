@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <gtrace/hooks.h>
+#include <inttypes.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,7 +37,14 @@ struct gt_attend gt__attend = {
 
 static _Atomic bool attended;
 static struct gt_error error;
-static size_t alive_room;
+
+/* What gt__attend tells of, and who may write there writes it all: here is what is so. */
+static struct {
+	struct gt_attend_alive *alive;
+	size_t alive_count, alive_room;
+	uint32_t state;
+	int result;
+} own;
 
 static uint32_t load(const uint32_t *word)
 {
@@ -61,9 +69,44 @@ static int end(void)
 		gt__own_shut();
 		atomic_store(&gt__own.pid, 0);
 	}
-	free((void *)(uintptr_t)gt__attend.alive);
-	gt__attend.alive = gt__attend.alive_count = alive_room = 0;
+	free(own.alive);
+	own.alive = NULL;
+	own.alive_count = own.alive_room = 0;
+	gt__attend.alive = gt__attend.alive_count = 0;
 	return 0;
+}
+
+/* Bytes that the machine could give without writing others' to a disk; 0: not known. */
+static uint64_t memory_available(void)
+{
+	char line[128];
+	uint64_t kib = 0;
+	FILE *in = fopen("/proc/meminfo", "re");
+
+	while (in && !kib && fgets(line, sizeof(line), in))
+		sscanf(line, "MemAvailable: %" SCNu64, &kib);
+	if (in)
+		fclose(in);
+	return kib << 10;
+}
+
+/* The pages are made at once: what asks for all that there is would end the program. */
+static int affordable(const struct gt_shm_config *config)
+{
+	uint64_t bytes = config->max_bytes, available = memory_available();
+	uint64_t blocks = (uint64_t)config->block_count * GT_BLOCK_BYTES;
+	uint64_t tables = config->stack_slot_count * sizeof(struct gt_stack_slot) +
+			  config->arena_words * sizeof(uint32_t) +
+			  config->string_slot_count * sizeof(struct gt_string_slot) + config->string_bytes;
+
+	if (blocks > bytes)
+		bytes = blocks;
+	if (!available || (bytes <= available / 2 && tables <= available / 2 - bytes))
+		return 0;
+	return gt_fail(&error, ENOMEM,
+		"memory for a recording: more than half of the %" PRIu64 " MiB that are free: "
+		"give a lower size",
+		available >> 20);
 }
 
 static int make_memory(void)
@@ -84,6 +127,11 @@ static int make_memory(void)
 	int ret;
 
 	end();
+	if (!gt__connected()) {
+		ret = affordable(&config);
+		if (ret < 0)
+			return ret;
+	}
 	ret = gt__own_free("a recording", "by gtrace", &error);
 	if (ret >= 0)
 		ret = gt__own_memory(&config, &error);
@@ -95,21 +143,18 @@ static int make_memory(void)
 
 static void tell_alive(const struct gt_hook_alive *list, size_t count, uint32_t m)
 {
-	struct gt_attend *a = &gt__attend;
-	struct gt_attend_alive *out = (struct gt_attend_alive *)(uintptr_t)a->alive;
+	gt__attend.none_m = m;
+	if (own.alive_count + count > own.alive_room) {
+		size_t room = 2 * own.alive_room + count + 1024;
+		struct gt_attend_alive *more = realloc(own.alive, room * sizeof(*more));
 
-	a->none_m = m;
-	if (a->alive_count + count > alive_room) {
-		size_t room = 2 * alive_room + count + 1024;
-
-		out = realloc(out, room * sizeof(*out));
-		if (!out)
+		if (!more)
 			return; /* they are told by their own first events, or not at all */
-		a->alive = (uint64_t)(uintptr_t)out;
-		alive_room = room;
+		own.alive = more;
+		own.alive_room = room;
 	}
 	for (size_t i = 0; i < count; i++)
-		out[a->alive_count++] = (struct gt_attend_alive){
+		own.alive[own.alive_count++] = (struct gt_attend_alive){
 			.g = list[i].g,
 			.parent = list[i].parent,
 			.start = (uint64_t)(uintptr_t)list[i].start,
@@ -117,15 +162,22 @@ static void tell_alive(const struct gt_hook_alive *list, size_t count, uint32_t 
 			.p = list[i].p,
 			.state = list[i].state,
 			.reason = list[i].reason,
+			.stack = list[i].stack,
 		};
+	gt__attend.alive = (uint64_t)(uintptr_t)own.alive;
+	gt__attend.alive_count = own.alive_count;
 }
 
 static int open_gate(void)
 {
-	if (gt__attend.state != GT_ATTEND_MEMORY || !gt__connected())
+	uint32_t sets = gt__attend.sets;
+
+	if (own.state != GT_ATTEND_MEMORY || !gt__connected())
 		return gt_fail(&error, EPROTO, "there is no memory yet");
+	if (!sets || sets >> GT_GATE_SETS)
+		return gt_fail(&error, EPROTO, "this program's libtrace does not know what is to be recorded");
 	gt_shm_touch(gt__connected());
-	gt__own_turn(gt__attend.sets, gt__attend.since);
+	gt__own_turn(sets, gt__attend.since);
 	gt__own.kind = GT__OWN_ATTACHED;
 	atomic_store(&gt__own.pid, getpid());
 	gt__own_open();
@@ -146,7 +198,9 @@ static int serve(enum gt_attend_what what)
 		      : gt_fail(&error, EPROTO, "this program's libtrace does not know what is asked");
 	gt__own_unlock();
 	if (ret >= 0)
-		gt__attend.state = what;
+		own.state = what;
+	own.result = ret;
+	gt__attend.state = own.state;
 	snprintf(gt__attend.text, sizeof(gt__attend.text), "%.255s", ret < 0 ? error.text : "");
 	gt__attend.result = ret < 0 ? ret : 0;
 	return ret;
@@ -179,7 +233,7 @@ static void *attend(void *arg)
 		} else {
 			syscall(SYS_futex, &gt__attend.request, FUTEX_WAIT_PRIVATE, request, &limit, NULL, 0);
 		}
-		if (gt__attend.state == GT_ATTEND_CLOSE || (gt__attend.result < 0 && !gt__attend.state))
+		if (own.state == GT_ATTEND_CLOSE || (own.result < 0 && !own.state))
 			break;
 	}
 	store(&gt__attend.attendant, 0);

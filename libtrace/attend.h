@@ -28,7 +28,8 @@ struct gt_attend_alive {
 	uint32_t m; /* its M's id + 1 while it is on one */
 	uint32_t p; /* P id + 1 while it runs */
 	uint8_t state, reason;
-	uint8_t reserved[6];
+	uint8_t reserved[2];
+	uint32_t stack; /* its id, 0: not known */
 };
 
 struct gt_attend {

@@ -708,6 +708,7 @@ static int tell_alive(struct gt_collector *c, struct gt_writer *writer, const st
 	const struct gt__name name = {.g = who->g, .parent = who->parent, .start_pc = (uintptr_t)who->start};
 	const uint64_t state[GT_EVENT_ARGS_MAX] = {who->g, GT_STATE_NONE, who->state, who->reason};
 	const uint64_t slot[GT_EVENT_ARGS_MAX] = {who->p};
+	const uint64_t stack[GT_EVENT_ARGS_MAX] = {who->g, who->stack};
 	struct gt__m_state *thread = gt__collector_m(c, m);
 	int ret = name_alive(c, writer, &name);
 
@@ -716,11 +717,15 @@ static int tell_alive(struct gt_collector *c, struct gt_writer *writer, const st
 		gt_writer_thread(writer, m, thread->tid, who->m ? "" : "gtrace");
 	}
 	if (ret >= 0)
+		ret = gt__collector_name_stack(c, writer, who->stack);
+	if (ret >= 0)
 		ret = gt_writer_events_begin(writer, m, c->since);
 	if (ret >= 0 && who->p)
 		ret = gt_writer_event(writer, GT_EV_P_START, c->since, slot);
 	if (ret >= 0)
 		ret = gt_writer_event(writer, GT_EV_GO_STATE, c->since, state);
+	if (ret >= 0 && who->stack)
+		ret = gt_writer_event(writer, GT_EV_GO_STACK, c->since, stack);
 	if (ret >= 0)
 		ret = gt_writer_events_end(writer);
 	return ret;
@@ -734,7 +739,7 @@ int gt_collector_alive(
 	for (size_t i = 0; i < count && ret >= 0; i++) {
 		ret = tell_alive(c, writer, &alive[i], alive[i].m ? alive[i].m - 1 : m);
 		c->totals.goroutines++;
-		c->totals.events += alive[i].p ? 2 : 1;
+		c->totals.events += 1 + (alive[i].p != 0) + (alive[i].stack != 0);
 	}
 	if (ret < 0 && !c->failed)
 		c->failed = ret;
@@ -819,10 +824,18 @@ static size_t string_of(void *context, uint64_t id, char *out, size_t size)
 
 int gt__collector_string(struct gt_collector *c, struct gt_writer *writer, uint64_t *id)
 {
+	bool type = *id >= GT_GO_TYPE_BASE; /* of the program's file: what it is called never changes */
+	uint64_t kept = type ? gt_writer_kept(writer, *id) : 0;
 	char bytes[GT_STRING_BYTES_MAX];
-	size_t size = string_of(c, *id, bytes, sizeof(bytes));
+	size_t size;
 
-	*id = size ? gt_writer_string(writer, bytes, size) : 0;
+	if (!kept) {
+		size = string_of(c, *id, bytes, sizeof(bytes));
+		kept = size ? gt_writer_string(writer, bytes, size) : 0;
+		if (type && kept)
+			gt_writer_keep(writer, *id, kept);
+	}
+	*id = kept;
 	return 0;
 }
 

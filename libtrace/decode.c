@@ -334,7 +334,7 @@ static int decode_heap(const struct gt_record *record, struct gt_event *out)
 	struct gt_event *event;
 	int count = 0;
 
-	if (op < GT_HEAP_ALLOC || op > GT_HEAP_LIVE || (op == GT_HEAP_ALLOC && record->words < 6))
+	if (op < GT_HEAP_ALLOC || op > GT_HEAP_LIVE)
 		return -EBADMSG;
 	event = add(out, &count, record, kinds[op]);
 	if (op == GT_HEAP_LIVE) {
@@ -343,13 +343,17 @@ static int decode_heap(const struct gt_record *record, struct gt_event *out)
 		return count;
 	}
 	event->args[0] = record->word[1] >> 8 & GT_G_MASK;
-	event->args[1] = record->word[2] & GT_OBJECT_MASK;
-	event->args[2] = record->word[3];
-	if (op == GT_HEAP_ALLOC) {
-		uint64_t type = record->word[5] >> 32;
+	if (op == GT_HEAP_FREE) {
+		event->args[1] = record->word[2] & GT_OBJECT_MASK;
+		event->args[2] = record->word[3];
+	} else {
+		bool brief = record->words < 6; /* no sample: its weight is its size; and nobody asks where it lies */
+		uint64_t where = record->word[brief ? 3 : 5], type = where >> 32;
 
-		event->args[3] = record->word[4];
-		event->args[4] = record->word[5] & 0xffffffffu;
+		event->args[1] = brief ? 0 : record->word[2] & GT_OBJECT_MASK;
+		event->args[2] = record->word[brief ? 2 : 3];
+		event->args[3] = record->word[brief ? 2 : 4];
+		event->args[4] = where & 0xffffffffu;
 		if (type) {
 			event = add(out, &count, record, GT_EV_ALLOC_TYPE);
 			event->args[0] = record->word[1] >> 8 & GT_G_MASK;

@@ -326,6 +326,7 @@ int gt_collector_alive_kept(struct gt_collector *c, const struct gt_hook_alive *
 			.p = alive[i].p,
 			.state = alive[i].state,
 			.reason = alive[i].reason,
+			.stack = alive[i].stack,
 		};
 		gt__name_found(c, &list[c->found_count]);
 		tell_triggers(c, &list[c->found_count++]);

@@ -84,7 +84,8 @@
  *           long (3 cells): exit, of one whose begin was not recorded: word 3 = first argument, 4 = third, 5 = how many ticks it took
  *   HEAP    word 1 = what:8 | g:40 (bits 8..47); alloc (3 cells): word 2 = address, 3 = bytes, 4 = weight, 5 = stack id:32;
  *           free: word 2 = address, 3 = bytes; live: word 2 = bytes, 3 = pieces
- *           injected: word 5's high 32 bits are the address of the type, less the text's; 0 none
+ *           injected: word 5's high 32 bits are the address of the type, less the text's; 0 none. Where every allocation is told:
+ *           alloc (2 cells): word 2 = bytes, and the weight; word 3 = as word 5
  *   GC      word 1 = what:8 | g:40 (bits 8..47) | arg:16; arg: of sweeps p + 1; of GT_GC_STW_BEGIN Go's number of the reason, or 0x8000 |
  *           a text's length << 8 | its first letter; of GT_GC_LABEL 1 dedicated, 2 fractional, 3 idle.
  *           word 2 = cycle (begin, end); bytes swept, word 3 = of them reclaimed (sweep end); number (procs, stacks, goal)
@@ -215,7 +216,8 @@ struct gt_m {
 	uint64_t pending_g;  /* the goroutine that said so */
 	uint64_t object;     /* GT_OBJECT_WORD for the next wait; 0 = none */
 	uint64_t fork;       /* the goroutine that forks right now; and more (agent/blob/sys.S) */
-	uint64_t unused[9];
+	uint64_t saved[4];   /* registers, while a hook is at work */
+	uint64_t unused[5];
 };
 #define GT_M_BYTES 256u
 #define GT_OWN(block, version, state) \

@@ -12,7 +12,7 @@
  * its new one, since the list looked after step 1: then the list has told the transition, and the event is left out.
  * A goroutine's transitions come one after the other, so a claim is one of the two.
  */
-#include "runtime/rt.h"
+#include "runtime/traceback.h"
 
 bool gt__tell_first(struct gt_g *g, uint32_t gate, enum gt_state old, enum gt_state new_)
 {
@@ -45,6 +45,16 @@ bool gt__tell_first(struct gt_g *g, uint32_t gate, enum gt_state old, enum gt_st
 
 /* ---- the list ---- */
 
+/* The stack that it told of when it began to wait, or would have. */
+static GT_SAN_NO_TSAN uint32_t stands_at(const struct gt_g *g, uint32_t state)
+{
+	const void *pc, *frame;
+
+	if (state == GT_STATE_SYSCALL)
+		return gt__stack_id(g, (const void *)g->syscall_pc, (const void *)g->syscall_frame);
+	return gt__waits_at(g, &pc, &frame) ? gt__stack_id(g, pc, frame) : 0;
+}
+
 /* What it reads may change under it; then the swap fails. */
 static GT_SAN_NO_TSAN bool claim(struct gt_g *g, uint32_t gate, bool on_m, struct gt_hook_alive *out)
 {
@@ -59,6 +69,8 @@ static GT_SAN_NO_TSAN bool claim(struct gt_g *g, uint32_t gate, bool on_m, struc
 	out->start = (const void *)(uintptr_t)g->start;
 	out->state = (uint8_t)state;
 	out->reason = state == GT_STATE_WAITING ? (uint8_t)g->reason : 0;
+	/* Read before the swap: when that succeeds, it has stood there all the time. */
+	out->stack = stands_at(g, state);
 	return atomic_compare_exchange_strong_explicit(
 		&g->told, &told, GT_TOLD(gate, state), memory_order_acq_rel, memory_order_relaxed);
 }

@@ -242,7 +242,7 @@ static bool is_blocking(enum gt_reason reason)
 	}
 }
 
-void gt__prof_park(struct gt_worker *m, struct gt_g *g, enum gt_reason reason)
+GT_PARKS void gt__prof_park(struct gt_worker *m, struct gt_g *g, enum gt_reason reason)
 {
 	int64_t since = gt__port_now(), woken;
 

@@ -171,6 +171,8 @@ bool gt__tell_first(struct gt_g *g, uint32_t gate, enum gt_state old, enum gt_st
 	__attribute__((noinline, cold));
 /* The program's stack as the trace knows it: @pc, and its callers from @frame on. */
 uint32_t gt__stack_id(const struct gt_g *g, const void *pc, const void *frame) __attribute__((noinline));
+/* Of functions in which a goroutine waits: the caller of the outermost is where the trace says that it stands (gt__waits_at). */
+#define GT_PARKS __attribute__((section("gt_parks"), noinline))
 size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_t room);
 
 /* The gate of the trace to which the transition is to be told; 0: none. */

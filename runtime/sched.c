@@ -162,7 +162,7 @@ uint32_t gt__stack_id(const struct gt_g *g, const void *pc, const void *frame)
 	return gt_hook_stack(pc, frame, low, high);
 }
 
-void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
+GT_PARKS void gt__park(void (*unlock)(void *arg), void *arg, enum gt_reason reason)
 {
 	struct gt_worker *m = gt__worker();
 	struct gt_g *g = m ? m->g : NULL;

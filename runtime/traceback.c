@@ -114,6 +114,42 @@ static UNCHECKED uint32_t walk_on(const struct gt_g *g, struct walk walk, uintpt
 	return count;
 }
 
+/* What the linker calls the ends of the section of GT_PARKS. */
+extern const char __start_gt_parks[] __attribute__((visibility("hidden")));
+extern const char __stop_gt_parks[] __attribute__((visibility("hidden")));
+
+#define PARK_FRAMES 8 /* from the switch to the function that waits */
+
+UNCHECKED bool gt__waits_at(const struct gt_g *g, const void **pc, const void **frame)
+{
+	uintptr_t begin = (uintptr_t)__start_gt_parks, size = (uintptr_t)__stop_gt_parks - begin, low, high;
+	struct walk walk;
+	bool parks = false;
+	char *from, *to;
+
+	if (g->bound || load_acquire(&g->state) == GT_STATE_SYSCALL || !walk_begin(g, &walk))
+		return false;
+	gt__stack_bounds(g, &from, &to);
+	low = (uintptr_t)from;
+	high = (uintptr_t)to;
+	for (int i = 0; i < PARK_FRAMES; i++) {
+		const uintptr_t *at = (const uintptr_t *)walk.frame;
+
+		if (walk.pc - begin < size) {
+			parks = true;
+		} else if (parks) {
+			*pc = (const void *)walk.pc;
+			*frame = (const void *)walk.frame;
+			return true;
+		}
+		if (walk.frame < low || walk.frame > high - 16 || walk.frame % 8 != 0)
+			return false;
+		low = walk.frame + 1;
+		walk = (struct walk){at[1], at[0]};
+	}
+	return false;
+}
+
 uint32_t gt__traceback(const struct gt_g *g, uintptr_t *pcs, uint32_t max, uint32_t *more)
 {
 	struct walk walk;

@@ -17,7 +17,10 @@
  * on meanwhile shows is a mixture, but all reads stay within its stack.
  */
 uint32_t gt__traceback(const struct gt_g *g, uintptr_t *pcs, uint32_t max, uint32_t *more);
-/* The same of the calling one, from @frame (of __builtin_frame_address) on. */
+/* Where the last GoBlock of one that waits was told to stand: pc and frame for gt__stack_id. False: it is on its way, or has not begun,
+ * or stands elsewhere. */
+bool gt__waits_at(const struct gt_g *g, const void **pc, const void **frame);
+/* gt__traceback of the calling one, from @frame (of __builtin_frame_address) on. */
 uint32_t gt__traceback_here(const struct gt_g *g, const void *frame, uintptr_t *pcs, uint32_t max, uint32_t *more);
 
 /* "goroutine 7 [chan receive, 2 minutes]: name", its stack, who made it. @frame: of the calling one, else NULL. */

@@ -1,7 +1,8 @@
 #!/bin/sh
 # install-deps.sh build|tests|go ... - installs what is missing on Debian or Ubuntu, and says so. The one place that knows packages.
 #
-# As root, or by sudo. Nothing is done for what is already there; where apt is not, it says what to install.
+# As root, or by sudo. Nothing is done for what is already there; where apt is not, or no right to use it, one line says what to install.
+# Exit status 1 when what a build needs is missing; without one of the others, the tests that need it are skipped.
 set -eu
 
 missing=
@@ -14,7 +15,8 @@ has() { command -v "$1"; }
 lib() { pkg-config --exists "$1"; }
 header() { echo "#include <$1>" | cc -E -; }
 
-build() {
+# Not named build, tests, go: `command -v go' would find the function.
+for_build() {
 	need build-essential has cc
 	need build-essential has make
 	need cmake has cmake
@@ -28,8 +30,8 @@ build() {
 	need libzydis-dev header Zydis/Zydis.h
 	need libmicrohttpd-dev lib libmicrohttpd
 }
-tests() {
-	build
+for_tests() {
+	for_build
 	need git has git
 	need clang has clang
 	need clang-format-14 has_clang_format
@@ -49,9 +51,9 @@ tests() {
 	need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
 	need libc6-dev-arm64-cross test -e /usr/aarch64-linux-gnu/include/stdio.h
 	need qemu-user has qemu-aarch64
-	go
+	for_go
 }
-go() {
+for_go() {
 	need golang-go has go
 	need ca-certificates test -d /etc/ssl/certs
 }
@@ -60,7 +62,7 @@ has_chromium() { has chromium || has chromium-browser || has google-chrome; }
 
 for group in "$@"; do
 	case $group in
-	build | tests | go) $group ;;
+	build | tests | go) for_$group ;;
 	*)
 		echo "usage: install-deps.sh build|tests|go ..." >&2
 		exit 2
@@ -69,23 +71,32 @@ for group in "$@"; do
 done
 [ -n "$missing" ] || exit 0
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+missing=${missing% }
 if ! has apt-get >/dev/null; then
-	echo "install-deps.sh: missing: $missing(names of Debian): install them with this system's package manager" >&2
+	echo "install-deps.sh: there is no apt-get here: install these with this system's package manager (Debian's names): $missing" >&2
 	exit 1
 fi
 sudo=
 if [ "$(id -u)" != 0 ]; then
-	if ! has sudo >/dev/null; then
-		echo "install-deps.sh: missing: $missing: run as root: apt-get install $missing" >&2
+	sudo=sudo
+	[ -t 0 ] || sudo="sudo -n" # nobody is there to type a password
+	if ! has sudo >/dev/null || ! $sudo true 2>/dev/null; then
+		echo "install-deps.sh: only root installs packages, and sudo does not help: as root: apt-get install $missing" >&2
 		exit 1
 	fi
-	sudo=sudo
 fi
-echo "installing what is missing: $missing"
-export DEBIAN_FRONTEND=noninteractive
-$sudo apt-get update -qq
+echo "installing what is missing (apt-get install): $missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+$sudo apt-get update -qq >/dev/null 2>"$log" || echo "install-deps.sh: apt-get update: $(tail -n 1 "$log")" >&2
 for package in $missing; do
-	# One by one: what a release does not have (clang-format-14, chromium) must not stop the others.
-	$sudo apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
-		echo "install-deps.sh: cannot install $package: tests that need it are skipped" >&2
+	# One by one: what a release does not have (clang-format-14, chromium) must not stop the others. By env: sudo drops the environment.
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>"$log" ||
+		echo "install-deps.sh: cannot install $package: $(grep -m 1 '^E:' "$log" || tail -n 1 "$log")" >&2
 done
+missing=
+case " $* " in *" build "* | *" tests "*) for_build ;; esac
+[ -z "$missing" ] || {
+	echo "install-deps.sh: gtrace cannot be built without:$missing" >&2
+	exit 1
+}

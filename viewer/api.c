@@ -100,8 +100,8 @@ static void put_row(const struct gt_index *index, struct gt_sink *out, uint32_t 
 		put_number(out, ",\"tid\":", thread ? (int64_t)thread->tid : 0);
 		put_string(out, ",\"name\":", thread ? thread->name : "");
 	}
-	put_number(out, ",\"since\":", row->count ? row->slices[0].since_ns : 0);
-	put_number(out, ",\"end\":", row->count ? row->slices[row->count - 1].end_ns : 0);
+	put_number(out, ",\"since\":", row->count ? row->since_ns : 0);
+	put_number(out, ",\"end\":", row->count ? row->end_ns : 0);
 	put_times(out, ",\"ns\":", row->total_ns);
 	put(out, "}");
 }
@@ -234,7 +234,7 @@ static uint64_t sort_value(const struct gt_index_row *row, enum sort_key key)
 	case BY_WAITING:
 		return ~row->total_ns[GT_STATE_WAITING];
 	case BY_SINCE:
-		return row->count ? (uint64_t)row->slices[0].since_ns : UINT64_MAX;
+		return row->count ? (uint64_t)row->since_ns : UINT64_MAX;
 	case BY_COUNT:
 		return ~(uint64_t)row->count;
 	default:
@@ -248,7 +248,7 @@ static bool has_slice(const struct gt_index_row *row, int64_t state, int64_t rea
 	if (state < 0 && reason < 0 && min_ns <= 0)
 		return true;
 	for (uint32_t i = 0; i < row->count; i++) {
-		const struct gt_index_slice *slice = &row->slices[i];
+		const struct gt_index_slice *slice = gt_index_slice(row, i);
 
 		if ((state < 0 || slice->state == state) && (reason < 0 || slice->reason == reason) &&
 			slice->end_ns - slice->since_ns >= min_ns)
@@ -459,7 +459,7 @@ static void one_slice(const struct gt_index *index, const struct asked *asked, s
 		put(out, "{\"error\":\"there is no such slice\"}");
 		return;
 	}
-	slice = &row->slices[slice_at];
+	slice = gt_index_slice(row, (uint32_t)slice_at);
 	put(out, "{\"in\":");
 	put_row(index, out, (uint32_t)row_at);
 	if (row->kind == GT_INDEX_GOROUTINE)
@@ -559,8 +559,8 @@ static void flames(const struct gt_index *index, const struct asked *asked, stru
 
 		if (row->kind != GT_INDEX_GOROUTINE || (group >= 0 && row->group != group))
 			continue;
-		for (uint32_t j = gt_index_at(row, t0); j < row->count && row->slices[j].since_ns < t1; j++) {
-			const struct gt_index_slice *slice = &row->slices[j];
+		for (uint32_t j = gt_index_at(row, t0); j < row->count && gt_index_slice(row, j)->since_ns < t1; j++) {
+			const struct gt_index_slice *slice = gt_index_slice(row, j);
 			uint64_t key = (uint64_t)slice->stack << 8 | slice->reason, *at;
 			int64_t from = slice->since_ns > t0 ? slice->since_ns : t0,
 				to = slice->end_ns < t1 ? slice->end_ns : t1;

@@ -4,7 +4,8 @@
  *   one pass over the events --> rows (goroutines, Ps, Ms, CPUs, the collector, regions), each an array of slices in order of time
  *   a question: [t0, t1) in so many columns --> at most two pieces a column: a slice, or "these 312, mostly waiting"
  *
- * A slice takes 32 bytes, and one byte more for sums by which a column of thousands is answered at once.
+ * A slice takes about 8 bytes (slices.h): gt_index_slice unpacks it. Blocks of slices have sums, by which a column of thousands is
+ * answered at once.
  *
  * gt_index_read works with a thread that reads ahead. Meanwhile others may ask, between gt_index_enter and gt_index_leave: rows
  * and slices are only added to, a slice when it has ended, so what is told stays true, but for the group of a goroutine whose
@@ -31,7 +32,8 @@ enum gt_index_kind {
 	GT_INDEX_KINDS,
 };
 
-#define GT_INDEX_STATES 5 /* GT_STATE_NONE to GT_STATE_WAITING: all that a slice can be */
+#define GT_INDEX_BUCKET 32 /* slices of a block */
+#define GT_INDEX_STATES 5  /* GT_STATE_NONE to GT_STATE_WAITING: all that a slice can be */
 
 struct gt_index_slice {
 	int64_t since_ns, end_ns;
@@ -44,21 +46,32 @@ struct gt_index_slice {
 	uint8_t reason;
 };
 
+/* GT_INDEX_BUCKET slices, from the second such on. */
+struct gt_index_block {
+	int64_t since_ns;
+	uint64_t sums[GT_INDEX_STATES - 1]; /* of all slices before: time in runnable, running, syscall, waiting */
+	uint32_t at;                        /* place in the row's bytes */
+};
+
 /* What every event touches stands first. */
 struct gt_index_row {
-	struct gt_index_slice *slices;
-	uint32_t count, room;
+	uint8_t *bytes; /* slices, packed: ask gt_index_slice */
+	uint32_t size, room;
+	uint32_t count;     /* slices */
+	uint32_t last_link; /* while packing */
+	int64_t end_ns;     /* of the last slice */
 	uint64_t total_ns[GT_INDEX_STATES];
 	uint32_t group;   /* goroutine: place in groups */
 	uint32_t regions; /* depth of its regions */
 	uint64_t id;      /* goroutine, P, M, CPU */
-	/* Before each GT_INDEX_BUCKET slices: time in runnable, running, syscall, waiting. NULL: few slices, or still reading. */
-	uint64_t (*sums)[GT_INDEX_STATES - 1];
+	struct gt_index_block *blocks;
+	uint32_t block_room;
+	uint8_t kind;             /* enum gt_index_kind */
+	bool open;                /* while reading: a span of this row has begun, and is not yet among its slices */
+	int64_t since_ns;         /* of the first slice */
 	uint64_t parent;          /* goroutine */
 	uint64_t start_pc;        /* goroutine; 0 unknown */
 	int64_t born_ns, died_ns; /* -1: not in the trace */
-	uint8_t kind;             /* enum gt_index_kind */
-	bool open; /* while reading: slices[count] has begun, of a row that is no goroutine's, P's or M's */
 };
 
 struct gt_index_wake {
@@ -86,7 +99,6 @@ struct gt_index_count {
 #define GT_INDEX_COUNTS_MAX 32768
 #define GT_INDEX_LATENCIES  40 /* buckets of powers of two ns */
 #define GT_INDEX_CALLS      1024
-#define GT_INDEX_BUCKET     32 /* slices of one sum */
 
 struct gt_index {
 	struct gt_trace *trace;
@@ -141,6 +153,9 @@ void gt_index_free(struct gt_index *index);
 /* Around whatever asks the index or its trace while gt_index_read may run in another thread. */
 void gt_index_enter(const struct gt_index *index);
 void gt_index_leave(const struct gt_index *index);
+
+/* Slice number @number < row->count. Good in this thread until slices of some other places (7 blocks) were asked for. */
+const struct gt_index_slice *gt_index_slice(const struct gt_index_row *row, uint32_t number);
 
 /* UINT32_MAX: there is none. */
 uint32_t gt_index_row_of(const struct gt_index *index, enum gt_index_kind kind, uint64_t id);

@@ -423,15 +423,15 @@ HOOK \name
 	sub	%rax, M_ALLOC_LEFT(%r13)
 	jns	.L\name\()_end
 	.endif
-	.if	\stacks
-	WALK_SELF
-	.else
+	.if	!\stacks
 	xor	%r9d, %r9d
+	.elseif	\all
+	WALK_SELF walk_alloc
+	.else
+	WALK_SELF
 	.endif
 	LOAD_M	.L\name\()_no_m
-	.if	\all
-	mov	%rax, %r12
-	.else
+	.if	!\all
 	mov	%rax, %r8
 	mov	M_ALLOC_STEP(%r13), %r12
 	sub	M_ALLOC_LEFT(%r13), %r12
@@ -457,6 +457,11 @@ HOOK \name
 	or	%rdi, %r9
 .L\name\()_no_type:
 	GC_WORD	%r14, HEAP_ALLOC, .L\name\()_big_g
+	.if	\all
+	mov	%r9, %r12
+	mov	%rax, %r9
+	GC_REST	\name, REC_HEAP
+	.else
 	jmp	.L\name\()_emit
 .L\name\()_no_m:
 	COUNT_NO_M .L\name\()_end
@@ -474,6 +479,7 @@ HOOK \name
 	mov	%r9, 40(%rdi)
 	COMMIT	REC_HEAP, 3
 .L\name\()_end:
+	.endif
 HOOK_END \name
 .endm
 

@@ -54,6 +54,7 @@
 	X(TEXT) \
 	X(TEXT_SIZE) \
 	X(DEPTH) \
+	X(DEPTH_ALLOC) \
 	/* casgstatus' old << 4 | new: what is not its to tell, what takes the goroutine's own stack; the reason "preempted" */ \
 	/* what a wait reason of this version says about the object: PARK_* of offsets.h, eight reasons a word */ \
 	X(PARK0) \
@@ -73,6 +74,9 @@
 	X(ALLOC_MIN) \
 	X(ALLOC_RATE) \
 	X(REGION) \
+	/* where that one's name, which has no length, stands; where the program's tracing.enabled is. 0: none */ \
+	X(REGION_NAME) \
+	X(TRACING) \
 	/* this site's own (struct gt_probe): the number of the system call */ \
 	X(SITE)
 
@@ -166,6 +170,7 @@ enum gt_hole {
 	X(mark_task_end) \
 	X(mark_region) \
 	X(mark_log) \
+	X(mark_logf) \
 	X(mark_start_region) \
 	X(mark_region_started) \
 	X(mark_task_context) \

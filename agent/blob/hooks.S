@@ -135,12 +135,12 @@
 .endm
 
 /* r9 = the stack id of the goroutine that runs; at a function's entry only. */
-.macro WALK_SELF
+.macro WALK_SELF walk=walk
 	mov	%r14, %r12
 	mov	(%rsp), %rsi
 	mov	%rbp, %rdi
 	lea	.Lwalked\@(%rip), %r11
-	jmp	walk
+	jmp	\walk
 .Lwalked\@:
 .endm
 
@@ -618,72 +618,78 @@ park_classes:
 
 /*
  * The id of a stack: rsi = innermost pc, rdi = frame pointer, r12 = its g -> r9, 0 when there is none.
- * Clobbers rdx rsi rdi r8 r10 r12 r13 r15. Frame pointers must lie in g's stack and grow.
+ * Clobbers rdx rsi rdi r8 r10 r12 r13 r15. Frame pointers must lie in g's stack and grow. The hash says how deep it may be: \mark.
  */
+.macro WALK name, depth, mark
 	.balign	32
-walk:
+\name:
 	mov	%rsi, %r8
 	mov	%rdi, %r9
 	movabs	$K_TEXT, %r13
 	mov	$STACK_HASH_SEED, %edx
-	mov	$K_DEPTH, %r10d
+	mov	$\depth, %r10d
 	cmp	K_G_STACK_LO(%r12), %rdi
-	jb	.Lonly_pc
+	jb	.Lonly_pc\@
 	cmp	K_G_STACK_HI(%r12), %rdi
-	jb	.Lframe
-.Lonly_pc:
+	jb	.Lframe\@
+.Lonly_pc\@:
 	mov	$1, %r10d
-.Lframe:
+.Lframe\@:
 	mov	%rsi, %r15
 	sub	%r13, %r15
 	cmp	$K_TEXT_SIZE, %r15
-	jae	.Lhashed
+	jae	.Lhashed\@
 	xor	%r15, %rdx
 	imul	$STACK_HASH_MULTIPLY, %rdx, %rdx
 	rol	$STACK_HASH_ROTATE, %rdx
 	dec	%r10d
-	jz	.Lhashed
+	jz	.Lhashed\@
 	mov	K_G_STACK_HI(%r12), %r15
 	sub	$16, %r15
 	cmp	%r15, %rdi
-	ja	.Lhashed
+	ja	.Lhashed\@
 	mov	8(%rdi), %rsi
 	mov	(%rdi), %r15
 	cmp	%rdi, %r15
 	mov	%r15, %rdi
-	ja	.Lframe
+	ja	.Lframe\@
 	mov	$1, %r10d                       /* the outermost: its pc is the last */
-	jmp	.Lframe
-.Lhashed:
+	jmp	.Lframe\@
+.Lhashed\@:
 	cmp	$STACK_HASH_SEED, %rdx
-	je	.Lno_stack
+	je	.Lno_stack\@
 	mov	%rdx, %r15
 	shr	$32, %r15
 	xor	%r15, %rdx
-	or	$2, %rdx                        /* neither 0, free, nor 1, slot 0's */
+	and	$~3, %rdx
+	or	$(2 + \mark), %rdx              /* neither 0, free, nor 1, slot 0's */
 	movabs	$K_STACKS, %r13
 	mov	$STACK_PROBES, %r10d
 	mov	%edx, %edi
-.Lprobe:
+.Lprobe\@:
 	and	$K_STACK_MASK, %edi
 	mov	%edi, %r15d
 	shl	$STACK_SLOT_SHIFT, %r15
 	mov	(%r13, %r15), %r15
 	cmp	%rdx, %r15
-	je	.Lfound
+	je	.Lfound\@
 	test	%r15, %r15
 	jz	thunk_stack
 	inc	%edi
 	dec	%r10d
-	jnz	.Lprobe
+	jnz	.Lprobe\@
 	movabs	$K_SHM, %r15
 	lock incq SHM_STACKS_LOST(%r15)
-.Lno_stack:
+.Lno_stack\@:
 	xor	%r9d, %r9d
 	jmp	*%r11
-.Lfound:
+.Lfound\@:
 	mov	%edi, %r9d
 	jmp	*%r11
+.endm
+
+	WALK	walk, K_DEPTH, 0
+	WALK	walk_alloc, K_DEPTH_ALLOC, STACK_OF_ALLOC
 
 /* r10 = a private stack, ours until its first word is 0 again; to \none after a few tries. Needs r15 = the shared
  * memory. A handler on gsignal gets none: what it interrupted may be in the midst of the same. Scratch: rdx r8; edi keeps its low 16

@@ -37,6 +37,7 @@ SAME(offsetof(struct gt_m, pending), M_PENDING);
 SAME(offsetof(struct gt_m, pending_g), M_PENDING_G);
 SAME(offsetof(struct gt_m, object), M_OBJECT);
 SAME(offsetof(struct gt_m, fork), M_FORK);
+SAME(offsetof(struct gt_m, saved), M_SAVED);
 SAME(sizeof(struct gt_stack_slot), 1 << STACK_SLOT_SHIFT);
 SAME(offsetof(struct gt_stack_slot, hash), 0);
 SAME(GT_SPILL_BYTES, SPILL_BYTES);
@@ -125,7 +126,11 @@ uint32_t gt_slow_stack(struct gt_shm *shm, uint64_t pc, uint64_t fp, uint64_t lo
 {
 	struct bounds bounds = {lo, hi, text, text_size};
 	uint32_t frames[GT_STACK_FRAMES_MAX];
-	uint32_t count = walk(&bounds, shm->stack_depth, pc, fp, frames);
+	uint32_t depth = shm->stack_depth, count;
+
+	if (hash & STACK_OF_ALLOC && depth > STACK_DEPTH_ALLOC)
+		depth = STACK_DEPTH_ALLOC;
+	count = walk(&bounds, depth, pc, fp, frames);
 
 	return gt__stack_store(shm, hash, frames, count);
 }

@@ -18,6 +18,7 @@ struct thread {
 	uint32_t lives; /* that ended: the kernel gives numbers again, a viewer must not */
 	uint8_t state;  /* enum gt__pf_state */
 	bool told;
+	bool other; /* of another process */
 	uint64_t name; /* a string */
 };
 
@@ -29,7 +30,7 @@ static void name_of(const struct gt__perfetto *pf, const struct thread *thread, 
 	if (m)
 		snprintf(text, 96, "M%" PRIu64 "%s%.60s", m - 1, name && *name ? " " : "", name ? name : "");
 	else if (name && *name)
-		snprintf(text, 96, "%.60s", name);
+		snprintf(text, 96, "%.60s%s", name, thread->other ? " (another process)" : "");
 	else
 		snprintf(text, 96, "thread %" PRIu64, tid);
 }
@@ -149,6 +150,30 @@ static void cpu_out(struct gt__perfetto *pf, uint64_t tid, uint64_t cpu, bool ru
 	put_state(pf, thread, pf->rows.now_ns, state);
 }
 
+/* Nobody: whoever was there has left. */
+static void cpu_other(struct gt__perfetto *pf, const uint64_t *args)
+{
+	struct thread *thread;
+
+	if (!args[0]) {
+		thread = pf->cpu_threads && args[1] < GT__PF_CPU_MAX && pf->cpu_threads[args[1]]
+				 ? gt__map_get(&pf->threads, pf->cpu_threads[args[1]] - 1)
+				 : NULL;
+		if (thread && thread->other && thread->state == KERNEL_RUNNING && thread->cpu == args[1] &&
+			thread->since_ns < pf->rows.now_ns)
+			put_state(pf, thread, pf->rows.now_ns, KERNEL_SLEEPING);
+		return;
+	}
+	thread = thread_of(pf, args[0]);
+	if (!thread)
+		return;
+	if (!thread->told) {
+		thread->name = args[2];
+		thread->other = true;
+	}
+	cpu_in(pf, args[0], args[1]);
+}
+
 static void thread_begin(struct gt__perfetto *pf, const uint64_t *args)
 {
 	struct thread *thread = thread_of(pf, args[0]);
@@ -156,6 +181,7 @@ static void thread_begin(struct gt__perfetto *pf, const uint64_t *args)
 	if (!thread)
 		return;
 	thread->name = args[2];
+	thread->other = false;
 	/* A new name. */
 	if (thread->told && !pf->quiet)
 		put_thread(pf, thread, pf->rows.now_ns);
@@ -255,6 +281,9 @@ void gt__pf_on_kernel(struct gt__perfetto *pf, const struct gt_event *event)
 		break;
 	case GT_EV_CPU_OUT:
 		cpu_out(pf, args[0], args[1], args[2]);
+		break;
+	case GT_EV_CPU_OTHER:
+		cpu_other(pf, args);
 		break;
 	case GT_EV_CPU_SAMPLE:
 		put_sample(pf, args);

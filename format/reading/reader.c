@@ -149,6 +149,10 @@ int gt__reader_open(const char *path, struct gt__reader *reader, struct gt_error
 	reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (reader->fd < 0)
 		return gt_fail(err, errno, "cannot open: %s: %s", path, strerror(errno));
+	if (fstat(reader->fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+		gt__reader_close(reader);
+		return gt_fail(err, EISDIR, "not a trace: %s: it is a directory", path);
+	}
 	if (fstat(reader->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		gt__reader_close(reader);
 		return gt_fail(err, EINVAL,

@@ -177,7 +177,7 @@ static int finish(FILE *out, struct gt_error *err)
 	if (fflush(out) || ferror(out)) {
 		int code = errno ? errno : EIO;
 
-		return gt_fail(err, code, "cannot write: %s", strerror(code));
+		return gt_fail(err, code, "cannot write the text: %s", strerror(code));
 	}
 	return 0;
 }

@@ -37,6 +37,7 @@ enum record_type {
 /* The index has META and LOSS in it, and must stay below the limit of a frame. */
 #define FINALS_BYTES_MAX (4u << 20)
 #define NO_KIND          0xff
+#define KEPT_IDS         1024 /* a power of 2 */
 
 /* The final value of a META or LOSS. */
 struct final {
@@ -77,6 +78,9 @@ struct gt_writer {
 	struct final *finals;
 	size_t final_count;
 	size_t final_bytes;
+	struct {
+		uint64_t key, id;
+	} kept[KEPT_IDS];
 };
 
 /* ---- numbers ---- */
@@ -356,6 +360,21 @@ uint64_t gt_writer_string(struct gt_writer *writer, const char *bytes, size_t si
 	put_uvarint(writer, id);
 	put_bytes(writer, bytes, size);
 	return id;
+}
+
+uint64_t gt_writer_kept(const struct gt_writer *writer, uint64_t key)
+{
+	uint64_t at = (key * 0x9e3779b97f4a7c15u >> 32) % KEPT_IDS;
+
+	return writer->kept[at].key == key ? writer->kept[at].id : 0;
+}
+
+void gt_writer_keep(struct gt_writer *writer, uint64_t key, uint64_t id)
+{
+	uint64_t at = (key * 0x9e3779b97f4a7c15u >> 32) % KEPT_IDS;
+
+	writer->kept[at].key = key;
+	writer->kept[at].id = id;
 }
 
 bool gt_writer_has_pc(const struct gt_writer *writer, uint64_t pc)

@@ -60,6 +60,10 @@ int gt_writer_goroutine(struct gt_writer *writer, uint64_t g, uint64_t parent, u
 /* The id of the string; the same bytes give the same id. Written when first seen. 0 for "". */
 uint64_t gt_writer_string(struct gt_writer *writer, const char *bytes, size_t size);
 
+/* The id that was kept for @key, which is not 0; 0: none any more. For texts that are slow to make and come again and again. */
+uint64_t gt_writer_kept(const struct gt_writer *writer, uint64_t key);
+void gt_writer_keep(struct gt_writer *writer, uint64_t key, uint64_t id);
+
 /* What stands at @pc: @count lines, innermost first. Written once per pc: gt_writer_has_pc tells. */
 struct gt_writer_line {
 	uint64_t function; /* string ids */

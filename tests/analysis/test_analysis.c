@@ -611,7 +611,7 @@ Test(profile, cpu_counts_each_sample)
 	FILE *out;
 
 	begin(&s);
-	fputs("Meta key=\"kernel\" value=\"perf events on 2 CPUs, a sample each 500 us, 0 told late\"\n", s.out);
+	fputs("Meta key=\"sample_period_ns\" value=\"500000\"\n", s.out);
 	create(&s, 0, 1, 1);
 	create(&s, 0, 2, 1);
 	run(&s, 0, 1);

@@ -55,17 +55,23 @@ def marks_of(trace):
     return [int(e.args["task"]) for e in trace.named("Log")]
 
 
-def compare(story, trace, woken):
+def compare(story, trace, woken, stacks=True):
     """Who was there is told as it was; from there every step; marks without a gap or one twice."""
     trace.complete = False
     broken = trace.first_broken()
     expect(broken is None, "the chain breaks: %s" % (broken,))
     for g in story["idle"]:
         events = trace.by_g[g]
-        expect(len(events) == 1 and events[0].name == "GoState" and events[0].args["reason"] == "chan receive", "goroutine %d, which only waits: %s" % (g, events))
-    for g in story["workers"]:
+        expect([e.name for e in events] == ["GoState", "GoStack"][:1 + stacks] and events[0].args["reason"] == "chan receive", "goroutine %d, which only waits: %s" % (g, events))
+    # Where each stood when it was found is where it stands whenever it waits for the same again.
+    for g in story["workers"] + [story["main"]]:
         events = trace.by_g[g]
-        expect(events and events[0].name == "GoState" and events[0].args["old"] == "none", "worker %d began with %s" % (g, events[:1]))
+        expect(events and events[0].name == "GoState" and events[0].args["old"] == "none", "%d began with %s" % (g, events[:1]))
+        stood = [number(e.args["stack"]) for e in trace.of(g, "GoStack")]
+        expect(len(stood) <= stacks and (len(stood) == stacks or events[0].args["new"] not in ("waiting", "syscall")), "%d was found %s, at %s" % (g, events[0], stood))
+        later = set(number(e.args["stack"]) for e in trace.of(g, "GoBlock") if e.args["reason"] == events[0].args["reason"])
+        expect(not stood or not later or stood[0] in later, "%d was found at stack %s, and stands at %s later" % (g, stood, later))
+    for g in story["workers"]:
         runs_of = trace.of(g, "GoRun")
         expect(len(runs_of) <= 4 * story["woken"] + 4, "worker %d: %d times run" % (g, len(runs_of)))
         expect(not woken or runs_of, "worker %d did nothing" % g)
@@ -188,6 +194,11 @@ def linked_refused(bench):
         yield refused(bench, p.pid, "another gtrace")
         first.end()
         yield refused(bench, p.pid, "give --max-bytes at least", options=["--flight", "--max-bytes", "1M"])
+        if os.geteuid() == 0:
+            user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+            os.chmod(bench.dir, 0o777)
+            if bench.run(user + [bench.gtrace, "--version"]).returncode == 0:
+                yield refused(bench, p.pid, "belongs to another user", prefix=user)
         os.kill(p.pid, signal.SIGSTOP)
         wait_state(p.pid, "T")
         yield refused(bench, p.pid, "is stopped")
@@ -205,6 +216,27 @@ def linked_refused(bench):
     finally:
         record.communicate(b"\n\n\n", timeout=120)
     expect(record.returncode == 0, "recorded: exit %d" % record.returncode)
+
+
+@case
+def linked_hostile(bench):
+    """A program whose answers are nonsense: gtrace says so in a line, or records; it neither falls over nor waits for ever."""
+    hostile = program(bench, "libtrace-attend")
+    good = bad = 0
+    for _ in range(runs(6, long=60)):
+        with Program([hostile, "hostile"], stdin=subprocess.DEVNULL) as p:
+            p.until(b"ready", p.run.stdout)
+            out = bench.path()
+            run = bench.run([bench.gtrace, "attach", "-q", "--duration", "100ms", "-o", out, str(p.pid)], timeout=120)
+            text = run.stderr.decode(errors="replace")
+            expect(run.returncode in (0, 1), "exit %d: %s" % (run.returncode, text))
+            expect(run.returncode == 0 or text.startswith("gtrace: "), "no word on it: %s" % text)
+            expect(p.run.poll() is None, "the program ended")
+            if os.path.exists(out):
+                bench.run([bench.gtrace, "info", out])
+                os.unlink(out)
+            good, bad = good + (run.returncode == 0), bad + (run.returncode == 1)
+    yield "%d times recorded, %d times refused" % (good, bad)
 
 
 @case

@@ -271,7 +271,7 @@ static void run_in_child(uint64_t max_bytes, uint32_t nap_us, int snapshots)
 
 static void oracle(void)
 {
-	int snapshots = long_runs() ? 2000 : 6;
+	int snapshots = long_runs() ? 150 : 6;
 
 	/* A process's ring is made once: a size, a process. */
 	run_in_child(512 << 10, 0, snapshots * 4);
@@ -448,7 +448,7 @@ static int run_command(
 
 static void kill_rounds(const char *folder, const char *gtrace)
 {
-	int rounds = long_runs() ? 500 : 50;
+	int rounds = long_runs() ? 300 : 50;
 	char crash[512], out[600], line[1024];
 	uint64_t events = 0;
 

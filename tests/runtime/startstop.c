@@ -326,7 +326,7 @@ static int go_main(int argc, char **argv)
 {
 	bool lengthy = getenv("GTRACE_RUNS") && strcmp(getenv("GTRACE_RUNS"), "long") == 0;
 	int cycles = lengthy ? 1000 : 60, done = 0;
-	int64_t until = gt_now() + (lengthy ? 1000 : 8) * GT_SECOND; /* on a busy machine fewer will do */
+	int64_t until = gt_now() + (lengthy ? 400 : 8) * GT_SECOND; /* on a busy machine fewer will do */
 	int_chan never = gt_chan_make(int, 0);
 	struct pair pairs[PAIRS];
 	char path[1024];

@@ -1,5 +1,5 @@
 # Channels, select, sync, timers and contexts, on real threads.
-gtrace_plain_test(runtime-sync-stress SOURCES sync_stress.c LINKS gtrace_runtime TIMEOUT 120)
+gtrace_plain_test(runtime-sync-stress SOURCES sync_stress.c LINKS gtrace_runtime TIMEOUT 1800)
 add_executable(runtime-misuse-program misuse.c)
 target_link_libraries(runtime-misuse-program PRIVATE gtrace_flags gtrace_runtime)
 gtrace_script_test(runtime-misuse COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/misuse.sh $<TARGET_FILE:runtime-misuse-program>
@@ -9,7 +9,7 @@ find_package(Python3 COMPONENTS Interpreter)
 if(TARGET gtrace AND Python3_FOUND AND NOT GTRACE_SANITIZE)
   add_executable(runtime-samestory samestory.c)
   target_link_libraries(runtime-samestory PRIVATE gtrace_flags gtrace_runtime)
-  gtrace_script_test(runtime-same-story-as-go COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/samestory.py $<TARGET_FILE:gtrace>
+  gtrace_script_test(runtime-same-story-as-go TIMEOUT 1800 COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/samestory.py $<TARGET_FILE:gtrace>
     $<TARGET_FILE:runtime-samestory>)
 endif()
 gtrace_script_test(runtime-types COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/types.sh ${CMAKE_CURRENT_SOURCE_DIR}/types.c

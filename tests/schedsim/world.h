@@ -16,7 +16,6 @@
 #define SIM_FIBERS  1024
 #define SIM_BUFFER  8u
 #define SIM_LOG     8192u
-#define SIM_NAME    64
 #define SIM_FDS     64
 #define SIM_NEVER   INT64_MAX
 #define SIM_POINTS  UINT64_C(6000000)

@@ -1,7 +1,8 @@
 /*
  * runtime.c - the runtime under everything at once, for as long as one likes: random programs that check their own sums.
  *
- *   stress-runtime [--seconds N] [--seed S]        2 s by default, a seed from the clock; hours: --seconds 36000
+ *   stress-runtime [--seconds N] [--seed S]        2 s by default, a seed from the clock; hours: --seconds 36000;
+ *   GTRACE_STRESS_SECONDS comes before both
  *
  * A round is some islands, chosen by the seed, that run at the same time while GOMAXPROCS changes: pipelines, selects, timers, system
  * calls, pipes with deadlines, mutexes, trees of goroutines, loops that only a signal stops. Each knows what must come out. Kernel
@@ -535,6 +536,8 @@ int main(int argc, char **argv)
 		else
 			seconds = strtoll(argv[i + 1], NULL, 0);
 	}
+	if (getenv("GTRACE_STRESS_SECONDS"))
+		seconds = strtoll(getenv("GTRACE_STRESS_SECONDS"), NULL, 0);
 	printf("seed %" PRIu64 "\n", seed);
 	fflush(stdout);
 	if (pthread_create(&watcher, NULL, watch, NULL) != 0)

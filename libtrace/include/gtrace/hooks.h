@@ -363,6 +363,7 @@ struct gt_hook_alive {
 	uint32_t m; /* running or in a system call: its M's id + 1, from gt_hook_m */
 	uint32_t p; /* running: P id + 1 */
 	uint8_t state, reason;
+	uint32_t stack; /* of gt_hook_stack: where it stands, and has stood since the trace's begin; 0: not known */
 };
 struct gt_hook_world {
 	/*
