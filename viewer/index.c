@@ -2,7 +2,9 @@
 #include "viewer/index.h"
 
 #include "format/convert/rows.h"
+#include "format/convert/wrapper.h"
 #include "viewer/ahead.h"
+#include "viewer/slices.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -25,6 +27,12 @@ struct gt__index_reading {
 	bool limited; /* by bytes_max */
 };
 
+/* One that has begun, on a row that is no goroutine's, P's or M's. */
+struct span {
+	uint32_t row;
+	struct gt_index_slice slice;
+};
+
 /* Of gt_index_read. */
 struct building {
 	struct gt_index *index;
@@ -32,7 +40,10 @@ struct building {
 	struct gt_map group_of; /* a start's pc -> place in groups */
 	uint32_t *unnamed;      /* goroutines' rows whose function is to be looked up */
 	uint32_t unnamed_count, unnamed_room;
-	uint32_t ended; /* row of the goroutine that ended with this event, or NO_ROW */
+	struct span *spans;
+	uint32_t span_count, span_room;
+	struct gt_map span_of; /* row -> place in spans */
+	uint32_t ended;        /* row of the goroutine that ended with this event, or NO_ROW */
 	int64_t count_due_ns;
 	uint64_t heap, goal;
 	bool failed, finishing;
@@ -95,55 +106,37 @@ static uint32_t need_row(struct building *b, enum gt_index_kind kind, uint64_t i
 	return row == NO_ROW ? new_row(b, kind, id) : row;
 }
 
-static void add_time(struct gt_index *index, struct gt_index_row *row, const struct gt_index_slice *slice)
+static bool need_room(struct gt_index *index, struct gt_index_row *row)
 {
-	uint64_t ns = (uint64_t)(slice->end_ns - slice->since_ns);
-
-	if (slice->state >= GT_INDEX_STATES)
-		return;
-	row->total_ns[slice->state] += ns;
-	if (row->kind == GT_INDEX_GOROUTINE)
-		index->groups[row->group].total_ns[slice->state] += ns;
-}
-
-/* Room for one more slice, or NULL. */
-static struct gt_index_slice *next_slice(struct building *b, uint32_t at)
-{
-	struct gt_index *index = b->index;
-	struct gt_index_row *row;
-
-	if (at == NO_ROW)
-		return NULL;
-	row = &index->rows[at];
-	if (row->count == row->room && !grow(index, &row->slices, &row->room, sizeof(*row->slices), 4)) {
-		b->failed = true;
-		return NULL;
-	}
-	return &row->slices[row->count];
-}
-
-/* Slices of a row never overlap, whatever a file claims: all searches rest on that. */
-static void take_slice(struct gt_index *index, struct gt_index_row *row)
-{
-	struct gt_index_slice *added = &row->slices[row->count];
-
-	if (row->count && added->since_ns < added[-1].end_ns)
-		added->since_ns = added[-1].end_ns;
-	if (added->end_ns < added->since_ns)
-		added->end_ns = added->since_ns;
-	row->count++;
-	add_time(index, row, added);
-	index->slices++;
+	while (row->room - row->size < GT__SLICE_BYTES_MAX)
+		if (row->room > UINT32_MAX / 2 || !grow(index, &row->bytes, &row->room, 1, 64))
+			return false;
+	return gt__slices_blocks(row->count + 1) <= row->block_room ||
+	       grow(index, &row->blocks, &row->block_room, sizeof(*row->blocks), 2);
 }
 
 static void add_slice(struct building *b, uint32_t at, const struct gt_index_slice *slice)
 {
-	struct gt_index_slice *added = next_slice(b, at);
+	struct gt_index_slice added = *slice;
+	struct gt_index *index = b->index;
+	struct gt_index_row *row;
 
-	if (!added)
+	if (at == NO_ROW)
 		return;
-	*added = *slice;
-	take_slice(b->index, &b->index->rows[at]);
+	row = &index->rows[at];
+	if (row->count == UINT32_MAX || !need_room(index, row)) {
+		b->failed = true;
+		return;
+	}
+	/* Slices of a row never overlap, whatever a file claims: all searches rest on that. */
+	if (row->count && added.since_ns < row->end_ns)
+		added.since_ns = row->end_ns;
+	if (added.end_ns < added.since_ns)
+		added.end_ns = added.since_ns;
+	gt__slices_add(row, &added);
+	if (row->kind == GT_INDEX_GOROUTINE && added.state < GT_INDEX_STATES)
+		index->groups[row->group].total_ns[added.state] += (uint64_t)(added.end_ns - added.since_ns);
+	index->slices++;
 }
 
 /* ---- names ---- */
@@ -234,34 +227,15 @@ static void need_name(struct building *b, uint32_t at)
 	}
 }
 
-/* What @wrapper calls, by a stack; NULL when it is not there, or calls nothing. */
-static const char *called_by(const struct gt_trace *trace, uint32_t stack_id, const char *wrapper)
-{
-	const struct gt_trace_stack *stack = gt_trace_stack(trace, stack_id);
-	const char *called = NULL;
-
-	for (uint32_t i = 0; stack && i < stack->count; i++) {
-		const struct gt_trace_pc *pc = gt_trace_pc(trace, stack->pcs[i]);
-
-		for (uint32_t j = 0; pc && j < pc->count; j++) {
-			if (pc->lines[j].function && strcmp(pc->lines[j].function, wrapper) == 0)
-				return called;
-			called = pc->lines[j].function;
-		}
-	}
-	return NULL;
-}
-
-/* Go puts a function of its own, NAME.gowrapN, around a go statement with arguments: the user knows the one inside. */
+/* A wrapper of the compiler tells nothing: its group is that of what it calls. */
 static void unwrap(struct building *b, struct gt_index_row *row)
 {
 	const char *name = b->index->groups[row->group].function, *inside = NULL;
 
-	if (!strstr(name, ".gowrap"))
+	if (!gt__is_wrapper(name))
 		return;
 	for (uint32_t i = 0; i < row->count && i < UNWRAP_SLICES && !inside; i++)
-		if (row->slices[i].stack)
-			inside = called_by(b->index->trace, row->slices[i].stack, name);
+		inside = gt__wrapped(b->index->trace, gt_index_slice(row, i)->stack, name);
 	if (inside)
 		regroup(b->index, row, group_named(b, inside));
 }
@@ -377,29 +351,46 @@ static void on_gone(void *user, struct gt__row *row)
 
 /* ---- what is no row of theirs ---- */
 
+static void close_row(struct building *b, uint32_t at, int64_t now)
+{
+	uint64_t *place = gt_map_find(&b->span_of, at);
+
+	if (!place)
+		return;
+	b->spans[*place].slice.end_ns = now;
+	add_slice(b, at, &b->spans[*place].slice);
+	b->index->rows[at].open = false;
+	/* The last one fills its place. */
+	b->spans[*place] = b->spans[--b->span_count];
+	if (*place < b->span_count)
+		(void)gt_map_put(&b->span_of, b->spans[*place].row, *place);
+	gt_map_remove(&b->span_of, at);
+}
+
 static void close_span(struct building *b, enum gt_index_kind kind, uint64_t id, int64_t now)
 {
 	uint32_t at = gt_index_row_of(b->index, kind, id);
-	struct gt_index_row *row = at == NO_ROW ? NULL : &b->index->rows[at];
 
-	if (!row || !row->open)
-		return;
-	row->open = false;
-	row->slices[row->count].end_ns = now;
-	take_slice(b->index, row);
+	if (at != NO_ROW && b->index->rows[at].open)
+		close_row(b, at, now);
 }
 
 static void open_span(struct building *b, enum gt_index_kind kind, uint64_t id, int64_t now, uint8_t state,
 	uint32_t stack, uint32_t detail)
 {
 	uint32_t at = need_row(b, kind, id);
-	struct gt_index_slice *slice;
 
-	close_span(b, kind, id, now);
-	slice = next_slice(b, at);
-	if (!slice)
+	if (at == NO_ROW)
 		return;
-	*slice = (struct gt_index_slice){.since_ns = now, .stack = stack, .detail = detail, .state = state};
+	if (b->index->rows[at].open)
+		close_row(b, at, now);
+	if ((b->span_count == b->span_room && !grow(b->index, &b->spans, &b->span_room, sizeof(*b->spans), 64)) ||
+		gt_map_put(&b->span_of, at, b->span_count) < 0) {
+		b->failed = true;
+		return;
+	}
+	b->spans[b->span_count++] =
+		(struct span){.row = at, .slice = {.since_ns = now, .stack = stack, .detail = detail, .state = state}};
 	b->index->rows[at].open = true;
 }
 
@@ -433,6 +424,15 @@ static void other(struct building *b, const struct gt_event *event, int64_t now)
 		break;
 	case GT_EV_CPU_OUT:
 		close_span(b, GT_INDEX_CPU, event->args[1], now);
+		break;
+	case GT_EV_CPU_OTHER:
+		if (event->args[0])
+			open_span(b, GT_INDEX_CPU, event->args[1], event->time_ns, GT_STATE_RUNNABLE, 0,
+				(uint32_t)event->args[0]);
+		else
+			close_span(b, GT_INDEX_CPU, event->args[1], event->time_ns);
+		if (event->args[2] && gt_map_put(&index->threads, event->args[0], event->args[2]) < 0)
+			b->failed = true;
 		break;
 	case GT_EV_THREAD_BEGIN:
 		if (event->args[2] && gt_map_put(&index->threads, event->args[0], event->args[2]) < 0)
@@ -511,46 +511,36 @@ static void count(struct building *b, int64_t now)
 
 /* ---- the end ---- */
 
-static bool sum_row(struct gt_index *index, struct gt_index_row *row)
+/* What a row has more than it needs, given back where that is worth a call. */
+static void trim(struct gt_index *index, struct gt_index_row *row)
 {
-	uint64_t sums[GT_INDEX_STATES - 1] = {0};
+	uint8_t *bytes;
 
-	if (row->count <= 2 * GT_INDEX_BUCKET)
-		return true;
-	row->sums = malloc(((size_t)row->count / GT_INDEX_BUCKET + 1) * sizeof(*row->sums));
-	if (!row->sums)
-		return false;
-	index->bytes += ((size_t)row->count / GT_INDEX_BUCKET + 1) * sizeof(*row->sums);
-	for (uint32_t i = 0; i < row->count; i++) {
-		const struct gt_index_slice *slice = &row->slices[i];
-
-		if (i % GT_INDEX_BUCKET == 0)
-			memcpy(row->sums[i / GT_INDEX_BUCKET], sums, sizeof(sums));
-		if (slice->state >= 1 && slice->state < GT_INDEX_STATES)
-			sums[slice->state - 1] += (uint64_t)(slice->end_ns - slice->since_ns);
-	}
-	return true;
+	if (row->room - row->size < 64)
+		return;
+	bytes = realloc(row->bytes, row->size ? row->size : 1);
+	if (!bytes)
+		return;
+	index->bytes -= row->room - row->size;
+	row->bytes = bytes;
+	row->room = row->size;
 }
 
 static void finish_rows(struct building *b)
 {
 	struct gt_index *index = b->index;
 
+	while (b->span_count)
+		close_row(b, b->spans[b->span_count - 1].row, index->span_ns);
 	for (uint32_t i = 0; i < index->row_count; i++) {
 		struct gt_index_row *row = &index->rows[i];
 
-		if (row->open) {
-			row->open = false;
-			row->slices[row->count].end_ns = index->span_ns;
-			take_slice(index, row);
-		}
 		if (row->kind == GT_INDEX_GOROUTINE) {
 			if (!row->group)
 				name_row(b, row);
 			unwrap(b, row);
 		}
-		if (!sum_row(index, row))
-			b->failed = true;
+		trim(index, row);
 	}
 }
 
@@ -577,11 +567,15 @@ static const bool of_goroutine[GT_EVENT_KIND_COUNT] = {
 static inline void fetch(struct building *b, const struct gt__batch *batch, int64_t i)
 {
 	const struct gt__ids *ids = &b->rows.goroutines;
+	const struct gt__page *page;
 	const struct gt_index_row *row;
 	int64_t at = i + 3 * AHEAD;
 
-	if (at < batch->count && of_goroutine[batch->events[at].kind])
-		gt__ids_fetch(ids, batch->events[at].args[0]);
+	if (at < batch->count && of_goroutine[batch->events[at].kind]) {
+		page = gt__map_get(&ids->pages, batch->events[at].args[0] / GT__PAGE_IDS);
+		if (page)
+			__builtin_prefetch(&page->values[batch->events[at].args[0] % GT__PAGE_IDS]);
+	}
 	at = i + 2 * AHEAD;
 	if (at >= 0 && at < batch->count) {
 		char *known = of_goroutine[batch->events[at].kind] ? gt__ids_get(ids, batch->events[at].args[0]) : NULL;
@@ -595,13 +589,13 @@ static inline void fetch(struct building *b, const struct gt__batch *batch, int6
 	if (at >= 0 && at < batch->count && b->fetched[at] && b->fetched[at]->number < b->index->row_count) {
 		row = &b->index->rows[b->fetched[at]->number];
 		__builtin_prefetch(row, 1);
-		__builtin_prefetch((const char *)row + 63, 1);
+		__builtin_prefetch((const char *)row + 64, 1);
 	}
 	at = i + AHEAD / 2;
 	if (at >= 0 && at < batch->count && b->fetched[at] && b->fetched[at]->number < b->index->row_count) {
 		row = &b->index->rows[b->fetched[at]->number];
-		if (row->slices)
-			__builtin_prefetch(&row->slices[row->count], 1);
+		if (row->bytes)
+			__builtin_prefetch(row->bytes + row->size, 1);
 	}
 }
 
@@ -749,6 +743,8 @@ int gt_index_read(struct gt_index *index, struct gt_error *err)
 	gt__gate_leave(&own->rows);
 	gt__rows_free(&b->rows);
 	gt_map_free(&b->group_of);
+	gt_map_free(&b->span_of);
+	free(b->spans);
 	free(b->unnamed);
 	free(b);
 	if (atomic_load(&own->stop))
@@ -800,9 +796,10 @@ void gt_index_free(struct gt_index *index)
 {
 	if (!index)
 		return;
+	gt__slices_forget();
 	for (uint32_t i = 0; i < index->row_count; i++) {
-		free(index->rows[i].slices);
-		free(index->rows[i].sums);
+		free(index->rows[i].bytes);
+		free(index->rows[i].blocks);
 	}
 	for (unsigned int kind = 0; kind < GT_INDEX_KINDS; kind++)
 		gt_map_free(&index->by_id[kind]);

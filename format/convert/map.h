@@ -74,15 +74,6 @@ static inline void *gt__ids_get(const struct gt__ids *ids, uint64_t id)
 	return page ? page->values[id % GT__PAGE_IDS] : NULL;
 }
 
-/* It will be asked for soon. */
-static inline void gt__ids_fetch(const struct gt__ids *ids, uint64_t id)
-{
-	const struct gt__page *page = gt__map_get(&ids->pages, id / GT__PAGE_IDS);
-
-	if (page)
-		__builtin_prefetch(&page->values[id % GT__PAGE_IDS]);
-}
-
 /* As gt__map_put and so on. The pages come in no order, the ids of one in theirs. */
 int gt__ids_put(struct gt__ids *ids, uint64_t id, void *value);
 void gt__ids_remove(struct gt__ids *ids, uint64_t id);
