@@ -453,15 +453,6 @@ static void other(struct building *b, const struct gt_event *event, int64_t now)
 	case GT_EV_CPU_OUT:
 		close_span(b, GT_INDEX_CPU, event->args[1], now);
 		break;
-	case GT_EV_CPU_OTHER:
-		if (event->args[0])
-			open_span(b, GT_INDEX_CPU, event->args[1], event->time_ns, GT_STATE_RUNNABLE, 0,
-				(uint32_t)event->args[0]);
-		else
-			close_span(b, GT_INDEX_CPU, event->args[1], event->time_ns);
-		if (event->args[2] && gt_map_put(&index->threads, event->args[0], event->args[2]) < 0)
-			b->failed = true;
-		break;
 	case GT_EV_THREAD_BEGIN:
 		if (event->args[2] && gt_map_put(&index->threads, event->args[0], event->args[2]) < 0)
 			b->failed = true;
