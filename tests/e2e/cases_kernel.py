@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 
+import cases_linked
 import cases_view
 import harness
 import trace
@@ -360,6 +361,32 @@ def kernel_many_threads(bench):
     states = [e for e in events.named("GoState") if e.args["new"] == "syscall"]
     expect(len(states) >= 120, "%d goroutines are told to be in system calls" % len(states))
     yield "120 threads, 100 descriptors: said in one line, %d goroutines in system calls are told" % len(states)
+
+
+@case
+def kernel_linked(bench):
+    """A running program on gtrace's own runtime: its threads on CPUs, and samples of its goroutines by name."""
+    program = bench.start([cases_linked.program(bench)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    expect(program.stdout.readline() == b"phase 1\n", "the program does not begin")
+    for _ in range(20):  # it may get no CPU at all in so short a time
+        out = bench.path()
+        run = bench.run([bench.gtrace, "attach", "--duration=200ms", SETS, "-o", out, str(program.pid)])
+        expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr.decode()))
+        bench.check(out)
+        kernel_of(bench, out)
+        seen, stacks = read(bench, out), stacks_of(bench, out)
+        alternate(seen.events)
+        begun = {arg(e, "tid") for e in seen.named("ThreadBegin")}
+        expect({arg(e, "tid") for e in seen.named("CpuIn")} <= begun, "a thread is on a CPU and never began")
+        maps = [e for e in seen.named("Mapped") if os.path.basename(e.args["file"]) == "runtime-midway"]
+        expect(maps, "the program's own file is not told to be mapped")
+        tied = [e for e in seen.named("CpuSample") if e.args["g"] != "0" and "gt__g_main" in stacks.get(e.args["stack"], [])]
+        if tied:
+            break
+    expect(tied, "no sample of a goroutine in 20 recordings")
+    program.stdin.close()
+    program.communicate()
+    yield "%d switches, %d samples of goroutines" % (len(seen.named("CpuIn")), len(tied))
 
 
 # The kernel's threads are a machine of their own; its CPUs have no goroutines.
