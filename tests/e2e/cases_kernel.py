@@ -108,6 +108,16 @@ def stacks_of(bench, path):
     return {ident: [name for pc in pcs.split() for name in functions.get(pc, [])] for ident, pcs in re.findall(r"^Stack id=(\d+) pcs=\[(.*)\]$", text, re.M)}
 
 
+def recorded(bench, program, sets, options=()):
+    """A recording from which nothing of the kernel's is missing, however busy the machine is."""
+    for _ in range(20):
+        path, run = bench.record(program, [sets] + list(options))
+        kernel_of(bench, path)
+        if b"lost: kernel events 0" in bench.run([bench.gtrace, "info", path]).stdout:
+            return path, run
+    raise harness.Failure("the kernel's events were lost, again and again")
+
+
 REFUSALS = [
     ("EPERM", "perf events are not allowed: a container's seccomp filter"),
     ("EACCES", "perf events are not allowed: "),
@@ -232,7 +242,7 @@ def kernel_libraries(bench):
         libraries.append((inner, path))
     program = harness.build_go("libs", harness.newest()[0], "cgo")
     for options in ([], ["--flight", "--max-bytes", "64M"]):
-        path, run = bench.record([program] + [p for _, p in libraries] * 2, [SETS, "--sample-every=500us"] + options)
+        path, run = recorded(bench, [program] + [p for _, p in libraries] * 2, SETS, ["--sample-every=500us"] + options)
         layer = kernel_of(bench, path)
         said = re.findall(r"^hot (\S+) (0x\w+)$", run.stdout.decode(), re.M)
         g = re.search(r"^g (\d+)$", run.stdout.decode(), re.M).group(1)
@@ -366,8 +376,8 @@ def kernel_many_threads(bench):
 @case
 def kernel_linked(bench):
     """A running program on gtrace's own runtime: its threads on CPUs, and samples of its goroutines by name."""
-    program = bench.start([cases_linked.program(bench)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    expect(program.stdout.readline() == b"phase 1\n", "the program does not begin")
+    program = bench.start([cases_linked.program(bench)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    expect(program.stderr.readline() == b"phase 1\n", "the program does not begin")
     for _ in range(20):  # it may get no CPU at all in so short a time
         out = bench.path()
         run = bench.run([bench.gtrace, "attach", "--duration=200ms", SETS, "-o", out, str(program.pid)])
@@ -384,8 +394,6 @@ def kernel_linked(bench):
         if tied:
             break
     expect(tied, "no sample of a goroutine in 20 recordings")
-    program.stdin.close()
-    program.communicate()
     yield "%d switches, %d samples of goroutines" % (len(seen.named("CpuIn")), len(tied))
 
 
@@ -393,16 +401,6 @@ def kernel_linked(bench):
 CPU_ROWS = """select t.tid as tid, p.name as process, sum(s.dur) as ns from sched s join thread t using (utid) left join process p using (upid)
 where s.dur > 0 and t.machine_id = 1 group by t.utid"""
 P_ROWS = "select t.tid as g, sum(s.dur) as ns from sched s join thread t using (utid) where s.dur > 0 and t.machine_id = 0 and t.tid > 0 group by t.utid"
-
-
-def recorded(bench, program, sets):
-    """A recording from which nothing of the kernel's is missing, however busy the machine is."""
-    for _ in range(20):
-        path, run = bench.record(program, [sets])
-        kernel_of(bench, path)
-        if b"lost: kernel events 0" in bench.run([bench.gtrace, "info", path]).stdout:
-            return path, run
-    raise harness.Failure("the kernel's events were lost, again and again")
 
 
 @case
