@@ -75,6 +75,12 @@ int main(int argc, char **argv)
 		argv[1] = name;
 		return commands[i].run(argc - 1, argv + 1);
 	}
+	if (strchr(argv[1], '/') && access(argv[1], X_OK) == 0)
+		return gt_die_text(
+			GT_EXIT_USAGE, "no such command: %s: to record it: gtrace record %s", argv[1], argv[1]);
+	if (access(argv[1], R_OK) == 0)
+		return gt_die_text(
+			GT_EXIT_USAGE, "no such command: %s: to read a trace: gtrace report %s", argv[1], argv[1]);
 	return gt_die_text(GT_EXIT_USAGE, "no such command: %s: see gtrace --help", argv[1]);
 }
 

@@ -507,7 +507,7 @@ def attach_surroundings(bench):
     with Program([go, "serve"], stdin=subprocess.DEVNULL) as p:
         address = p.until(b"\n", p.run.stdout).decode().strip()
         yield refused(bench, p.pid, "give --max-bytes at least", p.pid, ["--flight", "--max-bytes=0"])
-        for option in ("--max-bytes=-1", "--max-bytes=10X", "--max-bytes=99999999T", "--buffer=1", "--min-age=5", "--stacks=1000", "--duration=0s"):
+        for option in ("--max-bytes=-1", "--max-bytes=10X", "--max-bytes=99999999T", "--max-bytes=999999G", "--max-bytes=8193M", "--buffer=1", "--min-age=5", "--stacks=1000", "--duration=0s"):
             run = bench.run([bench.gtrace, "attach", option, str(p.pid)])
             expect(run.returncode == 2 and option.split("=")[0].encode() in run.stderr, "%s: exit %d: %s" % (option, run.returncode, run.stderr))
         if os.geteuid() != 0 or bench.run(["unshare", "-m", "true"]).returncode != 0:

@@ -271,7 +271,11 @@ static void run_in_child(uint64_t max_bytes, uint32_t nap_us, int snapshots)
 
 static void oracle(void)
 {
+#if defined(__SANITIZE_THREAD__)
+	int snapshots = long_runs() ? 15 : 6;
+#else
 	int snapshots = long_runs() ? 150 : 6;
+#endif
 
 	/* A process's ring is made once: a size, a process. */
 	run_in_child(512 << 10, 0, snapshots * 4);

@@ -35,6 +35,29 @@ if command -v clang++ >/dev/null; then
 	clang++ -std=c++17 -Wpedantic $flags -fsyntax-only "$here/install_program.cc"
 fi
 
+# The debug server and the profiles, as their pkg-config files say; a server without a program that asks it is enough here.
+cat >"$work/serve.c" <<'C'
+#include <gtrace/debug.h>
+#include <gtrace/go.h>
+#include <gtrace/pprof.h>
+
+static int run(int argc, char **argv)
+{
+	return gt_debug_serve("127.0.0.1:0") < 0;
+}
+
+int main(int argc, char **argv)
+{
+	return gt_main(argc, argv, run);
+}
+C
+${CC:-cc} $flags "$work/serve.c" $(pkg-config --cflags --libs gtrace-debug gtrace-profile) -Wl,-rpath,"$libdir" -o "$work/serve"
+"$work/serve" || fail "a program with the debug server: status $?"
+for library in runtime debug profile; do
+	nm -D --defined-only "$libdir/libgtrace_$library.so" | awk '{print $3}' | sed 's/@.*//' | grep -vE '^(gt_|GTRACE_)' && fail "libgtrace_$library shows more than gt_ names"
+	readelf -d "$libdir/libgtrace_$library.so" | grep -q "SONAME.*libgtrace_$library\.so\.[0-9]*\.[0-9]*\]" || fail "libgtrace_$library has no soname with a version"
+done
+
 # Each header alone, in C and in C++; hooks.h and what it includes are C only.
 for header in "$work"/copy/include/gtrace/*.h; do
 	name=$(basename "$header")
