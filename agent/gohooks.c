@@ -2,6 +2,7 @@
 #include "agent/gohooks.h"
 
 #include "agent/blob/offsets.h"
+#include "agent/code.h"
 #include "format/wire/event.h"
 
 #include <errno.h>
@@ -261,11 +262,14 @@ void gt_gohooks_values(const struct gt_golayout *layout, struct gt_probe_values 
 
 #define REGION_BYTES 24 /* of runtime/trace.Region */
 
-/* Zero bytes for a Region, in what is never written to; 0 when there are none. */
-static uint64_t zero_bytes(const struct gt_elf_image *image)
-{
-	static const uint8_t zeros[REGION_BYTES];
+/* Go's copying of stacks stops the program at a pointer below; its heap lies above. */
+#define POINTER_MIN 4096
+#define POINTER_MAX UINT32_MAX
 
+/* The bytes of a Region in what is never written to: no id, a name of no length that stands at *@name, where no other's does; 0 when
+ * there are none. */
+static uint64_t region_bytes(const struct gt_elf_image *image, uint64_t *name)
+{
 	for (uint32_t i = 0; i < image->segment_count; i++) {
 		const struct gt_elf_segment *segment = &image->segments[i];
 		const uint8_t *bytes;
@@ -274,9 +278,53 @@ static uint64_t zero_bytes(const struct gt_elf_image *image)
 		if (segment->flags & PF_W)
 			continue;
 		bytes = gt_elf_from(image, segment->va, &left);
-		for (uint64_t at = -segment->va & 7; bytes && at + REGION_BYTES <= left; at += 8)
-			if (!memcmp(bytes + at, zeros, REGION_BYTES))
+		for (uint64_t at = -segment->va & 7; bytes && at + REGION_BYTES <= left; at += 8) {
+			uint64_t words[REGION_BYTES / 8];
+
+			memcpy(words, bytes + at, sizeof(words));
+			*name = words[1];
+			if (!words[0] && !words[2] && words[1] > POINTER_MIN && words[1] < POINTER_MAX)
 				return segment->va + at;
+		}
+	}
+	return 0;
+}
+
+/* runtime/trace's tracing.enabled: the first thing of the program's data that both of these read. 0: it cannot be told. */
+static uint64_t tracing_flag(struct gt_gobin *bin)
+{
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction instruction;
+	struct gt_gofunction function;
+	struct gt_error unused;
+	struct gt__code code;
+	ZydisDecoder decoder;
+	ZyanU64 at = 0;
+
+	if ((!gt_pclntab_find(bin->pclntab, "runtime/trace.StartRegion", &function) &&
+		    !gt_pclntab_find(bin->pclntab, "runtime/trace.Logf", &function)) ||
+		gt__code_decode(bin, &function, &code, &unused) < 0)
+		return 0;
+	gt__decoder_init(&decoder);
+	for (uint32_t i = 0; i < code.count && !at; i++) {
+		const struct gt__step *step = &code.steps[i];
+
+		if (step->kind == GT__STEP_CALL || step->kind == GT__STEP_RET ||
+			ZYAN_FAILED(ZydisDecoderDecodeFull(
+				&decoder, code.bytes + step->offset, step->size, &instruction, operands)))
+			break;
+		for (unsigned int j = 0; j < instruction.operand_count_visible && !at; j++)
+			if (operands[j].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+				operands[j].mem.base == ZYDIS_REGISTER_RIP && operands[j].size <= 32 &&
+				operands[j].actions & ZYDIS_OPERAND_ACTION_MASK_READ)
+				ZydisCalcAbsoluteAddress(&instruction, &operands[j], code.va + step->offset, &at);
+	}
+	gt__code_free(&code);
+	for (uint32_t i = 0; at && i < bin->image.segment_count; i++) {
+		const struct gt_elf_segment *segment = &bin->image.segments[i];
+
+		if (segment->flags & PF_W && at >= segment->va && at - segment->va < segment->size)
+			return at;
 	}
 	return 0;
 }
@@ -287,10 +335,12 @@ static uint64_t zero_bytes(const struct gt_elf_image *image)
 void gt_gohooks_bin_values(struct gt_gobin *bin, uint64_t slide, uint32_t alloc_rate, struct gt_probe_values *values)
 {
 	struct gt_gofunction function;
-	uint64_t region = zero_bytes(&bin->image);
+	uint64_t name, tracing = tracing_flag(bin), region = region_bytes(&bin->image, &name);
 	bool small = bin->minor >= 27 && gt_pclntab_find(bin->pclntab, "runtime.mallocgcTinySC2", &function);
 
 	values->holes[GT_HOLE_ALLOC_MIN] = small ? SMALL_SIZES_END : 1;
 	values->holes[GT_HOLE_ALLOC_RATE] = alloc_rate;
 	values->holes[GT_HOLE_REGION] = region ? region + slide : 0;
+	values->holes[GT_HOLE_REGION_NAME] = region ? name : 0;
+	values->holes[GT_HOLE_TRACING] = tracing ? tracing + slide : 0;
 }

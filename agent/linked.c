@@ -17,12 +17,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ANSWER_NS    10000000000
 #define STOPPED_NS   300000000
 #define STOP_NS      200000000
+#define STAND_TRIES  25
 #define LISTENS_NAPS 2000
 #define NAP_NS       500000
 #define NUDGE_NS     2000000
@@ -330,15 +332,41 @@ static int take(const struct gt_linked *linked, void *arg)
 	return PUT(linked, area, owner);
 }
 
+/* A descriptor of the program's own choice: to open a device, as root, may do what nobody asked for. */
+static int open_memory(pid_t pid, int32_t number, struct gt_error *err)
+{
+	char path[64], again[64];
+	struct stat file;
+	int ret, place;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, number);
+	place = open(path, O_PATH | O_CLOEXEC);
+	if (place < 0)
+		return gt_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
+	snprintf(again, sizeof(again), "/proc/self/fd/%d", place);
+	if (fstat(place, &file) < 0 || !S_ISREG(file.st_mode))
+		ret = gt_fail(err, EBADMSG, "cannot attach: %s is no memory of libtrace's", path);
+	else if ((ret = open(again, O_RDWR | O_CLOEXEC)) < 0)
+		ret = gt_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
+	close(place);
+	return ret;
+}
+
 int gt_linked_memory(struct gt_linked *linked, const struct gt_shm_config *config, struct gt_memory *out, bool *old,
 	struct gt_error *err)
 {
 	struct gt_attend area;
-	char path[64];
 	int ret = read_area(linked, &area, err), fd;
 
-	if (ret >= 0)
-		ret = stand(linked, area.looker, take, &area, err);
+	/* One that gets no CPU for a while stands a little later. */
+	for (int tries = 0; ret >= 0 && tries < STAND_TRIES; tries++) {
+		int stood = stand(linked, area.looker, take, &area, err);
+
+		if (stood != -EAGAIN || tries == STAND_TRIES - 1) {
+			ret = stood;
+			break;
+		}
+	}
 	if (ret == -EBUSY && area.owner)
 		return gt_fail(err, EBUSY,
 			"cannot attach: process %d is recorded by another gtrace (process %u): end that first",
@@ -362,10 +390,9 @@ int gt_linked_memory(struct gt_linked *linked, const struct gt_shm_config *confi
 		ret = ask(linked, GT_ATTEND_MEMORY, &area, err);
 	if (ret < 0)
 		return ret;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)linked->pid, area.fd);
-	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	fd = open_memory(linked->pid, area.fd, err);
 	if (fd < 0)
-		return gt_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
+		return fd;
 	ret = gt_shm_map(fd, out, err);
 	close(fd);
 	*old = ret >= 0 &&

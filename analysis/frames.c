@@ -1,6 +1,8 @@
 /* frames.c - which frame of a stack is the user's own, and what things are called. */
 #include "analysis/state.h"
 
+#include "format/convert/wrapper.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -58,7 +60,7 @@ bool gt__library_function(const struct gt_analysis *a, const char *name)
 		if (strlen(go_packages[i]) == length && strncmp(name, go_packages[i], length) == 0)
 			return true;
 	/* .gowrap: the compiler's, around a go statement with arguments. */
-	return strstr(name, ".gowrap") || begins(name, "golang.org/x/sys/") || begins(name, "type:") ||
+	return gt__is_wrapper(name) || begins(name, "golang.org/x/sys/") || begins(name, "type:") ||
 	       begins(name, "_cgo");
 }
 
@@ -218,28 +220,6 @@ char *gt__time(int64_t ns, char out[32])
 	return out;
 }
 
-/* What @wrapper, the start of all, calls on @stack; NULL when the stack does not reach it. */
-static const char *called_by(const struct gt_analysis *a, uint64_t stack, const char *wrapper)
-{
-	const struct gt_trace_stack *frames = gt_trace_stack(a->trace, stack);
-	bool there = false;
-
-	for (uint32_t i = frames ? frames->count : 0; i-- > 0;) {
-		const struct gt_trace_pc *pc = gt_trace_pc(a->trace, frames->pcs[i]);
-
-		for (uint32_t j = pc ? pc->count : 0; j-- > 0;) {
-			const char *name = pc->lines[j].function;
-
-			if (!name || !*name)
-				continue;
-			if (there)
-				return name;
-			there = strcmp(name, wrapper) == 0;
-		}
-	}
-	return NULL;
-}
-
 void gt__show_groups(struct gt_analysis *a)
 {
 	const struct gt__site *site;
@@ -247,8 +227,7 @@ void gt__show_groups(struct gt_analysis *a)
 
 	while ((site = gt__map_each(&a->sites, &at))) {
 		struct gt__group *group = site->group;
-		const char *name =
-			site->stack && strstr(group->name, ".gowrap") ? called_by(a, site->stack, group->name) : NULL;
+		const char *name = gt__is_wrapper(group->name) ? gt__wrapped(a->trace, site->stack, group->name) : NULL;
 
 		if (!name)
 			continue;
@@ -264,7 +243,7 @@ void gt__show_groups(struct gt_analysis *a)
 			   *base = file ? strrchr(file, '/') : NULL;
 		char text[300];
 
-		if (!strstr(group->name, ".gowrap") || (group->shown != group->name && !group->disagree))
+		if (!gt__is_wrapper(group->name) || (group->shown != group->name && !group->disagree))
 			continue;
 		group->shown = group->name;
 		/* Its line is that of the go statement. */

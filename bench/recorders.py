@@ -3,7 +3,8 @@
 #
 # The kinds take turns within each round. Each run takes one snapshot in its middle; a last run of each is killed (SIGKILL).
 #   bytes      what the recorder holds: the program's and gtrace's private memory and the shared window, less the plain program's
-#   kept       from the first to the last event of the snapshot (Go's: as `go tool trace -d=parsed` says)
+#   transition what a change of a goroutine's state takes longer than in the plain program; a round trip is six of them
+#   kept       from the first to the last event of the snapshot (Go's: as `go tool trace -d=parsed` says); whole: of it, what has no gap
 #   caller     how long who asked for the snapshot was held up; gtrace's is asked for by a signal to gtrace: nobody
 import argparse
 import os
@@ -18,6 +19,9 @@ import measure
 from harness import build_go, go
 
 KINDS = ("plain", "go", "gtrace")
+NAMES = {"plain": "plain", "go": "Go's FlightRecorder", "gtrace": "gtrace record --flight"}
+TRANSITIONS = 6  # of a round trip: two goroutines block, are made ready, run
+UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}
 
 
 def kib(pid):
@@ -78,15 +82,17 @@ def run(options, kind, folder, kill=False):
 
 
 def snapshot(options, kind, result, folder):
-    """Bytes of the file, seconds kept."""
+    """Bytes of the file, seconds kept, and of them those without a gap."""
     if kind == "go":
         path = os.path.join(folder, "go")
-        return os.path.getsize(path), kept_by_go(options, path)
+        kept = kept_by_go(options, path)
+        return os.path.getsize(path), kept, kept
     line = [l for l in result["err"].splitlines() if "SIGUSR2" in l][0]
     path = re.search(r"snapshot (\S+):", line).group(1)
     kept = re.search(r"(?:the last|all) ([0-9.]+) (us|ms|s)\b", line)
+    whole = re.search(r"no gap in the last ([0-9.]+) (ns|us|ms|s)\b", line) or kept
     result["copy"] = re.search(r"copied in ([0-9.]+ \w+)", line).group(1)
-    return os.path.getsize(path), float(kept.group(1)) * {"us": 1e-6, "ms": 1e-3, "s": 1}[kept.group(2)]
+    return os.path.getsize(path), float(kept.group(1)) * UNITS[kept.group(2)], float(whole.group(1)) * UNITS[whole.group(2)]
 
 
 def main():
@@ -105,24 +111,26 @@ def main():
             for kind in KINDS:
                 result = run(options, kind, folder)
                 if kind != "plain":
-                    result["file"], result["kept"] = snapshot(options, kind, result, folder)
+                    result["file"], result["kept"], result["whole"] = snapshot(options, kind, result, folder)
                 rows[kind].append(result)
         middle = {kind: {key: statistics.median(r[key] for r in rows[kind]) for key in rows[kind][0] if key not in ("err", "copy")} for kind in KINDS}
         print("Go %s, 4 pairs of goroutines, MinAge %d ms, MaxBytes %d KiB, medians of %d rounds" % (
             options.go, options.min_age, options.max_bytes >> 10, options.rounds))
-        print("%-8s %12s %12s %12s %12s %12s %12s" % ("", "ns a trip", "bytes KiB", "kept s", "caller ms", "longest ms", "file KiB"))
-        for kind in KINDS:
-            m = middle[kind]
-            print("%-8s %12.0f %12.0f %12.3f %12.1f %12.1f %12.0f" % (
-                kind, m["ns"], m["kib"] - middle["plain"]["kib"], m.get("kept", 0), m["pause"], m["longest"], m.get("file", 0) / 1024))
-        print("gtrace's copy of the ring: " + ", ".join(r["copy"] for r in rows["gtrace"]))
+        left = {"plain": ""}
         for kind in ("go", "gtrace"):
             for name in os.listdir(folder):
                 os.unlink(os.path.join(folder, name))
             result = run(options, kind, folder, kill=True)
-            whole = [name for name in os.listdir(folder) if name.endswith(".gtrace")]
-            left = [line for line in result["err"].splitlines() if "end of the program" in line]
-            print("killed 0.3 s after its snapshot, %s: %s" % (kind, left[0] if kind == "gtrace" and whole and left else "nothing since that snapshot"))
+            last = [line for line in result["err"].splitlines() if "(program died" in line]
+            left[kind] = "the window: " + re.search(r"[0-9]+ events", last[0]).group(0) if last else "nothing since the last snapshot"
+        print("| | ns a round trip | a transition | memory KiB | kept s | whole s | caller waits ms | longest trip meanwhile ms | file KiB | left after SIGKILL |\n|---|---|---|---|---|---|---|---|---|---|")
+        for kind in KINDS:
+            m = middle[kind]
+            cells = ["%.0f" % m["ns"]] + ([""] * 5 if kind == "plain" else [
+                "%.1f" % ((m["ns"] - middle["plain"]["ns"]) / TRANSITIONS), "%.0f" % (m["kib"] - middle["plain"]["kib"]), "%.2f" % m["kept"], "%.2f" % m["whole"], "%.1f" % m["pause"]])
+            cells += ["%.1f" % m["longest"], "%.0f" % (m["file"] / 1024) if "file" in m else "", left[kind]]
+            print("| %s | %s |" % (NAMES[kind], " | ".join(cells)))
+        print("gtrace's copy of the ring: " + ", ".join(r["copy"] for r in rows["gtrace"]))
 
 
 if __name__ == "__main__":

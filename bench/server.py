@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # server.py - what a flight recorder costs real Go servers under load: throughput, p99 latency, CPU time a request, with and without it.
 #
-#   prometheus, nats-server, etcd   as Debian ships them (apt-get download; Go 1.19, dynamically linked, stripped of nothing)
+#   prometheus, nats-server, etcd   as Debian ships them (apt-get download; Go 1.19, dynamically linked)
 #   caddy                           from the Go module proxy, built by a newer Go
 #
 # One server process, never started anew: gtrace attaches to it and leaves it again. Measurements without and with it alternate, and
@@ -163,13 +163,14 @@ def against_neighbours(middle, before, after, key):
     return 100 * (2 * getattr(middle, key) / (getattr(before, key) + getattr(after, key)) - 1)
 
 
-def told(name, values, control, goal):
+def told(name, values, control, worse):
+    """@worse: 1 when more is worse, else -1."""
     middle, low, high = measure.interval(values)
     nothing, control_low, control_high = measure.interval(control)
     half = (high - low) / 2
-    verdict = "not resolvable here, but for differences of %.1f %% and more" % half if low <= 0 <= high else "%+.2f %%" % middle
-    if goal is not None and low * goal > 1:
-        verdict += ": MORE THAN 1 %"
+    verdict = "not resolvable, but for differences of %.1f %% and more" % half if low <= 0 <= high else "%+.2f %%" % middle
+    if (low if worse > 0 else -high) > 1:
+        verdict += ": worse by more than 1 %"
     print("  %-22s %+6.2f %%, 95 %% interval %+.2f to %+.2f of %d; where nothing differs %+.2f to %+.2f: %s" % (name, middle, low, high, len(values), control_low, control_high, verdict))
 
 
@@ -219,9 +220,9 @@ def measured(name, options):
     print("%s: %d connections, %d times %d s with it; without: medians %.0f/s, p99 %.2f ms, %.1f us of CPU time each; errors of clients: %d" % (
         server.name, options.connections, options.pairs, options.seconds, rates[len(rates) // 2], p99s[len(p99s) // 2], cpus[len(cpus) // 2] / 1000, errors))
     own = sorted(100 * m.own_cpu / without[i].cpu for i, m in enumerate(with_it))
-    for what, key, goal in (("throughput", "rate", -1), ("p99", "p99", 1), ("its CPU time a request", "cpu", 1)):
+    for what, key, worse in (("throughput", "rate", -1), ("p99", "p99", 1), ("its CPU time a request", "cpu", 1)):
         told(what, [against_neighbours(m, without[i], without[i + 1], key) for i, m in enumerate(with_it)],
-             [against_neighbours(without[i], without[i - 1], without[i + 1], key) for i in range(1, len(without) - 1)], goal)
+             [against_neighbours(without[i], without[i - 1], without[i + 1], key) for i in range(1, len(without) - 1)], worse)
     print("  gtrace's own CPU time: %.1f %% of the server's" % own[len(own) // 2])
     print("  stood still at the longest, each time: %s" % ", ".join(stops))
     print("  the last window: %s" % (snapshot.group(1) if snapshot else "?"))
@@ -232,9 +233,9 @@ def main():
     parser = argparse.ArgumentParser(description="a flight recorder's cost to Go servers under load")
     parser.add_argument("servers", nargs="*", default=["caddy", "prometheus", "nats"], help="of " + ", ".join(SERVERS))
     parser.add_argument("--gtrace", default=measure.default_gtrace())
-    parser.add_argument("--pairs", type=int, default=18)
+    parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=1, help="of each measurement")
-    parser.add_argument("--settle", type=float, default=0.1, help="seconds before each")
+    parser.add_argument("--settle", type=float, default=0.3, help="seconds before each")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--max-bytes", default="16M")
     options = parser.parse_args()

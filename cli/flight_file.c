@@ -124,20 +124,18 @@ static void write_result(
 		gt_writer_loss(writer, "blocks overwritten during the copy", result->blocks_torn);
 }
 
-/* Of the time that the window shows. @before: what had been written of each kind. */
-static void write_cost(struct gt_recording *r, const struct gt_snapshot_result *result,
-	const struct gt_collector_totals *before, struct gt_writer *writer)
+/* Of the time that the window shows. */
+static void write_cost(struct gt_recording *r, const struct gt_snapshot_result *result, struct gt_writer *writer)
 {
-	struct gt_collector_totals totals;
 	struct gt_writer_totals written;
-	struct gt_cost_span span = {.bytes = result->kept_bytes, .span_ns = ticks_to_ns(result->kept_ticks)};
+	struct gt_cost_span span = {
+		.bytes = result->kept_bytes,
+		.span_ns = ticks_to_ns(result->kept_ticks),
+		.by_kind = result->by_kind,
+	};
 
-	gt_collector_totals(r->collector, &totals);
-	for (size_t i = 0; i < GT_EVENT_KIND_COUNT; i++)
-		totals.by_kind[i] -= before->by_kind[i];
 	gt_writer_totals(writer, &written);
 	span.events = written.events;
-	span.by_kind = totals.by_kind;
 	gt_cost_write(&r->cost, writer, &span);
 }
 
@@ -175,7 +173,6 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 	struct gt_snapshot_result result = copied->result;
 	struct gt_collector_totals totals = copied->totals;
 	char partial[PATH_MAX + 128 + 16];
-	struct gt_collector_totals before;
 	struct gt_writer *writer;
 	struct gt_clock_pair now;
 	struct stat file;
@@ -184,7 +181,6 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 	if (ret < 0)
 		return ret;
 	write_head(r, s, writer);
-	gt_collector_totals(r->collector, &before);
 	ret = gt_collector_write_copy(r->collector, writer, &result);
 	if (ret >= 0 && r->kernel)
 		ret = gt_kernel_write(
@@ -198,7 +194,7 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 		}
 		write_result(&result, &totals, writer);
 		gt_record_kernel_end(r, writer);
-		write_cost(r, &result, &before, writer);
+		write_cost(r, &result, writer);
 		now = gt_clock_pair();
 		ret = gt_writer_close(writer, now.ticks, now.monotonic_ns, err);
 		/* What is left of it would fill the disk with parts of snapshots. */

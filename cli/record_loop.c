@@ -401,7 +401,7 @@ void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *b
 static void lay_out_stacks(uint64_t bytes, struct gt_shm_config *config)
 {
 	config->stack_slot_count = 256;
-	while (config->stack_slot_count * 2 * 64 <= bytes)
+	while (config->stack_slot_count * 2ull * 64 <= bytes)
 		config->stack_slot_count *= 2;
 	config->arena_words = config->stack_slot_count * 12;
 }
@@ -410,7 +410,7 @@ static void lay_out_stacks(uint64_t bytes, struct gt_shm_config *config)
 static void lay_out_strings(uint64_t bytes, struct gt_shm_config *config)
 {
 	config->string_slot_count = 16;
-	while (config->string_slot_count * 2 * 40 <= bytes && config->string_slot_count < 65536)
+	while (config->string_slot_count * 2ull * 40 <= bytes && config->string_slot_count < 65536)
 		config->string_slot_count *= 2;
 	config->string_bytes = config->string_slot_count * 24;
 }
@@ -535,6 +535,13 @@ static int write_sampled_stack(void *context, struct gt_writer *writer, uint64_t
 	return gt_collector_write_stack(r->collector, writer, id, pcs, count);
 }
 
+static bool frame_at(void *context, uint64_t place, uint64_t *bytes)
+{
+	struct gt_recording *r = context;
+
+	return gt_resolver_frame(&r->resolver, place, bytes);
+}
+
 void gt_record_kernel(struct gt_recording *r, pid_t pid, bool running)
 {
 	struct gt_kernel_config config = {
@@ -543,6 +550,7 @@ void gt_record_kernel(struct gt_recording *r, pid_t pid, bool running)
 		.sample_period_ns = r->options.sample_period_ns,
 		.store_bytes = r->options.flight ? kernel_bytes(r, r->options.window_bytes_max) : 0,
 		.running = running,
+		.frame = frame_at,
 		.write_stack = write_sampled_stack,
 		.context = r,
 	};

@@ -27,6 +27,14 @@ size_t gt_resolver_lines(void *context, uint64_t pc, struct gt_resolved *lines, 
 	return count;
 }
 
+bool gt_resolver_frame(struct gt_resolver *resolver, uint64_t place, uint64_t *bytes)
+{
+	if (resolver->go && !(place & (GT_PLACE_KERNEL | GT_PLACE_OTHER)) &&
+		gt_pclntab_frame(resolver->go->pclntab, place - resolver->slide, bytes))
+		return true;
+	return resolver->modules && gt_modules_frame(resolver->modules, place, bytes);
+}
+
 size_t gt_resolver_type(void *context, uint64_t address, char *out, size_t size)
 {
 	const struct gt_resolver *resolver = context;

@@ -20,6 +20,9 @@ struct gt_resolver {
 /* A gt_resolve_fn; @context is a struct gt_resolver. */
 size_t gt_resolver_lines(void *context, uint64_t pc, struct gt_resolved *lines, size_t lines_max);
 
+/* gt_kernel_config's frame, of a place (symbols/modules.h). */
+bool gt_resolver_frame(struct gt_resolver *resolver, uint64_t place, uint64_t *bytes);
+
 /* gt_collector_config's type_name. */
 size_t gt_resolver_type(void *context, uint64_t address, char *out, size_t size);
 

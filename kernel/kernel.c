@@ -14,21 +14,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BATCH_EVENTS   4096
-#define PAIR_TRIES     5
-#define SKEW_NS        10000        /* what a converted time may be off, generously */
-#define THROTTLE_NS    100000000    /* cpu.stat is read so often */
-#define STACK_ID_FIRST (1ull << 32) /* those of hooks are small numbers */
-#define STREAM_WORDS   (1u << 20)   /* of stacks that are known to be in the file */
-#define THREADS_MAX    65536
-#define RECORD_WORDS   (GT__PERF_FRAMES_MAX + 1)
-#define MAPPINGS_MAX   4096
-#define NAMES_MAX      16384 /* of other processes' threads */
+#define BATCH_EVENTS     4096
+#define PAIR_TRIES       5
+#define SKEW_NS          10000        /* what a converted time may be off, generously */
+#define THROTTLE_NS      100000000    /* cpu.stat is read so often */
+#define STACK_ID_FIRST   (1ull << 32) /* those of hooks are small numbers */
+#define STREAM_WORDS     (1u << 20)   /* of stacks that are known to be in the file */
+#define THREADS_MAX      65536
+#define RECORD_WORDS     (GT__PERF_FRAMES_MAX + 2)
+#define MAPPINGS_MAX     4096
+#define FRAMES_KNOWN_MAX 65536
+#define NAMES_MAX        16384 /* of other processes' threads */
 
 /* One event, as it is kept in flight and on its way to the writer. */
 struct item {
 	uint64_t ticks;
-	uint64_t number; /* stack's id, address, parent, count, index + 1 of a name, index of a mapping */
+	uint64_t number; /* stack's id, address, parent, count, index of a mapping, OTHER: who << name's index + 1 */
 	uint32_t tid;
 	uint16_t ring;
 	uint8_t kind; /* enum gt_event_kind */
@@ -36,8 +37,8 @@ struct item {
 };
 
 struct thread {
-	uint64_t born_ticks; /* 0: it was there before us */
-	bool ended;
+	uint64_t born_ticks;  /* 0: it was there before us */
+	uint64_t ended_ticks; /* 0: it lives */
 	char name[16];
 };
 
@@ -78,14 +79,18 @@ struct gt_kernel {
 	struct item *items; /* stream: the batch; flight: a ring of the newest */
 	size_t item_max, item_first, item_count;
 
+	struct gt_map frames; /* place -> where its return address stands; GT__PERF_STACK_BYTES: not known */
 	struct mapped *mappings;
 	size_t mapping_count, mapping_room;
 
-	/* Others: hash of a name -> index + 1; of each ring: one of ours could go on there, and does not. */
+	/* Other processes' threads: hash of a name -> index + 1; the last one of each ring. */
 	struct gt_map name_ids;
 	struct name *names;
 	size_t name_count, name_room;
-	bool *kept_off;
+	struct other {
+		bool waits; /* for the record that our thread left the CPU, which comes right behind it */
+		struct item item;
+	} *others;
 
 	int throttle;
 	int64_t throttle_read_ns;
@@ -167,7 +172,7 @@ static void thread_born(struct gt_kernel *k, const struct gt__perf_record *recor
 	if (!thread)
 		return;
 	thread->born_ticks = ticks;
-	thread->ended = false;
+	thread->ended_ticks = 0;
 	memcpy(thread->name, name, sizeof(name));
 }
 
@@ -248,14 +253,53 @@ static void sweep_stacks(struct gt_kernel *k)
 	k->word_count = count;
 }
 
-static size_t lay_out_stack(
-	const struct gt_kernel *k, const struct gt__perf_record *record, uint64_t ticks, uint64_t *words)
+/*
+ * The caller of the innermost function. The chain follows frame pointers, so it steps over that caller where the function has not made its
+ * frame, or makes none: Go's that need no stack, C's that call nobody. There the return address stands where the tables say. 0: the chain
+ * has it, or it is not known.
+ */
+static uint64_t caller_of(struct gt_kernel *k, const struct gt__perf_record *record, uint32_t at, uint64_t ticks)
 {
-	words[0] = record->pcs_count;
-	for (uint32_t i = 0; i < record->pcs_count; i++)
-		words[1 + i] =
-			k->config.modules ? gt_modules_place(k->config.modules, record->pcs[i], ticks) : record->pcs[i];
-	return 1 + (size_t)record->pcs_count;
+	uint64_t place = gt_modules_place(k->config.modules, record->pcs[at], ticks), bytes, caller;
+	const uint64_t *known = gt_map_find(&k->frames, place);
+
+	if (known) {
+		bytes = *known;
+	} else {
+		if (!k->config.frame(k->config.context, place, &bytes) || bytes >= GT__PERF_STACK_BYTES)
+			bytes = GT__PERF_STACK_BYTES;
+		if (k->frames.count >= FRAMES_KNOWN_MAX)
+			gt_map_free(&k->frames);
+		gt_map_put(&k->frames, place, bytes);
+	}
+	if (bytes + 8 > record->stack_bytes)
+		return 0;
+	caller = record->stack[bytes / 8];
+	if (caller < 2 || !gt_modules_known(k->config.modules, caller - 1, ticks))
+		return 0;
+	return at + 1 < record->pcs_count && record->pcs[at + 1] == caller - 1 ? 0 : caller - 1;
+}
+
+static size_t lay_out_stack(
+	struct gt_kernel *k, const struct gt__perf_record *record, uint64_t ticks, uint64_t words[RECORD_WORDS])
+{
+	struct gt_modules *modules = k->config.modules;
+	bool program = false;
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < record->pcs_count; i++) {
+		uint64_t caller = 0;
+
+		words[1 + count++] = modules ? gt_modules_place(modules, record->pcs[i], ticks) : record->pcs[i];
+		if (modules && !program && !GT__PERF_KERNEL_PC(record->pcs[i])) {
+			program = true;
+			caller = record->stack_bytes ? caller_of(k, record, i, ticks) : 0;
+		}
+		if (caller)
+			words[1 + count++] = gt_modules_place(modules, caller, ticks);
+	}
+	words[0] = count;
+	return 1 + count;
 }
 
 /* The stack's id, 0 when there is no room; *fresh: it is told for the first time. */
@@ -321,6 +365,10 @@ static void arguments(const struct gt_kernel *k, const struct item *item, uint64
 	case GT_EV_LOST:
 		args[0] = item->number;
 		break;
+	case GT_EV_CPU_OTHER:
+		args[0] = (uint32_t)item->number;
+		args[3] = item->tid;
+		break;
 	case GT_EV_MAPPED:
 		mapped = &k->mappings[item->number];
 		args[0] = mapped->start;
@@ -356,7 +404,7 @@ static void put_texts(struct gt_kernel *k, struct gt_writer *writer, const struc
 		args[4] = text_of(writer, k->mappings[item->number].build_id);
 		break;
 	case GT_EV_CPU_OTHER:
-		args[2] = item->number ? text_of(writer, k->names[item->number - 1].text) : 0;
+		args[2] = item->number >> 32 ? text_of(writer, k->names[(item->number >> 32) - 1].text) : 0;
 		break;
 	default:
 		break;
@@ -540,18 +588,12 @@ static uint64_t name_id(struct gt_kernel *k, const char *text)
 	return ++k->name_count;
 }
 
-/* From the moment one of ours could go on, until one of ours has the CPU or nobody wants it. */
-static bool concerns_us(struct gt_kernel *k, size_t ring, const struct gt__perf_record *record)
+static bool is_ours(struct gt_kernel *k, uint32_t tid, uint64_t ticks)
 {
-	const struct thread *thread = record->tid ? thread_of(k, record->tid, false) : NULL;
-	bool was = k->kept_off[ring];
+	const struct thread *thread = thread_of(k, tid, false);
 
-	if (thread && !thread->ended) {
-		k->kept_off[ring] = false;
-		return false;
-	}
-	k->kept_off[ring] = record->tid && (was || record->runnable);
-	return was || k->kept_off[ring];
+	/* One that ended has a last way to go on the CPU; much later its number is another's. */
+	return thread && (!thread->ended_ticks || ticks < thread->ended_ticks + k->ticks_per_second);
 }
 
 static int sampled(
@@ -567,7 +609,7 @@ static int sampled(
 	return k->config.write_stack(k->config.context, writer, item->number, words + 1, size - 1);
 }
 
-static int take(struct gt_kernel *k, struct gt_writer *writer, size_t ring, const struct gt__perf_record *record)
+static int take_one(struct gt_kernel *k, struct gt_writer *writer, size_t ring, const struct gt__perf_record *record)
 {
 	static const uint8_t kinds[] = {
 		[GT__PERF_IN] = GT_EV_CPU_IN,
@@ -589,6 +631,7 @@ static int take(struct gt_kernel *k, struct gt_writer *writer, size_t ring, cons
 		.kind = kinds[record->kind],
 	};
 	struct thread *thread;
+	struct other *other;
 	int ret = 0;
 
 	if (item.ticks < k->hold) {
@@ -596,17 +639,15 @@ static int take(struct gt_kernel *k, struct gt_writer *writer, size_t ring, cons
 		item.ticks = k->hold;
 	}
 	switch (record->kind) {
-	case GT__PERF_IN:
-		k->kept_off[ring] = false;
-		break;
 	case GT__PERF_OUT:
 		item.runnable = record->runnable;
 		break;
 	case GT__PERF_OTHER:
-		if (!concerns_us(k, ring, record))
-			return 0;
-		item.number = record->tid ? name_id(k, record->name) : 0;
-		break;
+		other = &k->others[ring];
+		other->waits = !is_ours(k, (uint32_t)record->number, item.ticks);
+		item.number = name_id(k, record->name) << 32 | (uint32_t)record->number;
+		other->item = item;
+		return 0;
 	case GT__PERF_MAPPED:
 		item.number = k->mapping_count;
 		ret = add_mapping(k, record, item.ticks);
@@ -629,7 +670,7 @@ static int take(struct gt_kernel *k, struct gt_writer *writer, size_t ring, cons
 	case GT__PERF_GONE:
 		thread = thread_of(k, record->tid, false);
 		if (thread)
-			thread->ended = true;
+			thread->ended_ticks = item.ticks;
 		break;
 	case GT__PERF_SAMPLE:
 		/* Nothing may come between events of a run. */
@@ -646,6 +687,26 @@ static int take(struct gt_kernel *k, struct gt_writer *writer, size_t ring, cons
 		break;
 	}
 	return ret < 0 ? ret : put(k, writer, &item);
+}
+
+/* Who took the CPU comes behind who left it. */
+static int take(struct gt_kernel *k, struct gt_writer *writer, size_t ring, const struct gt__perf_record *record)
+{
+	struct other *other = &k->others[ring];
+	bool waited = other->waits;
+	int ret = 0;
+
+	other->waits = false;
+	if (waited && record->kind != GT__PERF_OUT)
+		ret = put(k, writer, &other->item);
+	if (ret >= 0)
+		ret = take_one(k, writer, ring, record);
+	if (ret < 0 || !waited || record->kind != GT__PERF_OUT)
+		return ret;
+	other->item.ticks = to_ticks(k, record->raw_ns);
+	if (other->item.ticks < k->hold)
+		other->item.ticks = k->hold;
+	return put(k, writer, &other->item);
 }
 
 /* ---- rounds ---- */
@@ -679,7 +740,7 @@ static int tell_threads(struct gt_kernel *k, struct gt_writer *writer, uint64_t 
 		const struct thread *thread = &k->threads[index - 1];
 		struct item item = {.ticks = ticks, .tid = (uint32_t)tid, .kind = GT_EV_THREAD_BEGIN};
 
-		if (thread->ended || thread->born_ticks > ticks)
+		if (thread->ended_ticks || thread->born_ticks > ticks)
 			continue;
 		ret = write_items(k, writer, &item, 1);
 		count(k, GT_EV_THREAD_BEGIN);
@@ -854,12 +915,15 @@ int gt_kernel_open(const struct gt_kernel_config *config, struct gt_kernel **out
 		gt_kernel_close(k);
 		return ret;
 	}
-	k->kept_off = calloc(gt__perf_cpus(k->perf), sizeof(*k->kept_off));
-	if (!k->kept_off) {
+	k->others = calloc(gt__perf_cpus(k->perf), sizeof(*k->others));
+	if (!k->others) {
 		gt_kernel_close(k);
 		return gt_fail(err, ENOMEM, "out of memory: kernel events");
 	}
 	find_threads(k);
+	/* Not when there are records to be taken. */
+	if (config->modules && gt__perf_kernel_frames(k->perf))
+		gt_modules_kernel(config->modules);
 	if (config->running && wants.sample_period_ns)
 		find_mappings(k);
 	if (config->sets & GT_SET_KERNEL)
@@ -881,8 +945,9 @@ void gt_kernel_close(struct gt_kernel *k)
 		free(k->mappings[i].path);
 	free(k->mappings);
 	gt_map_free(&k->name_ids);
+	gt_map_free(&k->frames);
 	free(k->names);
-	free(k->kept_off);
+	free(k->others);
 	gt_map_free(&k->thread_ids);
 	gt_map_free(&k->stack_ids);
 	gt_map_free(&k->places);

@@ -29,6 +29,8 @@ struct gt_kernel_config {
 	size_t store_bytes;         /* flight: what is kept takes so much; 0: stream */
 	bool running;               /* @pid runs its program already; else it is about to execute it */
 	struct gt_modules *modules; /* set samples: gets what is mapped */
+	/* How many bytes above the stack pointer the return address stands at a place; false: not known. */
+	bool (*frame)(void *context, uint64_t place, uint64_t *bytes);
 	/* Gives the stack @id (new to @writer) the places @pcs (symbols/modules.h), innermost first, each inside its call. */
 	int (*write_stack)(void *context, struct gt_writer *writer, uint64_t id, const uint64_t *pcs, size_t count);
 	void *context;

@@ -17,7 +17,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define GT__PERF_FRAMES_MAX 64
+#define GT__PERF_FRAMES_MAX  64
+#define GT__PERF_STACK_BYTES 192 /* of the program's, from its stack pointer up */
 
 enum gt__perf_kind {
 	GT__PERF_IN,
@@ -30,7 +31,7 @@ enum gt__perf_kind {
 	GT__PERF_LOST,
 	GT__PERF_MAPPED,
 	GT__PERF_EXEC,  /* NAMED by an exec: what was mapped before is gone */
-	GT__PERF_OTHER, /* another process's thread, or none, is let onto the CPU */
+	GT__PERF_OTHER, /* one of ours could go on, and its CPU is given to another thread */
 };
 
 #define GT__PERF_KERNEL_PC(pc) ((pc) >> 63) /* or of the program */
@@ -46,6 +47,8 @@ struct gt__perf_record {
 	uint32_t
 		pcs_count; /* SAMPLE: innermost first, each inside its call; those of the kernel before those of the program */
 	uint64_t pcs[GT__PERF_FRAMES_MAX];
+	uint64_t stack[GT__PERF_STACK_BYTES / 8];
+	uint32_t stack_bytes; /* 0: it could not be read */
 	/* MAPPED. Of the file: from where on; its build id (0 bytes: not known) and name, which lives until gt__perf_done. */
 	uint64_t size, offset;
 	uint8_t build_id[20], build_id_bytes;

@@ -117,8 +117,9 @@ struct gt_snapshot_result {
 	uint64_t blocks_torn; /* overwritten while they were copied: left out */
 	uint64_t in_flight;   /* records that were begun and not committed: left out */
 	int64_t copy_ns;
-	uint64_t scratch_bytes; /* what the copy takes: apart from the window */
-	bool whole;             /* nothing was evicted: everything since the start */
+	uint64_t scratch_bytes;                /* what the copy takes: apart from the window */
+	bool whole;                            /* nothing was evicted: everything since the start */
+	uint64_t by_kind[GT_EVENT_KIND_COUNT]; /* of the events that were written */
 };
 /* In two steps. The copy of the ring: now. What it and the history hold, to @writer (which was opened for a window): until the next
  * follow, as that packs and overwrites; or in a process that was forked before it. @result of the copy goes on. The same copy may

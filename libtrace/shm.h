@@ -216,7 +216,8 @@ struct gt_m {
 	uint64_t pending_g;  /* the goroutine that said so */
 	uint64_t object;     /* GT_OBJECT_WORD for the next wait; 0 = none */
 	uint64_t fork;       /* the goroutine that forks right now; and more (agent/blob/sys.S) */
-	uint64_t unused[9];
+	uint64_t saved[4];   /* registers, while a hook is at work */
+	uint64_t unused[5];
 };
 #define GT_M_BYTES 256u
 #define GT_OWN(block, version, state) \

@@ -713,6 +713,8 @@ int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer
 	window_free(&window);
 	c->since = since;
 	c->hidden = 0;
+	for (size_t i = 0; i < GT_EVENT_KIND_COUNT; i++)
+		result->by_kind[i] = c->totals.by_kind[i] - totals.by_kind[i];
 	/* What was counted along the way was counted when it was followed. */
 	c->totals = totals;
 	return ret;

@@ -191,3 +191,27 @@ size_t gt_elf_symbols_build_id(struct gt_elf_symbols *symbols, uint8_t *out, siz
 	memcpy(out, bits, size);
 	return size;
 }
+
+/* x86-64's numbers of registers in call frame information. */
+#define DWARF_RSP 7
+
+bool gt_elf_symbols_frame(struct gt_elf_symbols *symbols, uint64_t pc, uint64_t *bytes)
+{
+	Dwarf_Addr address = pc + symbols->bias, bias = 0;
+	Dwarf_CFI *cfi = dwfl_module_eh_cfi(symbols->module, &bias);
+	Dwarf_Frame *frame = NULL;
+	Dwarf_Op *ops;
+	size_t count;
+	bool known;
+
+	if (!cfi || dwarf_cfi_addrframe(cfi, address - bias, &frame) != 0)
+		return false;
+	/* The frame begins so far above the stack pointer; the return address is its last word. */
+	known = dwarf_frame_cfa(frame, &ops, &count) == 0 && count == 1 &&
+		((ops[0].atom == DW_OP_bregx && ops[0].number == DWARF_RSP && ops[0].number2 >= 8) ||
+			(ops[0].atom == DW_OP_breg0 + DWARF_RSP && ops[0].number >= 8));
+	if (known)
+		*bytes = (ops[0].atom == DW_OP_bregx ? ops[0].number2 : ops[0].number) - 8;
+	free(frame);
+	return known;
+}

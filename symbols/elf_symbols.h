@@ -26,6 +26,9 @@ size_t gt_elf_symbols_lookup(struct gt_elf_symbols *symbols, uint64_t pc, struct
 
 /* The link-time address of what stands at @offset of the file; false when nothing of that is loaded. */
 bool gt_elf_symbols_address(struct gt_elf_symbols *symbols, uint64_t offset, uint64_t *address);
+/* How many bytes above the stack pointer the return address stands at the instruction at @pc (link-time); false: not known, or told by the
+ * frame pointer. */
+bool gt_elf_symbols_frame(struct gt_elf_symbols *symbols, uint64_t pc, uint64_t *bytes);
 /* Into @out, cut at @size; its length, 0: it has none. */
 size_t gt_elf_symbols_build_id(struct gt_elf_symbols *symbols, uint8_t *out, size_t size);
 

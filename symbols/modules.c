@@ -211,8 +211,8 @@ int gt_modules_add(struct gt_modules *m, const struct gt_mapping *mapping)
 {
 	struct gt_mapping own = *mapping;
 	uint64_t end = own.start + own.size;
-	struct module module;
-	struct module *list;
+	struct module module, *list;
+	const struct module *last = NULL;
 	ssize_t file;
 
 	if (!own.size || end < own.start || end >> ADDRESS_BITS || own.build_id_bytes > 20)
@@ -226,19 +226,20 @@ int gt_modules_add(struct gt_modules *m, const struct gt_mapping *mapping)
 		return (int)file;
 	module = (struct module){own.start, end, own.offset, own.since, UINT64_MAX, 0, (uint32_t)file};
 	for (size_t i = 0; i < m->count; i++) {
-		struct module *old = &m->list[i];
+		const struct module *old = &m->list[i];
 
 		if (old->end <= module.start || old->start >= module.end)
 			continue;
-		/* The same again, as after dlclose and dlopen: as if it had stayed. */
-		if (old->file == module.file && old->start - old->offset == module.start - module.offset) {
-			module.count = old->count > module.count ? old->count : module.count;
-		} else if (old->count >= module.count) {
+		last = old;
+		if (old->count >= module.count)
 			module.count = old->count < COUNT_MAX ? old->count + 1 : COUNT_MAX;
-		}
-		if (old->start == module.start && old->end == module.end && old->file == module.file &&
-			old->offset == module.offset && old->until == UINT64_MAX)
+	}
+	/* The same again, as after dlclose and dlopen: as if it had stayed. */
+	if (last && last->file == module.file && last->start - last->offset == module.start - module.offset &&
+		last->until == UINT64_MAX) {
+		if (last->start == module.start && last->end == module.end)
 			return 0;
+		module.count = last->count;
 	}
 	list = more(m->list, m->count, &m->room, sizeof(*list));
 	if (!list)
@@ -292,21 +293,33 @@ static int by_address(const void *a, const void *b)
 	return x->address < y->address ? -1 : x->address > y->address;
 }
 
-/* Addresses are 0 for those who may not see them. */
-static void read_kernel(struct gt_modules *m)
+/* "ffffffff81000000 T name [module]": false when it is no code, or who reads may not see addresses. */
+static bool read_kernel_line(char *line, uint64_t *address, const char **name)
+{
+	char *at;
+
+	*address = strtoull(line, &at, 16);
+	if (!*address || at[0] != ' ' || !strchr("tTwW", at[1]) || at[2] != ' ')
+		return false;
+	*name = at + 3;
+	at[3 + strcspn(at + 3, "\t\n")] = 0;
+	return **name;
+}
+
+void gt_modules_kernel(struct gt_modules *m)
 {
 	size_t room = 0, names_room = 0, names = 0;
-	char line[512], name[256], type;
-	unsigned long long address;
-	FILE *in = fopen("/proc/kallsyms", "re");
+	const char *name;
+	char line[512];
+	uint64_t address;
+	FILE *in = m->kernel_tried ? NULL : fopen("/proc/kallsyms", "re");
 
 	m->kernel_tried = true;
 	while (in && m->kernel_count < KERNEL_MAX && fgets(line, sizeof(line), in)) {
 		struct kernel_symbol *list;
 		size_t length;
 
-		if (sscanf(line, "%llx %c %255s", &address, &type, name) != 3 || !address ||
-			(type != 't' && type != 'T' && type != 'w' && type != 'W'))
+		if (!read_kernel_line(line, &address, &name))
 			continue;
 		length = strlen(name) + 1;
 		list = more(m->kernel, m->kernel_count, &room, sizeof(*list));
@@ -314,11 +327,11 @@ static void read_kernel(struct gt_modules *m)
 			break;
 		m->kernel = list;
 		if (names + length > names_room) {
-			char *grown = realloc(m->names, names_room ? names_room * 2 : 65536);
+			char *grown = realloc(m->names, names_room ? names_room * 2 : 1 << 20);
 
 			if (!grown)
 				break;
-			names_room = names_room ? names_room * 2 : 65536;
+			names_room = names_room ? names_room * 2 : 1 << 20;
 			m->names = grown;
 		}
 		memcpy(m->names + names, name, length);
@@ -335,8 +348,7 @@ static const char *kernel_name(struct gt_modules *m, uint64_t pc)
 {
 	size_t low = 0, high;
 
-	if (!m->kernel_tried)
-		read_kernel(m);
+	gt_modules_kernel(m);
 	for (high = m->kernel_count; low < high;) {
 		size_t middle = low + (high - low) / 2;
 
@@ -389,6 +401,31 @@ static const struct module *module_of_place(const struct gt_modules *m, uint64_t
 	return NULL;
 }
 
+bool gt_modules_known(const struct gt_modules *m, uint64_t pc, uint64_t time)
+{
+	return module_at(m, pc, time) != NULL;
+}
+
+/* In the file; NULL: there are no symbols. */
+static struct gt_elf_symbols *in_file(
+	struct gt_modules *m, const struct module *module, uint64_t place, uint64_t *address)
+{
+	struct file *file = &m->files[module->file];
+	struct gt_elf_symbols *symbols = symbols_of(file);
+
+	*address = (place & ((1ull << ADDRESS_BITS) - 1)) - module->start + (file->vdso ? 0 : module->offset);
+	return symbols && (file->vdso || gt_elf_symbols_address(symbols, *address, address)) ? symbols : NULL;
+}
+
+bool gt_modules_frame(struct gt_modules *m, uint64_t place, uint64_t *bytes)
+{
+	const struct module *module = place & GT_PLACE_KERNEL ? NULL : module_of_place(m, place);
+	uint64_t address;
+	struct gt_elf_symbols *symbols = module ? in_file(m, module, place, &address) : NULL;
+
+	return symbols && gt_elf_symbols_frame(symbols, address, bytes);
+}
+
 size_t gt_modules_lookup(struct gt_modules *m, uint64_t place, struct gt_pcline *lines, size_t max)
 {
 	const struct module *module;
@@ -410,11 +447,8 @@ size_t gt_modules_lookup(struct gt_modules *m, uint64_t place, struct gt_pcline 
 	if (!module)
 		return 0;
 	file = &m->files[module->file];
-	symbols = symbols_of(file);
-	address = (place & ((1ull << ADDRESS_BITS) - 1)) - module->start + (file->vdso ? 0 : module->offset);
-	count = symbols && (file->vdso || gt_elf_symbols_address(symbols, address, &address))
-			? gt_elf_symbols_lookup(symbols, address, lines, max)
-			: 0;
+	symbols = in_file(m, module, place, &address);
+	count = symbols ? gt_elf_symbols_lookup(symbols, address, lines, max) : 0;
 	if (count && (count > 1 || lines[0].function[0])) {
 		/* Whose it is stands in its name: no file of the program's does. */
 		if (file->vdso) {

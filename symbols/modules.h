@@ -39,7 +39,15 @@ int gt_modules_add(struct gt_modules *modules, const struct gt_mapping *mapping)
 /* Another program is run since then: nothing is mapped. */
 void gt_modules_exec(struct gt_modules *modules, uint64_t since);
 
+/* Reads the kernel's names, which takes a while: else the first lookup of one does. */
+void gt_modules_kernel(struct gt_modules *modules);
+
 uint64_t gt_modules_place(const struct gt_modules *modules, uint64_t pc, uint64_t time);
+
+/* Is it code of something that was mapped then? */
+bool gt_modules_known(const struct gt_modules *modules, uint64_t pc, uint64_t time);
+/* As gt_elf_symbols_frame, of a place. */
+bool gt_modules_frame(struct gt_modules *modules, uint64_t place, uint64_t *bytes);
 
 /* As gt_pclntab_lookup, of a place; 0: nothing is known. One that is not the program's has a name at least: that of its file, in brackets.
  * Texts live until the next call. */

@@ -58,7 +58,7 @@ struct record {
 	uint64_t left;
 	uint64_t va;
 	uint64_t size;
-	uint32_t name, deferreturn, pcfile, pcln, npcdata, unit, start_line;
+	uint32_t name, deferreturn, pcsp, pcfile, pcln, npcdata, unit, start_line;
 	int32_t args;
 	uint8_t funcid, flags, nfuncdata;
 };
@@ -361,6 +361,7 @@ static bool record_at(const struct gt_pclntab *tab, uint64_t index, struct recor
 	out->name = read_u32(at + 4);
 	out->args = (int32_t)read_u32(at + 8);
 	out->deferreturn = read_u32(at + 12);
+	out->pcsp = read_u32(at + 16);
 	out->pcfile = read_u32(at + 20);
 	out->pcln = read_u32(at + 24);
 	out->npcdata = read_u32(at + 28);
@@ -639,6 +640,22 @@ static bool inlined_call(const struct gt_pclntab *tab, const struct inlining *in
 		out->start_line = read_u32(at + 12);
 	}
 	return out->function != NULL;
+}
+
+bool gt_pclntab_frame(const struct gt_pclntab *tab, uint64_t pc, uint64_t *bytes)
+{
+	const uint8_t writes_sp = 2; /* its flag: what the table says of the stack pointer does not hold */
+	struct record record;
+	uint64_t index;
+	int32_t delta;
+
+	if (!index_at(tab, pc, &index) || !record_at(tab, index, &record) || record.flags & writes_sp)
+		return false;
+	delta = value_at(tab, &record, record.pcsp, pc - record.va);
+	if (delta < 0 || delta % 8)
+		return false;
+	*bytes = (uint64_t)delta;
+	return true;
 }
 
 size_t gt_pclntab_lookup(const struct gt_pclntab *tab, uint64_t pc, struct gt_pcline *lines, size_t max)

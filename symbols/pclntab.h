@@ -75,6 +75,10 @@ bool gt_pclntab_at(const struct gt_pclntab *tab, uint64_t pc, struct gt_gofuncti
  * a return address minus one. Returns how many of @max were filled; 0 when no function holds @pc. */
 size_t gt_pclntab_lookup(const struct gt_pclntab *tab, uint64_t pc, struct gt_pcline *lines, size_t max);
 
+/* How many bytes above the stack pointer the return address stands at the instruction at @pc. False: not known, or the function moves to
+ * another stack. */
+bool gt_pclntab_frame(const struct gt_pclntab *tab, uint64_t pc, uint64_t *bytes);
+
 /* The name as Go prints it: "sync/atomic.(*Pointer[...]).Load", type arguments left out. Cut at @size; returns @out. */
 char *gt_go_name_short(const char *name, char *out, size_t size);
 

@@ -26,14 +26,15 @@
 /* Of one connection: what the two limits above take of it leaves enough for the fields of a request. */
 #define CONNECTION_BYTES ((size_t)65536)
 
-#define WEB(name) \
+#define HTML "text/html; charset=utf-8"
+#define CSS  "text/css; charset=utf-8"
+#define JS   "text/javascript; charset=utf-8"
+
+#define WEB(name, path, url, kind) \
 	extern const char gt__web_##name[] __attribute__((visibility("hidden"))); \
-	extern const char gt__web_##name##_end[] __attribute__((visibility("hidden")))
-WEB(page);
-WEB(style);
-WEB(app);
-WEB(draw);
-WEB(panels);
+	extern const char gt__web_##name##_end[] __attribute__((visibility("hidden")));
+#include "viewer/web.def"
+#undef WEB
 
 /* The trace in another format, made in a thread of its own while its connection sleeps: others are answered meanwhile. */
 struct conversion {
@@ -96,11 +97,9 @@ static enum MHD_Result send_file(struct MHD_Connection *connection, const char *
 	static const struct {
 		const char *name, *type, *bytes, *end;
 	} files[] = {
-		{"", "text/html; charset=utf-8", gt__web_page, gt__web_page_end},
-		{"style.css", "text/css; charset=utf-8", gt__web_style, gt__web_style_end},
-		{"app.js", "text/javascript; charset=utf-8", gt__web_app, gt__web_app_end},
-		{"draw.js", "text/javascript; charset=utf-8", gt__web_draw, gt__web_draw_end},
-		{"panels.js", "text/javascript; charset=utf-8", gt__web_panels, gt__web_panels_end},
+#define WEB(name, path, url, kind) {url, kind, gt__web_##name, gt__web_##name##_end},
+#include "viewer/web.def"
+#undef WEB
 	};
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
@@ -165,6 +164,7 @@ static void free_conversion(struct conversion *conversion)
 {
 	pthread_mutex_lock(&conversion->mutex);
 	conversion->busy = false;
+	pthread_cond_signal(&conversion->changed);
 	pthread_mutex_unlock(&conversion->mutex);
 }
 
@@ -183,27 +183,53 @@ static enum MHD_Result begin_perfetto(struct gt_serve *serve, struct MHD_Connect
 		if (pthread_create(&conversion->thread, NULL, convert, conversion) == 0)
 			return MHD_YES;
 		MHD_resume_connection(connection);
+		*state = NULL;
 		close(conversion->fd);
 	}
 	free_conversion(conversion);
 	return MHD_NO;
 }
 
-static enum MHD_Result send_perfetto(struct gt_serve *serve, struct MHD_Connection *connection)
+/* Its file is the caller's. */
+static int end_conversion(struct conversion *conversion, int *fd)
 {
-	struct conversion *conversion = &serve->conversion;
-	int fd = conversion->fd, ret;
-	struct stat st;
+	int ret;
 
 	pthread_join(conversion->thread, NULL);
+	*fd = conversion->fd;
 	ret = conversion->ret;
 	free_conversion(conversion);
+	return ret;
+}
+
+static enum MHD_Result send_perfetto(struct gt_serve *serve, struct MHD_Connection *connection, void **state)
+{
+	int fd, ret = end_conversion(&serve->conversion, &fd);
+	struct stat st;
+
+	*state = NULL;
 	if (ret < 0 || fstat(fd, &st) < 0) {
 		close(fd);
 		return refuse(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "the trace cannot be converted\n");
 	}
 	return send_response(connection, MHD_HTTP_OK, MHD_create_response_from_fd64((uint64_t)st.st_size, fd),
 		"application/octet-stream");
+}
+
+/* A request has ended; when nobody is there any more, without its answer having been asked for. */
+static void forget_request(
+	void *context, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
+{
+	struct gt_serve *serve = context;
+	int fd;
+
+	(void)connection;
+	(void)why;
+	if (*state != &serve->conversion)
+		return;
+	(void)end_conversion(&serve->conversion, &fd);
+	close(fd);
+	*state = NULL;
 }
 
 /* No connection may sleep when the server ends: a conversion that can write no more fails. */
@@ -219,10 +245,6 @@ static void stop_daemon(struct gt_serve *serve)
 		pthread_cond_wait(&conversion->changed, &conversion->mutex);
 	pthread_mutex_unlock(&conversion->mutex);
 	MHD_stop_daemon(serve->daemon);
-	if (conversion->busy) {
-		pthread_join(conversion->thread, NULL);
-		close(conversion->fd);
-	}
 	pthread_mutex_destroy(&conversion->mutex);
 	pthread_cond_destroy(&conversion->changed);
 }
@@ -332,7 +354,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 	(void)upload;
 	(void)upload_size;
 	if (*state == &serve->conversion)
-		return send_perfetto(serve, connection);
+		return send_perfetto(serve, connection, state);
 	if (!*state) {
 		*state = &looked_at;
 		return look(serve, connection, method);
@@ -424,7 +446,8 @@ int gt_serve_start(const struct gt_serve_config *config, struct gt_serve **out, 
 	serve->daemon = MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle,
 		serve, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
 		MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES,
-		MHD_OPTION_URI_LOG_CALLBACK, see_uri, NULL, MHD_OPTION_END);
+		MHD_OPTION_URI_LOG_CALLBACK, see_uri, NULL, MHD_OPTION_NOTIFY_COMPLETED, forget_request, serve,
+		MHD_OPTION_END);
 	if (!serve->daemon) {
 		close(fd);
 		free(serve);

@@ -74,6 +74,9 @@
 	X(ALLOC_MIN) \
 	X(ALLOC_RATE) \
 	X(REGION) \
+	/* where that one's name, which has no length, stands; where the program's tracing.enabled is. 0: none */ \
+	X(REGION_NAME) \
+	X(TRACING) \
 	/* this site's own (struct gt_probe): the number of the system call */ \
 	X(SITE)
 
@@ -167,6 +170,7 @@ enum gt_hole {
 	X(mark_task_end) \
 	X(mark_region) \
 	X(mark_log) \
+	X(mark_logf) \
 	X(mark_start_region) \
 	X(mark_region_started) \
 	X(mark_task_context) \

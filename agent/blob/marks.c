@@ -125,7 +125,7 @@ void gt_slow_mark(
 	struct gt_shm *shm, const struct marked *args, uint64_t g_address, uint64_t g, uint64_t m_id, uint32_t tid)
 {
 	struct text first = {(const char *)args->rcx, args->rdi}, second = {NULL, 0};
-	uint64_t op = args->op, task = args->rax, parent = 0;
+	uint64_t op = args->op & 255, task = args->rax, parent = 0;
 	struct gt_m *m;
 
 	if (m_id >= atomic_load_explicit(&shm->m_limit, memory_order_relaxed)) {
@@ -160,6 +160,11 @@ void gt_slow_mark(
 	case MARK_LOG:
 		first = (struct text){(const char *)args->rbx, args->rcx};
 		second = (struct text){(const char *)args->rdi, args->rsi};
+		break;
+	case MARK_LOGF:
+		task = task_of(shm, args->rax, args->rbx);
+		second = (struct text){(const char *)args->rsi, args->op >> 8};
+		op = GT_MARK_LOG;
 		break;
 	default:
 		return;

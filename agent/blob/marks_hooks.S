@@ -16,13 +16,62 @@ HOOK_END \name
 
 	MARK	mark_task_begin, MARK_TASK_BEGIN        /* userTaskCreate(id, parent, name) */
 	MARK	mark_task_end, MARK_TASK_END            /* userTaskEnd(id) */
-	MARK	mark_region, MARK_REGION                /* userRegion(id, end, name) */
 	MARK	mark_log, MARK_LOG                      /* userLog(id, category, message) */
 	MARK	mark_start_region, MARK_START_REGION    /* StartRegion(ctx, name) */
 
 /*
+ * userRegion(id, end, name): RAX, RBX, RCX, RDI. End's of a region that mark_region_started gave is told and goes no further: Go's tracer, if
+ * it was turned on meanwhile, knows nothing of that region. Only its name has no length and yet stands somewhere: at K_REGION_NAME.
+ */
+HOOK mark_region
+	mov	$MARK_REGION, %r12d
+	lea	.Lmark_region_back(%rip), %r11
+	jmp	thunk_mark
+.Lmark_region_back:
+	test	%rdi, %rdi
+	jnz	.Lmark_region_end
+	cmp	$1, %rbx
+	jne	.Lmark_region_end
+	movabs	$K_REGION_NAME, %r12
+	test	%r12, %r12
+	jz	.Lmark_region_end
+	cmp	%r12, %rcx
+	jne	.Lmark_region_end
+	ret
+.Lmark_region_end:
+HOOK_END mark_region
+
+/*
+ * Logf(ctx, category, format, args): RAX RBX, RCX RDI, RSI R8, R9 R10 R11. While Go's tracer is off it does nothing: the message that is told is
+ * the format. Else it comes to userLog.
+ */
+HOOK mark_logf
+	movabs	$K_TRACING, %r12
+	test	%r12, %r12
+	jz	.Lmark_logf_end
+	cmpb	$0, (%r12)
+	jne	.Lmark_logf_end
+	LOAD_M	.Lmark_logf_end, %edx, %rdx
+	mov	%r8, M_SAVED(%r13)
+	mov	%r9, M_SAVED+8(%r13)
+	mov	%r10, M_SAVED+16(%r13)
+	mov	%r11, M_SAVED+24(%r13)
+	mov	%r8, %r12
+	shl	$8, %r12
+	or	$MARK_LOGF, %r12
+	lea	.Lmark_logf_back(%rip), %r11
+	jmp	thunk_mark
+.Lmark_logf_back:
+	mov	M_SAVED(%r13), %r8
+	mov	M_SAVED+8(%r13), %r9
+	mov	M_SAVED+16(%r13), %r10
+	mov	M_SAVED+24(%r13), %r11
+.Lmark_logf_end:
+HOOK_END mark_logf
+
+/*
  * Returns of StartRegion: RAX = *Region. While Go's tracer is off that is one that its End, which is inlined, leaves at once. Another with
- * the same contents, zero bytes of the program's own constants, makes End call userRegion: with id 0 and no name.
+ * the same contents, of the program's own constants, makes End call userRegion: with id 0 and no name.
  */
 HOOK mark_region_started
 	LOAD_M	.Lmark_region_started_no_m
@@ -32,6 +81,12 @@ HOOK mark_region_started
 	or	8(%rax), %rdi
 	or	16(%rax), %rdi
 	jnz	.Lmark_region_started_end
+	movabs	$K_TRACING, %rdi                /* on: this one has neither task nor name, and is the program's own */
+	test	%rdi, %rdi
+	jz	.Lmark_region_other
+	cmpb	$0, (%rdi)
+	jne	.Lmark_region_started_end
+.Lmark_region_other:
 	movabs	$K_REGION, %rdi
 	test	%rdi, %rdi
 	cmovnz	%rdi, %rax

@@ -29,6 +29,7 @@
 #define M_PENDING_G   160
 #define M_OBJECT      168
 #define M_FORK        176
+#define M_SAVED       184
 #define M_LOST        48
 #define M_LOST_NESTED 56
 #define M_STEP        72
@@ -95,6 +96,7 @@
 #define MARK_REGION       3
 #define MARK_LOG          5
 #define MARK_START_REGION 16
+#define MARK_LOGF         17 /* and, 8 bits up, the length of its format */
 #define CALL_ENTER        1
 #define CALL_LEAVE        2
 #define CALL_LONG         3

@@ -37,6 +37,7 @@ SAME(offsetof(struct gt_m, pending), M_PENDING);
 SAME(offsetof(struct gt_m, pending_g), M_PENDING_G);
 SAME(offsetof(struct gt_m, object), M_OBJECT);
 SAME(offsetof(struct gt_m, fork), M_FORK);
+SAME(offsetof(struct gt_m, saved), M_SAVED);
 SAME(sizeof(struct gt_stack_slot), 1 << STACK_SLOT_SHIFT);
 SAME(offsetof(struct gt_stack_slot, hash), 0);
 SAME(GT_SPILL_BYTES, SPILL_BYTES);

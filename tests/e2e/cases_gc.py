@@ -397,6 +397,35 @@ def trigger_gc(bench):
 
 
 @case
+def marks_odd(bench):
+    """Regions that are compared, copied, moved, ended twice or elsewhere, or with Go's tracer turned on meanwhile: the program does not notice, nor
+    does its own trace."""
+    command, env = go(NEWEST)
+    for version in versions():
+        program = build_go("marks", version)
+        said, regions = [], []
+        for traced in (False, True):
+            file = bench.path(".gotrace")
+            if traced:
+                out, run = bench.record([program, "odd", file], ["-q", "--events=all,-kernel,-samples,-faults"], {"GOGC": 5, "GOMAXPROCS": 2})
+            else:
+                run = bench.plain([program, "odd", file], {"GOGC": 5, "GOMAXPROCS": 2})
+                expect(run.returncode == 0, "exit %d without gtrace: %s" % (run.returncode, run.stderr.decode(errors="replace")))
+            said.append(run.stderr)
+            if minor(version) >= (1, 22):
+                parsed = subprocess.run([command, "tool", "trace", "-d=parsed", file], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                expect(parsed.returncode == 0, "its own trace is damaged, traced %s: %s" % (traced, parsed.stderr.decode(errors="replace")[-300:]))
+                regions.append(collections.Counter(re.findall(r"Region(?:Begin|End)", parsed.stdout.decode(errors="replace"))))
+        expect(said[0] == said[1], "it says %r instead of %r" % (said[1], said[0]))
+        expect(len(set(map(str, regions))) <= 1 and (not regions or regions[0]["RegionEnd"] == 2), "regions in its own trace: %s" % regions)
+        trace = trace_reader.load(bench.gtrace, out)
+        begun = collections.Counter(e.args["type.name"] if "type.name" in e.args else e.args.get("name", "") for e in trace.named("RegionBegin"))
+        ended = len(trace.named("RegionEnd"))
+        expect(sum(begun.values()) == 4 and ended == 6, "%s begun, %d ends" % (dict(begun), ended))
+        yield "Go %s: %d begun, %d ends, %s" % (version, sum(begun.values()), ended, said[0].decode().split("\n")[0])
+
+
+@case
 def mutation_gc(bench):
     """With any one hook left away, the comparisons above must fail: they do look at what each hook gives."""
     version = newest((1, 27))

@@ -194,6 +194,11 @@ def linked_refused(bench):
         yield refused(bench, p.pid, "another gtrace")
         first.end()
         yield refused(bench, p.pid, "give --max-bytes at least", options=["--flight", "--max-bytes", "1M"])
+        if os.geteuid() == 0:
+            user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+            os.chmod(bench.dir, 0o777)
+            if bench.run(user + [bench.gtrace, "--version"]).returncode == 0:
+                yield refused(bench, p.pid, "belongs to another user", prefix=user)
         os.kill(p.pid, signal.SIGSTOP)
         wait_state(p.pid, "T")
         yield refused(bench, p.pid, "is stopped")
@@ -211,6 +216,27 @@ def linked_refused(bench):
     finally:
         record.communicate(b"\n\n\n", timeout=120)
     expect(record.returncode == 0, "recorded: exit %d" % record.returncode)
+
+
+@case
+def linked_hostile(bench):
+    """A program whose answers are nonsense: gtrace says so in a line, or records; it neither falls over nor waits for ever."""
+    hostile = program(bench, "libtrace-attend")
+    good = bad = 0
+    for _ in range(runs(6, long=60)):
+        with Program([hostile, "hostile"], stdin=subprocess.DEVNULL) as p:
+            p.until(b"ready", p.run.stdout)
+            out = bench.path()
+            run = bench.run([bench.gtrace, "attach", "-q", "--duration", "100ms", "-o", out, str(p.pid)], timeout=120)
+            text = run.stderr.decode(errors="replace")
+            expect(run.returncode in (0, 1), "exit %d: %s" % (run.returncode, text))
+            expect(run.returncode == 0 or text.startswith("gtrace: "), "no word on it: %s" % text)
+            expect(p.run.poll() is None, "the program ended")
+            if os.path.exists(out):
+                bench.run([bench.gtrace, "info", out])
+                os.unlink(out)
+            good, bad = good + (run.returncode == 0), bad + (run.returncode == 1)
+    yield "%d times recorded, %d times refused" % (good, bad)
 
 
 @case

@@ -10,8 +10,9 @@ import stat
 import subprocess
 import time
 
+from cases_hard import ITSELF, PACKING, WRITING
 from cases_same import child_of, read_until
-from harness import build_go, case, children_of, expect, newest, runs, wait
+from harness import Skip, build_go, case, children_of, expect, newest, runs, wait
 
 NAME = re.compile(r"-(\d{8}T\d{6}\.\d{3})Z-([A-Za-z0-9-]+)\.gtrace$")
 
@@ -398,3 +399,95 @@ def snapshot_causes(bench):
         expect(meta(bench, out, "cause") == cause, "cause: %s instead of %s" % (meta(bench, out, "cause"), cause))
         expect(("(%s)" % cause) in run.stderr.decode(), run.stderr.decode())
         yield cause
+
+
+class Cgroup:
+    """A cgroup of its own, v2 or v1's memory controller; skips the case where none can be made."""
+
+    def __init__(self, name):
+        v2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+        self.path = os.path.join("/sys/fs/cgroup" if v2 else "/sys/fs/cgroup/memory", "gtrace-test-%d-%s" % (os.getpid(), name))
+        self.parts = ("anon", "shmem") if v2 else ("rss", "shmem")
+        self.limit_file, self.kill_file = ("memory.max", "memory.events") if v2 else ("memory.limit_in_bytes", "memory.oom_control")
+        try:
+            os.mkdir(self.path)
+        except OSError as error:
+            raise Skip("no cgroup can be made here (%s); window_memory and attach_memory look at /proc" % error)
+        if not os.path.exists(os.path.join(self.path, "memory.stat")) or not os.path.exists(os.path.join(self.path, self.limit_file)):
+            os.rmdir(self.path)
+            raise Skip("no memory controller in a cgroup of one's own here; window_memory and attach_memory look at /proc")
+
+    def command(self, command):
+        return ["sh", "-c", 'echo $$ >%s/cgroup.procs && exec "$@"' % self.path, "sh"] + command
+
+    def kib(self):
+        """What its processes hold: pages of their own and of memfds, each once. Not what lies in the cache of files."""
+        held = dict(line.split() for line in open(os.path.join(self.path, "memory.stat")))
+        return sum(int(held[part]) for part in self.parts) // 1024
+
+    def limit(self, kib):
+        with open(os.path.join(self.path, self.limit_file), "w") as out:
+            out.write(str(kib << 10))
+
+    def killed(self):
+        return int(re.search(r"^oom_kill (\d+)$", open(os.path.join(self.path, self.kill_file)).read(), re.M).group(1))
+
+    def close(self):
+        def gone():
+            try:
+                os.rmdir(self.path)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return False
+            return True
+        wait(gone, "the cgroup to be empty")
+
+
+@case
+def window_cgroup(bench):
+    """A cgroup's view of gtrace and its program together, with a limit on it: what they take more than the program alone is MaxBytes
+    and what is told beside it; with a snapshot the ring's copy too. Nobody is killed for it."""
+    groups = []
+
+    def peak(name, command, pid, limit=None):
+        """KiB at the most while it runs, before and with a snapshot."""
+        group = Cgroup(name)
+        groups.append(group)
+        if limit:
+            group.limit(limit)
+        process = bench.start(group.command(command), stdout=subprocess.PIPE)
+        read_until(process.stdout.fileno(), b"ready")
+        seen = []
+        for number in range(16):
+            time.sleep(0.1)
+            seen.append(group.kib())
+            if number == 10 and pid:
+                process.send_signal(signal.SIGUSR2)
+        if pid:
+            wait(lambda: [f for f in os.listdir(bench.dir) if f.startswith(name) and "SIGUSR2" in f], "the snapshot")
+        os.kill(child_of(process.pid) if pid else process.pid, signal.SIGKILL)
+        process.communicate(timeout=120)
+        expect(group.killed() == 0, "%d processes were killed for want of memory" % group.killed())
+        return max(seen[:11]), max(seen)
+
+    try:
+        alone = peak("plain", busy(), False)[1]
+        for size, kib in (("2M", 2048), ("16M", 16384)):
+            # The program is not twice the same to the page.
+            fixed = ITSELF + PACKING + 2048
+            out = os.path.join(bench.dir, "g%s.gtrace" % size)
+            held, copied = peak("g" + size, bench.command(busy(), ["-q", "--flight", "--max-bytes", size], out), True, alone + 2 * kib + fixed + WRITING + 8192)
+            bench.check(out)
+            yield "%s: %d KiB more than the program's own %d; %d with a snapshot's copy; %d are allowed beside the window" % (size, held - alone, alone, copied - alone, fixed)
+            expect(held - alone <= kib + fixed, "%s: %d KiB" % (size, held - alone))
+            expect(copied - alone <= 2 * kib + fixed + WRITING, "%s: %d KiB with a snapshot" % (size, copied - alone))
+    finally:
+        for process in bench.started:
+            if process.poll() is None:
+                for child in children_of(process.pid):
+                    os.kill(child, signal.SIGKILL)
+                process.kill()
+                process.wait()
+        for group in groups:
+            group.close()

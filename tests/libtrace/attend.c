@@ -2,6 +2,7 @@
  * attend.c - requests of gtrace attach that are nonsense: the program goes on, answers each, and is recorded by the next that is none.
  *
  *   libtrace-attend [ROUNDS]        GTRACE_RUNS=long: many more
+ *   libtrace-attend hostile         what the program tells gtrace is nonsense: for tests/e2e/cases_linked.py
  *
  * Each round is a process of its own, with threads that record, one that looks, and a list of goroutines. Somebody who may write to its
  * memory writes into struct gt_attend: single words of a request, or all of it, what belongs to the program too.
@@ -201,11 +202,35 @@ static void one_round(void)
 	_exit(0);
 }
 
+/* Answers as it should, and now and then what it says is something else. */
+static void hostile(void)
+{
+	const size_t from = offsetof(struct gt_attend, looker), to = offsetof(struct gt_attend, text);
+	pthread_t thread;
+
+	seed = 7;
+	gt_hook_world(&world);
+	pthread_create(&thread, NULL, look, NULL);
+	pthread_create(&thread, NULL, record, NULL);
+	puts("ready");
+	fflush(stdout);
+	for (;;) {
+		size_t at = from + chance() % ((to - from) / 4) * 4;
+
+		for (uint64_t naps = chance() % 20; naps; naps--)
+			nap();
+		if (at != offsetof(struct gt_attend, answer) || chance() % 8 == 0)
+			memcpy((char *)&gt__attend + at, &(uint32_t){(uint32_t)nonsense()}, 4);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *runs = getenv("GTRACE_RUNS");
 	uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : runs && strcmp(runs, "long") == 0 ? 5000 : 40;
 
+	if (argc > 1 && strcmp(argv[1], "hostile") == 0)
+		hostile();
 	for (seed = 1; seed <= rounds; seed++) {
 		pid_t child = fork();
 		int status;

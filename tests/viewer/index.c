@@ -1,6 +1,6 @@
 /* index.c - the index says what the scheduler did, and tiles and splits are what a slow look at every slice gives. */
 #include "../convert/simulate.h"
-#include "viewer/index.h"
+#include "viewer/slices.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -224,6 +224,113 @@ Test(index, nothing_and_nonsense)
 		for (uint32_t k = 1; k < index->rows[i].count; k++)
 			cr_assert_geq(gt_index_slice(&index->rows[i], k)->since_ns,
 				gt_index_slice(&index->rows[i], k - 1)->since_ns);
+	}
+	gt_index_free(index);
+	fake_free(trace);
+}
+
+/* Goal: a window's picture begins where its events do. Method: what is first seen late was so from the first event on, not from 0. */
+Test(index, begins_at_the_first_event)
+{
+	struct gt_trace *trace = fake_new();
+	struct gt_index *index;
+	uint32_t row;
+
+	fake_goroutine(trace, 7, 0);
+	FAKE_EVENT(trace, GO_RUN, 3, 5000000, 8, GT_STATE_RUNNABLE, 1);
+	FAKE_EVENT(trace, GO_READY, 3, 5000400, 7, GT_STATE_WAITING, 8);
+	FAKE_EVENT(trace, GO_BLOCK, 3, 5000900, 8, GT_REASON_SELECT, 0);
+	index = build(trace);
+	cr_expect_eq(index->begin_ns, 5000000);
+	cr_expect_eq(index->span_ns, 5000900);
+	row = gt_index_row_of(index, GT_INDEX_GOROUTINE, 7);
+	cr_assert_neq(row, UINT32_MAX);
+	cr_expect_eq(index->rows[row].since_ns, 5000000);
+	cr_expect_eq(gt_index_slice(&index->rows[row], 0)->state, GT_STATE_WAITING);
+	gt_index_free(index);
+	fake_complete(trace, 5000300);
+	gt_trace_rewind(trace);
+	index = build(trace);
+	cr_expect_eq(index->begin_ns, 5000000);
+	cr_expect_eq(index->rows[gt_index_row_of(index, GT_INDEX_GOROUTINE, 7)].since_ns, 5000300);
+	gt_index_free(index);
+	fake_free(trace);
+}
+
+/* Goal: packing loses nothing. Method: slices with every field at its least and greatest, and in between, come back as they were. */
+Test(index, packed_slices_come_back)
+{
+	static struct gt_index_slice want[2000];
+	struct gt_index_row row = {
+		.bytes = malloc(2000 * GT__SLICE_BYTES_MAX), .blocks = malloc(64 * sizeof(*row.blocks))};
+	uint64_t sums[GT_INDEX_STATES] = {0}, got[GT_INDEX_STATES - 1];
+	int64_t now = 0;
+
+	for (uint32_t i = 0; i < 2000; i++) {
+		struct gt_index_slice *slice = &want[i];
+
+		now += roll(3) ? 0 : roll(2) ? roll(1000) : roll(1ll << 31) << roll(24);
+		slice->since_ns = now;
+		now += roll(2) ? roll(3000) : roll(1ll << 31) << roll(20);
+		slice->end_ns = now;
+		slice->state = (uint8_t)roll(GT_INDEX_STATES);
+		slice->stack = roll(2) ? 0 : (uint32_t)roll(1ll << 32);
+		slice->detail = roll(8) ? (uint32_t)roll(1ll << 32) : UINT32_MAX;
+		slice->link = roll(3) ? (uint32_t)roll(1ll << 32) : roll(2) ? UINT32_MAX : 0;
+		slice->p = roll(2) ? 0 : (uint16_t)roll(1 << 16);
+		slice->reason = roll(2) ? 0 : (uint8_t)roll(256);
+		gt__slices_add(&row, slice);
+	}
+	cr_assert_eq(row.count, 2000);
+	cr_assert_leq(row.size, 2000 * GT__SLICE_BYTES_MAX);
+	for (uint32_t i = 0; i <= 2000; i++) {
+		gt__slices_sums(&row, i, got);
+		cr_assert_arr_eq(got, sums + 1, sizeof(got));
+		if (i == 2000)
+			break;
+		cr_assert_arr_eq(gt_index_slice(&row, i), &want[i], sizeof(want[i]));
+		sums[want[i].state] += (uint64_t)(want[i].end_ns - want[i].since_ns);
+	}
+	for (int i = 0; i < 20000; i++) {
+		uint32_t at = (uint32_t)roll(2000);
+
+		cr_assert_arr_eq(gt_index_slice(&row, at), &want[at], sizeof(want[at]));
+	}
+	free(row.bytes);
+	free(row.blocks);
+	gt__slices_forget();
+}
+
+/* Goal: claims of a file harm nobody: ids of 2^32 and far beyond, times at the ends of what 64 bits hold. */
+Test(index, claims_beyond_all_bounds)
+{
+	static const uint64_t ids[] = {
+		1, UINT32_MAX, 1ull << 32, (1ull << 32) + 1, 1ull << 60, UINT64_MAX - 1, UINT64_MAX};
+	static const int64_t times[] = {
+		INT64_MIN, -5, 0, 7, 1000, INT64_C(1) << 40, INT64_C(1) << 61, INT64_MAX - 1, INT64_MAX};
+	struct gt_trace *trace = fake_new();
+	struct gt_index_piece pieces[202];
+	struct gt_index *index;
+
+	for (int i = 0; i < 30000; i++) {
+		uint64_t args[GT_EVENT_ARGS_MAX];
+		/* Mostly on, at times back, at times to the end of time. */
+		int64_t now = roll(4) ? i * 10 : times[roll(9)];
+
+		for (int k = 0; k < GT_EVENT_ARGS_MAX; k++)
+			args[k] = roll(3) ? ids[roll(7)] : (uint64_t)roll(6);
+		fake_event(trace, (enum gt_event_kind)(1 + roll(GT_EVENT_KIND_COUNT - 1)), ids[roll(7)], now, args);
+	}
+	index = build(trace);
+	cr_assert_geq(index->span_ns, index->begin_ns);
+	for (uint32_t i = 0; i < index->row_count; i++) {
+		const struct gt_index_row *row = &index->rows[i];
+
+		cr_assert_leq(gt_index_pieces(row, index->begin_ns, index->span_ns + 1, 100, pieces), 202);
+		for (uint32_t k = 0; k < row->count; k++) {
+			cr_assert_geq(gt_index_slice(row, k)->end_ns, gt_index_slice(row, k)->since_ns);
+			cr_assert(!k || gt_index_slice(row, k)->since_ns >= gt_index_slice(row, k - 1)->end_ns);
+		}
 	}
 	gt_index_free(index);
 	fake_free(trace);

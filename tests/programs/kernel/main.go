@@ -3,6 +3,9 @@
 //	kernel switches N   two threads, N sleeps each: "thread TID FROM TO VOLUNTARY", FROM and TO two addresses that the thread touches
 //	                    first just before and just after the switches that it counts
 //	kernel burn MS      "burner G TID": goroutine G takes so much CPU time in main.burn, on that thread
+//	kernel shares MS    burns in main.heavy, main.middle and main.light, 6 : 3 : 1, in turns
+//	kernel churn N      so many threads come and go, eight at a time: "thread TID" each; then waits for the end of standard input
+//	kernel crowd N      so many threads wait in system calls for the end of standard input
 //	kernel wait ...     the same, when a line comes on standard input
 package main
 
@@ -88,6 +91,32 @@ func burn(until time.Duration) (sum uint64) {
 	}
 }
 
+func spin(n int) (sum uint64) {
+	for i := 0; i < n; i++ {
+		sum = sum*31 + uint64(i)
+	}
+	return
+}
+
+//go:noinline
+func heavy() uint64 { return spin(600000) }
+
+//go:noinline
+func middle() uint64 { return spin(300000) }
+
+//go:noinline
+func light() uint64 { return spin(100000) }
+
+// thread runs f on a thread that ends with it.
+func thread(all *sync.WaitGroup, f func()) {
+	all.Add(1)
+	go func() {
+		defer all.Done()
+		runtime.LockOSThread()
+		f()
+	}()
+}
+
 func goid() string {
 	text := make([]byte, 64)
 	return string(bytes.Fields(text[:runtime.Stack(text, false)])[1])
@@ -114,6 +143,46 @@ func main() {
 		all.Wait()
 		fmt.Println(<-lines)
 		fmt.Println(<-lines)
+	case "shares":
+		runtime.LockOSThread()
+		var sum uint64
+		for end := userTime() + time.Duration(number(args[1]))*time.Millisecond; userTime() < end; {
+			sum += heavy() + middle() + light()
+		}
+		if sum == 1 {
+			fmt.Println("never")
+		}
+	case "churn":
+		tids := make(chan int, number(args[1]))
+		for left := number(args[1]); left > 0; left -= 8 {
+			for i := 0; i < 8 && i < left; i++ {
+				thread(&all, func() { tids <- syscall.Gettid() })
+			}
+			all.Wait()
+		}
+		for i := number(args[1]); i > 0; i-- {
+			fmt.Println("thread", <-tids)
+		}
+		fmt.Println("done")
+		bufio.NewReader(os.Stdin).ReadString(0)
+	case "crowd":
+		var pipes [2]int
+		if err := syscall.Pipe(pipes[:]); err != nil {
+			panic(err)
+		}
+		var there sync.WaitGroup
+		for i := number(args[1]); i > 0; i-- {
+			there.Add(1)
+			thread(&all, func() {
+				there.Done()
+				syscall.Read(pipes[0], make([]byte, 1))
+			})
+		}
+		there.Wait()
+		fmt.Println("done")
+		bufio.NewReader(os.Stdin).ReadString(0)
+		syscall.Close(pipes[1])
+		all.Wait()
 	case "burn":
 		all.Add(1)
 		go func() {

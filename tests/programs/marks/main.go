@@ -4,6 +4,7 @@
 //	marks [FILE]
 //	marks wait      waits for a line before, and for another one after
 //	marks slow TIME a region that takes so long
+//	marks odd FILE  regions that are ended twice, elsewhere, and while Go's tracer was turned on after their begin
 //	marks stw N     the world is stopped, while a loop of N rounds cannot be
 package main
 
@@ -72,6 +73,12 @@ func act(ctx context.Context, n int) {
 		cancel()
 		s.tell("end", "outer")
 		region.End()
+		if trace.IsEnabled() {
+			s.tell("log", "formatted", outer+" is 7")
+		} else { // then Logf formats nothing
+			s.tell("log", "formatted", "%s is %d")
+		}
+		trace.Logf(inner, "formatted", "%s is %d", outer, 7)
 		s.tell("log", "", "nothing")
 		trace.Log(context.Background(), "", "nothing")
 		s.tell("task end", outer)
@@ -79,7 +86,60 @@ func act(ctx context.Context, n int) {
 	}
 }
 
+//go:noinline
+func deep(r *trace.Region, n int) *trace.Region {
+	var room [256]byte
+	if n == 0 {
+		runtime.GC()
+		return r
+	}
+	room[n%256] = byte(n)
+	r = deep(r, n-1)
+	sink += int(room[n%256])
+	return r
+}
+
+// What a program may do to regions that were begun while the tracer was off: all of it as if nobody looked.
+func odd(name string) {
+	ctx := context.Background()
+	type holder struct{ r *trace.Region }
+	outer := trace.StartRegion(ctx, "outer")
+	kept := &holder{trace.StartRegion(ctx, "kept")}
+	copied := *outer
+	for i := 0; i < 3; i++ {
+		runtime.GC()
+	}
+	grown := make(chan *trace.Region)
+	go func() { grown <- deep(kept.r, 500) }() // its stack moves, with the region on it
+	moved := <-grown
+	println(outer == kept.r, moved == kept.r, outer == nil, copied == trace.Region{}, *outer == copied)
+	done := make(chan bool)
+	go func() { kept.r.End(); done <- true }()
+	<-done
+	kept.r.End()
+	file, err := os.Create(name)
+	if err != nil {
+		panic(err)
+	}
+	if err := trace.Start(file); err != nil {
+		panic(err)
+	}
+	inner := trace.StartRegion(ctx, "inner")
+	outer.End() // the tracer must not hear of it: it would end the inner one
+	nameless := trace.StartRegion(ctx, "")
+	runtime.Gosched()
+	nameless.End()
+	inner.End()
+	trace.Stop()
+	outer.End()
+	println("done")
+}
+
 func main() {
+	if len(os.Args) > 2 && os.Args[1] == "odd" {
+		odd(os.Args[2])
+		return
+	}
 	if len(os.Args) > 2 && os.Args[1] == "slow" {
 		d, err := time.ParseDuration(os.Args[2])
 		if err != nil {
