@@ -48,6 +48,7 @@ for_tests() {
 	need strace has strace
 	need gdb has gdb
 	need valgrind has valgrind
+	need libc6-dbg has_libc_symbols # without them valgrind sees errors in libc
 	need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
 	need libc6-dev-arm64-cross test -e /usr/aarch64-linux-gnu/include/stdio.h
 	need qemu-user has qemu-aarch64
@@ -58,6 +59,7 @@ for_go() {
 	need ca-certificates test -d /etc/ssl/certs
 }
 has_clang_format() { has clang-format-14 || clang-format --version | grep -q 'version 14\.'; }
+has_libc_symbols() { ls /usr/lib/debug/.build-id/* || ls /usr/lib/debug/lib*/*; }
 has_chromium() { has chromium || has chromium-browser || has google-chrome; }
 
 for group in "$@"; do
