@@ -199,8 +199,10 @@ function headOf(c, look, section, y, width) {
 
 // A closed group shows how its goroutines spent their time.
 function share(c, look, ns, x, y, width) {
-  const total = ns[1] + ns[2] + ns[3] + ns[4] || 1, wide = Math.min(260, width - x - 20);
-  let at = x + 8;
+  const total = ns[1] + ns[2] + ns[3] + ns[4] || 1, text = "all their time:", wide = Math.min(160, width - x - 110);
+  let at = x + 18 + widthOf(c, text);
+  c.fillStyle = look.soft;
+  c.fillText(text, x + 10, y + HEAD / 2);
   for (const state of [2, 1, 3, 4]) {
     c.fillStyle = look[STATES[state]];
     c.fillRect(at, y + 8, wide * ns[state] / total, HEAD - 16);
@@ -320,9 +322,9 @@ function cursor(c, look, view, mouse, width, height) {
   c.setLineDash([]);
 }
 
-// An arrow down or up at one moment, from the one who woke to the one who was woken; from the edge where the first is out of sight.
+// An arrow down or up at one moment, from the one who woke to the one who was woken; from the edge where the first is not there to be seen.
 function arrow(c, x, fromY, toY, edge) {
-  const start = fromY === undefined ? (toY > edge / 2 ? AXIS : edge) : fromY + ROW / 2, down = start < toY ? 1 : -1;
+  const start = fromY === undefined ? (toY > edge / 2 ? edge : AXIS) : fromY + ROW / 2, down = start < toY ? 1 : -1;
   c.beginPath();
   c.moveTo(x, start);
   c.lineTo(x, toY + ROW / 2);
@@ -332,18 +334,30 @@ function arrow(c, x, fromY, toY, edge) {
   c.stroke();
 }
 
+// Where a row would be that is scrolled away.
+function outside(model, view, row) {
+  const y = model.yOf(row);
+  return y === undefined ? undefined : y - view.top + AXIS;
+}
+
 // The chosen slice, and arrows: the chain that led to it, and whom it woke.
 function chosen(c, look, model, view, at, width, height) {
   if (!at.slice) return;
   const scale = (width - size.label) / (view.t1 - view.t0), x = t => size.label + (t - view.t0) * scale, y = seen.get(at.row);
   const put = (from, to, t) => {
-    const fromY = seen.get(from), toY = seen.get(to), there = x(t);
+    const toY = seen.get(to), there = x(t);
     if (there < size.label || there > width || toY === undefined) return;
-    arrow(c, there, fromY, toY, height);
+    arrow(c, there, seen.get(from) ?? outside(model, view, from), toY, height);
   };
   c.strokeStyle = look.accent;
   c.lineWidth = 1.5;
-  for (const step of at.chain) if (step.waker) put(step.waker.row, step.woken.row, step.at);
+  let last = Infinity;
+  for (const step of at.chain) {
+    // Nearer together than this they would be a bar.
+    if (!step.waker || last - x(step.at) < 4) continue;
+    put(step.waker.row, step.woken.row, step.at);
+    last = x(step.at);
+  }
   c.globalAlpha = 0.55;
   for (const woken of at.slice.woke || []) if (woken && seen.has(woken.row)) put(at.row, woken.row, woken.at);
   c.globalAlpha = 1;

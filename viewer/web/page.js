@@ -138,7 +138,7 @@ export async function choose(row, slice, options = {}) {
 // Into sight, without moving more than it must.
 function bring(row, slice) {
   const { view, model } = page, long = slice.end - slice.since, wide = view.t1 - view.t0;
-  if (slice.end < view.t0 || slice.since > view.t1 || long < wide / 2000 || long > wide * 2) {
+  if (slice.end < view.t0 || slice.since > view.t1 || long < wide / 300 || long > wide * 2) {
     const each = Math.max(long * 4, 2000);
     view.t0 = slice.since - each * 0.4;
     view.t1 = view.t0 + each;

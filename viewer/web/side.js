@@ -126,7 +126,7 @@ function sliceFacts(slice) {
   list.add("from", moment(slice.since));
   list.add("to", moment(slice.end));
   if (slice.goroutine) list.add(row.kind <= KIND.m ? "runs" : "by", toPlace(slice.goroutine));
-  if (row.kind === KIND.goroutine && slice.state === 1) list.add("woken by", slice.waker ? toPlace(slice.waker) : slice.cause || "the scheduler: it yielded, was preempted, or waited for a P");
+  if (row.kind === KIND.goroutine && slice.state === 1) list.add("woken by", slice.waker ? toPlace(slice.waker) : slice.cause || "no goroutine: it was new, yielded, was preempted, or found no P");
   if (slice.object) list.add("on", slice.object + (slice.fd ? " " + slice.fd : ""));
   if (slice.holder) list.add("held by", slice.holder.row !== undefined ? toPlace({ row: slice.holder.row, id: slice.holder.id, function: page.model.functionOf(page.model.groupOfRow(slice.holder.row)), at: slice.since }) : "G" + slice.holder.id);
   if (slice.p !== undefined) list.add("P", slice.p);

@@ -1,5 +1,6 @@
 // tabs.js - the tables below: which one is open, and what they are about: the whole, what is shown, what is selected, one function.
 import { duration, make, button, option } from "./text.js";
+import { server } from "./ask.js";
 import { $, page, told, setScope, setRange, paint, moved } from "./page.js";
 import { functions, longest, tasks, events, about } from "./tables.js";
 import { durations } from "./histogram.js";
@@ -32,7 +33,7 @@ export async function again() {
     // Canvases know their width now.
     if (mine === turn) box.dispatchEvent(new Event("shown"));
   } catch (error) {
-    if (mine === turn) tab.replaceChildren(make("p", "This table cannot be shown: " + error.message, "quiet"));
+    if (mine === turn) tab.replaceChildren(make("p", server.gone ? "This table cannot be shown: gtrace view does not answer." : "This table cannot be shown: " + error.message, "quiet"));
   }
   if (mine === turn) tab.removeAttribute("aria-busy");
 }
