@@ -19,6 +19,9 @@
 #include <unistd.h>
 
 #define RING_PAGES_MAX 128 /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
+#define RING_PAGES_TRY \
+	1024 /* samples are large, and names take time when they are first asked for: where it is granted, */
+#define PAGES_ALL_MAX  16384u /* and in all rings together */
 #define RING_PAGES_MIN 4
 #define CPUS_MAX       4096
 #define LOOKS_MAX      64 /* for threads that are made while we open */
@@ -174,11 +177,14 @@ static int keep(struct gt__perf *perf, int fd)
 	return 0;
 }
 
-static int map_ring(struct ring *ring, int fd)
+static int map_ring(const struct gt__perf *perf, struct ring *ring, int fd)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t most = perf->wants.sample_period_ns ? RING_PAGES_TRY : RING_PAGES_MAX;
 
-	for (size_t pages = RING_PAGES_MAX; pages >= RING_PAGES_MIN; pages /= 2) {
+	while (most > RING_PAGES_MAX && most * perf->ring_count > PAGES_ALL_MAX)
+		most /= 2;
+	for (size_t pages = most; pages >= RING_PAGES_MIN; pages /= 2) {
 		void *map = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 		if (map != MAP_FAILED) {
@@ -244,7 +250,7 @@ static int open_kind(struct gt__perf *perf, int kind, pid_t tid, struct ring *ri
 	if (ring->page)
 		ret = ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->fd) < 0 ? -errno : 0;
 	else
-		ret = map_ring(ring, fd);
+		ret = map_ring(perf, ring, fd);
 	if (ret < 0 || kind == SWITCHES)
 		return ret;
 	/* Only where it could go on: a runnable thread's state is 0, or beyond those that are told. */

@@ -3,7 +3,6 @@
 #   sql.py --gtrace PATH --c PROGRAM
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 
@@ -14,16 +13,7 @@ import harness  # noqa: E402
 
 
 def trace_processor():
-    folder = os.path.join(os.environ.get("GTRACE_BUILD_DIR", "."), "test-tools", "trace-processor")
-    if not shutil.which("node"):
-        raise harness.Skip("node is not installed")
-    if not os.path.exists(os.path.join(folder, "good")):
-        if not shutil.which("npm"):
-            raise harness.Skip("npm is not installed")
-        run = subprocess.run(["sh", os.path.join(HERE, "..", "tools", "get-trace-processor.sh"), folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if run.returncode != 0:
-            raise harness.Skip("no trace processor: " + run.stdout.decode(errors="replace").strip().splitlines()[-1])
-    return os.path.join(folder, "tp.mjs")
+    return os.path.join(harness.tool("trace-processor"), "tp.mjs")
 
 
 def main():

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 
+import cases_linked
 import cases_view
 import harness
 import trace
@@ -105,6 +106,16 @@ def stacks_of(bench, path):
     strings = dict(re.findall(r'^String id=(\d+) text="(.*)"$', text, re.M))
     functions = {pc: [strings.get(line.split(":")[0], "") for line in lines.split()] for pc, lines in re.findall(r"^Pc pc=(\w+) lines=\[(.*)\]$", text, re.M)}
     return {ident: [name for pc in pcs.split() for name in functions.get(pc, [])] for ident, pcs in re.findall(r"^Stack id=(\d+) pcs=\[(.*)\]$", text, re.M)}
+
+
+def recorded(bench, program, sets, options=()):
+    """A recording from which nothing of the kernel's is missing, however busy the machine is."""
+    for _ in range(20):
+        path, run = bench.record(program, [sets] + list(options))
+        kernel_of(bench, path)
+        if b"lost: kernel events 0" in bench.run([bench.gtrace, "info", path]).stdout:
+            return path, run
+    raise harness.Failure("the kernel's events were lost, again and again")
 
 
 REFUSALS = [
@@ -231,7 +242,7 @@ def kernel_libraries(bench):
         libraries.append((inner, path))
     program = harness.build_go("libs", harness.newest()[0], "cgo")
     for options in ([], ["--flight", "--max-bytes", "64M"]):
-        path, run = bench.record([program] + [p for _, p in libraries] * 2, [SETS, "--sample-every=500us"] + options)
+        path, run = recorded(bench, [program] + [p for _, p in libraries] * 2, SETS, ["--sample-every=500us"] + options)
         layer = kernel_of(bench, path)
         said = re.findall(r"^hot (\S+) (0x\w+)$", run.stdout.decode(), re.M)
         g = re.search(r"^g (\d+)$", run.stdout.decode(), re.M).group(1)
@@ -362,20 +373,34 @@ def kernel_many_threads(bench):
     yield "120 threads, 100 descriptors: said in one line, %d goroutines in system calls are told" % len(states)
 
 
+@case
+def kernel_linked(bench):
+    """A running program on gtrace's own runtime: its threads on CPUs, and samples of its goroutines by name."""
+    program = bench.start([cases_linked.program(bench)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    expect(program.stderr.readline() == b"phase 1\n", "the program does not begin")
+    for _ in range(20):  # it may get no CPU at all in so short a time
+        out = bench.path()
+        run = bench.run([bench.gtrace, "attach", "--duration=200ms", SETS, "-o", out, str(program.pid)])
+        expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr.decode()))
+        bench.check(out)
+        kernel_of(bench, out)
+        seen, stacks = read(bench, out), stacks_of(bench, out)
+        alternate(seen.events)
+        begun = {arg(e, "tid") for e in seen.named("ThreadBegin")}
+        expect({arg(e, "tid") for e in seen.named("CpuIn")} <= begun, "a thread is on a CPU and never began")
+        maps = [e for e in seen.named("Mapped") if os.path.basename(e.args["file"]) == "runtime-midway"]
+        expect(maps, "the program's own file is not told to be mapped")
+        tied = [e for e in seen.named("CpuSample") if e.args["g"] != "0" and "gt__g_main" in stacks.get(e.args["stack"], [])]
+        if tied:
+            break
+    expect(tied, "no sample of a goroutine in 20 recordings")
+    yield "%d switches, %d samples of goroutines" % (len(seen.named("CpuIn")), len(tied))
+
+
 # The kernel's threads are a machine of their own; its CPUs have no goroutines.
 CPU_ROWS = """select t.tid as tid, p.name as process, sum(s.dur) as ns from sched s join thread t using (utid) left join process p using (upid)
 where s.dur > 0 and t.machine_id = 1 group by t.utid"""
 P_ROWS = "select t.tid as g, sum(s.dur) as ns from sched s join thread t using (utid) where s.dur > 0 and t.machine_id = 0 and t.tid > 0 group by t.utid"
-
-
-def recorded(bench, program, sets):
-    """A recording from which nothing of the kernel's is missing, however busy the machine is."""
-    for _ in range(20):
-        path, run = bench.record(program, [sets])
-        kernel_of(bench, path)
-        if b"lost: kernel events 0" in bench.run([bench.gtrace, "info", path]).stdout:
-            return path, run
-    raise harness.Failure("the kernel's events were lost, again and again")
 
 
 @case
