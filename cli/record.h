@@ -33,7 +33,7 @@ struct gt_record_options {
 	unsigned int keep;         /* snapshots named by time; 0 = all */
 	uint64_t disk_bytes_max;   /* of them; 0 = no limit */
 	const char *window_option; /* one that needs --flight, or NULL */
-	uint64_t buffer_bytes; /* 0: what fits the sets */
+	uint64_t buffer_bytes;     /* 0: what fits the sets */
 	uint64_t sample_period_ns; /* of CPU time; set samples */
 	bool sampled;              /* --sample-every was given: the set is meant */
 	bool no_uring;

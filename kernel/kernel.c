@@ -90,7 +90,7 @@ struct gt_kernel {
 	struct other {
 		bool waits; /* for the record that our thread left the CPU, which comes right behind it */
 		struct item item;
-	} *others;
+	} * others;
 
 	int throttle;
 	int64_t throttle_read_ns;

@@ -229,6 +229,8 @@ static void goroutines(const struct gt_index *index, const struct gt__asked *ask
 	free(list);
 }
 
+#define PIECES_MAX (1u << 21) /* 64 MiB: a page of rows has a few thousand */
+
 /* ---- rows of pieces: for each a head {row, count} and its pieces, as struct gt_index_piece ---- */
 
 static void pieces(const struct gt_index *index, const struct gt__asked *asked, struct gt_sink *out)
@@ -237,6 +239,7 @@ static void pieces(const struct gt_index *index, const struct gt__asked *asked, 
 		columns = gt__number(asked, "px", 1000);
 	const char *list = gt__words(asked, "rows");
 	struct gt_index_piece *buffer;
+	size_t room = PIECES_MAX;
 	uint32_t head[2];
 
 	if (columns < 1 || columns > GT__COLUMNS_MAX || t1 <= t0 || t0 < -((int64_t)1 << 60) || t1 > (int64_t)1 << 60)
@@ -244,6 +247,9 @@ static void pieces(const struct gt_index *index, const struct gt__asked *asked, 
 	buffer = malloc((2 * (size_t)columns + 2) * sizeof(*buffer));
 	for (unsigned int i = 0; buffer && i < GT__ROWS_MAX && gt__next_of(&list, index->row_count, &head[0]); i++) {
 		head[1] = (uint32_t)gt_index_pieces(&index->rows[head[0]], t0, t1, (unsigned int)columns, buffer);
+		if (head[1] > room)
+			break;
+		room -= head[1];
 		gt_sink_write(out, head, sizeof(head));
 		gt_sink_write(out, buffer, head[1] * sizeof(*buffer));
 	}

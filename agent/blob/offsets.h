@@ -140,17 +140,17 @@
 #define SELECT_MAX  1024 /* and that are counted: a loop must end */
 
 /* Go's: g.stackguard0 between BeforeFork and AfterFork, and when it shall give way; timer.status, before Go 1.23: waiting, modifying, modified, moving */
-#define STACK_FORK           (-1234)
-#define STACK_PREEMPT        (-1314)
+#define STACK_FORK    (-1234)
+#define STACK_PREEMPT (-1314)
 
 /* M_FORK's low bit: parent and child share all memory. FORK_UNSURE alone: a child may be about that nobody can tell from its parent */
 #define FORK_SHARES 1
 #define FORK_UNSURE 2
 
 /* the kernel's */
-#define CLONE_VM       0x100
-#define CALL_EXIT_GROUP 231
-#define CALL_CLONE3     435
+#define CLONE_VM             0x100
+#define CALL_EXIT_GROUP      231
+#define CALL_CLONE3          435
 #define TIMER_STATES_PENDING 0x3c2
 
 /* enum gt_reason */

@@ -21,7 +21,7 @@ struct thread {
 	bool other;         /* of another process */
 	uint32_t taken_cpu; /* + 1: it was sent away from there, */
 	uint64_t taken_by;  /* for this thread of another process */
-	uint64_t name; /* a string */
+	uint64_t name;      /* a string */
 };
 
 static void name_of(const struct gt__perfetto *pf, const struct thread *thread, uint64_t tid, char text[96])

@@ -471,6 +471,8 @@ static enum loss_kind loss_kind(const char *what)
 		{"strings", LOSS_NAMES},
 		{"no room", LOSS_TOLD},
 		{"in a signal", LOSS_TOLD},
+		{"kernel events", LOSS_TOLD},
+		{"stacks of samples", LOSS_NAMES},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

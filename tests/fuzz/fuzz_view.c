@@ -11,16 +11,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define SLICES 40
 
 struct question {
-	char values[4][64]; /* of the names below */
+	char values[6][64]; /* of the names below */
 };
 
-static const char *const names[4] = {"row", "slice", "rows", "at"};
+static const char *const names[6] = {"row", "slice", "rows", "at", "id", "ids"};
 
 static const char *param(void *request, const char *name)
 {
 	struct question *question = request;
 
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 6; i++)
 		if (strcmp(name, names[i]) == 0)
 			return question->values[i];
 	return NULL;
@@ -40,21 +40,28 @@ static void ask(const struct gt_index *index, const char *what, struct question 
 
 static void ask_all(const struct gt_index *index)
 {
-	static const char *const of_all[] = {"info", "goroutines", "counters", "flames", "latencies"};
+	static const char *const of_all[] = {"info", "goroutines", "counters", "flames", "latencies", "functions",
+		"durations", "longest", "spans", "marks"};
 	struct question question = {0};
 
 	for (size_t i = 0; i < sizeof(of_all) / sizeof(of_all[0]); i++)
 		ask(index, of_all[i], &question);
 	for (uint32_t row = 0; row <= index->row_count && row < ROWS; row++) {
 		snprintf(question.values[0], 64, "%u", row);
-		snprintf(question.values[2], 64, "%u", row);
+		for (int i = 2; i < 6; i += i == 2 ? 2 : 1)
+			snprintf(question.values[i], 64, "%u", row);
 		ask(index, "regions", &question);
 		ask(index, "rows", &question);
 		ask(index, "pieces", &question);
+		ask(index, "marks", &question);
+		ask(index, "durations", &question);
+		ask(index, "strings", &question);
+		ask(index, "task", &question);
 		for (uint32_t slice = 0; row < index->row_count && slice <= index->rows[row].count && slice < SLICES;
 			slice++) {
 			snprintf(question.values[1], 64, "%u", slice);
 			ask(index, "slice", &question);
+			ask(index, "chain", &question);
 		}
 	}
 }
