@@ -101,20 +101,17 @@ struct gt__clock {
 void gt__clock_set(struct gt__clock *clock, uint64_t start_ticks, uint64_t ns, uint64_t ticks);
 int64_t gt__clock_slow(const struct gt__clock *clock, uint64_t ticks);
 
-/* Fraction arithmetic gives the quotient or one less; the exact remainder tells which. */
+/* The fraction is rounded down, by less than 2^-64 a tick: unless its product is as near as that to the next number, it is exact. */
 static inline int64_t gt__clock_ns(const struct gt__clock *clock, uint64_t ticks)
 {
-	uint64_t d = ticks - clock->start_ticks, q, part;
-	unsigned __int128 left;
+	uint64_t d = ticks - clock->start_ticks, q, low;
+	unsigned __int128 part = (unsigned __int128)d * clock->fraction;
 
-	if (ticks < clock->start_ticks || __builtin_mul_overflow(d, clock->whole, &q))
+	if (__builtin_expect(ticks < clock->start_ticks || __builtin_add_overflow((uint64_t)part, d, &low) ||
+				     __builtin_mul_overflow(d, clock->whole, &q) ||
+				     __builtin_add_overflow(q, (uint64_t)(part >> 64), &q) || q > INT64_MAX,
+		    0))
 		return gt__clock_slow(clock, ticks);
-	part = (uint64_t)((unsigned __int128)d * clock->fraction >> 64);
-	left = (unsigned __int128)d * clock->rest - (unsigned __int128)part * clock->ticks;
-	if (left >= clock->ticks)
-		part += left >= (unsigned __int128)clock->ticks * 2 ? 2 : 1;
-	if (__builtin_add_overflow(q, part, &q) || q > INT64_MAX)
-		return INT64_MAX;
 	return (int64_t)q;
 }
 
