@@ -24,6 +24,7 @@
 #define ANSWER_NS    10000000000
 #define STOPPED_NS   300000000
 #define STOP_NS      200000000
+#define STAND_TRIES  25
 #define LISTENS_NAPS 2000
 #define NAP_NS       500000
 #define NUDGE_NS     2000000
@@ -357,8 +358,15 @@ int gt_linked_memory(struct gt_linked *linked, const struct gt_shm_config *confi
 	struct gt_attend area;
 	int ret = read_area(linked, &area, err), fd;
 
-	if (ret >= 0)
-		ret = stand(linked, area.looker, take, &area, err);
+	/* One that gets no CPU for a while stands a little later. */
+	for (int tries = 0; ret >= 0 && tries < STAND_TRIES; tries++) {
+		int stood = stand(linked, area.looker, take, &area, err);
+
+		if (stood != -EAGAIN || tries == STAND_TRIES - 1) {
+			ret = stood;
+			break;
+		}
+	}
 	if (ret == -EBUSY && area.owner)
 		return gt_fail(err, EBUSY,
 			"cannot attach: process %d is recorded by another gtrace (process %u): end that first",

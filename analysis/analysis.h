@@ -34,6 +34,8 @@ struct gt_goroutine_sum {
 struct gt_analysis_options {
 	void (*goroutine)(void *user, const struct gt_goroutine_sum *sum); /* may be NULL */
 	void *user;
+	/* Only what is between these times; 0: the trace's begin, its end. What was so at the first of them begins there. */
+	int64_t from_ns, to_ns;
 };
 
 /* Reads @trace from its first event to its last. @options may be NULL. 0 or -ENOMEM; the trace must outlive the analysis. */

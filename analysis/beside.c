@@ -3,6 +3,12 @@
 
 #include <stdlib.h>
 
+/* What began before the part that is asked for is counted from there. */
+static int64_t since(const struct gt_analysis *a, int64_t time_ns)
+{
+	return gt__early(a, time_ns) ? a->options.from_ns : time_ns;
+}
+
 void gt__on_call(struct gt_analysis *a, const struct gt_event *event)
 {
 	struct gt__row *row = gt__rows_thread(&a->rows, event->m);
@@ -24,8 +30,11 @@ void gt__on_call(struct gt_analysis *a, const struct gt_event *event)
 	if (!thread->inside || thread->number != event->args[1])
 		return;
 	thread->inside = false;
+	if (gt__early(a, event->time_ns))
+		return;
 	call = event->args[1] < GT__CALLS ? &a->calls[event->args[1]] : &a->calls_other;
-	gt__stat_add(&call->all, event->time_ns - thread->since_ns, thread->since_ns, event->args[0]);
+	gt__stat_add(
+		&call->all, event->time_ns - since(a, thread->since_ns), since(a, thread->since_ns), event->args[0]);
 	call->errors += event->args[3] > 0;
 }
 
@@ -35,6 +44,7 @@ static void on_stw_end(struct gt_analysis *a, const struct gt_event *event)
 
 	if (a->stw_since < 0)
 		return;
+	a->stw_since = since(a, a->stw_since);
 	gt__stat_add(&a->stw, event->time_ns - a->stw_since, a->stw_since, a->stw_g);
 	for (i = 0; i < a->stw_count && a->stw_kinds[i].kind != a->stw_kind; i++)
 		;
@@ -54,7 +64,10 @@ static void on_assist(struct gt_analysis *a, const struct gt_event *event)
 	if (event->kind == GT_EV_ASSIST_BEGIN) {
 		gor->assist_ns = event->time_ns;
 		gor->assist_stack = event->args[1];
+	} else if (gor->assist_ns >= 0 && gt__early(a, event->time_ns)) {
+		gor->assist_ns = -1;
 	} else if (gor->assist_ns >= 0) {
+		gor->assist_ns = since(a, gor->assist_ns);
 		gt__stat_add(&a->assist, event->time_ns - gor->assist_ns, gor->assist_ns, gor->g);
 		gt__blame_assist(a, gor, gor->assist_stack, gor->assist_ns, event->time_ns);
 		gor->assist_ns = -1;
@@ -90,11 +103,11 @@ void gt__on_gc(struct gt_analysis *a, const struct gt_event *event)
 {
 	switch (event->kind) {
 	case GT_EV_GC_BEGIN:
-		a->gc_cycles++;
-		a->gc_since = event->time_ns;
+		a->gc_cycles += !gt__early(a, event->time_ns);
+		a->gc_since = since(a, event->time_ns);
 		break;
 	case GT_EV_GC_END:
-		if (a->gc_since >= 0)
+		if (a->gc_since >= 0 && event->time_ns > a->gc_since)
 			GT__ADD(a->gc_ns, event->time_ns - a->gc_since);
 		a->gc_since = -1;
 		break;
@@ -104,6 +117,8 @@ void gt__on_gc(struct gt_analysis *a, const struct gt_event *event)
 		a->stw_kind = event->args[1];
 		break;
 	case GT_EV_STW_END:
+		if (gt__early(a, event->time_ns))
+			a->stw_since = -1;
 		on_stw_end(a, event);
 		break;
 	case GT_EV_ASSIST_BEGIN:
@@ -111,6 +126,8 @@ void gt__on_gc(struct gt_analysis *a, const struct gt_event *event)
 		on_assist(a, event);
 		break;
 	case GT_EV_SWEEP_END:
+		if (gt__early(a, event->time_ns))
+			break;
 		a->sweep.count++;
 		a->swept += event->args[1];
 		a->reclaimed += event->args[2];

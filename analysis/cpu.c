@@ -225,6 +225,7 @@ static void on_sample(struct gt_analysis *a, const struct gt_event *event)
 	if (!sample)
 		return;
 	sample->count++;
+	a->samples_counted++;
 	if (gor && sample->g)
 		sample->group = gor->group;
 }

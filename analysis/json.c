@@ -164,6 +164,8 @@ static void put_recording(struct json *j, struct gt_analysis *a, const char *fil
 	count(j, "created", a->goroutines_created);
 	count(j, "ended", a->goroutines_ended);
 	count(j, "live_at_most", a->goroutines_live_peak);
+	count(j, "wakes", a->wakes);
+	count(j, "creations", a->creates);
 	gt_trace_recorder(a->trace, &cost);
 	count(j, "recorder_events_per_s", (uint64_t)cost.events_per_s);
 	count(j, "recorder_bytes_per_s", (uint64_t)cost.bytes_per_s);
@@ -488,7 +490,7 @@ int gt_report_json(struct gt_analysis *a, const char *file, FILE *out)
 	put_cpu(&j, &cpu);
 	number(&j, "throttled_ns", a->throttled_ns);
 	open_object(&j, "samples");
-	count(&j, "count", a->by_kind[GT_EV_CPU_SAMPLE]);
+	count(&j, "count", a->samples_counted);
 	number(&j, "period_ns", gt__sample_period(a));
 	close_with(&j, '}');
 	open_object(&j, "profiles");

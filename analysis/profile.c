@@ -344,7 +344,7 @@ static void put_goroutine(void *user, const struct gt_goroutine_sum *sum)
 
 int gt_goroutines_csv(struct gt_trace *trace, FILE *out, struct gt_error *err)
 {
-	struct gt_analysis_options options = {put_goroutine, out};
+	struct gt_analysis_options options = {.goroutine = put_goroutine, .user = out};
 	struct gt_analysis *a;
 	int ret;
 

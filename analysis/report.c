@@ -120,6 +120,8 @@ static void put_recording(struct gt_analysis *a, FILE *out)
 			version ? version : "");
 	fprintf(out, "  span         %s, %" PRIu64 " events%s%s\n", gt__time(gt__span_ns(a), time), a->events,
 		sets ? ", sets " : "", sets ? sets : "");
+	if (a->options.from_ns || a->options.to_ns)
+		fprintf(out, "  part         from %s to %s\n", gt__time(a->begin_ns, time), gt__time(a->end_ns, text));
 	fprintf(out, "  machine      %s%s%" PRIu64 " P%s\n", cpus ? cpus : "",
 		!cpus                    ? ""
 		: strcmp(cpus, "1") == 0 ? " CPU, "
@@ -630,7 +632,7 @@ static size_t add_up(struct hot *hot, size_t count)
 static void put_samples(struct gt_analysis *a, FILE *out)
 {
 	struct hot *hot = malloc((a->samples.count + 1) * sizeof(*hot));
-	uint64_t all = a->by_kind[GT_EV_CPU_SAMPLE];
+	uint64_t all = a->samples_counted;
 	const struct gt__sample *sample;
 	size_t n = 0, at = 0;
 	char time[32], stack[400];

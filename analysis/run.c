@@ -237,7 +237,7 @@ static void on_goroutine(struct gt_analysis *a, struct gt__row *row)
 	gor->group->seen++;
 	gor->group->live++;
 	a->goroutines_seen++;
-	if (++a->goroutines_live > a->goroutines_live_peak)
+	if (++a->goroutines_live > a->goroutines_live_peak || gt__early(a, a->rows.now_ns))
 		a->goroutines_live_peak = a->goroutines_live;
 }
 
@@ -259,6 +259,10 @@ static void on_row(void *user, struct gt__row *row)
 static bool on_link(void *user, const struct gt__row *from, const struct gt__row *to, enum gt__link_kind kind,
 	uint64_t link, int64_t now_ns, uint64_t site_pc)
 {
+	struct gt_analysis *a = user;
+
+	if (!gt__early(a, now_ns))
+		*(kind == GT_LINK_WAKE ? &a->wakes : &a->creates) += 1;
 	return false;
 }
 
@@ -302,13 +306,17 @@ static void on_gone(void *user, struct gt__row *row)
 		free(gor);
 	if (row->kind != GT_ROW_GOROUTINE || !gor)
 		return;
-	if (a->options.goroutine)
+	if (a->options.goroutine && (a->finishing || !gt__early(a, a->rows.now_ns)))
 		tell_sum(a, gor);
 	if (!a->finishing) {
-		gor->group->ended++;
+		bool early = gt__early(a, a->rows.now_ns);
+
+		gor->group->ended += !early;
 		gor->group->live--;
-		a->goroutines_ended++;
+		gor->group->seen -= early;
+		a->goroutines_ended += !early;
 		a->goroutines_live--;
+		a->goroutines_seen -= early;
 	}
 	if (gor->past)
 		a->past_count--;
@@ -326,6 +334,8 @@ static void on_create(struct gt_analysis *a, const struct gt_event *event)
 	gor->created = true;
 	gor->parent = event->args[2];
 	gor->main = gor->main && !gor->parent;
+	if (gt__early(a, event->time_ns))
+		return;
 	if (!gor->group->created++)
 		gor->group->first_created_ns = event->time_ns;
 	gor->group->last_created_ns = event->time_ns;
@@ -358,11 +368,12 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 		gt__on_call(a, event);
 		break;
 	case GT_EV_ALLOC:
-		gt__on_alloc(a, event);
+		if (!gt__early(a, event->time_ns))
+			gt__on_alloc(a, event);
 		break;
 	case GT_EV_HEAP:
 		a->heap_last = event->args[0];
-		if (a->heap_last > a->heap_peak)
+		if (a->heap_last > a->heap_peak || gt__early(a, event->time_ns))
 			a->heap_peak = a->heap_last;
 		break;
 	case GT_EV_HEAP_GOAL:
@@ -412,6 +423,8 @@ static void begin_at(struct gt_analysis *a, int64_t first_ns)
 	a->begin_ns = first_ns;
 	if (info.complete_ns > first_ns && info.complete_ns < GT__TIME_MAX)
 		a->begin_ns = info.complete_ns;
+	if (a->options.from_ns > a->begin_ns)
+		a->begin_ns = a->options.from_ns;
 	a->rows.edge_ns = a->begin_ns;
 	a->all_busy_at = a->begin_ns;
 }
@@ -426,8 +439,14 @@ static int read_events(struct gt_analysis *a)
 			event.time_ns = GT__TIME_MAX;
 		if (event.time_ns < 0)
 			event.time_ns = 0;
-		if (!a->events++)
+		if (!a->begun)
 			begin_at(a, event.time_ns);
+		a->begun = true;
+		if (a->options.to_ns && event.time_ns >= a->options.to_ns) {
+			a->rows.now_ns = a->end_ns = a->options.to_ns;
+			break;
+		}
+		a->events += !gt__early(a, event.time_ns);
 		a->by_kind[event.kind]++;
 		count_busy(a, event.time_ns);
 		if (event.kind == GT_EV_GO_READY) {

@@ -311,6 +311,9 @@ struct gt_analysis {
 	bool go;     /* a Go program's frames */
 	bool failed; /* without memory */
 	bool finishing;
+	bool begun;
+	uint64_t wakes, creates; /* of a goroutine by another */
+	uint64_t samples_counted;
 	uint64_t events, by_kind[GT_EVENT_KIND_COUNT];
 	int64_t begin_ns, end_ns; /* first and last event */
 
@@ -373,6 +376,11 @@ const char *gt__intern(struct gt_analysis *a, const char *text);
 const char *gt__short(const char *function);
 
 /* ---- run.c ---- */
+/* Before the part that was asked for: known, not counted. */
+static inline bool gt__early(const struct gt_analysis *a, int64_t time_ns)
+{
+	return time_ns < a->options.from_ns;
+}
 /* @gor was in @slice until @end_ns. */
 void gt__remember(struct gt_analysis *a, struct gt__goroutine *gor, const struct gt__slice *slice, int64_t end_ns,
 	struct gt__site *site, uint64_t by, struct gt__blame *blame);

@@ -10,7 +10,7 @@
 #include <stdarg.h>
 
 struct gt_error {
-	char text[512]; /* one line, no newline, no "gtrace: " prefix */
+	char text[512]; /* one line, no newline or other control character ("?" in its place), no "gtrace: " prefix */
 };
 
 /* Writes the line (cut at the size of @err->text) and returns -@code, so that a caller can

@@ -41,6 +41,7 @@ def main():
     parser = argparse.ArgumentParser(description="esbuild under gtrace: the default set <= 1 %, every event <= 20 % of its CPU time")
     parser.add_argument("--gtrace", default=measure.default_gtrace())
     parser.add_argument("--seconds", type=float, default=150, help="how long to go on with pairs")
+    parser.add_argument("--least", type=int, default=5, help="rounds, however long they take")
     options = parser.parse_args()
     subprocess.run([os.path.join(measure.ROOT, "tools", "fetch-go-programs.sh"), REAL], check=True)
     print(measure.machine())
@@ -52,7 +53,7 @@ def main():
         commands = [("plain", command)] + [(kind, [options.gtrace, "record", "-o", out] + flags + ["--"] + command) for kind, flags, _ in KINDS]
         for _, what in commands:
             run(what)  # warm the page cache
-        while time.monotonic() < end or rounds < 5:
+        while time.monotonic() < end or rounds < options.least:
             for kind, what in commands if rounds % 2 else reversed(commands):
                 (plain if kind == "plain" else took[kind]).append(run(what))
             rounds += 1

@@ -85,4 +85,5 @@ def main():
             print("%-34s %9.2f %9.2f %10.1f %8.1fx" % (name, wall, cpu, peak / 1024, base / cpu), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What one queue of blocks and one history can hold. */
+#define WINDOW_BYTES_MAX (8ull << 30)
+
 enum { KEY_EVERY = 300, KEY_KEEP, KEY_MAX_DISK, KEY_ALLOC_RATE };
 enum {
 	KEY_STACKS = 256,
@@ -219,8 +222,8 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 		o->window_option = "--min-age";
 		return 0;
 	case KEY_MAX_BYTES:
-		if (!gt_parse_size(arg, &o->window_bytes_max))
-			argp_error(state, "--max-bytes takes a size (64K, 16M): %s", arg);
+		if (!gt_parse_size(arg, &o->window_bytes_max) || o->window_bytes_max > WINDOW_BYTES_MAX)
+			argp_error(state, "--max-bytes takes a size up to 8G (64K, 16M): %s", arg);
 		o->window_option = "--max-bytes";
 		return 0;
 	case KEY_EVERY:

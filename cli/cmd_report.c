@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_JSON = 256 };
+enum { KEY_JSON = 256, KEY_FROM, KEY_TO };
 
 static const struct argp_option options[] = {
 	{"json", KEY_JSON, NULL, 0, "for programs: all numbers, as docs/report-json.md tells", 0},
+	{"from", KEY_FROM, "TIME", 0, "only what is from this time since the trace's begin on (1.5s, 200ms)", 0},
+	{"to", KEY_TO, "TIME", 0, "only what is before this time", 0},
 	{0},
 };
 
@@ -17,6 +19,7 @@ struct report_options {
 	const char *files[2];
 	unsigned int count;
 	bool json;
+	uint64_t from_ns, to_ns; /* 0: the trace's */
 };
 
 /* A trace and what was found in it. */
@@ -33,6 +36,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_JSON:
 		o->json = true;
 		return 0;
+	case KEY_FROM:
+	case KEY_TO:
+		if (!gt_parse_duration(arg, key == KEY_FROM ? &o->from_ns : &o->to_ns))
+			argp_error(state, "no time: %s: give it with its unit (1.5s, 200ms, 12us)", arg);
+		return 0;
 	case ARGP_KEY_ARG:
 		if (o->count == 2)
 			argp_error(state, "two FILEs at most");
@@ -41,19 +49,22 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!o->count)
 			argp_error(state, "FILE is missing");
+		if (o->to_ns && o->to_ns <= o->from_ns)
+			argp_error(state, "--to is not after --from");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-static int open_side(struct side *side, const char *file, struct gt_error *err)
+static int open_side(struct side *side, const struct report_options *o, const char *file, struct gt_error *err)
 {
+	struct gt_analysis_options part = {.from_ns = (int64_t)o->from_ns, .to_ns = (int64_t)o->to_ns};
 	int ret = gt_trace_open(file, &side->trace, err);
 
 	if (ret < 0)
 		return ret;
-	ret = gt_analysis_run(side->trace, NULL, &side->analysis, err);
+	ret = gt_analysis_run(side->trace, &part, &side->analysis, err);
 	return ret < 0 ? gt_fail_prefix(err, ret, "cannot report: %s", file) : 0;
 }
 
@@ -86,7 +97,7 @@ int gt_cmd_report(int argc, char **argv)
 	argp_err_exit_status = GT_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	for (unsigned int i = 0; i < o.count && ret >= 0; i++)
-		ret = open_side(&sides[i], o.files[i], &err);
+		ret = open_side(&sides[i], &o, o.files[i], &err);
 	if (ret < 0)
 		status = gt_die(GT_EXIT_FAILURE, &err);
 	else if (put(&o, sides) < 0)

@@ -401,7 +401,7 @@ void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *b
 static void lay_out_stacks(uint64_t bytes, struct gt_shm_config *config)
 {
 	config->stack_slot_count = 256;
-	while (config->stack_slot_count * 2 * 64 <= bytes)
+	while (config->stack_slot_count * 2ull * 64 <= bytes)
 		config->stack_slot_count *= 2;
 	config->arena_words = config->stack_slot_count * 12;
 }
@@ -410,7 +410,7 @@ static void lay_out_stacks(uint64_t bytes, struct gt_shm_config *config)
 static void lay_out_strings(uint64_t bytes, struct gt_shm_config *config)
 {
 	config->string_slot_count = 16;
-	while (config->string_slot_count * 2 * 40 <= bytes && config->string_slot_count < 65536)
+	while (config->string_slot_count * 2ull * 40 <= bytes && config->string_slot_count < 65536)
 		config->string_slot_count *= 2;
 	config->string_bytes = config->string_slot_count * 24;
 }

@@ -29,7 +29,7 @@
 /* One event, as it is kept in flight and on its way to the writer. */
 struct item {
 	uint64_t ticks;
-	uint64_t number; /* stack's id, address, parent, count, index + 1 of a name, index of a mapping */
+	uint64_t number; /* stack's id, address, parent, count, index of a mapping, OTHER: who << name's index + 1 */
 	uint32_t tid;
 	uint16_t ring;
 	uint8_t kind; /* enum gt_event_kind */
@@ -83,15 +83,14 @@ struct gt_kernel {
 	struct mapped *mappings;
 	size_t mapping_count, mapping_room;
 
-	/* Others: hash of a name -> index + 1; of each ring: one of ours could go on there, and does not (kept_off). */
+	/* Other processes' threads: hash of a name -> index + 1; the last one of each ring. */
 	struct gt_map name_ids;
 	struct name *names;
 	size_t name_count, name_room;
 	struct other {
-		bool kept_off;
 		bool waits; /* for the record that our thread left the CPU, which comes right behind it */
 		struct item item;
-	} * others;
+	} *others;
 
 	int throttle;
 	int64_t throttle_read_ns;
@@ -366,6 +365,10 @@ static void arguments(const struct gt_kernel *k, const struct item *item, uint64
 	case GT_EV_LOST:
 		args[0] = item->number;
 		break;
+	case GT_EV_CPU_OTHER:
+		args[0] = (uint32_t)item->number;
+		args[3] = item->tid;
+		break;
 	case GT_EV_MAPPED:
 		mapped = &k->mappings[item->number];
 		args[0] = mapped->start;
@@ -401,7 +404,7 @@ static void put_texts(struct gt_kernel *k, struct gt_writer *writer, const struc
 		args[4] = text_of(writer, k->mappings[item->number].build_id);
 		break;
 	case GT_EV_CPU_OTHER:
-		args[2] = item->number ? text_of(writer, k->names[item->number - 1].text) : 0;
+		args[2] = item->number >> 32 ? text_of(writer, k->names[(item->number >> 32) - 1].text) : 0;
 		break;
 	default:
 		break;
@@ -585,19 +588,12 @@ static uint64_t name_id(struct gt_kernel *k, const char *text)
 	return ++k->name_count;
 }
 
-/* From the moment one of ours could go on, until one of ours has the CPU or nobody wants it. */
-static bool concerns_us(struct gt_kernel *k, size_t ring, const struct gt__perf_record *record, uint64_t ticks)
+static bool is_ours(struct gt_kernel *k, uint32_t tid, uint64_t ticks)
 {
-	const struct thread *thread = record->tid ? thread_of(k, record->tid, false) : NULL;
-	bool was = k->others[ring].kept_off;
+	const struct thread *thread = thread_of(k, tid, false);
 
 	/* One that ended has a last way to go on the CPU; much later its number is another's. */
-	if (thread && (!thread->ended_ticks || ticks < thread->ended_ticks + k->ticks_per_second)) {
-		k->others[ring].kept_off = false;
-		return false;
-	}
-	k->others[ring].kept_off = record->tid && (was || record->runnable);
-	return was || k->others[ring].kept_off;
+	return thread && (!thread->ended_ticks || ticks < thread->ended_ticks + k->ticks_per_second);
 }
 
 static int sampled(
@@ -635,6 +631,7 @@ static int take_one(struct gt_kernel *k, struct gt_writer *writer, size_t ring, 
 		.kind = kinds[record->kind],
 	};
 	struct thread *thread;
+	struct other *other;
 	int ret = 0;
 
 	if (item.ticks < k->hold) {
@@ -642,21 +639,15 @@ static int take_one(struct gt_kernel *k, struct gt_writer *writer, size_t ring, 
 		item.ticks = k->hold;
 	}
 	switch (record->kind) {
-	case GT__PERF_IN:
-		k->others[ring].kept_off = false;
-		break;
 	case GT__PERF_OUT:
 		item.runnable = record->runnable;
 		break;
 	case GT__PERF_OTHER:
-		if (!concerns_us(k, ring, record, item.ticks))
-			return 0;
-		item.number = record->tid ? name_id(k, record->name) : 0;
-		k->others[ring].waits = record->runnable;
-		k->others[ring].item = item;
-		if (record->runnable)
-			return 0;
-		break;
+		other = &k->others[ring];
+		other->waits = !is_ours(k, (uint32_t)record->number, item.ticks);
+		item.number = name_id(k, record->name) << 32 | (uint32_t)record->number;
+		other->item = item;
+		return 0;
 	case GT__PERF_MAPPED:
 		item.number = k->mapping_count;
 		ret = add_mapping(k, record, item.ticks);

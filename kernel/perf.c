@@ -18,9 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_PAGES_MAX 128    /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
-#define RING_PAGES_ALL 2048   /* where all that a CPU does is told, */
-#define ALL_PAGES_MAX  16384u /* and in all rings together */
+#define RING_PAGES_MAX 128 /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
+#define RING_PAGES_TRY \
+	1024 /* samples are large, and names take time when they are first asked for: where it is granted, */
+#define PAGES_ALL_MAX  16384u /* and in all rings together */
 #define RING_PAGES_MIN 4
 #define CPUS_MAX       4096
 #define LOOKS_MAX      64 /* for threads that are made while we open */
@@ -113,8 +114,6 @@ static void describe(const struct gt__perf *perf, int kind, struct perf_event_at
 		attr->sample_period = 1;
 		attr->sample_type |= PERF_SAMPLE_RAW;
 		attr->exclude_kernel = 0;
-		attr->inherit = 0;
-		attr->inherit_thread = 0;
 		break;
 	default:
 		attr->config = PERF_COUNT_SW_PAGE_FAULTS;
@@ -178,11 +177,14 @@ static int keep(struct gt__perf *perf, int fd)
 	return 0;
 }
 
-static int map_ring(struct ring *ring, int fd, size_t pages_max)
+static int map_ring(const struct gt__perf *perf, struct ring *ring, int fd)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t most = perf->wants.sample_period_ns ? RING_PAGES_TRY : RING_PAGES_MAX;
 
-	for (size_t pages = pages_max; pages >= RING_PAGES_MIN; pages /= 2) {
+	while (most > RING_PAGES_MAX && most * perf->ring_count > PAGES_ALL_MAX)
+		most /= 2;
+	for (size_t pages = most; pages >= RING_PAGES_MIN; pages /= 2) {
 		void *map = mmap(NULL, (pages + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 		if (map != MAP_FAILED) {
@@ -202,8 +204,10 @@ static int map_ring(struct ring *ring, int fd, size_t pages_max)
 static bool wanted(const struct gt__perf *perf, int kind)
 {
 	return kind == SWITCHES || (kind == SAMPLES && perf->wants.sample_period_ns) ||
-	       (kind == FAULTS && perf->wants.faults);
+	       (kind == FAULTS && perf->wants.faults) || (kind == OTHERS && perf->wants.others);
 }
+
+static const char who_else[] = "who else takes a CPU";
 
 static void miss(struct gt__perf *perf, const char *what, const char *why)
 {
@@ -217,21 +221,18 @@ static bool do_without(struct gt__perf *perf, int kind, int ret)
 {
 	if (kind == SWITCHES || ret == -ESRCH || ret == -EMFILE || ret == -ENFILE || ret == -ENODEV)
 		return false;
-	miss(perf, kind == SAMPLES ? "no samples" : "no page faults", strerror(-ret));
-	if (kind == SAMPLES)
+	if (kind == SAMPLES) {
 		perf->wants.sample_period_ns = 0;
-	else
+		miss(perf, "samples", strerror(-ret));
+	} else if (kind == FAULTS) {
 		perf->wants.faults = false;
+		miss(perf, "page faults", strerror(-ret));
+	} else {
+		perf->wants.others = false;
+		miss(perf, who_else,
+			ret == -EACCES || ret == -EPERM ? "it takes root, or CAP_PERFMON" : strerror(-ret));
+	}
 	return true;
-}
-
-static size_t ring_pages(const struct gt__perf *perf)
-{
-	size_t pages = perf->wants.others ? RING_PAGES_ALL : RING_PAGES_MAX;
-
-	while (pages > RING_PAGES_MAX && pages * perf->ring_count > ALL_PAGES_MAX)
-		pages /= 2;
-	return pages;
 }
 
 static int open_kind(struct gt__perf *perf, int kind, pid_t tid, struct ring *ring)
@@ -249,15 +250,18 @@ static int open_kind(struct gt__perf *perf, int kind, pid_t tid, struct ring *ri
 	if (ring->page)
 		ret = ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->fd) < 0 ? -errno : 0;
 	else
-		ret = map_ring(ring, fd, ring_pages(perf));
+		ret = map_ring(perf, ring, fd);
 	if (ret < 0 || kind == SWITCHES)
 		return ret;
+	/* Only where it could go on: a runnable thread's state is 0, or beyond those that are told. */
+	if (kind == OTHERS)
+		ioctl(fd, PERF_EVENT_IOC_SET_FILTER, "prev_state == 0 || prev_state >= 256");
 	return ioctl(fd, PERF_EVENT_IOC_ID, &id) < 0 ? -errno : gt_map_put(&perf->kinds, id, (uint64_t)kind);
 }
 
 static int open_thread(struct gt__perf *perf, pid_t tid, struct ring *ring)
 {
-	for (int kind = SWITCHES; kind <= FAULTS; kind++) {
+	for (int kind = SWITCHES; kind < KINDS; kind++) {
 		int ret = wanted(perf, kind) ? open_kind(perf, kind, tid, ring) : 0;
 
 		if (ret < 0 && !do_without(perf, kind, ret))
@@ -330,39 +334,19 @@ static bool first_pid_namespace(void)
 	return stat("/proc/self/ns/pid", &ns) == 0 && ns.st_ino == INIT_PID_NS;
 }
 
-static void open_others(struct gt__perf *perf)
-{
-	static const char what[] = "who else takes a CPU";
-	size_t had = perf->fd_count;
-	int ret = 0;
-
-	for (size_t i = 0; i < perf->ring_count && ret >= 0; i++) {
-		/* Of a CPU that no thread could be opened on there is no ring. */
-		ret = perf->rings[i].page ? open_kind(perf, OTHERS, -1, &perf->rings[i]) : 0;
-		if (ret < 0)
-			while (perf->fd_count > had)
-				close(perf->fds[--perf->fd_count]);
-	}
-	if (ret >= 0)
-		return;
-	perf->wants.others = false;
-	miss(perf, what, ret == -EACCES || ret == -EPERM ? "it takes root, or CAP_PERFMON" : strerror(-ret));
-}
-
 static void look_for_others(struct gt__perf *perf)
 {
-	static const char what[] = "who else takes a CPU";
 	int ret = perf->wants.others ? find_tracepoint(perf) : 0;
 
 	if (!perf->wants.others)
 		return;
 	perf->wants.others = false;
 	if (ret == -EACCES || ret == -EPERM)
-		miss(perf, what, "it takes root (tracefs)");
+		miss(perf, who_else, "it takes root (tracefs)");
 	else if (ret < 0)
-		miss(perf, what, "no tracefs here: mount -t tracefs none /sys/kernel/tracing");
+		miss(perf, who_else, "no tracefs here: mount -t tracefs none /sys/kernel/tracing");
 	else if (!first_pid_namespace())
-		miss(perf, what, "not from inside of a container, where processes have other numbers");
+		miss(perf, who_else, "not from inside of a container, where processes have other numbers");
 	else
 		perf->wants.others = true;
 }
@@ -529,8 +513,6 @@ int gt__perf_open(pid_t pid, const struct gt__perf_wants *wants, struct gt__perf
 			gt__perf_close(perf);
 		return explain(ret, err);
 	}
-	if (perf->wants.others)
-		open_others(perf);
 	if (perf->wants.sample_period_ns && !perf->kernel_frames)
 		miss(perf, "the kernel's own time in samples", "it takes kernel.perf_event_paranoid=1, or CAP_PERFMON");
 	*out = perf;
@@ -677,26 +659,27 @@ static void read_stack(const struct record *record, uint64_t count, struct gt__p
 	out->stack_bytes = good < GT__PERF_STACK_BYTES ? (uint32_t)good : GT__PERF_STACK_BYTES;
 }
 
-/* identifier, pid and tid, time, size, data. Only what concerns others: one comes, or the CPU has nobody more. */
+/* identifier, pid and tid, time, size, data */
 static bool read_other(const struct gt__perf *perf, const struct record *record, struct gt__perf_record *out)
 {
 	const uint8_t *data = record->body + 28;
-	size_t size = record->end - record->body >= 28 ? u32_at(record->body + 24) : 0;
+	size_t size = u32_at(record->body + 24);
 	uint64_t state;
 
 	if (size > (size_t)(record->end - record->body) - 28 || size < perf->tracepoint.next_pid + 4 ||
 		size < perf->tracepoint.next_comm + 16 ||
-		size < perf->tracepoint.prev_state + perf->tracepoint.prev_state_bytes)
+		size < perf->tracepoint.prev_state + perf->tracepoint.prev_state_bytes ||
+		u32_at(record->body + 8) != (uint32_t)perf->pid)
 		return false;
 	state = perf->tracepoint.prev_state_bytes == 8 ? u64_at(data + perf->tracepoint.prev_state)
 						       : u32_at(data + perf->tracepoint.prev_state);
 	out->kind = GT__PERF_OTHER;
+	out->tid = u32_at(record->body + 12);
 	out->raw_ns = u64_at(record->body + 16);
-	out->tid = u32_at(data + perf->tracepoint.next_pid);
-	out->runnable = u32_at(record->body + 8) == (uint32_t)perf->pid && (state & 255) == 0;
+	out->number = u32_at(data + perf->tracepoint.next_pid);
 	memcpy(out->name, data + perf->tracepoint.next_comm, 15);
 	out->name[15] = 0;
-	return true;
+	return (state & 255) == 0 && out->number;
 }
 
 /* identifier, ip, pid and tid, time, then the address or the chain */

@@ -31,7 +31,7 @@ enum gt__perf_kind {
 	GT__PERF_LOST,
 	GT__PERF_MAPPED,
 	GT__PERF_EXEC,  /* NAMED by an exec: what was mapped before is gone */
-	GT__PERF_OTHER, /* another process's thread, or none, is let onto the CPU */
+	GT__PERF_OTHER, /* one of ours could go on, and its CPU is given to another thread */
 };
 
 #define GT__PERF_KERNEL_PC(pc) ((pc) >> 63) /* or of the program */

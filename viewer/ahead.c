@@ -21,9 +21,11 @@ void gt__gate_free(struct gt__gate *gate)
 void gt__gate_work(struct gt__gate *gate)
 {
 	pthread_mutex_lock(&gate->mutex);
-	while (gate->closed || gate->asking)
+	gate->waits = true;
+	while (gate->closed || (gate->asking && !gate->turn))
 		pthread_cond_wait(&gate->open, &gate->mutex);
-	gate->closed = true;
+	gate->waits = gate->turn = false;
+	gate->closed = gate->works = true;
 	pthread_mutex_unlock(&gate->mutex);
 }
 
@@ -31,10 +33,11 @@ void gt__gate_ask(struct gt__gate *gate)
 {
 	pthread_mutex_lock(&gate->mutex);
 	gate->asking++;
-	while (gate->closed)
+	while (gate->closed || gate->turn)
 		pthread_cond_wait(&gate->open, &gate->mutex);
 	gate->asking--;
 	gate->closed = true;
+	gate->works = false;
 	pthread_mutex_unlock(&gate->mutex);
 }
 
@@ -42,6 +45,7 @@ void gt__gate_leave(struct gt__gate *gate)
 {
 	pthread_mutex_lock(&gate->mutex);
 	gate->closed = false;
+	gate->turn = gate->waits && !gate->works;
 	pthread_cond_broadcast(&gate->open);
 	pthread_mutex_unlock(&gate->mutex);
 }

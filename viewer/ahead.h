@@ -14,13 +14,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* ---- a lock for one who works all the time, and others who ask now and then: they come before its next turn ---- */
+/* ---- a lock for one who works all the time, and others who ask: between two of its turns one of them at least, and the reverse ---- */
 
 struct gt__gate {
 	pthread_mutex_t mutex;
 	pthread_cond_t open;
 	unsigned int asking;
-	bool closed;
+	bool closed, works; /* by whom: the one who works */
+	bool waits, turn;   /* he does; and is the next */
 };
 
 void gt__gate_init(struct gt__gate *gate);

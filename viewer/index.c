@@ -310,6 +310,7 @@ static void on_slice(void *user, const struct gt__row *row, int64_t end_ns)
 		slice.detail = object_of(b, open);
 	} else if (open->state == GT_STATE_RUNNABLE) {
 		slice.link = (uint32_t)open->link;
+		slice.detail = open->cause;
 		note_latency(b->index, end_ns - open->since_ns);
 	} else {
 		slice.detail = (uint32_t)open->m;
@@ -413,6 +414,33 @@ static void region(struct building *b, const struct gt_event *event, int64_t now
 	}
 }
 
+static void task(struct building *b, const struct gt_event *event, int64_t now)
+{
+	struct gt_index *index = b->index;
+	uint64_t id = event->args[1];
+	uint32_t at;
+
+	if (event->kind == GT_EV_TASK_END) {
+		close_span(b, GT_INDEX_TASK, id, now);
+	} else if (gt_index_row_of(index, GT_INDEX_TASK, id) == NO_ROW) {
+		open_span(b, GT_INDEX_TASK, id, now, GT_STATE_RUNNING, (uint32_t)event->args[3],
+			gt_index_row_of(index, GT_INDEX_GOROUTINE, event->args[0]));
+		at = gt_index_row_of(index, GT_INDEX_TASK, id);
+		if (at != NO_ROW)
+			index->rows[at].parent = event->args[2];
+	}
+}
+
+/* Logs, calls, allocations: what is no slice. */
+static void mark(struct building *b, const struct gt_event *event, int64_t now)
+{
+	const struct gt__row *row = NULL;
+
+	if (gt_marks_wants[event->kind] > 0 && event->args[0])
+		row = gt__rows_goroutine(&b->rows, event->args[0]);
+	gt_marks_event(&b->index->marks, event, now, row ? row->number : NO_ROW);
+}
+
 static void other(struct building *b, const struct gt_event *event, int64_t now)
 {
 	struct gt_index *index = b->index;
@@ -424,15 +452,6 @@ static void other(struct building *b, const struct gt_event *event, int64_t now)
 		break;
 	case GT_EV_CPU_OUT:
 		close_span(b, GT_INDEX_CPU, event->args[1], now);
-		break;
-	case GT_EV_CPU_OTHER:
-		if (event->args[0])
-			open_span(b, GT_INDEX_CPU, event->args[1], event->time_ns, GT_STATE_RUNNABLE, 0,
-				(uint32_t)event->args[0]);
-		else
-			close_span(b, GT_INDEX_CPU, event->args[1], event->time_ns);
-		if (event->args[2] && gt_map_put(&index->threads, event->args[0], event->args[2]) < 0)
-			b->failed = true;
 		break;
 	case GT_EV_THREAD_BEGIN:
 		if (event->args[2] && gt_map_put(&index->threads, event->args[0], event->args[2]) < 0)
@@ -453,6 +472,10 @@ static void other(struct building *b, const struct gt_event *event, int64_t now)
 	case GT_EV_REGION_BEGIN:
 	case GT_EV_REGION_END:
 		region(b, event, now);
+		break;
+	case GT_EV_TASK_BEGIN:
+	case GT_EV_TASK_END:
+		task(b, event, now);
 		break;
 	case GT_EV_HEAP:
 		b->heap = event->args[0];
@@ -646,6 +669,8 @@ static void take_batch(struct building *b, const struct gt__batch *batch)
 		if (gt__rows_event(&b->rows, &event) < 0)
 			b->failed = true;
 		other(b, &event, b->rows.now_ns);
+		if (event.kind < GT_EVENT_KIND_COUNT && gt_marks_wants[event.kind])
+			mark(b, &event, b->rows.now_ns);
 		count(b, b->rows.now_ns);
 		if (__builtin_expect(gt__ends_goroutine(&event), 0))
 			end_of_goroutine(b, &batch->ended[ended++], b->rows.now_ns);
@@ -679,6 +704,7 @@ int gt_index_new(
 		own->config = *config;
 	index->bytes_max = own->config.bytes_max;
 	index->reading = true;
+	gt_marks_init(&index->marks, index->bytes_max / 4);
 	index->counts = malloc(GT_INDEX_COUNTS_MAX * sizeof(*index->counts));
 	if (!index->counts || !grow(index, &index->wakes, &index->wake_room, sizeof(*index->wakes), 1024) ||
 		!grow(index, &index->objects, &index->object_room, sizeof(*index->objects), 64) ||
@@ -811,6 +837,7 @@ void gt_index_free(struct gt_index *index)
 	free(index->objects);
 	free(index->groups);
 	free(index->counts);
+	gt_marks_free(&index->marks);
 	gt__gate_free(&index->own->rows);
 	gt__gate_free(&index->own->names);
 	free(index->own);

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "format/reading/trace.h"
+#include "viewer/marks.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +30,7 @@ enum gt_index_kind {
 	GT_INDEX_CPU,
 	GT_INDEX_GC,     /* id 0: cycles, 1: stops of the world */
 	GT_INDEX_REGION, /* of a goroutine: id = g << 4 | depth */
+	GT_INDEX_TASK,   /* id: the task's; one slice, stack: its name, detail: the goroutine's row */
 	GT_INDEX_KINDS,
 };
 
@@ -37,12 +39,12 @@ enum gt_index_kind {
 
 struct gt_index_slice {
 	int64_t since_ns, end_ns;
-	uint32_t stack; /* its id; of regions and stops of the world a string's */
+	uint32_t stack; /* its id; of regions, tasks and stops of the world a string's */
 	uint32_t
-		detail; /* running, syscall: the M. Waiting: place in objects. On a P or an M: the goroutine's row. CPU: tid. GC: cycle */
-	uint32_t link; /* runnable: place in wakes, by which it began; syscall: number + 1; 0 none */
-	uint16_t p;    /* + 1 */
-	uint8_t state; /* enum gt_state */
+		detail; /* running, syscall: the M. Runnable: enum gt_cause. Waiting: place in objects. On a P or an M: the goroutine's row. CPU: tid. GC: cycle */
+	uint32_t link;  /* runnable: place in wakes, by which it began; syscall: number + 1; 0 none */
+	uint16_t p;     /* + 1 */
+	uint8_t state;  /* enum gt_state */
 	uint8_t reason;
 };
 
@@ -129,6 +131,7 @@ struct gt_index {
 	uint64_t events_expected; /* 0: not known */
 	uint64_t bytes;           /* of memory, about */
 	uint64_t bytes_max;       /* with more than that reading ends */
+	struct gt_marks marks;    /* what events tell besides slices */
 	struct gt__index_reading *own;
 };
 
@@ -170,7 +173,7 @@ struct gt_index_piece {
 	uint8_t state;  /* of most of its time */
 	uint8_t reason;
 	uint16_t part;   /* of its time that is of this state: 65535 is all */
-	uint32_t detail; /* of one slice; of a system call its number + 1 */
+	uint32_t detail; /* of one slice; of a system call its number + 1; of a region, a task, a stop its name */
 };
 /* At most 2 * @columns + 2. Returns how many. */
 size_t gt_index_pieces(

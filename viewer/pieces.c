@@ -57,6 +57,8 @@ static void put_one(const struct gt_index_row *row, uint32_t at, struct gt_index
 {
 	const struct gt_index_slice *slice = gt_index_slice(row, at);
 	bool call = row->kind == GT_INDEX_GOROUTINE && slice->state == GT_STATE_SYSCALL;
+	bool named =
+		row->kind == GT_INDEX_REGION || row->kind == GT_INDEX_TASK || (row->kind == GT_INDEX_GC && row->id);
 
 	*out = (struct gt_index_piece){
 		.since_ns = (double)slice->since_ns,
@@ -66,7 +68,9 @@ static void put_one(const struct gt_index_row *row, uint32_t at, struct gt_index
 		.state = slice->state,
 		.reason = slice->reason,
 		.part = UINT16_MAX,
-		.detail = call ? slice->link : slice->detail,
+		.detail = call    ? slice->link
+			  : named ? slice->stack
+				  : slice->detail,
 	};
 }
 

@@ -26,14 +26,15 @@
 /* Of one connection: what the two limits above take of it leaves enough for the fields of a request. */
 #define CONNECTION_BYTES ((size_t)65536)
 
-#define WEB(name) \
+#define HTML "text/html; charset=utf-8"
+#define CSS  "text/css; charset=utf-8"
+#define JS   "text/javascript; charset=utf-8"
+
+#define WEB(name, path, url, kind) \
 	extern const char gt__web_##name[] __attribute__((visibility("hidden"))); \
-	extern const char gt__web_##name##_end[] __attribute__((visibility("hidden")))
-WEB(page);
-WEB(style);
-WEB(app);
-WEB(draw);
-WEB(panels);
+	extern const char gt__web_##name##_end[] __attribute__((visibility("hidden")));
+#include "viewer/web.def"
+#undef WEB
 
 /* The trace in another format, made in a thread of its own while its connection sleeps: others are answered meanwhile. */
 struct conversion {
@@ -96,11 +97,9 @@ static enum MHD_Result send_file(struct MHD_Connection *connection, const char *
 	static const struct {
 		const char *name, *type, *bytes, *end;
 	} files[] = {
-		{"", "text/html; charset=utf-8", gt__web_page, gt__web_page_end},
-		{"style.css", "text/css; charset=utf-8", gt__web_style, gt__web_style_end},
-		{"app.js", "text/javascript; charset=utf-8", gt__web_app, gt__web_app_end},
-		{"draw.js", "text/javascript; charset=utf-8", gt__web_draw, gt__web_draw_end},
-		{"panels.js", "text/javascript; charset=utf-8", gt__web_panels, gt__web_panels_end},
+#define WEB(name, path, url, kind) {url, kind, gt__web_##name, gt__web_##name##_end},
+#include "viewer/web.def"
+#undef WEB
 	};
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)

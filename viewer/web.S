@@ -11,9 +11,6 @@ gt__web_\name\()_end:
 	.byte 0
 	.endm
 
-	file page, "index.html"
-	file style, "style.css"
-	file app, "app.js"
-	file draw, "draw.js"
-	file panels, "panels.js"
+#define WEB(name, path, url, kind) file name, path
+#include "viewer/web.def"
 	.section .note.GNU-stack, "", %progbits

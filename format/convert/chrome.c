@@ -1187,6 +1187,8 @@ static int put_events(struct chrome *chrome, const struct gt_convert_options *op
 		if (!chrome->totals.events)
 			put_edge(chrome);
 		if (options->to_ns > 0 && event.time_ns >= options->to_ns) {
+			if (counters)
+				counters_until(chrome, options->to_ns);
 			if (chrome->rows.now_ns < options->to_ns)
 				chrome->rows.now_ns = options->to_ns;
 			break;

@@ -244,10 +244,8 @@ static void on_cpu(struct gt__spans *spans, const struct gt_event *event)
 
 	if (!row)
 		return;
-	if (event->kind != GT_EV_CPU_OUT && event->args[0]) {
+	if (event->kind == GT_EV_CPU_IN) {
 		begin_span(spans, row, event, event->args[0]);
-	} else if (event->kind == GT_EV_CPU_OTHER) {
-		end_span(spans, row, event->time_ns, "");
 	} else {
 		/* It was there before the trace: since when is not known. */
 		if (row->since_ns >= 0 && row->detail == event->args[0])
@@ -309,10 +307,6 @@ void gt__spans_event(struct gt__spans *spans, const struct gt_event *event)
 	switch (event->kind) {
 	case GT_EV_CPU_IN:
 	case GT_EV_CPU_OUT:
-		on_cpu(spans, event);
-		break;
-	case GT_EV_CPU_OTHER:
-		thread_named(spans, event->args[0], event->args[2]);
 		on_cpu(spans, event);
 		break;
 	case GT_EV_THREAD_BEGIN:

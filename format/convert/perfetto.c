@@ -216,6 +216,8 @@ static int put_events(struct gt__perfetto *pf, const struct gt_convert_options *
 		if (!pf->totals.events)
 			put_edge(pf);
 		if (options->to_ns > 0 && event.time_ns >= options->to_ns) {
+			if (counters)
+				counters_until(pf, options->to_ns);
 			if (pf->rows.now_ns < options->to_ns)
 				pf->rows.now_ns = options->to_ns;
 			break;

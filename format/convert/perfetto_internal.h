@@ -111,6 +111,7 @@ struct gt__perfetto {
 	struct gt__map tid_ms;      /* tid -> M + 1 */
 	struct gt__map tid_tracks;  /* tid -> track */
 	uint32_t *cpu_threads;      /* who runs there: tid + 1; GT__PF_CPU_MAX of them */
+	bool others_told;           /* the process of other processes' threads has its name */
 	struct gt__pf_strip *spare; /* to use again */
 	void *strip_slabs;
 	struct {

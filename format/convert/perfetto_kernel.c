@@ -18,7 +18,9 @@ struct thread {
 	uint32_t lives; /* that ended: the kernel gives numbers again, a viewer must not */
 	uint8_t state;  /* enum gt__pf_state */
 	bool told;
-	bool other; /* of another process */
+	bool other;         /* of another process */
+	uint32_t taken_cpu; /* + 1: it was sent away from there, */
+	uint64_t taken_by;  /* for this thread of another process */
 	uint64_t name; /* a string */
 };
 
@@ -30,7 +32,7 @@ static void name_of(const struct gt__perfetto *pf, const struct thread *thread, 
 	if (m)
 		snprintf(text, 96, "M%" PRIu64 "%s%.60s", m - 1, name && *name ? " " : "", name ? name : "");
 	else if (name && *name)
-		snprintf(text, 96, "%.60s%s", name, thread->other ? " (another process)" : "");
+		snprintf(text, 96, "%.60s", name);
 	else
 		snprintf(text, 96, "thread %" PRIu64, tid);
 }
@@ -63,17 +65,36 @@ uint64_t gt__pf_shown_tid(const struct gt__perfetto *pf, uint64_t tid)
 	return thread ? shown_tid(thread) : tid;
 }
 
+/* They are of one process here: which they are of, nobody knows. */
+#define OTHERS_PID (GT__PF_PID_REAL_MAX + 2)
+
+static void put_others(struct gt__perfetto *pf, int64_t time_ns)
+{
+	char *to = gt__pf_begin_thread_packet(pf, time_ns), *tree, *inner;
+
+	pf->others_told = true;
+	tree = to = gt_pb_open(to, PACKET_PROCESSES);
+	inner = to = gt_pb_open(to, 1);
+	to = gt_pb_number(to, 1, OTHERS_PID);
+	to = gt_pb_close(inner, gt__pb_text(to, 3, "other processes", GT__INTERN_TEXT_MAX));
+	gt_pb_close(tree, to);
+	gt__pf_close(pf, to);
+}
+
 /* Of which process it is. */
 static void put_thread(struct gt__perfetto *pf, struct thread *thread, int64_t time_ns)
 {
-	char *to = gt__pf_begin_thread_packet(pf, time_ns), *tree, *inner, text[96];
+	char *to, *tree, *inner, text[96];
 
+	if (thread->other && !pf->others_told)
+		put_others(pf, time_ns);
+	to = gt__pf_begin_thread_packet(pf, time_ns);
 	thread->told = true;
 	name_of(pf, thread, thread->tid, text);
 	tree = to = gt_pb_open(to, PACKET_PROCESSES);
 	inner = to = gt_pb_open(to, 2);
 	to = gt_pb_number(to, 1, shown_tid(thread));
-	to = gt_pb_number(to, 2, pf->thread_pid);
+	to = gt_pb_number(to, 2, thread->other ? OTHERS_PID : pf->thread_pid);
 	to = gt_pb_close(inner, gt__pb_text(to, 3, text, GT__INTERN_TEXT_MAX));
 	gt_pb_close(tree, to);
 	gt__pf_close(pf, to);
@@ -150,28 +171,31 @@ static void cpu_out(struct gt__perfetto *pf, uint64_t tid, uint64_t cpu, bool ru
 	put_state(pf, thread, pf->rows.now_ns, state);
 }
 
-/* Nobody: whoever was there has left. */
+/* Until one of ours comes there, or the thread that had to go goes on elsewhere. */
 static void cpu_other(struct gt__perfetto *pf, const uint64_t *args)
 {
-	struct thread *thread;
+	struct thread *from = thread_of(pf, args[3]), *thread = from ? thread_of(pf, args[0]) : NULL;
 
-	if (!args[0]) {
-		thread = pf->cpu_threads && args[1] < GT__PF_CPU_MAX && pf->cpu_threads[args[1]]
-				 ? gt__map_get(&pf->threads, pf->cpu_threads[args[1]] - 1)
-				 : NULL;
-		if (thread && thread->other && thread->state == KERNEL_RUNNING && thread->cpu == args[1] &&
-			thread->since_ns < pf->rows.now_ns)
-			put_state(pf, thread, pf->rows.now_ns, KERNEL_SLEEPING);
-		return;
-	}
-	thread = thread_of(pf, args[0]);
-	if (!thread)
+	if (!thread || args[1] >= GT__PF_CPU_MAX)
 		return;
 	if (!thread->told) {
 		thread->name = args[2];
 		thread->other = true;
 	}
 	cpu_in(pf, args[0], args[1]);
+	from->taken_cpu = (uint32_t)args[1] + 1;
+	from->taken_by = args[0];
+}
+
+static void goes_on(struct gt__perfetto *pf, struct thread *thread, uint64_t cpu)
+{
+	struct thread *by = thread && thread->taken_cpu ? gt__map_get(&pf->threads, thread->taken_by) : NULL;
+
+	if (by && cpu + 1 != thread->taken_cpu && by->other && by->state == KERNEL_RUNNING &&
+		by->cpu + 1 == thread->taken_cpu && by->since_ns < pf->rows.now_ns)
+		put_state(pf, by, pf->rows.now_ns, KERNEL_SLEEPING);
+	if (thread)
+		thread->taken_cpu = 0;
 }
 
 static void thread_begin(struct gt__perfetto *pf, const uint64_t *args)
@@ -193,8 +217,9 @@ static void thread_end(struct gt__perfetto *pf, uint64_t tid)
 
 	if (!thread)
 		return;
+	/* When the first thread ends, a reader takes the whole process for ended; others of it may go on a little. */
 	if (thread->state != KERNEL_NONE)
-		put_state(pf, thread, pf->rows.now_ns, KERNEL_DESTROYED);
+		put_state(pf, thread, pf->rows.now_ns, tid == pf->thread_pid ? KERNEL_SLEEPING : KERNEL_DESTROYED);
 	gt__map_remove(&pf->tid_tracks, tid);
 	gt__map_remove(&pf->tid_ms, tid);
 	*thread = (struct thread){.tid = tid, .lives = thread->lives + 1};
@@ -277,6 +302,7 @@ void gt__pf_on_kernel(struct gt__perfetto *pf, const struct gt_event *event)
 
 	switch (event->kind) {
 	case GT_EV_CPU_IN:
+		goes_on(pf, gt__map_get(&pf->threads, args[0]), args[1]);
 		cpu_in(pf, args[0], args[1]);
 		break;
 	case GT_EV_CPU_OUT:

@@ -497,8 +497,8 @@ static int on_slot_start(struct gt__rows *rows, uint64_t p, struct gt__row *thre
 	struct gt__row *goroutine, *slot;
 	int ret = take_slot(rows, thread, p, &slot);
 
-	/* A goroutine that came out of its syscall without a P has one now. */
-	if (ret == 0 && slot && thread->open.state == GT_STATE_RUNNING && !thread->open.p) {
+	/* A goroutine that came out of its syscall without a P has one now; or another than before, which it had lost meanwhile. */
+	if (ret == 0 && slot && thread->open.state == GT_STATE_RUNNING && thread->open.p != slot->id) {
 		goroutine = gt__rows_goroutine(rows, thread->open.g);
 		if (goroutine)
 			occupy(rows, goroutine, thread, slot, GT_STATE_RUNNING);

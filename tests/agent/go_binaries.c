@@ -164,6 +164,40 @@ static void check_syscall(struct gt_gobin *bin)
 	FAIL("no Syscall6");
 }
 
+/* The runtime's own system calls: each with its number, a window in front and one behind. Others are refused. */
+static void check_stubs(struct gt_gobin *bin)
+{
+	static const struct {
+		const char *name;
+		uint32_t number;
+	} stubs[] = {{"runtime.futex", 202}, {"runtime.usleep", 35}, {"runtime.sysMmap", 9}, {"runtime.sysMunmap", 11},
+		{"runtime.madvise", 28}, {"runtime.write1", 1}, {"runtime.read", 0}, {"runtime.rtsigprocmask", 14},
+		{"runtime.rt_sigaction", 13}, {"runtime.sigaltstack", 131}};
+	static const char *const refused[] = {
+		"runtime.clone", "runtime.raise", "runtime.asmcgocall", "syscall.rawVforkSyscall"};
+	struct gt_gofunction function;
+	struct gt_error err;
+	struct gt_site site;
+	uint32_t number;
+	uint64_t va;
+
+	for (size_t i = 0; i < ARRAY_SIZE(stubs); i++) {
+		if (!gt_pclntab_find(bin->pclntab, stubs[i].name, &function))
+			FAIL("no %s", stubs[i].name);
+		else if (gt_site_syscall_begin(bin, &function, &va, &number, &err) < 0 ||
+			 gt_site_inside(bin, &function, va, GT_SITE_ASM_KNOWN, &site, &err) < 0 ||
+			 gt_site_syscall_end(bin, &function, &va, &err) < 0 ||
+			 gt_site_inside(bin, &function, va, GT_SITE_ASM_KNOWN, &site, &err) < 0)
+			FAIL("%s", err.text);
+		else if (number != stubs[i].number)
+			FAIL("%s makes call %u", stubs[i].name, number);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+		if (gt_pclntab_find(bin->pclntab, refused[i], &function) &&
+			gt_site_syscall_begin(bin, &function, &va, &number, &err) >= 0)
+			FAIL("%s was not refused", refused[i]);
+}
+
 /* A table with one wrong number must be refused, by that field's name. */
 static void check_refusals(struct gt_gobin *bin, const struct gt_golayout *good)
 {
@@ -353,6 +387,7 @@ static void check_binary(const char *path, const char *name)
 	check_entries(bin);
 	check_returns(bin);
 	check_syscall(bin);
+	check_stubs(bin);
 	if (!strchr(name, '-')) {
 		symbols = check_symbols(bin);
 		lines = check_lines(bin, path);

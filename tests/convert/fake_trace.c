@@ -115,6 +115,9 @@ static void write_tables(const struct gt_trace *trace, struct gt_writer *writer)
 {
 	for (size_t i = 0; i < trace->meta_count; i++)
 		gt_writer_meta(writer, trace->metas[i].key, trace->metas[i].value);
+	/* Once here: within a block of events no string can be written. */
+	for (size_t i = 0; i < trace->string_count; i++)
+		gt_writer_string(writer, trace->strings[i].value, strlen(trace->strings[i].value));
 	for (size_t i = 0; i < trace->pc_count; i++) {
 		const struct gt_trace_line *line = &trace->lines[i];
 		struct gt_writer_line written = {.line = line->line};
@@ -127,6 +130,22 @@ static void write_tables(const struct gt_trace *trace, struct gt_writer *writer)
 		gt_writer_stack(writer, trace->stack_ids[i], trace->stacks[i].pcs, trace->stacks[i].count);
 	for (size_t i = 0; i < trace->thread_count; i++)
 		gt_writer_thread(writer, trace->threads[i].m, trace->threads[i].tid, trace->threads[i].name);
+}
+
+/* Strings have the ids that the writer gives them. */
+static void write_event(const struct gt_trace *trace, struct gt_writer *writer, const struct gt_event *event)
+{
+	const struct gt_event_spec *spec = &gt_event_specs[event->kind];
+	uint64_t args[GT_EVENT_ARGS_MAX];
+
+	memcpy(args, event->args, sizeof(args));
+	for (unsigned int i = 0; i < spec->arg_count; i++) {
+		const char *text = spec->args[i].type == GT_ARG_STR ? gt_trace_string(trace, args[i]) : NULL;
+
+		if (text)
+			args[i] = gt_writer_string(writer, text, strlen(text));
+	}
+	gt_writer_event(writer, event->kind, event->ticks, args);
 }
 
 /* In blocks of one M each, as a collector hands them over. */
@@ -147,8 +166,7 @@ void fake_write(const struct gt_trace *trace, const char *path)
 				gt_writer_events_begin(writer, m, trace->events[from].ticks);
 				for (size_t i = from; i < to; i++)
 					if (trace->events[i].m == m)
-						gt_writer_event(writer, trace->events[i].kind, trace->events[i].ticks,
-							trace->events[i].args);
+						write_event(trace, writer, &trace->events[i]);
 				gt_writer_events_end(writer);
 			}
 			gt_writer_watermark(writer, trace->events[to - 1].ticks);

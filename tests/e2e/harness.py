@@ -92,6 +92,20 @@ def compiler():
     raise Skip("no C compiler")
 
 
+def tool(name):
+    """Folder of what tests/tools/get-NAME.sh fetches with npm, for node."""
+    folder = os.path.join(os.environ.get("GTRACE_BUILD_DIR", "."), "test-tools", name)
+    if not shutil.which("node"):
+        raise Skip("node is not installed")
+    if not os.path.exists(os.path.join(folder, "good")):
+        if not shutil.which("npm"):
+            raise Skip("npm is not installed")
+        run = subprocess.run(["sh", os.path.join(ROOT, "tests", "tools", "get-%s.sh" % name), folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if run.returncode != 0:
+            raise Skip("no %s: %s" % (name, run.stdout.decode(errors="replace").strip().splitlines()[-1:]))
+    return folder
+
+
 def fingerprint(folder, *more):
     digest = hashlib.sha256(repr(more).encode())
     for path in sorted(os.path.join(folder, name) for name in os.listdir(folder)):

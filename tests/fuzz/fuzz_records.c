@@ -97,12 +97,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	gt_trace_damage(trace, &first);
 	if (first.frames_bad)
 		abort();
-	/* Names and losses that come later may explain what the first pass called broken; nothing else changes. */
+	/* Names and losses that come later may explain what the first pass called broken; nothing else changes. But where records are
+	 * bad, which of them are may depend on a name that comes later, and the order with them. */
 	if (gt_validate(trace, &verdict) < 0 || verdict.events != count || gt_trace_scan(trace) < 0 ||
 		pass(trace) != count)
 		abort();
 	gt_trace_damage(trace, &second);
-	if (second.order_broken > first.order_broken)
+	if (!first.records_bad && second.order_broken > first.order_broken)
 		abort();
 	gt_text_write(trace, nowhere, &err);
 	gt_text_events(trace, nowhere, &err);

@@ -264,6 +264,21 @@ Test(decode, a_go_programs_allocation_tells_its_type)
 	cr_expect_eq(decode(&decoder, record, out), 1);
 }
 
+Test(decode, where_all_allocations_are_told_a_record_is_brief)
+{
+	struct gt_record record = {.ticks = 5,
+		.kind = GT_REC_HEAP,
+		.words = 4,
+		.word = {0, GT_HEAP_ALLOC | 7u << 8, 64, (uint64_t)0x1234 << 32 | 9}};
+	struct gt_decoder decoder = {0};
+	struct gt_event out[GT_DECODE_EVENTS_MAX];
+
+	cr_assert_eq(decode(&decoder, record, out), 2);
+	cr_expect(out[0].kind == GT_EV_ALLOC && out[0].args[0] == 7 && out[0].args[1] == 0 && out[0].args[2] == 64 &&
+		  out[0].args[3] == 64 && out[0].args[4] == 9);
+	cr_expect(out[1].kind == GT_EV_ALLOC_TYPE && out[1].args[1] == GT_GO_TYPE_BASE + 0x1234);
+}
+
 Test(decode, a_long_call_is_told_at_its_end)
 {
 	struct gt_record record = {.ticks = 5,

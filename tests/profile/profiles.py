@@ -208,7 +208,7 @@ def run(program, case, at, malloc):
         environment['GOMAXPROCS'] = '1'
     if malloc:
         environment.update(LD_PRELOAD=malloc, GT_HEAP_RATE='1')
-    done = subprocess.run([program, case, at], env=environment, stdout=subprocess.PIPE, timeout=200)
+    done = subprocess.run([program, case, at], env=environment, stdout=subprocess.PIPE, timeout=1500)  # the storm is long with GTRACE_RUNS=long
     if done.returncode != 0:
         raise AssertionError(f'{case}: status {done.returncode}')
     return {line.split()[0]: line.split()[1:] for line in done.stdout.decode().splitlines()}

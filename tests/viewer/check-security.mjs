@@ -39,7 +39,7 @@ try {
 	assert.ok([400, 403].includes(status(await get(home, { Host: null }))), 'no host');
 	// Questions that make no sense are answered, or refused; nothing breaks.
 	for (const question of ['slice?row=-1&slice=0', 'slice?row=99999999&slice=1', 'slice?row=0&slice=99999999', 'slice', 'slice?row=0&at=x', 'pieces?t0=9&t1=1&px=0&rows=0', 'pieces?rows=999999,1,,x&px=999999999', 'pieces?t0=-9223372036854775808&t1=9223372036854775807&px=8000&rows=0,1,2',
-		'goroutines?offset=-1&limit=-1', 'goroutines?limit=99999999&offset=99999999&sort=%00&q=%ff', 'counters?px=-1', 'counters?t0=5&t1=1', 'flames?state=99&group=99', 'flames?t0=9&t1=1', 'regions?row=-5', 'rows?rows=1,2,3,', 'find?g=-1', `info?${'a=b&'.repeat(30)}`]) {
+		'goroutines?offset=-1&limit=-1', 'goroutines?limit=99999999&offset=99999999&sort=%00&q=%ff', 'counters?px=-1', 'counters?t0=5&t1=1', 'flames?state=99&group=99', 'flames?t0=9&t1=1', 'regions?row=-5', 'chain', 'chain?row=0&slice=-1', 'chain?row=99999999&at=5', 'task?id=-1', 'task?id=x', 'marks?t0=9&t1=1&limit=-1&kind=999', 'marks?q=%ff&limit=99999999', 'functions?group=99999999&t0=-9223372036854775808', 'durations?t0=9223372036854775807&state=99', 'longest?limit=-5&reason=999&call=99999', 'longest?limit=99999999', 'spans?t0=5&t1=1', 'strings?ids=4294967294,x', 'strings', 'rows?rows=1,2,3,', 'find?g=-1', `info?${'a=b&'.repeat(30)}`]) {
 		const got = await get(`${home}api/${question}`);
 		assert.ok([200, 400, 404].includes(status(got)), `${question}: ${got.slice(0, 80)}`);
 	}

@@ -3,5 +3,5 @@
 set -eu
 dir=$(mktemp -d "${TMPDIR:-/tmp}/gtrace-early.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
-"$1" "$dir/crowd.gtrace" crowd 200000 2000
+"$1" "$dir/crowd.gtrace" crowd 60000 500
 "$2" "$dir/crowd.gtrace"

@@ -1,282 +1,368 @@
-// draw.js - the timeline and the minimap: what is seen of the model, on two canvases. Nothing here asks the server but through `model`.
+// draw.js - the timeline: what is seen of the model. Nothing here asks the server but through `model`, and nothing is made for a slice.
+import { ROW, HEAD, KIND } from "./model.js";
+import { STATES, duration, moment, bytes } from "./text.js";
+import { colours, groupColour, fit, clip, widthOf, step, FONT, BOLD } from "./look.js";
 
-export const ROW = 18, HEAD = 22, AXIS = 24, LABEL = 250;
-export const STATES = ["none", "runnable", "running", "syscall", "waiting"];
+export const AXIS = 24;
+export const size = { label: 250 };
+const REGION_HUE = 31; // regions and tasks are coloured by name
+const seen = new Map(); // row's number -> its y, of what is drawn
 
-export function duration(ns) {
-  const a = Math.abs(ns);
-  if (a >= 1e9) return (ns / 1e9).toFixed(a >= 1e10 ? 2 : 3) + " s";
-  if (a >= 1e6) return (ns / 1e6).toFixed(a >= 1e8 ? 1 : 3) + " ms";
-  if (a >= 1e3) return (ns / 1e3).toFixed(a >= 1e5 ? 1 : 3) + " µs";
-  return Math.round(ns) + " ns";
-}
-
-// A moment, to the step between marks (1: to the ns): what differs must be read differently.
-export function moment(ns, each = 1) {
-  const [unit, name] = Math.abs(ns) >= 1e9 ? [1e9, " s"] : Math.abs(ns) >= 1e6 ? [1e6, " ms"] : Math.abs(ns) >= 1e3 ? [1e3, " µs"] : [1, " ns"];
-  return (ns / unit).toFixed(Math.max(0, Math.round(Math.log10(unit) - Math.floor(Math.log10(Math.max(1, each)))))) + name;
-}
-
-export function colours() {
-  const style = getComputedStyle(document.documentElement), of = name => style.getPropertyValue("--" + name).trim();
-  const out = {};
-  for (const name of ["ground", "raised", "line", "ink", "soft", "accent", "running", "runnable", "syscall", "waiting", "none"]) out[name] = of(name);
-  out.dark = document.documentElement.classList.contains("dark");
-  return out;
-}
-
-// A colour for a group of goroutines, so that the rows of Ps can be read: from its number, far from its neighbours'.
-export function groupColour(group, dark) {
-  const hue = (group * 137.508) % 360;
-  return `hsl(${hue.toFixed(0)} ${dark ? "42% 46%" : "52% 62%"})`;
-}
-
-export function fit(canvas) {
-  const ratio = window.devicePixelRatio || 1, box = canvas.getBoundingClientRect();
-  const width = Math.max(1, Math.round(box.width * ratio)), height = Math.max(1, Math.round(box.height * ratio));
-  if (canvas.width !== width || canvas.height !== height) {
-    canvas.width = width;
-    canvas.height = height;
-  }
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  return [context, box.width, box.height];
-}
-
-// 1, 2 or 5 times a power of ten, so that marks stand at least `pixels` apart.
-function step(nsPerPixel, pixels) {
-  const least = Math.max(1, nsPerPixel * pixels), ten = 10 ** Math.floor(Math.log10(least));
-  return [1, 2, 5, 10].map(n => n * ten).find(n => n >= least);
-}
-
-function axis(c, look, view, width) {
-  const scale = (view.t1 - view.t0) / (width - LABEL), each = step(scale, 110);
+function axis(c, look, view, width, height) {
+  const label = size.label, scale = (view.t1 - view.t0) / (width - label), each = step(scale, 110);
   c.fillStyle = look.raised;
   c.fillRect(0, 0, width, AXIS);
   c.strokeStyle = look.line;
   c.beginPath();
   c.fillStyle = look.soft;
   c.textBaseline = "middle";
-  c.font = "11px system-ui, sans-serif";
+  c.font = FONT;
   for (let t = Math.ceil(view.t0 / each) * each; t <= view.t1; t += each) {
-    const x = Math.round(LABEL + (t - view.t0) / scale) + 0.5;
-    if (x < LABEL) continue;
+    const x = Math.round(label + (t - view.t0) / scale) + 0.5;
+    if (x < label) continue;
     c.moveTo(x, AXIS - 6);
-    c.lineTo(x, 1e5);
+    c.lineTo(x, height);
     c.fillText(t ? moment(t, each) : "0", x + 4, AXIS / 2);
   }
   c.stroke();
   c.fillStyle = look.raised;
-  c.fillRect(0, 0, LABEL, AXIS);
+  c.fillRect(0, 0, label, AXIS);
   c.fillStyle = look.soft;
-  c.fillText(duration(view.t1 - view.t0) + " shown", 10, AXIS / 2);
+  c.fillText(clip(c, duration(view.t1 - view.t0) + " shown", label - 14), 10, AXIS / 2);
 }
 
-export function clip(c, text, room) {
-  if (room < 14) return "";
-  if (c.measureText(text).width <= room) return text;
-  let low = 0, high = text.length;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (c.measureText(text.slice(0, middle) + "…").width <= room) low = middle; else high = middle - 1;
+// ---- slices ----
+
+function nameHash(n) {
+  return (n * REGION_HUE) % 499;
+}
+
+function fillOf(look, model, row, tile, i) {
+  switch (row.kind) {
+    case KIND.goroutine: return look[STATES[tile.state(i)]] || look.none;
+    case KIND.p:
+    case KIND.m: {
+      const group = tile.many(i) > 1 ? undefined : model.groupOfRow(tile.detail(i));
+      return group === undefined ? look.running : groupColour(group);
+    }
+    case KIND.cpu: return groupColour(tile.detail(i) % 97);
+    case KIND.gc: return row.id ? look.warn : look.gc;
+    case KIND.task: return groupColour(nameHash(row.group ??= hashText(row.name || "")));
+    default: return groupColour(nameHash(tile.detail(i)));
   }
-  return low ? text.slice(0, low) + "…" : "";
 }
 
-function fill(look, model, row, piece) {
-  if (row.kind === 0) return look[STATES[piece.state]] || look.none;
-  if (row.kind === 1 || row.kind === 2) {
-    if (piece.count > 1) return look.running;
-    const group = model.groupOfRow(piece.detail);
-    return group === undefined ? look.running : groupColour(group, look.dark);
+function hashText(text) {
+  let hash = 7;
+  for (let i = 0; i < text.length; i++) hash = (hash * 31 + text.charCodeAt(i)) % 9973;
+  return hash;
+}
+
+function wordsOf(model, row, tile, i) {
+  if (tile.many(i) > 1) return "";
+  switch (row.kind) {
+    case KIND.goroutine:
+      if (tile.state(i) === 4) return model.info.reasons[tile.reason(i)] || "waiting";
+      if (tile.state(i) === 3) return model.info.calls[tile.detail(i)] || "syscall";
+      return STATES[tile.state(i)];
+    case KIND.p:
+    case KIND.m: return model.nameOfRow(tile.detail(i));
+    case KIND.cpu: return model.threadName(tile.detail(i));
+    case KIND.gc: return row.id ? model.string(tile.detail(i)) || "stopped" : "cycle " + tile.detail(i);
+    case KIND.task: return row.name || "task";
+    default: return model.string(tile.detail(i));
   }
-  if (row.kind === 3) return groupColour(piece.detail % 97, look.dark);
-  return row.kind === 4 ? (row.id ? look.syscall : look.runnable) : look.accent;
 }
 
-function words(model, row, piece) {
-  if (piece.count > 1) return piece.count + " ×";
-  if (row.kind === 0) {
-    if (piece.state === 4) return model.info.reasons[piece.reason] || "waiting";
-    if (piece.state === 3) return model.info.calls[piece.detail] || "syscall";
-    return STATES[piece.state];
-  }
-  if (row.kind === 1 || row.kind === 2) return model.nameOfRow(piece.detail) || "";
-  if (row.kind === 3) return "thread " + piece.detail;
-  return row.kind === 4 && !row.id ? "cycle " + piece.detail : "";
+// What does not fit the filter of slices is pale.
+function pale(lit, tile, i) {
+  return (lit.state && tile.state(i) !== lit.state) || (lit.reason && tile.many(i) === 1 && tile.reason(i) !== lit.reason) ||
+    (lit.reason && tile.many(i) > 1 && tile.state(i) !== 4) || (lit.min && tile.many(i) === 1 && tile.end(i) - tile.since(i) < lit.min) || (lit.min && tile.many(i) > 1);
 }
 
-function pieces(c, look, model, view, row, y, width) {
-  const scale = (width - LABEL) / (view.t1 - view.t0), cached = model.pieces(row.row);
-  if (!cached) {
-    c.fillStyle = look.none;
-    c.fillRect(LABEL, y + 3, width - LABEL, ROW - 6);
+// Narrow ones that look alike and touch are one rectangle: `run` is what was not painted yet.
+const run = { x0: 0, x1: -1, top: 0, fill: "", alpha: 1 };
+
+function flush(c) {
+  if (run.x1 < run.x0) return;
+  c.globalAlpha = run.alpha;
+  c.fillStyle = run.fill;
+  c.fillRect(run.x0, run.top, Math.max(1, run.x1 - run.x0), ROW - 2 * (run.top - run.y));
+  run.x1 = run.x0 - 1;
+}
+
+function rectangle(c, x0, x1, y, inset, fill, alpha) {
+  if (run.x1 >= run.x0 && x0 <= run.x1 + 0.3 && x1 - x0 < 3 && run.fill === fill && run.alpha === alpha && run.top === y + inset) {
+    if (x1 > run.x1) run.x1 = x1;
     return;
   }
-  const thin = row.kind === 5 ? 5 : 2;
-  for (const piece of cached) {
-    if (piece.end < view.t0 || piece.since > view.t1) continue;
-    const x0 = Math.max(LABEL, LABEL + (piece.since - view.t0) * scale), x1 = Math.min(width, LABEL + (piece.end - view.t0) * scale);
-    if (piece.state === 0 && row.kind === 0) continue;
-    const wide = Math.max(1, x1 - x0);
+  flush(c);
+  run.x0 = x0;
+  run.x1 = x1;
+  run.y = y;
+  run.top = y + inset;
+  run.fill = fill;
+  run.alpha = alpha;
+}
+
+function slices(c, look, model, view, row, y, width) {
+  const label = size.label, scale = (width - label) / (view.t1 - view.t0), tile = model.tile(row.row), own = row.kind === KIND.goroutine;
+  if (!tile) {
+    c.fillStyle = look.none;
+    c.fillRect(label, y + 3, width - label, ROW - 6);
+    return;
+  }
+  const thin = row.kind === KIND.region ? 4 : 2, lit = own && model.lit;
+  for (let i = tile.first(view.t0); i < tile.count; i++) {
+    const since = tile.since(i);
+    if (since > view.t1) break;
+    const state = tile.state(i);
+    if (state === 0 && own) continue;
+    const x0 = Math.max(label, label + (since - view.t0) * scale), x1 = Math.min(width, label + (tile.end(i) - view.t0) * scale);
     // What waits is quiet, what runs stands out: heights tell states apart without colour.
-    const quiet = row.kind === 0 && piece.state === 4 ? 5 : thin;
-    c.globalAlpha = piece.count > 1 ? 0.45 + 0.55 * piece.part : 1;
-    c.fillStyle = fill(look, model, row, piece);
-    c.fillRect(x0, y + quiet, wide, ROW - 2 * quiet);
-    c.globalAlpha = 1;
-    if (wide > 34) {
-      const text = clip(c, words(model, row, piece), wide - 8);
-      if (text) {
-        c.fillStyle = piece.state === 4 && row.kind === 0 ? look.ink : "#fff";
-        if (row.kind === 0 && piece.state === 1) c.fillStyle = "#231a05";
-        c.fillText(text, x0 + 4, y + ROW / 2 + 0.5);
-      }
+    const inset = own && state === 4 ? 5 : thin;
+    // Four steps of how much of its time it was that: so that neighbours can be painted as one.
+    let alpha = tile.many(i) > 1 ? 0.4 + 0.15 * Math.round(4 * tile.part(i)) : 1;
+    if (lit && pale(lit, tile, i)) alpha *= 0.22;
+    rectangle(c, x0, Math.max(x0 + 1, x1), y, inset, fillOf(look, model, row, tile, i), alpha);
+    if (x1 - x0 > 30) words(c, look, own ? state : 0, wordsOf(model, row, tile, i), x0, x1, y, alpha);
+  }
+  flush(c);
+  c.globalAlpha = 1;
+}
+
+function words(c, look, state, text, x0, x1, y, alpha) {
+  flush(c);
+  c.globalAlpha = Math.max(alpha, 0.5);
+  c.fillStyle = state === 4 ? look.ink : state === 1 ? look["on-runnable"] : look["on-colour"];
+  text = clip(c, text, x1 - x0 - 8);
+  if (text) c.fillText(text, x0 + 4, y + ROW / 2 + 0.5);
+}
+
+// ---- counters ----
+
+function counter(c, look, model, view, row, y, tall, width) {
+  const label = size.label, scale = (width - label) / (view.t1 - view.t0), points = model.counters.points, heap = row.id === "heap";
+  let most = 1;
+  const x = i => label + ((i < points.length ? points[i][0] : model.info.read_ns) - view.t0) * scale;
+  for (const p of points) if (p[0] <= view.t1) most = Math.max(most, heap ? Math.max(p[5], p[6]) : p[1] + p[2] + p[3]);
+  const unit = (tall - 10) / most, base = y + tall - 3;
+  for (let i = 0; i < points.length; i++) {
+    const p = points[i], x0 = Math.round(Math.max(label, x(i))), x1 = Math.max(x0 + 1, Math.round(Math.min(width, x(i + 1))));
+    if (x1 <= label || x0 >= width || x(i + 1) < label) continue;
+    let at = base;
+    const bar = (value, fill) => {
+      c.fillStyle = fill;
+      c.fillRect(x0, at - value * unit, x1 - x0, value * unit);
+      at -= value * unit;
+    };
+    if (heap) {
+      bar(p[5], look.heap);
+      c.fillStyle = look.warn;
+      if (p[6]) c.fillRect(x0, base - p[6] * unit, x1 - x0, 1);
+    } else {
+      bar(p[2], look.running);
+      bar(p[1], look.runnable);
+      bar(p[3], look.syscall);
     }
   }
+  counterLabel(c, look, heap, most, y, tall);
+}
+
+function counterLabel(c, look, heap, most, y, tall) {
+  c.fillStyle = look.ground;
+  c.fillRect(0, y, size.label, tall);
+  c.fillStyle = look.ink;
+  c.fillText(clip(c, heap ? "heap" : "goroutines", size.label - 34), 22, y + 13);
+  c.fillStyle = look.soft;
+  c.fillText(clip(c, (heap ? bytes(most) : most) + " at most here", size.label - 34), 22, y + 28);
+}
+
+// ---- rows ----
+
+function headOf(c, look, section, y, width) {
+  const label = size.label, count = section.count + "";
+  c.fillStyle = look.raised;
+  c.fillRect(0, y, width, HEAD);
+  c.fillStyle = look.line;
+  c.fillRect(0, y + HEAD - 1, width, 1);
+  c.fillStyle = look.soft;
+  c.fillText(section.open ? "▾" : "▸", 8, y + HEAD / 2);
+  const wide = section.key === "counters" ? 0 : widthOf(c, count);
+  if (wide) c.fillText(count, label - 8 - wide, y + HEAD / 2);
+  c.fillStyle = look.ink;
+  c.font = BOLD;
+  c.fillText(clip(c, section.head, (label - 40 - wide) * 0.88), 22, y + HEAD / 2);
+  c.font = FONT;
+  if (section.ns && !section.open) share(c, look, section.ns, label, y, width);
+}
+
+// A closed group shows how its goroutines spent their time.
+function share(c, look, ns, x, y, width) {
+  const total = ns[1] + ns[2] + ns[3] + ns[4] || 1, text = "all their time:", wide = Math.min(160, width - x - 110);
+  let at = x + 18 + widthOf(c, text);
+  c.fillStyle = look.soft;
+  c.fillText(text, x + 10, y + HEAD / 2);
+  for (const state of [2, 1, 3, 4]) {
+    c.fillStyle = look[STATES[state]];
+    c.fillRect(at, y + 8, wide * ns[state] / total, HEAD - 16);
+    at += wide * ns[state] / total;
+  }
+}
+
+function labelOf(c, look, model, entry, y, chosen) {
+  const { row, section } = entry, indent = row.kind === KIND.region ? 36 : 22;
+  c.fillStyle = chosen ? look.chosen : look.ground;
+  c.fillRect(0, y, size.label, ROW);
+  if (row.regions) {
+    c.fillStyle = look.soft;
+    c.fillText(section.inner.some(x => x.of === row) ? "▾" : "▸", 10, y + ROW / 2 + 0.5);
+  }
+  c.fillStyle = row.kind === KIND.region ? look.soft : look.ink;
+  c.fillText(clip(c, model.label(row, section), size.label - indent - 6), indent, y + ROW / 2 + 0.5);
+}
+
+function rowOf(c, look, model, view, at, entry, y, width) {
+  const { row, section } = entry;
+  if (!row) {
+    c.fillStyle = look.soft;
+    c.fillText("…", 22, y + ROW / 2);
+    return;
+  }
+  if (row.kind === KIND.counter) return counter(c, look, model, view, row, y, section.tall, width);
+  if (!seen.has(row.row)) seen.set(row.row, y);
+  const chosen = at.row === row.row;
+  if (chosen) {
+    c.fillStyle = look.chosen;
+    c.fillRect(0, y, width, ROW);
+  }
+  slices(c, look, model, view, row, y, width);
+  labelOf(c, look, model, entry, y, chosen);
 }
 
 export function lines(canvas, model, view, at) {
   const [c, width, height] = fit(canvas), look = colours();
+  size.label = width < 620 ? 116 : width < 900 ? 180 : 250;
   c.fillStyle = look.ground;
   c.fillRect(0, 0, width, height);
-  axis(c, look, view, width);
+  axis(c, look, view, width, height);
   c.save();
   c.beginPath();
   c.rect(0, AXIS, width, height - AXIS);
   c.clip();
-  c.font = "11px system-ui, sans-serif";
+  c.font = FONT;
   c.textBaseline = "middle";
+  seen.clear();
   for (const entry of model.visible(view.top, view.top + height - AXIS)) {
     const y = entry.y - view.top + AXIS;
-    if (entry.head) {
-      c.fillStyle = look.raised;
-      c.fillRect(0, y, width, HEAD);
-      c.fillStyle = look.soft;
-      c.fillText(entry.open ? "▾" : "▸", 8, y + HEAD / 2);
-      c.fillStyle = look.ink;
-      c.font = "600 11px system-ui, sans-serif";
-      const count = entry.count + "";
-      c.fillText(clip(c, entry.head, LABEL - 40 - c.measureText(count).width), 22, y + HEAD / 2);
-      c.font = "11px system-ui, sans-serif";
-      c.fillStyle = look.soft;
-      c.fillText(count, LABEL - 8 - c.measureText(count).width, y + HEAD / 2);
-      continue;
-    }
-    const row = entry.row;
-    if (!row) {
-      c.fillStyle = look.soft;
-      c.fillText("…", 22, y + ROW / 2);
-      continue;
-    }
-    if (at.row === row.row) {
-      c.fillStyle = look.raised;
-      c.fillRect(0, y, width, ROW);
-    }
-    pieces(c, look, model, view, row, y, width);
-    c.fillStyle = look.ground;
-    c.fillRect(0, y, LABEL, ROW);
-    if (at.row === row.row) {
-      c.fillStyle = look.raised;
-      c.fillRect(0, y, LABEL, ROW);
-    }
-    c.fillStyle = look.ink;
-    c.fillText(clip(c, model.label(row), LABEL - 34), row.kind === 5 ? 36 : 22, y + ROW / 2 + 0.5);
+    if (entry.row === undefined && !("row" in entry)) headOf(c, look, entry.section, y, width);
+    else rowOf(c, look, model, view, at, entry, y, width);
   }
   c.strokeStyle = look.line;
   c.beginPath();
-  c.moveTo(LABEL - 0.5, 0);
-  c.lineTo(LABEL - 0.5, height);
+  c.moveTo(size.label - 0.5, 0);
+  c.lineTo(size.label - 0.5, height);
   c.stroke();
-  chosen(c, look, model, view, at, width);
+  ticks(c, look, model, view, width, height);
+  chosen(c, look, model, view, at, width, height);
   c.restore();
-  if (at.mouse !== undefined && at.mouse >= LABEL) {
-    c.strokeStyle = look.soft;
-    c.setLineDash([2, 3]);
-    c.beginPath();
-    c.moveTo(Math.round(at.mouse) + 0.5, AXIS);
-    c.lineTo(Math.round(at.mouse) + 0.5, height);
-    c.stroke();
-    c.setLineDash([]);
-  }
+  if (at.range) range(c, look, view, at.range, width, height);
+  if (at.mouse !== undefined && at.mouse >= size.label) cursor(c, look, view, at.mouse, width, height);
 }
 
-// The chosen slice, and arrows: from who woke it, to whom it woke.
-function chosen(c, look, model, view, at, width) {
-  if (!at.slice) return;
-  const scale = (width - LABEL) / (view.t1 - view.t0), x = t => LABEL + (t - view.t0) * scale;
-  const yOf = row => {
-    const y = model.yOf(row);
-    return y === undefined ? undefined : y - view.top + AXIS;
-  };
-  const y = yOf(at.row);
-  if (y === undefined) return;
-  const x0 = Math.max(LABEL, x(at.slice.since)), x1 = Math.min(width, x(at.slice.end));
-  c.strokeStyle = look.accent;
-  c.lineWidth = 2;
-  if (x1 >= LABEL && x0 <= width) c.strokeRect(x0, y + 1, Math.max(3, x1 - x0), ROW - 2);
-  const arrow = (fromRow, time, toY) => {
-    const fromY = yOf(fromRow), there = x(time);
-    if (there < LABEL || there > width) return;
-    const start = fromY === undefined ? (toY > AXIS + 40 ? AXIS : 1e4) : fromY + ROW / 2;
-    c.beginPath();
-    c.moveTo(there, start);
-    c.lineTo(there, toY + ROW / 2);
-    c.stroke();
-    const up = start > toY ? -1 : 1;
-    c.beginPath();
-    c.moveTo(there - 4, toY + ROW / 2 - 6 * up);
-    c.lineTo(there, toY + ROW / 2);
-    c.lineTo(there + 4, toY + ROW / 2 - 6 * up);
-    c.stroke();
-  };
-  c.lineWidth = 1.5;
-  if (at.slice.waker) arrow(at.slice.waker.row, at.slice.waker.at, y);
-  for (const woken of at.slice.woke || []) {
-    if (!woken) continue;
-    const to = yOf(woken.row);
-    if (to !== undefined) arrow(at.row, woken.at, to);
-  }
-  c.lineWidth = 1;
-}
+// ---- what lies over the rows ----
 
-export function map(canvas, model, view) {
-  const [c, width, height] = fit(canvas), look = colours(), begin = model.info.begin_ns, last = model.info.reading ? model.info.read_ns : model.info.span_ns;
-  const span = model.info.span_ns - begin || 1, at = t => (t - begin) / span * width;
-  c.fillStyle = look.ground;
-  c.fillRect(0, 0, width, height);
-  const points = model.counters || [], order = [[2, look.running], [1, look.runnable], [3, look.syscall]];
-  let most = 1;
-  for (const p of points) most = Math.max(most, p[1] + p[2] + p[3]);
-  const base = points.map(() => 0);
-  const place = { 1: 1, 2: 2, 3: 3 };
-  for (const [state, colour] of order) {
-    c.fillStyle = colour;
-    for (let i = 0; i < points.length; i++) {
-      const x0 = at(points[i][0]), x1 = at(i + 1 < points.length ? points[i + 1][0] : last);
-      const from = base[i] / most * (height - 8), tall = points[i][place[state]] / most * (height - 8);
-      c.fillRect(x0, height - from - tall, Math.max(0.6, x1 - x0), tall);
-      base[i] += points[i][place[state]];
+function ticks(c, look, model, view, width, height) {
+  const scale = (width - size.label) / (view.t1 - view.t0);
+  for (const tick of model.ticks.list) {
+    const x = size.label + (tick.at - view.t0) * scale, y = seen.get(tick.row);
+    if (x < size.label || x > width) continue;
+    if (tick.tick === "lost") {
+      c.fillStyle = look.warn;
+      c.fillRect(x, AXIS, 1.5, height);
+    } else if (y !== undefined && tick.tick === "assist") {
+      c.fillStyle = look.gc;
+      c.fillRect(x, y + ROW - 4, Math.max(1, (tick.took || 0) * scale), 3);
+    } else if (y !== undefined) {
+      c.fillStyle = look.ink;
+      c.beginPath();
+      c.moveTo(x - 4, y + 1);
+      c.lineTo(x + 4, y + 1);
+      c.lineTo(x, y + 7);
+      c.fill();
     }
   }
-  const heapMost = points.reduce((m, p) => Math.max(m, p[5]), 0);
-  if (heapMost) {
-    c.strokeStyle = look.accent;
-    c.beginPath();
-    points.forEach((p, i) => {
-      const x = at(p[0]), y = height - 4 - p[5] / heapMost * (height - 10);
-      if (i) c.lineTo(x, y); else c.moveTo(x, y);
-    });
-    c.stroke();
-  }
-  const x0 = at(view.t0), x1 = at(view.t1);
-  c.fillStyle = look.dark ? "rgba(0,0,0,.5)" : "rgba(120,130,145,.28)";
-  c.fillRect(0, 0, Math.max(0, x0), height);
-  c.fillRect(x1, 0, width - x1, height);
+}
+
+export function range(c, look, view, range, width, height) {
+  const scale = (width - size.label) / (view.t1 - view.t0);
+  const x0 = Math.max(size.label, size.label + (range.t0 - view.t0) * scale), x1 = Math.min(width, size.label + (range.t1 - view.t0) * scale);
+  if (x1 < x0) return;
+  c.globalAlpha = 0.1;
+  c.fillStyle = look.accent;
+  c.fillRect(x0, AXIS, x1 - x0, height);
+  c.globalAlpha = 1;
+  c.fillRect(x0, AXIS - 3, x1 - x0, 3);
+  c.fillRect(x0, AXIS, 1, height);
+  c.fillRect(x1 - 1, AXIS, 1, height);
+  const text = duration(range.t1 - range.t0), wide = widthOf(c, text) + 10;
+  if (x1 - x0 < wide) return;
+  c.fillRect((x0 + x1 - wide) / 2, 4, wide, 15);
+  c.fillStyle = look.ground;
+  c.fillText(text, (x0 + x1 - wide) / 2 + 5, AXIS / 2);
+}
+
+function cursor(c, look, view, mouse, width, height) {
+  c.strokeStyle = look.soft;
+  c.setLineDash([2, 3]);
+  c.beginPath();
+  c.moveTo(Math.round(mouse) + 0.5, AXIS);
+  c.lineTo(Math.round(mouse) + 0.5, height);
+  c.stroke();
+  c.setLineDash([]);
+}
+
+// An arrow down or up at one moment, from the one who woke to the one who was woken; from the edge where the first is not there to be seen.
+function arrow(c, x, fromY, toY, edge) {
+  const start = fromY === undefined ? (toY > edge / 2 ? edge : AXIS) : fromY + ROW / 2, down = start < toY ? 1 : -1;
+  c.beginPath();
+  c.moveTo(x, start);
+  c.lineTo(x, toY + ROW / 2);
+  c.moveTo(x - 4, toY + ROW / 2 - 6 * down);
+  c.lineTo(x, toY + ROW / 2);
+  c.lineTo(x + 4, toY + ROW / 2 - 6 * down);
+  c.stroke();
+}
+
+// Where a row would be that is scrolled away.
+function outside(model, view, row) {
+  const y = model.yOf(row);
+  return y === undefined ? undefined : y - view.top + AXIS;
+}
+
+// The chosen slice, and arrows: the chain that led to it, and whom it woke.
+function chosen(c, look, model, view, at, width, height) {
+  if (!at.slice) return;
+  const scale = (width - size.label) / (view.t1 - view.t0), x = t => size.label + (t - view.t0) * scale, y = seen.get(at.row);
+  const put = (from, to, t) => {
+    const toY = seen.get(to), there = x(t);
+    if (there < size.label || there > width || toY === undefined) return;
+    arrow(c, there, seen.get(from) ?? outside(model, view, from), toY, height);
+  };
   c.strokeStyle = look.accent;
-  c.strokeRect(Math.max(0.5, x0), 0.5, Math.max(2, Math.min(width, x1) - Math.max(0, x0)) - 1, height - 1);
-  c.fillStyle = look.soft;
-  c.font = "10px system-ui, sans-serif";
-  c.textBaseline = "top";
-  c.fillText("goroutines: running, runnable, in a syscall; at most " + most + (heapMost ? "; line: heap, at most " + (heapMost / 1048576).toFixed(1) + " MiB" : ""), 6, 3);
+  c.lineWidth = 1.5;
+  let last = Infinity;
+  for (const step of at.chain) {
+    // Nearer together than this they would be a bar.
+    if (!step.waker || last - x(step.at) < 4) continue;
+    put(step.waker.row, step.woken.row, step.at);
+    last = x(step.at);
+  }
+  c.globalAlpha = 0.55;
+  for (const woken of at.slice.woke || []) if (woken && seen.has(woken.row)) put(at.row, woken.row, woken.at);
+  c.globalAlpha = 1;
+  const x0 = Math.max(size.label, x(at.slice.since)), x1 = Math.min(width, x(at.slice.end));
+  c.lineWidth = 2;
+  if (y !== undefined && x1 >= size.label && x0 <= width) c.strokeRect(x0, y + 1, Math.max(3, x1 - x0), ROW - 2);
+  c.lineWidth = 1;
 }

@@ -1,4 +1,4 @@
-/* rival.c - wants a CPU until its standard input ends. */
+/* rival.c - wants a CPU again and again, a millisecond after it had it, until its standard input ends. */
 #include <poll.h>
 
 int main(void)
@@ -7,8 +7,8 @@ int main(void)
 	volatile unsigned long count = 0;
 
 	do {
-		for (int i = 0; i < 1000000; i++)
+		for (int i = 0; i < 300000; i++)
 			count++;
-	} while (poll(&input, 1, 0) == 0);
+	} while (poll(&input, 1, 1) == 0);
 	return 0;
 }
