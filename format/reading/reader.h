@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/source.h"
 #include "format/reading/trace.h"
 
 #define GT__MAGIC              "\x89GTRACE\n"
@@ -61,9 +62,7 @@ struct gt__frame {
 };
 
 struct gt__reader {
-	int fd; /* -1: memory */
-	const uint8_t *memory;
-	uint64_t size;
+	struct gt_source source;
 	struct gt__header header;
 	uint64_t index_offset; /* 0: the file has no whole trailer */
 	uint8_t *packed;       /* a frame's stored bytes, when they come from fd */
