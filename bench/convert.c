@@ -1,16 +1,16 @@
 /*
  * convert.c - how fast a .gtrace file becomes JSON, and Perfetto's protobuf.
  *
- *   convert [-n EVENTS] [-r RUNS] [-g GOROUTINES] [-k FILE.json] [DIRECTORY]
+ *   convert [-n EVENTS] [-r RUNS] [-g GOROUTINES] [-k FILE.json] [-o ROW] [DIRECTORY | FILE.gtrace]
  *
- * A file is made by the writer: what a scheduler of 8 Ps does with so many goroutines, a stack at every wait. Rows:
+ * A file is made by the writer (or taken as it is): what a scheduler of 8 Ps does with so many goroutines, a stack at every wait. Rows:
  *   read           gt_trace_next until the end, nothing else
  *   slices         read and convert, rows and slices only, to /dev/null
  *   everything     read and convert, the default: arrows, counters, stacks, colours
  *   p. slices, p. all   the same two as packets of Perfetto
  *   alone          the time of the row above it less that of read: the converter's own share
  * CPU time, the best of RUNS: all is one thread, and a busy machine disturbs it less. A record is a line of JSON, or a packet.
- * -k keeps the JSON of "everything", for other tools to be timed on.
+ * -k keeps the JSON of "everything", for other tools to be timed on. -o measures one row only.
  */
 #include "format/convert/perfetto.h"
 #include "format/reading/trace.h"
@@ -275,16 +275,27 @@ static void rows(converter *convert, const char *path, int runs, double read, ui
 
 int main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		converter *convert;
+		unsigned int parts;
+	} table[] = {
+		{"slices", gt_convert_chrome, GT_CONVERT_SLICES},
+		{"everything", gt_convert_chrome, GT_CONVERT_ALL},
+		{"p. slices", gt_convert_perfetto, GT_CONVERT_SLICES},
+		{"p. all", gt_convert_perfetto, GT_CONVERT_ALL},
+	};
 	size_t events = 2000000, goroutines = 2000;
-	const char *directory, *keep = NULL;
+	const char *place, *keep = NULL, *only = NULL;
 	struct gt_convert_totals totals;
 	double read = 1e9, time;
 	uint64_t count = 0, bytes;
 	char path[4096];
 	struct stat st;
 	int runs = 5, option;
+	bool made;
 
-	while ((option = getopt(argc, argv, "n:r:g:k:")) != -1) {
+	while ((option = getopt(argc, argv, "n:r:g:k:o:")) != -1) {
 		if (option == 'n')
 			events = strtoull(optarg, NULL, 10);
 		else if (option == 'r')
@@ -293,27 +304,33 @@ int main(int argc, char **argv)
 			goroutines = strtoull(optarg, NULL, 10);
 		else if (option == 'k')
 			keep = optarg;
+		else if (option == 'o')
+			only = optarg;
 		else
 			return 2;
 	}
-	directory = optind < argc ? argv[optind] : "/tmp";
-	snprintf(path, sizeof(path), "%s/bench-convert-%d.gtrace", directory, (int)getpid());
-	make_file(path, events, goroutines);
+	place = optind < argc ? argv[optind] : "/tmp";
+	made = stat(place, &st) < 0 || S_ISDIR(st.st_mode);
+	snprintf(path, sizeof(path), "%s", place);
+	if (made) {
+		snprintf(path, sizeof(path), "%s/bench-convert-%d.gtrace", place, (int)getpid());
+		make_file(path, events, goroutines);
+	}
 	if (stat(path, &st) < 0)
 		die("no file");
 	for (int i = 0; i < runs; i++) {
 		time = time_read(path, &count);
 		read = time < read ? time : read;
 	}
-	printf("%llu events, %lld bytes of .gtrace, %zu goroutines, best of %d\n", (unsigned long long)count,
-		(long long)st.st_size, goroutines, runs);
+	printf("%llu events, %lld bytes of .gtrace, best of %d\n", (unsigned long long)count, (long long)st.st_size,
+		runs);
 	row("read", read, count, 0, 0, 0);
-	rows(gt_convert_chrome, path, runs, read, count, "slices", GT_CONVERT_SLICES);
-	rows(gt_convert_chrome, path, runs, read, count, "everything", GT_CONVERT_ALL);
-	rows(gt_convert_perfetto, path, runs, read, count, "p. slices", GT_CONVERT_SLICES);
-	rows(gt_convert_perfetto, path, runs, read, count, "p. all", GT_CONVERT_ALL);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (!only || !strcmp(only, table[i].name))
+			rows(table[i].convert, path, runs, read, count, table[i].name, table[i].parts);
 	if (keep)
 		time_convert(gt_convert_chrome, path, keep, GT_CONVERT_ALL, &totals, &bytes);
-	unlink(path);
+	if (made)
+		unlink(path);
 	return 0;
 }

@@ -8,8 +8,8 @@
  * by one that just came out of it (its hook tells that before the runtime has the P back), by one between two
  * goroutines and by one that sleeps: from those it is taken without a word.
  *
- * fits has one function a kind of event, apply another; both take the entries from the same lookups, and
- * apply after fits finds the goroutine in a cache of one.
+ * fits has one function a kind of event, apply another. Both are given the entries of the event's M and goroutine, which take
+ * looks up once for the two: what order does for each event of a file.
  */
 #include "model/model.h"
 #include "base/hash.h"
@@ -19,8 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NO_INDEX  UINT32_MAX
-#define SMALL_IDS 256u
+#define NO_INDEX    UINT32_MAX
+#define ENTRIES_MIN 64u
+#define SMALL_IDS   256u
+#define HINTS_MIN   256u
+#define HINTS_MAX   (1u << 20)
 
 struct g_entry {
 	struct gt_model_g g;
@@ -50,22 +53,11 @@ struct table {
 
 struct gt_model {
 	struct table gs, ms, ps;
-	uint32_t free_g;   /* NO_INDEX: none */
-	uint64_t cached_g; /* 0: none */
-	uint32_t cached_index;
+	uint32_t free_g; /* NO_INDEX: none */
+	uint32_t *hints; /* at a goroutine's lowest bits: the index of one that had them, which its entry confirms */
+	uint32_t hint_mask;
 	struct gt_model_counts counts;
 };
-
-int gt_model_new(struct gt_model **out)
-{
-	struct gt_model *model = calloc(1, sizeof(*model));
-
-	if (!model)
-		return -ENOMEM;
-	model->free_g = NO_INDEX;
-	*out = model;
-	return 0;
-}
 
 static void table_free(struct table *table)
 {
@@ -80,7 +72,28 @@ void gt_model_free(struct gt_model *model)
 	table_free(&model->gs);
 	table_free(&model->ms);
 	table_free(&model->ps);
+	free(model->hints);
 	free(model);
+}
+
+int gt_model_new(struct gt_model **out)
+{
+	struct gt_model *model = calloc(1, sizeof(*model));
+
+	if (!model)
+		return -ENOMEM;
+	model->free_g = NO_INDEX;
+	model->hints = calloc(HINTS_MIN, sizeof(*model->hints));
+	model->hint_mask = HINTS_MIN - 1;
+	/* Hints of nobody lead to the first entry: there is one from the begin. */
+	model->gs.entries = calloc(ENTRIES_MIN, sizeof(struct g_entry));
+	model->gs.room = ENTRIES_MIN;
+	if (!model->hints || !model->gs.entries) {
+		gt_model_free(model);
+		return -ENOMEM;
+	}
+	*out = model;
+	return 0;
 }
 
 /* ---- entries ---- */
@@ -115,7 +128,7 @@ static void table_remove(struct table *table, uint64_t id)
 static uint32_t table_append(struct table *table, size_t size)
 {
 	if (table->count == table->room) {
-		size_t room = table->room ? table->room * 2 : 64;
+		size_t room = table->room ? table->room * 2 : ENTRIES_MIN;
 		void *entries;
 
 		if (room >= NO_INDEX)
@@ -137,17 +150,30 @@ static struct g_entry *g_at(const struct gt_model *model, uint32_t index)
 
 static struct g_entry *g_find(const struct gt_model *model, uint64_t g)
 {
-	struct gt_model *cache = (struct gt_model *)(uintptr_t)model;
+	struct g_entry *entry = g_at(model, model->hints[g & model->hint_mask]);
 	uint32_t index;
 
-	if (g == model->cached_g && g)
-		return g_at(model, model->cached_index);
-	index = table_find(&model->gs, g);
-	if (index == NO_INDEX)
+	if (!g)
 		return NULL;
-	cache->cached_g = g;
-	cache->cached_index = index;
-	return g_at(model, index);
+	if (__builtin_expect(entry->g.g == g, 1))
+		return entry;
+	index = table_find(&model->gs, g);
+	return index == NO_INDEX ? NULL : g_at(model, index);
+}
+
+/* As many hints as there are entries, so that ids in a row never share one. Without memory they stay as few as they are. */
+static void more_hints(struct gt_model *model)
+{
+	size_t count = ((size_t)model->hint_mask + 1) * 4;
+	uint32_t *hints = calloc(count, sizeof(*hints));
+
+	if (!hints)
+		return;
+	free(model->hints);
+	model->hints = hints;
+	model->hint_mask = (uint32_t)count - 1;
+	for (uint32_t i = 0; i < model->gs.count; i++)
+		hints[g_at(model, i)->g.g & model->hint_mask] = i;
 }
 
 static struct g_entry *g_need(struct gt_model *model, uint64_t g)
@@ -173,6 +199,9 @@ static struct g_entry *g_need(struct gt_model *model, uint64_t g)
 	}
 	entry->g.g = g;
 	entry->live = true;
+	if (model->gs.count > model->hint_mask && model->hint_mask < HINTS_MAX - 1)
+		more_hints(model);
+	model->hints[g & model->hint_mask] = index;
 	model->counts.goroutines[GT_STATE_NONE]++;
 	return entry;
 }
@@ -181,8 +210,7 @@ static void g_drop(struct gt_model *model, struct g_entry *entry)
 {
 	model->counts.goroutines[entry->g.state]--;
 	table_remove(&model->gs, entry->g.g);
-	if (model->cached_g == entry->g.g)
-		model->cached_g = 0;
+	entry->g.g = 0;
 	entry->live = false;
 	entry->next_free = model->free_g;
 	model->free_g = (uint32_t)(entry - (struct g_entry *)model->gs.entries);
@@ -263,10 +291,9 @@ static const struct m_entry *p_firm_holder(const struct gt_model *model, uint64_
 	return g->g.state == GT_STATE_RUNNING ? holder : NULL;
 }
 
-/* The goroutine that keeps M @m from taking @g, or NULL. */
-static const struct g_entry *m_occupant(const struct gt_model *model, uint64_t m, uint64_t g)
+/* The goroutine that keeps @thread (NULL: one that never did anything) from taking @g, or NULL. */
+static const struct g_entry *m_occupant(const struct gt_model *model, const struct m_entry *thread, uint64_t g)
 {
-	const struct m_entry *thread = m_find(model, m);
 	const struct g_entry *entry;
 
 	if (!thread || !thread->m.g || thread->m.g == g)
@@ -280,10 +307,9 @@ static bool chain_holds(const struct g_entry *entry, unsigned int old)
 	return entry->g.state == GT_STATE_NONE || entry->g.state == old;
 }
 
-static enum gt_model_fit fits_run(const struct gt_model *model, const struct gt_event *event)
+static enum gt_model_fit fits_run(const struct gt_model *model, const struct gt_event *event,
+	const struct g_entry *entry, const struct m_entry *thread)
 {
-	const struct g_entry *entry = g_find(model, event->args[0]);
-
 	if (!event->args[2])
 		return GT_FIT_NO_P;
 	if (!entry)
@@ -294,7 +320,7 @@ static enum gt_model_fit fits_run(const struct gt_model *model, const struct gt_
 	if (entry->g.state == GT_STATE_WAITING && entry->g.m != event->m && entry->g.reason != GT_REASON_COROUTINE &&
 		entry->g.reason != GT_REASON_UNKNOWN)
 		return GT_FIT_NOT_HERE;
-	if (m_occupant(model, event->m, event->args[0]))
+	if (m_occupant(model, thread, event->args[0]))
 		return GT_FIT_M_BUSY;
 	if (p_firm_holder(model, event->args[2], event->m))
 		return GT_FIT_P_TAKEN;
@@ -302,22 +328,21 @@ static enum gt_model_fit fits_run(const struct gt_model *model, const struct gt_
 }
 
 /* What a goroutine does itself, on its own M, in state @old. */
-static enum gt_model_fit fits_own(const struct gt_model *model, const struct gt_event *event, unsigned int old)
+static enum gt_model_fit fits_own(const struct gt_model *model, const struct gt_event *event,
+	const struct g_entry *entry, const struct m_entry *thread, unsigned int old)
 {
-	const struct g_entry *entry = g_find(model, event->args[0]);
-
 	if (!entry)
 		return GT_FIT_UNBORN;
 	if (!chain_holds(entry, old))
 		return GT_FIT_CHAIN;
 	if (entry->g.state != GT_STATE_NONE && entry->g.m != event->m)
 		return GT_FIT_NOT_HERE;
-	return m_occupant(model, event->m, event->args[0]) ? GT_FIT_M_BUSY : GT_FIT;
+	return m_occupant(model, thread, event->args[0]) ? GT_FIT_M_BUSY : GT_FIT;
 }
 
-static enum gt_model_fit fits_state(const struct gt_model *model, const struct gt_event *event)
+static enum gt_model_fit fits_state(const struct gt_model *model, const struct gt_event *event,
+	const struct g_entry *entry, const struct m_entry *thread)
 {
-	const struct g_entry *entry = g_find(model, event->args[0]);
 	unsigned int old = (unsigned int)event->args[1], new_ = (unsigned int)event->args[2];
 
 	if (!entry && old != GT_STATE_NONE && old != GT_STATE_DEAD)
@@ -326,47 +351,48 @@ static enum gt_model_fit fits_state(const struct gt_model *model, const struct g
 		return GT_FIT_CHAIN;
 	if (entry && on_m(old) && on_m(new_) && entry->g.state != GT_STATE_NONE && entry->g.m != event->m)
 		return GT_FIT_NOT_HERE;
-	return on_m(new_) && m_occupant(model, event->m, event->args[0]) ? GT_FIT_M_BUSY : GT_FIT;
+	return on_m(new_) && m_occupant(model, thread, event->args[0]) ? GT_FIT_M_BUSY : GT_FIT;
 }
 
 /* What a goroutine does in the midst of its work: it is on this M. */
-static enum gt_model_fit fits_on_m(const struct gt_model *model, const struct gt_event *event)
+static enum gt_model_fit fits_on_m(const struct gt_model *model, const struct gt_event *event,
+	const struct g_entry *entry, const struct m_entry *thread)
 {
-	const struct g_entry *entry = event->args[0] ? g_find(model, event->args[0]) : NULL;
-
 	if (!event->args[0])
 		return GT_FIT;
 	if (!entry)
 		return GT_FIT_UNBORN;
 	if (entry->g.state == GT_STATE_NONE)
-		return m_occupant(model, event->m, event->args[0]) ? GT_FIT_M_BUSY : GT_FIT;
+		return m_occupant(model, thread, event->args[0]) ? GT_FIT_M_BUSY : GT_FIT;
 	return on_m(entry->g.state) && entry->g.m == event->m ? GT_FIT : GT_FIT_NOT_HERE;
 }
 
-static enum gt_model_fit fits_result(const struct gt_model *model, const struct gt_event *event)
+static enum gt_model_fit fits_result(const struct gt_model *model, const struct gt_event *event,
+	const struct g_entry *entry, const struct m_entry *thread)
 {
-	const struct m_entry *thread = m_find(model, event->m);
-
 	if (thread && thread->m.call && thread->m.call != event->args[1] + 2)
 		return GT_FIT_NO_CALL;
-	return fits_on_m(model, event);
+	return fits_on_m(model, event, entry, thread);
 }
 
 /* Told of one that lives and does not run. */
-static enum gt_model_fit fits_stack(const struct gt_model *model, const struct gt_event *event)
+static enum gt_model_fit fits_stack(const struct g_entry *entry)
 {
-	const struct g_entry *entry = g_find(model, event->args[0]);
-
 	if (!entry)
 		return GT_FIT_UNBORN;
 	return entry->g.state == GT_STATE_RUNNING ? GT_FIT_CHAIN : GT_FIT;
 }
 
-/* Of a goroutine whose last event told what the next is. */
-static bool as_told(const struct gt_model *model, const struct gt_event *event)
+static enum gt_model_fit fits_other(const struct g_entry *entry, unsigned int old)
 {
-	const struct g_entry *entry = g_find(model, event->args[0]);
+	if (!entry)
+		return GT_FIT_UNBORN;
+	return chain_holds(entry, old) ? GT_FIT : GT_FIT_CHAIN;
+}
 
+/* Of a goroutine whose last event told what the next is. */
+static bool as_told(const struct gt_event *event, const struct g_entry *entry)
+{
 	if (!entry || entry->g.told == GT_TOLD_NOTHING)
 		return true;
 	if (entry->g.told == GT_TOLD_WAIT)
@@ -374,75 +400,94 @@ static bool as_told(const struct gt_model *model, const struct gt_event *event)
 	return event->kind == GT_EV_GO_READY && !event->args[2];
 }
 
-static enum gt_model_fit fits_state_of_g(const struct gt_model *model, const struct gt_event *event);
-
-enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_event *event)
+/* The kinds that change a goroutine's state, or tell of its next one. Goroutine 0 is none: the scheduler's own stack. */
+static enum gt_model_fit fits_goroutine(const struct gt_model *model, const struct gt_event *event,
+	const struct g_entry *entry, const struct m_entry *thread)
 {
-	enum gt_model_fit fit;
+	enum gt_model_fit fit = GT_FIT;
 
-	switch (event->kind) {
-	case GT_EV_WAITS_ON:
-	case GT_EV_WAKE_CAUSE:
-		if (!event->args[0])
-			return GT_FIT;
-		break;
-	case GT_EV_GO_STACK:
-		return fits_stack(model, event);
-	case GT_EV_SYSCALL_RESULT:
-		return fits_result(model, event);
-	case GT_EV_SYSCALL_INFO:
-	case GT_EV_SYSCALL_LONG:
-	case GT_EV_SYSCALL_STACK:
-	case GT_EV_ALLOC:
-	case GT_EV_FREE:
-		return fits_on_m(model, event);
-	default:
-		if (event->kind > GT_EV_GO_STATE)
-			return fits_state_of_g(model, event);
-		if (!event->args[0])
-			return GT_FIT; /* goroutine 0 is none: the scheduler's own stack */
-		break;
-	}
-	fit = fits_state_of_g(model, event);
-	return fit == GT_FIT && !as_told(model, event) ? GT_FIT_TOLD : fit;
-}
-
-static enum gt_model_fit fits_state_of_g(const struct gt_model *model, const struct gt_event *event)
-{
-	const struct g_entry *entry;
-
+	if (!event->args[0])
+		return GT_FIT;
 	switch (event->kind) {
 	case GT_EV_GO_CREATE:
-		return g_find(model, event->args[0]) ? GT_FIT_REBORN : GT_FIT;
+		fit = entry ? GT_FIT_REBORN : GT_FIT;
+		break;
 	case GT_EV_GO_RUN:
-		return fits_run(model, event);
+		fit = fits_run(model, event, entry, thread);
+		break;
 	case GT_EV_GO_BLOCK:
 	case GT_EV_GO_YIELD:
 	case GT_EV_GO_END:
 	case GT_EV_GO_SYSCALL:
 	case GT_EV_WAITS_ON:
-		return fits_own(model, event, GT_STATE_RUNNING);
+		fit = fits_own(model, event, entry, thread, GT_STATE_RUNNING);
+		break;
 	case GT_EV_WAKE_CAUSE:
-		entry = g_find(model, event->args[0]);
-		if (!entry)
-			return GT_FIT_UNBORN;
-		return chain_holds(entry, GT_STATE_WAITING) ? GT_FIT : GT_FIT_CHAIN;
+		fit = fits_other(entry, GT_STATE_WAITING);
+		break;
 	case GT_EV_GO_SYSEXIT:
-		return fits_own(model, event, GT_STATE_SYSCALL);
+		fit = fits_own(model, event, entry, thread, GT_STATE_SYSCALL);
+		break;
 	case GT_EV_GO_READY:
-		entry = g_find(model, event->args[0]);
-		if (!entry)
-			return GT_FIT_UNBORN;
-		return chain_holds(entry, (unsigned int)event->args[1]) ? GT_FIT : GT_FIT_CHAIN;
+		fit = fits_other(entry, (unsigned int)event->args[1]);
+		break;
 	case GT_EV_GO_STATE:
-		return fits_state(model, event);
+		fit = fits_state(model, event, entry, thread);
+		break;
+	default:
+		break;
+	}
+	return fit == GT_FIT && !as_told(event, entry) ? GT_FIT_TOLD : fit;
+}
+
+/* Whose entry an event's first argument names; of other kinds NULL. */
+static inline struct g_entry *g_of(const struct gt_model *model, const struct gt_event *event)
+{
+	switch (event->kind) {
+	case GT_EV_WAITS_ON:
+	case GT_EV_WAKE_CAUSE:
+	case GT_EV_GO_STACK:
+	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
+	case GT_EV_SYSCALL_STACK:
+	case GT_EV_SYSCALL_RESULT:
+	case GT_EV_ALLOC:
+	case GT_EV_FREE:
+		return g_find(model, event->args[0]);
+	default:
+		return event->kind <= GT_EV_GO_STATE ? g_find(model, event->args[0]) : NULL;
+	}
+}
+
+static inline enum gt_model_fit fits(const struct gt_model *model, const struct gt_event *event,
+	const struct g_entry *entry, const struct m_entry *thread)
+{
+	switch (event->kind) {
+	case GT_EV_WAITS_ON:
+	case GT_EV_WAKE_CAUSE:
+		return fits_goroutine(model, event, entry, thread);
 	case GT_EV_P_START:
 	case GT_EV_P_STOP:
 	case GT_EV_P_IDLE:
 		return p_firm_holder(model, event->args[0], event->m) ? GT_FIT_P_TAKEN : GT_FIT;
+	case GT_EV_GO_STACK:
+		return fits_stack(entry);
+	case GT_EV_SYSCALL_RESULT:
+		return fits_result(model, event, entry, thread);
+	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
+	case GT_EV_SYSCALL_STACK:
+	case GT_EV_ALLOC:
+	case GT_EV_FREE:
+		return fits_on_m(model, event, entry, thread);
 	default:
-		return GT_FIT;
+		return event->kind <= GT_EV_GO_STATE ? fits_goroutine(model, event, entry, thread) : GT_FIT;
 	}
+}
+
+enum gt_model_fit gt_model_fits(const struct gt_model *model, const struct gt_event *event)
+{
+	return fits(model, event, g_of(model, event), m_find(model, event->m));
 }
 
 int64_t gt_model_fit_since(const struct gt_model *model, const struct gt_event *event, enum gt_model_fit fit)
@@ -459,7 +504,7 @@ int64_t gt_model_fit_since(const struct gt_model *model, const struct gt_event *
 		holder = m_find(model, event->m);
 		return holder ? holder->call_ns : INT64_MIN;
 	case GT_FIT_M_BUSY:
-		entry = m_occupant(model, event->m, event->args[0]);
+		entry = m_occupant(model, m_find(model, event->m), event->args[0]);
 		break;
 	case GT_FIT_P_TAKEN:
 		holder = p_firm_holder(model, event->kind == GT_EV_GO_RUN ? event->args[2] : event->args[0], event->m);
@@ -530,7 +575,7 @@ void gt_model_explain(
 			entry ? gt_state_text(entry->g.state) : "?");
 		break;
 	case GT_FIT_M_BUSY:
-		other = m_occupant(model, event->m, event->args[0]);
+		other = m_occupant(model, m_find(model, event->m), event->args[0]);
 		snprintf(text, size, "M %llu has goroutine %llu on it, %s", m,
 			other ? (unsigned long long)other->g.g : 0, other ? gt_state_text(other->g.state) : "?");
 		break;
@@ -625,11 +670,15 @@ static void set_state(struct gt_model *model, struct g_entry *entry, unsigned in
 	entry->g.told = GT_TOLD_NOTHING;
 }
 
-/* Off the M that it is on, if any. */
-static void g_leave(struct gt_model *model, struct g_entry *entry)
+/* Off the M that it is on, if any; that is @near, most of all. */
+static void g_leave(struct gt_model *model, struct g_entry *entry, struct m_entry *near)
 {
-	struct m_entry *thread = on_m(entry->g.state) ? m_find(model, entry->g.m) : NULL;
+	struct m_entry *thread = near;
 
+	if (!on_m(entry->g.state))
+		return;
+	if (entry->g.m != near->m.m)
+		thread = m_find(model, entry->g.m);
 	if (thread && thread->m.g == entry->g.g) {
 		thread->m.g = 0;
 		recount(model, thread);
@@ -641,7 +690,7 @@ static void g_settle(struct gt_model *model, struct g_entry *entry, struct m_ent
 	struct g_entry *other = thread->m.g && thread->m.g != entry->g.g ? g_at(model, thread->g_index) : NULL;
 
 	if (on_m(entry->g.state) && entry->g.m != thread->m.m)
-		g_leave(model, entry);
+		g_leave(model, entry, thread);
 	if (other) /* it must have left unseen */
 		set_state(model, other, GT_STATE_NONE, other->g.since_ns);
 	thread->m.g = entry->g.g;
@@ -656,7 +705,7 @@ static void g_move(
 	if (on_m(state)) {
 		g_settle(model, entry, thread);
 	} else {
-		g_leave(model, entry);
+		g_leave(model, entry, thread);
 		if (thread->m.g == entry->g.g)
 			thread->m.g = 0;
 	}
@@ -667,11 +716,13 @@ static void g_move(
 	recount(model, thread);
 }
 
-static void apply_goroutine(struct gt_model *model, const struct gt_event *event, struct m_entry *thread)
+static void apply_goroutine(
+	struct gt_model *model, const struct gt_event *event, struct g_entry *entry, struct m_entry *thread)
 {
-	struct g_entry *entry = g_need(model, event->args[0]);
 	int64_t now = event->time_ns;
 
+	if (!entry)
+		entry = g_need(model, event->args[0]);
 	if (!entry)
 		return;
 	switch (event->kind) {
@@ -700,7 +751,7 @@ static void apply_goroutine(struct gt_model *model, const struct gt_event *event
 		entry->g.by = event->args[2];
 		break;
 	case GT_EV_GO_END:
-		g_leave(model, entry);
+		g_leave(model, entry, thread);
 		g_drop(model, entry);
 		break;
 	case GT_EV_GO_SYSCALL:
@@ -726,17 +777,17 @@ static void apply_goroutine(struct gt_model *model, const struct gt_event *event
 }
 
 /* What is told of a goroutine's next event, or of what its M does in the kernel. */
-static void apply_told(struct gt_model *model, const struct gt_event *event, struct m_entry *thread)
+static void apply_told(
+	struct gt_model *model, const struct gt_event *event, struct g_entry *entry, struct m_entry *thread)
 {
-	struct g_entry *entry;
-
 	if (event->kind == GT_EV_SYSCALL_INFO || event->kind == GT_EV_SYSCALL_LONG ||
 		event->kind == GT_EV_SYSCALL_RESULT) {
 		thread->m.call = event->kind == GT_EV_SYSCALL_RESULT ? 1 : event->args[1] + 2;
 		thread->call_ns = event->time_ns;
 		return;
 	}
-	entry = event->args[0] ? g_need(model, event->args[0]) : NULL;
+	if (!entry && event->args[0])
+		entry = g_need(model, event->args[0]);
 	if (!entry)
 		return;
 	if (event->kind == GT_EV_WAITS_ON) {
@@ -783,12 +834,9 @@ static void apply_slot(struct gt_model *model, const struct gt_event *event, str
 		slot->p.idle = true;
 }
 
-void gt_model_apply(struct gt_model *model, const struct gt_event *event)
+static inline void apply(
+	struct gt_model *model, const struct gt_event *event, struct g_entry *entry, struct m_entry *thread)
 {
-	struct m_entry *thread = gt_m_is_kernel(event->m) ? NULL : m_need(model, event->m);
-
-	if (!thread)
-		return;
 	thread->m.idle = event->kind == GT_EV_M_IDLE;
 	switch (event->kind) {
 	case GT_EV_M_START:
@@ -812,13 +860,32 @@ void gt_model_apply(struct gt_model *model, const struct gt_event *event)
 	case GT_EV_SYSCALL_INFO:
 	case GT_EV_SYSCALL_LONG:
 	case GT_EV_SYSCALL_RESULT:
-		apply_told(model, event, thread);
+		apply_told(model, event, entry, thread);
 		break;
 	default:
 		if (event->kind <= GT_EV_GO_STATE && event->args[0])
-			apply_goroutine(model, event, thread);
+			apply_goroutine(model, event, entry, thread);
 		break;
 	}
+}
+
+void gt_model_apply(struct gt_model *model, const struct gt_event *event)
+{
+	struct m_entry *thread = gt_m_is_kernel(event->m) ? NULL : m_need(model, event->m);
+
+	if (thread)
+		apply(model, event, g_of(model, event), thread);
+}
+
+enum gt_model_fit gt_model_take(struct gt_model *model, const struct gt_event *event)
+{
+	struct m_entry *thread = gt_m_is_kernel(event->m) ? NULL : m_need(model, event->m);
+	struct g_entry *entry = g_of(model, event);
+	enum gt_model_fit fit = fits(model, event, entry, thread);
+
+	if (fit == GT_FIT && thread)
+		apply(model, event, entry, thread);
+	return fit;
 }
 
 /* ---- looking ---- */

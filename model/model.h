@@ -17,15 +17,15 @@ struct gt_model_g {
 	uint64_t g;
 	uint8_t state;    /* enum gt_state; NONE = unknown (the chain is broken here, by a loss or the window's edge) */
 	uint8_t reason;   /* of its wait or yield */
+	uint8_t cause;    /* enum gt_cause: what woke it, when nobody did (while runnable) */
+	uint8_t told;     /* enum gt_model_told: what its next event must be */
+	uint8_t what;     /* enum gt_object: what it waits for (told, or waiting) */
+	int64_t since_ns; /* begin of the state */
 	uint64_t m;       /* where it runs or is in a syscall; else where it last was */
 	uint64_t p;       /* id + 1; 0 none */
 	uint64_t by;      /* who woke it last (while runnable) */
-	uint8_t cause;    /* enum gt_cause: what did, when nobody (while runnable) */
-	uint8_t told;     /* enum gt_model_told: what its next event must be */
-	uint8_t what;     /* enum gt_object: what it waits for (told, or waiting) */
 	uint64_t object;  /* of a select: how many */
 	uint64_t holder;  /* who had locked it */
-	int64_t since_ns; /* begin of the state */
 	void *user;       /* for the model's user; NULL at first */
 };
 struct gt_model_m {
@@ -70,6 +70,9 @@ int64_t gt_model_fit_since(const struct gt_model *model, const struct gt_event *
 
 /* Applies the event, fitting or not: afterwards its new state holds. */
 void gt_model_apply(struct gt_model *model, const struct gt_event *event);
+
+/* Both in one, at less cost: applies the event if it fits; else all stays as it is. */
+enum gt_model_fit gt_model_take(struct gt_model *model, const struct gt_event *event);
 
 /* An unknown goroutine is one that never lived, has ended, or was never seen (a window's): who calls fits knows which.
  * NULL when not known (any more). Pointers are valid until the next apply. */

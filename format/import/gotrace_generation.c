@@ -4,37 +4,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define HEADER_BYTES_MAX (2 + 4 * GT_UVARINT_BYTES_MAX + 1)
 #define ARRAY_ROOM_MIN   64u
 
-/* ---- bytes ---- */
-
-int gt__go_read(const struct gt__go_file *file, uint64_t offset, size_t size, uint8_t *to)
-{
-	if (size > file->size || offset > file->size - size)
-		return -ENODATA;
-	if (file->fd < 0) {
-		memcpy(to, file->memory + offset, size);
-		return 0;
-	}
-	while (size) {
-		ssize_t got = pread(file->fd, to, size, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -ENODATA;
-		to += got;
-		offset += (uint64_t)got;
-		size -= (size_t)got;
-	}
-	return 0;
-}
-
 enum gt__go_found gt__go_header(
-	const struct gt__go_file *file, uint64_t offset, struct gt__go_header *out, const char **why)
+	const struct gt_source *file, uint64_t offset, struct gt__go_header *out, const char **why)
 {
 	uint64_t left = offset < file->size ? file->size - offset : 0, size;
 	size_t have = left < HEADER_BYTES_MAX ? (size_t)left : HEADER_BYTES_MAX;
@@ -46,7 +21,7 @@ enum gt__go_found gt__go_header(
 	if (!have)
 		return GT__GO_END;
 	*why = "it cannot be read";
-	if (gt__go_read(file, offset, have, bytes) < 0)
+	if (gt_source_read(file, offset, have, bytes) < 0)
 		return GT__GO_BAD;
 	type = gt_get_u8(&cursor);
 	if (type == GT__GO_END_OF_GENERATION) {
@@ -338,7 +313,7 @@ static const char *add_batch(struct gt__go_generation *g, const struct gt__go_he
 	return NULL;
 }
 
-static const char *take_batch(struct gt__go_generation *g, const struct gt__go_file *file,
+static const char *take_batch(struct gt__go_generation *g, const struct gt_source *file,
 	const struct gt__go_header *header, unsigned int version, uint8_t *scratch)
 {
 	bool plain = !header->experiment && header->size;
@@ -353,7 +328,7 @@ static const char *take_batch(struct gt__go_generation *g, const struct gt__go_f
 					header->first != GT__GO_CPU_SAMPLES)))
 		return plain && header->first == GT__GO_END_OF_GENERATION ? "a generation's end inside a batch"
 									  : add_batch(g, header);
-	if (gt__go_read(file, header->data, header->size, scratch) < 0)
+	if (gt_source_read(file, header->data, header->size, scratch) < 0)
 		return "it cannot be read";
 	if (!sync || version >= 25)
 		gt_get_u8(&cursor);
@@ -424,7 +399,7 @@ static const char *wrong_generation(const struct gt__go_generation *g, const str
 	return g->number && header->gen != g->number ? "generations out of order" : NULL;
 }
 
-static int read_batches(struct gt__go_generation *g, const struct gt__go_file *file, unsigned int version,
+static int read_batches(struct gt__go_generation *g, const struct gt_source *file, unsigned int version,
 	uint64_t *offset, const char **why, bool *pending, uint8_t *scratch)
 {
 	struct gt__go_header header;
@@ -462,7 +437,7 @@ static int read_batches(struct gt__go_generation *g, const struct gt__go_file *f
 	}
 }
 
-int gt__go_generation_read(const struct gt__go_file *file, unsigned int version, uint64_t *offset,
+int gt__go_generation_read(const struct gt_source *file, unsigned int version, uint64_t *offset,
 	struct gt__go_generation *out, char text[256], bool *pending, bool *cut)
 {
 	uint8_t *scratch = malloc(GT__GO_BATCH_MAX);

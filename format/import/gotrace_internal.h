@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "base/source.h"
 #include "format/import/gotrace.h"
 
 #define GT__GO_HEADER_BYTES   16u
@@ -36,14 +37,6 @@ enum {
 
 /* ---- the file ---- */
 
-struct gt__go_file {
-	int fd; /* -1: memory */
-	const uint8_t *memory;
-	uint64_t size;
-};
-/* Exactly @size bytes; -ENODATA when the file has become shorter. */
-int gt__go_read(const struct gt__go_file *file, uint64_t offset, size_t size, uint8_t *to);
-
 enum gt__go_found { GT__GO_BATCH, GT__GO_END /* of the file */, GT__GO_GENERATION_ENDS, GT__GO_BAD };
 struct gt__go_header {
 	uint64_t next; /* where the next one begins */
@@ -55,7 +48,7 @@ struct gt__go_header {
 };
 /* Reads the header at @offset; on BAD *why. */
 enum gt__go_found gt__go_header(
-	const struct gt__go_file *file, uint64_t offset, struct gt__go_header *out, const char **why);
+	const struct gt_source *file, uint64_t offset, struct gt__go_header *out, const char **why);
 
 /* ---- a generation ---- */
 
@@ -124,7 +117,7 @@ void gt__go_generation_free(struct gt__go_generation *generation); /* valid and 
  * to be used. @pending: the trace is broken behind this generation, which is whole (before 1.26 its end is seen by what follows).
  * @cut: what is wrong is that the file ends.
  */
-int gt__go_generation_read(const struct gt__go_file *file, unsigned int version, uint64_t *offset,
+int gt__go_generation_read(const struct gt_source *file, unsigned int version, uint64_t *offset,
 	struct gt__go_generation *out, char why[256], bool *pending, bool *cut);
 
 int64_t gt__go_ns(double ns_per_unit, uint64_t units);

@@ -28,7 +28,7 @@ struct cursor {
 };
 
 struct gt_gotrace {
-	struct gt__go_file file;
+	struct gt_source file;
 	unsigned int version;
 	uint64_t offset; /* of the next generation */
 	struct gt__go_generation generation;
@@ -71,7 +71,7 @@ static int parse_header(struct gt_gotrace *trace, struct gt_error *err)
 	unsigned int version;
 	int end = 0, ret;
 
-	ret = gt__go_read(&trace->file, 0, sizeof(bytes), bytes);
+	ret = gt_source_read(&trace->file, 0, sizeof(bytes), bytes);
 	if (ret < 0 && ret != -ENODATA)
 		return gt_fail(err, ret, "cannot be read: %s", strerror(-ret));
 	memcpy(text, bytes, ret < 0 ? 0 : sizeof(bytes));
@@ -134,7 +134,7 @@ int gt_gotrace_open_memory(const void *bytes, size_t size, struct gt_gotrace **o
 
 	if (!trace)
 		return gt_fail(err, ENOMEM, "no memory to open it");
-	trace->file = (struct gt__go_file){.fd = -1, .memory = bytes, .size = size};
+	trace->file = (struct gt_source){.fd = -1, .memory = bytes, .size = size};
 	return open_common(trace, out, err);
 }
 
@@ -250,7 +250,7 @@ static bool load_batch(struct gt_gotrace *trace, struct cursor *cursor)
 		cursor->buffer = buffer;
 		cursor->room = batch->size;
 	}
-	ret = gt__go_read(&trace->file, batch->offset, batch->size, cursor->buffer);
+	ret = gt_source_read(&trace->file, batch->offset, batch->size, cursor->buffer);
 	if (ret < 0)
 		fail(trace, "cannot be read at byte %llu: %s", (unsigned long long)batch->offset, strerror(-ret));
 	cursor->bytes = cursor->buffer;

@@ -1,5 +1,5 @@
 /* order.c - the streams of all Ms merged into one. order.h tells how. */
-#include "format/reading/order.h"
+#include "format/reading/events.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,13 +22,16 @@ struct gt__stream {
 	uint64_t m;
 	uint64_t key; /* the head's place in time: its ticks, never less than the key before */
 	struct gt__run *first, *last;
-	bool has_head, blocked, repaired;
-	struct gt_event head;
+	uint64_t ticks; /* of its head; its arguments are what comes next in the first run */
+	uint32_t leaf;
+	uint8_t kind;
+	bool has_head;
 };
 
 /* ---- memory ---- */
 
 static void prepare_checks(struct gt__order *order);
+static int more_leaves(struct gt__order *order);
 
 int gt__order_init(struct gt__order *order, struct gt__tables *tables)
 {
@@ -37,7 +40,7 @@ int gt__order_init(struct gt__order *order, struct gt__tables *tables)
 	order->loss_to_ns = INT64_MIN;
 	order->last_ns = INT64_MIN;
 	prepare_checks(order);
-	return gt_model_new(&order->model);
+	return more_leaves(order) < 0 ? -ENOMEM : gt_model_new(&order->model);
 }
 
 struct gt__bytes *gt__order_buffer(struct gt__order *order, uint32_t size)
@@ -89,13 +92,16 @@ static void drop_run(struct gt__order *order, struct gt__stream *stream)
 	order->free_runs = run;
 }
 
+static void clear_leaves(struct gt__order *order, uint32_t from);
+
 static void drop_all(struct gt__order *order)
 {
 	for (uint32_t i = 0; i < order->stream_count; i++)
 		while (order->streams[i].first)
 			drop_run(order, &order->streams[i]);
 	order->stream_count = 0;
-	order->heap_count = 0;
+	order->leaf_count = order->free_leaf_count = 0;
+	clear_leaves(order, 0);
 	order->blocked_count = 0;
 	gt_map_free(&order->ids);
 	while (order->free_runs) {
@@ -111,7 +117,8 @@ void gt__order_free(struct gt__order *order)
 	drop_all(order);
 	free(order->spare);
 	free(order->streams);
-	free(order->heap);
+	free(order->tree);
+	free(order->free_leaves);
 	gt_model_free(order->model);
 }
 
@@ -137,52 +144,87 @@ int gt__order_reset(struct gt__order *order)
 	return 0;
 }
 
-/* ---- the heap: the stream with the oldest head on top; of equal ones the one that the file named first ---- */
+/* ---- the tree: which stream has the oldest head; of equal ones the one that the file named first ---- */
 
-static inline unsigned int before(struct gt__heap_entry a, struct gt__heap_entry b)
+#define LEAVES_MIN 8u
+#define NOBODY     ((struct gt__place){.key = UINT64_MAX, .stream = UINT64_MAX})
+
+static inline bool before(struct gt__place a, struct gt__place b)
 {
-	/* One comparison of 96 bits, without a branch: which M comes next is hard to guess. */
-	return ((unsigned __int128)a.key << 32 | a.stream) < ((unsigned __int128)b.key << 32 | b.stream);
+	return ((unsigned __int128)a.key << 64 | a.stream) < ((unsigned __int128)b.key << 64 | b.stream);
 }
 
-static inline void heap_down(struct gt__order *order, struct gt__heap_entry entry)
+/* Chosen without a jump: which of two Ms comes next cannot be guessed. */
+static inline void leaf_set(struct gt__order *order, uint32_t leaf, struct gt__place place)
 {
-	struct gt__heap_entry *heap = order->heap;
-	uint32_t at = 0, count = order->heap_count, child;
+	struct gt__place *tree = order->tree;
+	uint64_t key = place.key, stream = place.stream;
 
-	for (; (child = at * 2 + 1) + 1 < count; at = child) {
-		child += before(heap[child + 1], heap[child]);
-		if (!before(heap[child], entry)) {
-			heap[at] = entry;
-			return;
-		}
-		heap[at] = heap[child];
+	for (uint32_t at = order->leaf_room + leaf; at; at /= 2) {
+		struct gt__place other = tree[at ^ 1];
+		bool swap = before(other, (struct gt__place){key, stream});
+
+		tree[at].key = key;
+		tree[at].stream = stream;
+		key = swap ? other.key : key;
+		stream = swap ? other.stream : stream;
 	}
-	if (child < count && before(heap[child], entry)) {
-		heap[at] = heap[child];
-		at = child;
-	}
-	heap[at] = entry;
 }
 
-static void heap_push(struct gt__order *order, uint32_t stream)
+static void clear_leaves(struct gt__order *order, uint32_t from)
 {
-	struct gt__heap_entry entry = {.key = order->streams[stream].key, .stream = stream};
-	uint32_t at = order->heap_count++;
-
-	while (at && before(entry, order->heap[(at - 1) / 2])) {
-		order->heap[at] = order->heap[(at - 1) / 2];
-		at = (at - 1) / 2;
-	}
-	order->heap[at] = entry;
+	for (uint32_t i = from; i < order->leaf_room; i++)
+		order->tree[order->leaf_room + i] = NOBODY;
+	for (uint32_t at = order->leaf_room ? order->leaf_room - 1 : 0; at; at--)
+		order->tree[at] = order->tree[at * 2 + before(order->tree[at * 2 + 1], order->tree[at * 2])];
 }
 
-static void heap_pop(struct gt__order *order)
+static int more_leaves(struct gt__order *order)
 {
-	struct gt__heap_entry last = order->heap[--order->heap_count];
+	uint32_t room = order->leaf_room ? order->leaf_room * 2 : LEAVES_MIN;
+	struct gt__place *tree = malloc(2 * (size_t)room * sizeof(*tree));
+	uint32_t *free_leaves = realloc(order->free_leaves, room * sizeof(*free_leaves));
 
-	if (order->heap_count)
-		heap_down(order, last);
+	if (free_leaves)
+		order->free_leaves = free_leaves;
+	if (!tree || !free_leaves) {
+		free(tree);
+		return -ENOMEM;
+	}
+	if (order->leaf_room)
+		memcpy(tree + room, order->tree + order->leaf_room, order->leaf_room * sizeof(*tree));
+	free(order->tree);
+	order->tree = tree;
+	order->tree[0] = NOBODY;
+	order->leaf_room = room;
+	clear_leaves(order, order->leaf_count);
+	return 0;
+}
+
+/* Into the tree: the stream has a head again. */
+static int tree_add(struct gt__order *order, uint32_t index)
+{
+	struct gt__stream *stream = &order->streams[index];
+	int ret = order->free_leaf_count || order->leaf_count < order->leaf_room ? 0 : more_leaves(order);
+
+	if (ret < 0)
+		return ret;
+	stream->leaf = order->free_leaf_count ? order->free_leaves[--order->free_leaf_count] : order->leaf_count++;
+	leaf_set(order, stream->leaf, (struct gt__place){.key = stream->key, .stream = index});
+	return 0;
+}
+
+/* Its head has changed. Without one it leaves the tree. */
+static inline void tree_update(struct gt__order *order, uint32_t index)
+{
+	const struct gt__stream *stream = &order->streams[index];
+
+	if (__builtin_expect(stream->has_head, 1)) {
+		leaf_set(order, stream->leaf, (struct gt__place){.key = stream->key, .stream = index});
+		return;
+	}
+	order->free_leaves[order->free_leaf_count++] = stream->leaf;
+	leaf_set(order, stream->leaf, NOBODY);
 }
 
 /* ---- streams ---- */
@@ -200,15 +242,11 @@ static int need_stream(struct gt__order *order, uint64_t m, uint32_t *out)
 		return -ENOSPC;
 	if (order->stream_count == order->stream_room) {
 		uint32_t room = order->stream_room ? order->stream_room * 2 : 16;
-		void *streams = realloc(order->streams, room * sizeof(*order->streams)), *heap;
+		void *streams = realloc(order->streams, room * sizeof(*order->streams));
 
 		if (!streams)
 			return -ENOMEM;
 		order->streams = streams;
-		heap = realloc(order->heap, room * sizeof(*order->heap));
-		if (!heap)
-			return -ENOMEM;
-		order->heap = heap;
 		order->stream_room = room;
 	}
 	ret = gt_map_put(&order->ids, m, order->stream_count);
@@ -216,7 +254,7 @@ static int need_stream(struct gt__order *order, uint64_t m, uint32_t *out)
 		return ret;
 	*out = order->stream_count++;
 	memset(&order->streams[*out], 0, sizeof(order->streams[*out]));
-	order->streams[*out].m = order->streams[*out].head.m = m;
+	order->streams[*out].m = m;
 	return 0;
 }
 
@@ -263,6 +301,9 @@ static bool check_args(const struct gt__order *order, struct gt_event *event)
 
 static void prepare_checks(struct gt__order *order)
 {
+	static const uint8_t names[] = {GT_EV_GO_CREATE, GT_EV_GO_END, GT_EV_GO_STATE, GT_EV_WAITS_ON,
+		GT_EV_OBJECT_NAME, GT_EV_FD_NAME, GT_EV_LOST, GT_EV_M_START};
+
 	for (unsigned int i = 0; i < GT_STATE_COUNT; i++)
 		order->states_known |= (uint32_t)gt_state_known(i) << i;
 	for (unsigned int i = 0; i < GT_REASON_COUNT; i++)
@@ -275,35 +316,8 @@ static void prepare_checks(struct gt__order *order)
 			order->reason_args[kind] |= (uint8_t)((type == GT_ARG_REASON) << i);
 			order->word_args[kind] |= (uint8_t)((type == GT_ARG_OBJECT || type == GT_ARG_CAUSE) << i);
 		}
-}
-
-/* Unpacks the stream's next event into its head. */
-static void advance(struct gt__order *order, struct gt__stream *stream)
-{
-	const uint8_t *payload;
-	size_t size;
-
-	stream->has_head = false;
-	while (stream->first) {
-		enum gt__step step = gt__events_step(&stream->first->events, &stream->head, &payload, &size);
-
-		if (step == GT__STEP_EVENT) {
-			struct gt_event *head = &stream->head;
-
-			if (!check_args(order, head)) {
-				bad_record(order, "an event with a state that does not exist", stream->m);
-				continue;
-			}
-			if (head->ticks > stream->key)
-				stream->key = head->ticks;
-			stream->has_head = true;
-			return;
-		}
-		if (step == GT__STEP_BAD)
-			bad_record(order, "a record of events that breaks off", stream->m);
-		if (step == GT__STEP_BAD || step == GT__STEP_END)
-			drop_run(order, stream);
-	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		order->named[names[i]] = true;
 }
 
 /* A head that tells of a loss: what others contradict since the event before it is explained. */
@@ -315,11 +329,36 @@ static void note_loss(struct gt__order *order, const struct gt__stream *stream)
 		order->loss_to_ns = to;
 }
 
-static void new_head(struct gt__order *order, struct gt__stream *stream)
+static void end_run(struct gt__order *order, struct gt__stream *stream, bool bad)
 {
-	advance(order, stream);
-	if (stream->has_head && stream->head.kind == GT_EV_LOST)
-		note_loss(order, stream);
+	if (bad)
+		bad_record(order, "a record of events that breaks off", stream->m);
+	drop_run(order, stream);
+}
+
+/* Goes to the stream's next event: its kind and time. */
+static inline void next_head(struct gt__order *order, struct gt__stream *stream)
+{
+	const uint8_t *payload;
+	unsigned int kind;
+	size_t size;
+
+	stream->has_head = false;
+	while (stream->first) {
+		enum gt__step step = gt__events_peek(&stream->first->events, &kind, &payload, &size);
+
+		if (__builtin_expect(step == GT__STEP_EVENT, 1)) {
+			stream->ticks = stream->first->events.ticks;
+			stream->key = stream->ticks > stream->key ? stream->ticks : stream->key;
+			stream->kind = (uint8_t)kind;
+			stream->has_head = true;
+			if (__builtin_expect(kind == GT_EV_LOST, 0))
+				note_loss(order, stream);
+			return;
+		}
+		if (step == GT__STEP_BAD || step == GT__STEP_END)
+			end_run(order, stream, step == GT__STEP_BAD);
+	}
 }
 
 static int add_run(struct gt__order *order, struct gt__bytes *bytes, const uint8_t *at, size_t size)
@@ -359,9 +398,9 @@ static int add_run(struct gt__order *order, struct gt__bytes *bytes, const uint8
 		stream->first = run;
 	stream->last = run;
 	if (!stream->has_head) {
-		new_head(order, stream);
+		next_head(order, stream);
 		if (stream->has_head)
-			heap_push(order, index);
+			return tree_add(order, index);
 	}
 	return 0;
 }
@@ -463,41 +502,33 @@ static void sampled_goroutine(const struct gt__order *order, struct gt_event *ev
 		event->args[0] = thread->g;
 }
 
-static int64_t head_ns(const struct gt__order *order, const struct gt__stream *stream)
+static int64_t place_ns(const struct gt__order *order, uint64_t ticks)
 {
-	int64_t now = gt__clock_ns(&order->clock, stream->head.ticks);
+	int64_t now = gt__clock_ns(&order->clock, ticks);
 
 	return now > order->last_ns ? now : order->last_ns;
 }
 
-/* Gives the stream's head and goes on to its next. The stream is not in the heap, or is its top (@top). */
-static int give(struct gt__order *order, uint32_t index, bool top, struct gt_event *event)
+/* What the model has taken goes out; the stream's next event comes up. */
+static inline int give(struct gt__order *order, uint32_t index, struct gt_event *event)
 {
 	struct gt__stream *stream = &order->streams[index];
 
-	*event = stream->head;
-	event->time_ns = head_ns(order, stream);
 	order->last_ns = event->time_ns;
 	if (stream->key > order->last_key)
 		order->last_key = stream->key;
-	gt_model_apply(order->model, event);
-	gt__order_names(order, event);
-	if (event->kind == GT_EV_CPU_SAMPLE && !event->args[0])
+	if (order->named[event->kind] || order->ended_g)
+		gt__order_names(order, event);
+	if (__builtin_expect(event->kind == GT_EV_CPU_SAMPLE, 0) && !event->args[0])
 		sampled_goroutine(order, event);
 	order->retry = true;
-	new_head(order, stream);
-	if (top && stream->has_head)
-		heap_down(order, (struct gt__heap_entry){.key = stream->key, .stream = index});
-	else if (top)
-		heap_pop(order);
-	else if (stream->has_head)
-		heap_push(order, index);
+	next_head(order, stream);
+	tree_update(order, index);
 	return 1;
 }
 
 static void unblock(struct gt__order *order, uint32_t place)
 {
-	order->streams[order->blocked[place]].blocked = false;
 	memmove(&order->blocked[place], &order->blocked[place + 1],
 		(order->blocked_count - place - 1) * sizeof(order->blocked[0]));
 	order->blocked_count--;
@@ -508,13 +539,16 @@ static int give_blocked(struct gt__order *order, struct gt_event *event)
 {
 	order->retry = false;
 	for (uint32_t i = 0; i < order->blocked_count; i++) {
-		uint32_t index = order->blocked[i];
+		struct gt__blocked *blocked = &order->blocked[i];
+		uint32_t index = blocked->stream;
 
-		if (gt_model_fits(order->model, &order->streams[index].head) != GT_FIT)
+		blocked->head.time_ns = place_ns(order, blocked->head.ticks);
+		if (gt_model_take(order->model, &blocked->head) != GT_FIT)
 			continue;
+		*event = blocked->head;
 		unblock(order, i);
 		order->damage.order_repaired++;
-		return give(order, index, false, event);
+		return give(order, index, event);
 	}
 	return 0;
 }
@@ -526,31 +560,31 @@ static bool stuck(const struct gt__order *order, uint64_t now)
 
 	if (!order->blocked_count)
 		return false;
-	key = order->streams[order->blocked[0]].key;
+	key = order->streams[order->blocked[0].stream].key;
 	return order->blocked_count == GT__BLOCKED_MAX || (now > key && now - key > order->skew_ticks);
 }
 
-static void block(struct gt__order *order, uint32_t index)
+/* Keeps the stream's head for later. Its leaf stays its own. */
+static void block(struct gt__order *order, uint32_t index, const struct gt_event *head)
 {
 	uint32_t place = order->blocked_count++;
 
-	while (place && order->streams[order->blocked[place - 1]].key > order->streams[index].key) {
+	while (place && order->streams[order->blocked[place - 1].stream].key > order->streams[index].key) {
 		order->blocked[place] = order->blocked[place - 1];
 		place--;
 	}
-	order->blocked[place] = index;
-	order->streams[index].blocked = true;
-	heap_pop(order);
+	order->blocked[place] = (struct gt__blocked){.stream = index, .head = *head};
+	leaf_set(order, order->streams[index].leaf, NOBODY);
 }
 
 /* A misfit that a loss or the window's edge explains at once: it need not wait for another event. */
-static bool explained(const struct gt__order *order, const struct gt__stream *stream, enum gt_model_fit fit)
+static bool explained(const struct gt__order *order, const struct gt_event *event, enum gt_model_fit fit)
 {
 	bool loss = order->loss_to_ns != INT64_MIN;
 
 	if (fit == GT_FIT_UNBORN)
 		return order->window || order->tables->partial || loss;
-	return loss && gt_model_fit_since(order->model, &stream->head, fit) <= order->loss_to_ns;
+	return loss && gt_model_fit_since(order->model, event, fit) <= order->loss_to_ns;
 }
 
 static bool too_much(struct gt__order *order)
@@ -563,65 +597,94 @@ static bool too_much(struct gt__order *order)
 	return true;
 }
 
+/* Unpacks the head. False: it is none, and the stream has gone on. */
+static inline bool read_head(struct gt__order *order, uint32_t index, struct gt_event *event)
+{
+	struct gt__stream *stream = &order->streams[index];
+	bool whole;
+
+	event->kind = stream->kind;
+	event->ticks = stream->ticks;
+	event->m = stream->m;
+	whole = gt__events_args(&stream->first->events, stream->kind, event->args);
+	if (__builtin_expect(whole && check_args(order, event), 1))
+		return true;
+	if (whole)
+		bad_record(order, "an event with a state that does not exist", stream->m);
+	else
+		end_run(order, stream, true);
+	next_head(order, stream);
+	tree_update(order, index);
+	return false;
+}
+
 int gt__order_next(struct gt__order *order, struct gt_event *event)
 {
 	for (;;) {
-		struct gt__heap_entry top;
-		struct gt__stream *stream;
+		struct gt__place top;
 		enum gt_model_fit fit;
+		uint32_t index;
 
 		if (__builtin_expect(order->blocked_count && order->retry, 0) && give_blocked(order, event))
 			return 1;
-		if (!order->heap_count) {
+		top = order->tree[1];
+		index = (uint32_t)top.stream;
+		if (__builtin_expect(top.stream == UINT64_MAX, 0)) {
 			if (!order->ended && !too_much(order))
 				return 0;
 			return order->blocked_count ? GT__ORDER_STUCK : 0;
 		}
-		top = order->heap[0];
 		if (__builtin_expect(stuck(order, top.key), 0))
 			return GT__ORDER_STUCK;
 		if (__builtin_expect(top.key >= order->watermark && !order->ended, 0) && !too_much(order))
 			return 0;
-		stream = &order->streams[top.stream];
 		/* A frame that broke its forerunner's watermark. */
 		if (__builtin_expect(top.key < order->last_key && !order->blocked_count, 0) &&
 			order->last_key - top.key > order->skew_ticks)
 			gt__damage_say(&order->damage, "an event of M %llu came later than the watermark allows",
-				(unsigned long long)stream->m);
-		fit = gt_model_fits(order->model, &stream->head);
-		if (__builtin_expect(fit == GT_FIT || explained(order, stream, fit), 1))
-			return give(order, top.stream, true, event);
-		block(order, top.stream);
+				(unsigned long long)order->streams[index].m);
+		if (!read_head(order, index, event))
+			continue;
+		event->time_ns = place_ns(order, event->ticks);
+		fit = gt_model_take(order->model, event);
+		if (__builtin_expect(fit == GT_FIT, 1))
+			return give(order, index, event);
+		if (!explained(order, event, fit)) {
+			block(order, index, event);
+			continue;
+		}
+		gt_model_apply(order->model, event);
+		return give(order, index, event);
 	}
 }
 
 const struct gt_event *gt__order_stuck(const struct gt__order *order, int64_t *since_ns, int64_t *time_ns)
 {
-	const struct gt__stream *stream = &order->streams[order->blocked[0]];
-	enum gt_model_fit fit = gt_model_fits(order->model, &stream->head);
+	const struct gt_event *head = &order->blocked[0].head;
 
-	*since_ns = gt_model_fit_since(order->model, &stream->head, fit);
-	*time_ns = head_ns(order, stream);
-	return &stream->head;
+	*since_ns = gt_model_fit_since(order->model, head, gt_model_fits(order->model, head));
+	*time_ns = place_ns(order, head->ticks);
+	return head;
 }
 
 int gt__order_force(struct gt__order *order, bool is_explained, struct gt_event *event)
 {
-	uint32_t index = order->blocked[0];
-	struct gt__stream *stream = &order->streams[index];
+	uint32_t index = order->blocked[0].stream;
 
+	*event = order->blocked[0].head;
 	if (!is_explained) {
 		order->damage.order_broken++;
 		if (!order->damage.first[0]) {
 			char why[160];
 
-			gt_model_explain(order->model, &stream->head, gt_model_fits(order->model, &stream->head), why,
-				sizeof(why));
+			gt_model_explain(order->model, event, gt_model_fits(order->model, event), why, sizeof(why));
 			gt__damage_say(&order->damage, "an impossible event at %lld ns on M %llu: %s",
-				(long long)gt__clock_ns(&order->clock, stream->head.ticks),
-				(unsigned long long)stream->m, why);
+				(long long)gt__clock_ns(&order->clock, event->ticks), (unsigned long long)event->m,
+				why);
 		}
 	}
 	unblock(order, 0);
-	return give(order, index, false, event);
+	event->time_ns = place_ns(order, event->ticks);
+	gt_model_apply(order->model, event);
+	return give(order, index, event);
 }

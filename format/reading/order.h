@@ -1,15 +1,15 @@
 /*
  * order.h - the streams of all Ms merged into one: time proposes, hard edges decide.
  *
- *   frames --add--> runs of one M's events --> streams (one an M) --heap by time--> fits? --> next
+ *   frames --add--> runs of one M's events --> streams (one an M) --tree by time--> fits? --> next
  *
  * A stream's events come in its own order; among streams the oldest first, up to the watermark of the last frame
  * read. One that does not fit (model.h) waits, its M with it, until another makes it fit or everything
  * within the clocks' skew has passed. Then it is given as it is: explained when a loss lies between it and what
  * it contradicts, else damage.
  *
- * Events are unpacked one ahead a stream, straight from the frames, which are kept until their last event is
- * given: what waits costs its bytes in the file, unpacked, and a run's struct. That is bounded by GT__PENDING_BYTES_MAX; a file
+ * Of each stream's next event kind and time are known; the rest is unpacked when its turn has come, straight from the frames
+ * into the caller's hands. Frames are kept until their last event is given: what waits costs its bytes in the file, unpacked, and a run's struct. That is bounded by GT__PENDING_BYTES_MAX; a file
  * whose watermark does not move so far is damaged, and is given by time alone.
  */
 #ifndef GT_FORMAT_ORDER_H
@@ -28,9 +28,16 @@ struct gt__bytes; /* a frame's, counted */
 struct gt__run;
 struct gt__stream;
 
-struct gt__heap_entry {
+/* A place of the tree: the one of the two below it that comes first. */
+struct gt__place {
 	uint64_t key;
+	uint64_t stream;
+};
+
+/* A stream whose head, unpacked, fits nowhere yet. */
+struct gt__blocked {
 	uint32_t stream;
+	struct gt_event head;
 };
 
 struct gt__order {
@@ -43,14 +50,17 @@ struct gt__order {
 	uint64_t reasons_known[GT_REASON_COUNT / 64];
 	uint8_t state_args[GT_EVENT_KIND_COUNT], reason_args[GT_EVENT_KIND_COUNT];
 	uint8_t word_args[GT_EVENT_KIND_COUNT]; /* objects and causes */
+	bool named[GT_EVENT_KIND_COUNT];        /* gt__order_names does something of it */
 
 	struct gt_model *model;
 	struct gt_map ids; /* m -> stream */
 	struct gt__stream *streams;
 	uint32_t stream_count, stream_room;
-	struct gt__heap_entry *heap;
-	uint32_t heap_count;
-	uint32_t blocked[GT__BLOCKED_MAX]; /* in order of their keys */
+	struct gt__place *tree; /* leaves from leaf_room on; the first of all is tree[1] */
+	uint32_t leaf_room;     /* a power of two, or 0 */
+	uint32_t leaf_count;    /* used, or free for use: those behind never were */
+	uint32_t *free_leaves, free_leaf_count;
+	struct gt__blocked blocked[GT__BLOCKED_MAX]; /* in order of their keys */
 	uint32_t blocked_count;
 	bool retry; /* something changed since the blocked ones were looked at */
 

@@ -24,30 +24,7 @@ void gt__damage_say(struct gt_trace_damage *damage, const char *format, ...)
 	va_end(args);
 }
 
-/* ---- bytes ---- */
-
-/* Exactly @size bytes at @offset into @to; -ENODATA when the file has become shorter. */
-static int read_at(const struct gt__reader *reader, uint64_t offset, size_t size, uint8_t *to)
-{
-	if (size > reader->size || offset > reader->size - size)
-		return -ENODATA;
-	if (reader->fd < 0) {
-		memcpy(to, reader->memory + offset, size);
-		return 0;
-	}
-	while (size) {
-		ssize_t got = pread(reader->fd, to, size, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -ENODATA;
-		to += got;
-		offset += (uint64_t)got;
-		size -= (size_t)got;
-	}
-	return 0;
-}
+/* ---- header, trailer ---- */
 
 static int parse_header(struct gt__reader *reader, struct gt_error *err)
 {
@@ -55,7 +32,7 @@ static int parse_header(struct gt__reader *reader, struct gt_error *err)
 	uint8_t bytes[GT__HEADER_BYTES];
 	struct gt_cursor cursor = {.at = bytes + 8, .end = bytes + sizeof(bytes)};
 	uint32_t version, crc;
-	int ret = read_at(reader, 0, sizeof(bytes), bytes);
+	int ret = gt_source_read(&reader->source, 0, sizeof(bytes), bytes);
 
 	if (ret < 0 && ret != -ENODATA)
 		return gt_fail(err, ret, "cannot be read: %s", strerror(-ret));
@@ -77,7 +54,7 @@ static int parse_header(struct gt__reader *reader, struct gt_error *err)
 		return gt_fail(err, EPROTONOSUPPORT,
 			"written in version %u.%u of the format, this program reads 1.x: use a newer gtrace",
 			header->version_major, header->version_minor);
-	if (header->header_bytes < GT__HEADER_BYTES || header->header_bytes > reader->size)
+	if (header->header_bytes < GT__HEADER_BYTES || header->header_bytes > reader->source.size)
 		return gt_fail(err, EBADMSG, "its header is damaged: %u bytes long", header->header_bytes);
 	return 0;
 }
@@ -108,17 +85,17 @@ static void find_index(struct gt__reader *reader)
 	uint64_t offset;
 	uint32_t crc;
 
-	if (reader->size < reader->header.header_bytes + sizeof(bytes) ||
-		read_at(reader, reader->size - sizeof(bytes), sizeof(bytes), bytes) < 0)
+	if (reader->source.size < reader->header.header_bytes + sizeof(bytes) ||
+		gt_source_read(&reader->source, reader->source.size - sizeof(bytes), sizeof(bytes), bytes) < 0)
 		return;
 	offset = gt_get_u64(&cursor);
 	crc = gt_get_u32(&cursor);
 	if (gt_get_u32(&cursor) != GT__TRAILER_MAGIC || crc != gt_crc32c(0, bytes, 8))
 		return;
-	if (offset < reader->header.header_bytes || read_at(reader, offset, sizeof(header), header) < 0)
+	if (offset < reader->header.header_bytes || gt_source_read(&reader->source, offset, sizeof(header), header) < 0)
 		return;
 	if (parse_frame(header, &frame) && frame.kind == GT__FRAME_INDEX &&
-		offset + GT__FRAME_HEADER_BYTES + frame.stored_bytes == reader->size - sizeof(bytes))
+		offset + GT__FRAME_HEADER_BYTES + frame.stored_bytes == reader->source.size - sizeof(bytes))
 		reader->index_offset = offset;
 }
 
@@ -146,19 +123,19 @@ int gt__reader_open(const char *path, struct gt__reader *reader, struct gt_error
 	int ret;
 
 	memset(reader, 0, sizeof(*reader));
-	reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (reader->fd < 0)
+	reader->source.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (reader->source.fd < 0)
 		return gt_fail(err, errno, "cannot open: %s: %s", path, strerror(errno));
-	if (fstat(reader->fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+	if (fstat(reader->source.fd, &st) == 0 && S_ISDIR(st.st_mode)) {
 		gt__reader_close(reader);
 		return gt_fail(err, EISDIR, "not a trace: %s: it is a directory", path);
 	}
-	if (fstat(reader->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+	if (fstat(reader->source.fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		gt__reader_close(reader);
 		return gt_fail(err, EINVAL,
 			"not a file that can be read back and forth: %s: save it to a plain file first", path);
 	}
-	reader->size = (uint64_t)st.st_size;
+	reader->source.size = (uint64_t)st.st_size;
 	ret = open_common(reader, err);
 	return ret < 0 ? gt_fail_prefix(err, ret, "%s", path) : 0;
 }
@@ -166,17 +143,17 @@ int gt__reader_open(const char *path, struct gt__reader *reader, struct gt_error
 int gt__reader_open_memory(const void *bytes, size_t size, struct gt__reader *reader, struct gt_error *err)
 {
 	memset(reader, 0, sizeof(*reader));
-	reader->fd = -1;
-	reader->memory = bytes;
-	reader->size = size;
+	reader->source.fd = -1;
+	reader->source.memory = bytes;
+	reader->source.size = size;
 	return open_common(reader, err);
 }
 
 void gt__reader_close(struct gt__reader *reader)
 {
-	if (reader->fd >= 0)
-		close(reader->fd);
-	reader->fd = -1;
+	if (reader->source.fd >= 0)
+		close(reader->source.fd);
+	reader->source.fd = -1;
 	free(reader->packed);
 	reader->packed = NULL;
 	ZSTD_freeDCtx(reader->zstd);
@@ -189,7 +166,7 @@ void gt__reader_close(struct gt__reader *reader)
 static int frame_at(const struct gt__reader *reader, uint64_t offset, struct gt__frame *frame)
 {
 	uint8_t bytes[GT__FRAME_HEADER_BYTES];
-	int ret = read_at(reader, offset, sizeof(bytes), bytes);
+	int ret = gt_source_read(&reader->source, offset, sizeof(bytes), bytes);
 
 	if (ret < 0)
 		return ret;
@@ -209,12 +186,13 @@ static int64_t search(const struct gt__reader *reader, uint64_t offset)
 
 	if (!chunk)
 		return -ENOMEM;
-	for (offset++; offset < reader->size && reader->size - offset >= GT__FRAME_HEADER_BYTES && !found;) {
-		uint64_t left = reader->size - offset;
+	for (offset++;
+		offset < reader->source.size && reader->source.size - offset >= GT__FRAME_HEADER_BYTES && !found;) {
+		uint64_t left = reader->source.size - offset;
 		size_t size = left < SEARCH_BYTES ? (size_t)left : SEARCH_BYTES;
 		const uint8_t *at = chunk;
 		struct gt__frame frame;
-		int ret = read_at(reader, offset, size, chunk);
+		int ret = gt_source_read(&reader->source, offset, size, chunk);
 
 		if (ret < 0) {
 			found = ret == -ENODATA ? 0 : ret;
@@ -238,7 +216,7 @@ static int64_t search(const struct gt__reader *reader, uint64_t offset)
 /* Is this the place where a whole file's frames end, or where a cut one was cut? */
 static bool at_end(const struct gt__reader *reader, uint64_t offset)
 {
-	uint64_t left = reader->size - (offset < reader->size ? offset : reader->size);
+	uint64_t left = reader->source.size - (offset < reader->source.size ? offset : reader->source.size);
 
 	if (reader->index_offset && left == GT__TRAILER_BYTES)
 		return true;
@@ -255,7 +233,7 @@ int gt__reader_next(struct gt__reader *reader, uint64_t offset, struct gt__frame
 	ret = frame_at(reader, offset, frame);
 	if (ret == -ENODATA) { /* less than a header is left: cut, or the rest of a trailer */
 		gt__damage_say(damage, "the file ends inside a frame, at byte %llu: what was whole is here",
-			(unsigned long long)reader->size);
+			(unsigned long long)reader->source.size);
 		return 0;
 	}
 	if (ret == -EBADMSG) {
@@ -271,7 +249,7 @@ int gt__reader_next(struct gt__reader *reader, uint64_t offset, struct gt__frame
 	}
 	if (ret < 0)
 		return ret == -ENODATA ? 0 : ret;
-	if (frame->next > reader->size) {
+	if (frame->next > reader->source.size) {
 		gt__damage_say(damage, "the file ends inside the frame at byte %llu: what was whole is here",
 			(unsigned long long)frame->offset);
 		return 0;
@@ -298,8 +276,8 @@ int gt__reader_unpack(
 
 	if (frame->raw_bytes > GT__RAW_BYTES_MAX || frame->stored_bytes > GT__STORED_BYTES_MAX)
 		return bad_frame(frame, damage, "larger than a frame may be");
-	if (reader->fd < 0) {
-		packed = reader->memory + at;
+	if (reader->source.fd < 0) {
+		packed = reader->source.memory + at;
 	} else {
 		if (frame->stored_bytes > reader->packed_room) {
 			free(reader->packed);
@@ -309,7 +287,7 @@ int gt__reader_unpack(
 				return -ENOMEM;
 			reader->packed_room = frame->stored_bytes;
 		}
-		ret = read_at(reader, at, frame->stored_bytes, reader->packed);
+		ret = gt_source_read(&reader->source, at, frame->stored_bytes, reader->packed);
 		if (ret < 0)
 			return ret == -ENODATA ? bad_frame(frame, damage, "the file became shorter") : ret;
 		packed = reader->packed;

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/source.h"
 #include "format/reading/trace.h"
 
 #define GT__MAGIC              "\x89GTRACE\n"
@@ -61,9 +62,7 @@ struct gt__frame {
 };
 
 struct gt__reader {
-	int fd; /* -1: memory */
-	const uint8_t *memory;
-	uint64_t size;
+	struct gt_source source;
 	struct gt__header header;
 	uint64_t index_offset; /* 0: the file has no whole trailer */
 	uint8_t *packed;       /* a frame's stored bytes, when they come from fd */
@@ -101,20 +100,17 @@ struct gt__clock {
 void gt__clock_set(struct gt__clock *clock, uint64_t start_ticks, uint64_t ns, uint64_t ticks);
 int64_t gt__clock_slow(const struct gt__clock *clock, uint64_t ticks);
 
-/* Fraction arithmetic gives the quotient or one less; the exact remainder tells which. */
+/* The fraction is rounded down, by less than 2^-64 a tick: unless its product is as near as that to the next number, it is exact. */
 static inline int64_t gt__clock_ns(const struct gt__clock *clock, uint64_t ticks)
 {
-	uint64_t d = ticks - clock->start_ticks, q, part;
-	unsigned __int128 left;
+	uint64_t d = ticks - clock->start_ticks, q, low;
+	unsigned __int128 part = (unsigned __int128)d * clock->fraction;
 
-	if (ticks < clock->start_ticks || __builtin_mul_overflow(d, clock->whole, &q))
+	if (__builtin_expect(ticks < clock->start_ticks || __builtin_add_overflow((uint64_t)part, d, &low) ||
+				     __builtin_mul_overflow(d, clock->whole, &q) ||
+				     __builtin_add_overflow(q, (uint64_t)(part >> 64), &q) || q > INT64_MAX,
+		    0))
 		return gt__clock_slow(clock, ticks);
-	part = (uint64_t)((unsigned __int128)d * clock->fraction >> 64);
-	left = (unsigned __int128)d * clock->rest - (unsigned __int128)part * clock->ticks;
-	if (left >= clock->ticks)
-		part += left >= (unsigned __int128)clock->ticks * 2 ? 2 : 1;
-	if (__builtin_add_overflow(q, part, &q) || q > INT64_MAX)
-		return INT64_MAX;
 	return (int64_t)q;
 }
 

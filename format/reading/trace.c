@@ -139,7 +139,7 @@ static int open_common(struct gt_trace *trace, struct gt_trace **out, struct gt_
 
 	if (ret < 0)
 		goto fail;
-	trace->info.file_bytes = trace->reader.size;
+	trace->info.file_bytes = trace->reader.source.size;
 	trace->info.start_realtime_ns = header->start_realtime_ns;
 	trace->info.start_monotonic_ns = header->start_monotonic_ns;
 	trace->info.version_major = header->version_major;
@@ -182,7 +182,7 @@ int gt_trace_open(const char *path, struct gt_trace **out, struct gt_error *err)
 
 	if (!trace)
 		return gt_fail(err, ENOMEM, "no memory to open it: %s", path);
-	trace->reader.fd = -1;
+	trace->reader.source.fd = -1;
 	if (gt__foreign_is(path, NULL, 0))
 		return open_foreign(trace, path, NULL, 0, out, err);
 	ret = gt__reader_open(path, &trace->reader, err);
@@ -201,7 +201,7 @@ int gt_trace_open_memory(const void *bytes, size_t size, struct gt_trace **out, 
 
 	if (!trace)
 		return gt_fail(err, ENOMEM, "no memory to open it");
-	trace->reader.fd = -1;
+	trace->reader.source.fd = -1;
 	if (gt__foreign_is(NULL, bytes, size))
 		return open_foreign(trace, NULL, bytes, size, out, err);
 	ret = gt__reader_open_memory(bytes, size, &trace->reader, err);
