@@ -2,11 +2,9 @@
 # quota is used up: with the kernel's events the report's first finding says so; without them, it says that it does not know.
 #
 #   offcpu.py --gtrace PATH --c PROGRAM
-import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -131,39 +129,23 @@ def allowed(bench, program):
         raise harness.Skip(match.group(1))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--gtrace", required=True)
-    parser.add_argument("--c", required=True)
-    args = parser.parse_args()
-    bench = harness.Bench(args.gtrace)
-    good = False
+def main(bench, args):
+    programs = [("c", args.c, "in rebuild_index", "in seal_epoch")]
+    version = harness.newest((1, 22))
+    if version:
+        programs.append(("go", harness.build_go("culprit", version[0]), r"in main\.rebuildIndex", r"in main\.sealEpoch"))
+    without(bench, args.c)
+    allowed(bench, args.c)
+    for language, program, preempted, sealed in programs:
+        until(bench, language + ", beside another process", beside_another(bench, program, preempted))
     try:
-        programs = [("c", args.c, "in rebuild_index", "in seal_epoch")]
-        version = harness.newest((1, 22))
-        if version:
-            programs.append(("go", harness.build_go("culprit", version[0]), r"in main\.rebuildIndex", r"in main\.sealEpoch"))
-        without(bench, args.c)
-        allowed(bench, args.c)
-        for language, program, preempted, sealed in programs:
-            until(bench, language + ", beside another process", beside_another(bench, program, preempted))
-        try:
-            with cgroup.Quota(10000, 100000) as group:
-                for language, program, preempted, sealed in programs:
-                    until(bench, language + ", under a quota", throttled(bench, program, sealed, group))
-        except harness.Skip as skip:
-            print("under a quota: skipped: %s" % skip)
-        good = True
+        with cgroup.Quota(10000, 100000) as group:
+            for language, program, preempted, sealed in programs:
+                until(bench, language + ", under a quota", throttled(bench, program, sealed, group))
     except harness.Skip as skip:
-        print("skip: %s" % skip)
-        good = True
-        return 77
-    except (Failure, subprocess.TimeoutExpired) as failure:
-        print("FAIL: %s" % failure)
-    finally:
-        bench.close(not good)
-    return 0 if good else 1
+        print("under a quota: skipped: %s" % skip)
+    return True
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.one_test(main))

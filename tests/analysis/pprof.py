@@ -1,7 +1,6 @@
 # pprof.py - the profiles in Go's own reader: accepted, and the same sums as the report's; numbers of the report against the account.
 #
 #   pprof.py --gtrace PATH --c PROGRAM
-import argparse
 import json
 import os
 import re
@@ -44,48 +43,33 @@ def cpu_samples(bench, command, env, path, profile, told):
     expect(sum(int(line.rsplit(" ", 1)[1]) for line in folded.splitlines()) == told["total"], "folded stacks add up to something else")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--gtrace", required=True)
-    parser.add_argument("--c", required=True)
-    args = parser.parse_args()
-    bench = harness.Bench(args.gtrace)
-    good = False
-    try:
-        command, env = harness.go(harness.newest()[0])
-        shop = bench.path()
-        subprocess.run([args.gtrace, "convert", os.path.join(HERE, "golden.gtt"), "--to", "gtrace", "-o", shop], check=True)
-        recorded, _ = bench.record([args.c, "fsync"], ["-q", "--events=all,-kernel,-samples"], {"CULPRIT_DIR": bench.dir})
-        sampled = bench.path()
-        run = bench.run(bench.command([args.c, "convoy2"], ["--events=default,samples", "--sample-every=200us"], sampled), {"CULPRIT_DIR": bench.dir})
-        refused = re.search(r"without the kernel's events: (.*)", run.stderr.decode())
-        if refused:
-            print("cpu: no samples: " + refused.group(1))
-        for path in (shop, recorded) + (() if refused else (sampled,)):
-            report = json.loads(bench.run([args.gtrace, "report", "--json", path]).stdout)
-            for profile in PROFILES:
-                out = bench.path(".pb.gz")
-                run = bench.run([args.gtrace, "convert", path, "-o", out, "--profile", profile])
-                expect(run.returncode == 0, run.stderr.decode())
-                raw = subprocess.run([command, "tool", "pprof", "-raw", out], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-                expect(raw.returncode == 0, "go tool pprof: " + raw.stderr.decode())
-                told = report["profiles"][profile]
-                expect(sums(raw.stdout.decode()) == (told["count"], told["total"]),
-                       "%s: %s by pprof, %s by the report" % (profile, sums(raw.stdout.decode()), told))
-                if profile == "cpu" and path == sampled:
-                    cpu_samples(bench, command, env, path, out, told)
-                print("%s: %d samples' sum %d %s" % (profile, told["count"], told["total"], "bytes" if profile == "alloc" else "ns"))
-        run = subprocess.run([sys.executable, os.path.join(HERE, "account.py"), "--gtrace", args.gtrace, shop, recorded])
-        good = run.returncode == 0
-    except harness.Skip as skip:
-        print("skip: %s" % skip)
-        return 77
-    except harness.Failure as failure:
-        print("FAIL: %s" % failure)
-    finally:
-        bench.close(not good)
-    return 0 if good else 1
+def main(bench, args):
+    command, env = harness.go(harness.newest()[0])
+    shop = bench.path()
+    subprocess.run([args.gtrace, "convert", os.path.join(HERE, "golden.gtt"), "--to", "gtrace", "-o", shop], check=True)
+    recorded, _ = bench.record([args.c, "fsync"], ["-q", "--events=all,-kernel,-samples"], {"CULPRIT_DIR": bench.dir})
+    sampled = bench.path()
+    run = bench.run(bench.command([args.c, "convoy2"], ["--events=default,samples", "--sample-every=200us"], sampled), {"CULPRIT_DIR": bench.dir})
+    refused = re.search(r"without the kernel's events: (.*)", run.stderr.decode())
+    if refused:
+        print("cpu: no samples: " + refused.group(1))
+    for path in (shop, recorded) + (() if refused else (sampled,)):
+        report = json.loads(bench.run([args.gtrace, "report", "--json", path]).stdout)
+        for profile in PROFILES:
+            out = bench.path(".pb.gz")
+            run = bench.run([args.gtrace, "convert", path, "-o", out, "--profile", profile])
+            expect(run.returncode == 0, run.stderr.decode())
+            raw = subprocess.run([command, "tool", "pprof", "-raw", out], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            expect(raw.returncode == 0, "go tool pprof: " + raw.stderr.decode())
+            told = report["profiles"][profile]
+            expect(sums(raw.stdout.decode()) == (told["count"], told["total"]),
+                   "%s: %s by pprof, %s by the report" % (profile, sums(raw.stdout.decode()), told))
+            if profile == "cpu" and path == sampled:
+                cpu_samples(bench, command, env, path, out, told)
+            print("%s: %d samples' sum %d %s" % (profile, told["count"], told["total"], "bytes" if profile == "alloc" else "ns"))
+    run = subprocess.run([sys.executable, os.path.join(HERE, "account.py"), "--gtrace", args.gtrace, shop, recorded])
+    return run.returncode == 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.one_test(main))

@@ -1,7 +1,6 @@
 # speedscope.py - the profiles in speedscope itself, in Chromium: pprof and folded stacks open, and the functions are there.
 #
 #   speedscope.py --gtrace PATH --c PROGRAM
-import argparse
 import os
 import shutil
 import subprocess
@@ -13,41 +12,25 @@ sys.dont_write_bytecode = True
 import harness  # noqa: E402
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--gtrace", required=True)
-    parser.add_argument("--c", required=True)
-    args = parser.parse_args()
-    bench = harness.Bench(args.gtrace)
-    good = False
-    try:
-        chromium = next((found for found in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if found), None)
-        if not chromium:
-            raise harness.Skip("Chromium is not installed")
-        playwright = os.path.join(harness.tool("catapult"), "playwright-core")
-        release = os.path.join(harness.tool("speedscope"), "release")
-        path, run = bench.record([args.c, "convoy2"], ["--events=default,samples", "--sample-every=500us"], {"CULPRIT_DIR": bench.dir})
-        wanted = [("sync-block", "pprof", ".pb.gz", ["book_entry", "clerk"]), ("sync-block", "folded", ".folded", ["book_entry", "clerk"])]
-        if b"without the kernel's events" not in run.stderr:
-            wanted.append(("cpu", "pprof", ".pb.gz", []))  # its table shows the first only
-        pairs = []
-        for profile, form, ending, names in wanted:
-            out = os.path.join(bench.dir, profile + ending)
-            run = bench.run([args.gtrace, "convert", path, "-o", out, "--to", form, "--profile", profile])
-            harness.expect(run.returncode == 0, run.stderr.decode())
-            pairs += (["--"] if pairs else []) + [out] + names
-        run = subprocess.run(["node", os.path.join(HERE, "check-speedscope.mjs"), playwright, release, chromium] + pairs)
-        good = run.returncode == 0
-    except harness.Skip as skip:
-        print("skip: %s" % skip)
-        good = True
-        return 77
-    except harness.Failure as failure:
-        print("FAIL: %s" % failure)
-    finally:
-        bench.close(not good)
-    return 0 if good else 1
+def main(bench, args):
+    chromium = next((found for found in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if found), None)
+    if not chromium:
+        raise harness.Skip("Chromium is not installed")
+    playwright = os.path.join(harness.tool("catapult"), "playwright-core")
+    release = os.path.join(harness.tool("speedscope"), "release")
+    path, run = bench.record([args.c, "convoy2"], ["--events=default,samples", "--sample-every=500us"], {"CULPRIT_DIR": bench.dir})
+    wanted = [("sync-block", "pprof", ".pb.gz", ["book_entry", "clerk"]), ("sync-block", "folded", ".folded", ["book_entry", "clerk"])]
+    if b"without the kernel's events" not in run.stderr:
+        wanted.append(("cpu", "pprof", ".pb.gz", []))  # its table shows the first only
+    pairs = []
+    for profile, form, ending, names in wanted:
+        out = os.path.join(bench.dir, profile + ending)
+        run = bench.run([args.gtrace, "convert", path, "-o", out, "--to", form, "--profile", profile])
+        harness.expect(run.returncode == 0, run.stderr.decode())
+        pairs += (["--"] if pairs else []) + [out] + names
+    run = subprocess.run(["node", os.path.join(HERE, "check-speedscope.mjs"), playwright, release, chromium] + pairs)
+    return run.returncode == 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.one_test(main))

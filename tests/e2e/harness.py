@@ -1,4 +1,5 @@
 # harness.py - what every end-to-end case needs: Go toolchains and programs (built once, kept), recordings, verdicts.
+import argparse
 import hashlib
 import os
 import shutil
@@ -225,6 +226,27 @@ class Bench:
 
 
 CASES = {}
+
+
+def one_test(body):
+    """A test that is a program of its own: body(bench, args) with --gtrace and --c; its exit status."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gtrace", required=True)
+    parser.add_argument("--c", required=True)
+    args = parser.parse_args()
+    bench = Bench(args.gtrace)
+    good = False
+    try:
+        good = body(bench, args)
+    except Skip as skip:
+        print("skip: %s" % skip)
+        good = True
+        return 77
+    except (Failure, subprocess.TimeoutExpired) as failure:
+        print("FAIL: %s" % failure)
+    finally:
+        bench.close(not good)
+    return 0 if good else 1
 
 
 def case(function):
