@@ -1,6 +1,14 @@
 /* wrapper.c - see wrapper.h. */
 #include "format/convert/wrapper.h"
 
+/* What a wrapper does before and after. */
+static bool of_wrapper(const char *name)
+{
+	return !strncmp(name, "sync.(*WaitGroup).", 18) || !strncmp(name, "runtime.", 8) ||
+	       strstr(name, "errgroup.(*Group).") || strstr(name, "(*WaitGroup).Go.func") ||
+	       strstr(name, "(*Group).Go.func");
+}
+
 const char *gt__wrapped(const struct gt_trace *trace, uint64_t stack, const char *wrapper)
 {
 	const struct gt_trace_stack *frames = stack ? gt_trace_stack(trace, stack) : NULL;
@@ -16,7 +24,7 @@ const char *gt__wrapped(const struct gt_trace *trace, uint64_t stack, const char
 			if (!name || !*name)
 				continue;
 			if (there)
-				return name;
+				return of_wrapper(name) ? NULL : name;
 			there = strcmp(name, wrapper) == 0;
 		}
 	}

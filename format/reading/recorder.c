@@ -64,9 +64,9 @@ bool gt_trace_recorder_text(const struct gt_trace *trace, char *out, size_t size
 		return true;
 	if (cost.program_cpu_ns)
 		snprintf(out + used, size - (size_t)used,
-			"hooks about %.2f %% of the program's CPU time, gtrace beside it %.1f %%",
-			100 * (double)cost.hooks_ns / (double)cost.program_cpu_ns,
-			100 * (double)cost.own_cpu_ns / (double)cost.program_cpu_ns);
+			"hooks about %.2f %% of the program's %.1f ms of CPU time; gtrace beside it took %.1f ms",
+			100 * (double)cost.hooks_ns / (double)cost.program_cpu_ns, (double)cost.program_cpu_ns / 1e6,
+			(double)cost.own_cpu_ns / 1e6);
 	else
 		snprintf(out + used, size - (size_t)used, "the program's CPU time is not known");
 	return true;
