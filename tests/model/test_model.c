@@ -183,3 +183,33 @@ Test(model, its_invariants_hold_whatever_happens)
 		cr_assert_eq(memcmp(&seen, gt_model_counts(model), sizeof(seen)), 0, "step %d", i);
 	}
 }
+
+/* take is fits and, if so, apply: beside a second model that does the two; ids near and far, so that hints are shared and grow. */
+Test(model, take_is_fits_and_apply)
+{
+	uint64_t x = 88172645463325252ull;
+	struct gt_model *other;
+
+	cr_assert_eq(gt_model_new(&other), 0);
+	for (int i = 0; i < 300000; i++) {
+		struct gt_event event = {.time_ns = i};
+		enum gt_model_fit fit;
+
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		event.kind = (uint8_t)(x % 70);
+		event.m = (x >> 8 & 3) + (x >> 40 & 63 ? 0 : GT_M_KERNEL);
+		event.args[0] = (x >> 16 & 7) << (x >> 28 & 1 ? 0 : 10);
+		event.args[0] += x >> 29 & 1 ? x >> 32 & 1023 : 0;
+		event.args[1] = x >> 20 & 7;
+		event.args[2] = x >> 24 & 3;
+		fit = gt_model_fits(other, &event);
+		cr_assert_eq(gt_model_take(model, &event), fit, "step %d", i);
+		if (fit == GT_FIT || x >> 50 & 1)
+			gt_model_apply(other, &event);
+		if (fit != GT_FIT && x >> 50 & 1)
+			gt_model_apply(model, &event);
+		cr_assert_eq(memcmp(gt_model_counts(model), gt_model_counts(other), sizeof(struct gt_model_counts)), 0,
+			"step %d", i);
+	}
+	gt_model_free(other);
+}
