@@ -283,7 +283,7 @@ uint32_t gt_collector_stack(struct gt_collector *c, const uint64_t *pcs, size_t 
 	if (!used)
 		return 0;
 	hash = gt_stack_hash_end(hash);
-	slot = (uint32_t)hash & (memory->stack_slot_count - 1);
+	slot = gt_stack_home(hash) & (memory->stack_slot_count - 1);
 	for (uint32_t probe = 0; probe < GT_STACK_PROBES_MAX;
 		probe++, slot = (slot + 1) & (memory->stack_slot_count - 1)) {
 		uint64_t seen = 0;

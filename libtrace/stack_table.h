@@ -17,7 +17,14 @@ static inline uint64_t gt_stack_hash_step(uint64_t hash, uint32_t frame)
 
 static inline uint64_t gt_stack_hash_end(uint64_t hash)
 {
-	return (hash ^ hash >> 32) | 2; /* neither 0, free, nor 1, slot 0's */
+	return ((hash ^ hash >> 32) & ~3ull) |
+	       2; /* neither 0, free, nor 1, slot 0's; 3: one of the set alloc, less deep */
+}
+
+/* Where a stack's slot is looked for first: the hash's two lowest bits are the same for all. */
+static inline uint32_t gt_stack_home(uint64_t hash)
+{
+	return (uint32_t)hash >> 2;
 }
 
 /*
@@ -29,7 +36,7 @@ static inline uint32_t gt__stack_store(struct gt_shm *shm, uint64_t hash, const 
 	struct gt_stack_slot *slots = (struct gt_stack_slot *)(void *)((char *)shm + shm->stacks_offset);
 	uint32_t *arena = (uint32_t *)(void *)((char *)shm + shm->arena_offset);
 	uint32_t mask = shm->stack_slot_count - 1;
-	uint32_t at = (uint32_t)hash & mask;
+	uint32_t at = gt_stack_home(hash) & mask;
 	uint32_t probes;
 	uint64_t first;
 

@@ -62,7 +62,7 @@ void gt__stacks_connect(struct gt_shm *shm)
 
 static uint32_t find(uint64_t hash, const uint32_t *frames, uint32_t count)
 {
-	uint32_t mask = own.shm->stack_slot_count - 1, at = (uint32_t)hash & mask;
+	uint32_t mask = own.shm->stack_slot_count - 1, at = gt_stack_home(hash) & mask;
 
 	for (uint32_t probe = 0; probe < GT_STACK_PROBES_MAX; probe++, at = (at + 1) & mask) {
 		uint64_t seen = atomic_load_explicit(&own.slots[at].hash, memory_order_relaxed);

@@ -666,6 +666,7 @@ park_classes:
 	movabs	$K_STACKS, %r13
 	mov	$STACK_PROBES, %r10d
 	mov	%edx, %edi
+	shr	$2, %edi
 .Lprobe\@:
 	and	$K_STACK_MASK, %edi
 	mov	%edi, %r15d
