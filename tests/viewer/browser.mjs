@@ -47,12 +47,23 @@ export function viewer(browser, gtrace, dir, shots) {
 
 export const at = (page) => page.evaluate(() => ({ t0: gtrace.view.t0, t1: gtrace.view.t1, row: gtrace.at.row, slice: gtrace.at.slice }));
 export const chosen = (page, g) => page.waitForFunction((id) => gtrace.at.slice && gtrace.at.slice.in.kind === 0 && gtrace.at.slice.in.id === id, g);
+// Opens a table and waits until it is there to stay: what moved before asks for it anew 300 ms later.
+export async function tab(page, name) {
+	await page.locator(`nav [data-tab=${name}]`).click();
+	await page.evaluate(() => { globalThis.calmSince = null; });
+	await page.waitForFunction((wanted) => {
+		const box = document.querySelector('#tab'), there = gtrace.page.tab === wanted && !box.hasAttribute('aria-busy') && box.textContent;
+		globalThis.calmSince = there ? globalThis.calmSince ?? performance.now() : null;
+		return there && performance.now() - globalThis.calmSince > 400;
+	}, name);
+}
 // Every table, once it is there.
 export async function tabs(page, look) {
 	for (const name of ['groups', 'durations', 'longest', 'flame', 'tasks', 'events', 'about']) {
-		await page.locator(`nav [data-tab=${name}]`).click();
-		await page.waitForFunction((tab) => gtrace.page.tab === tab && !document.querySelector('#tab').hasAttribute('aria-busy') && document.querySelector('#tab').textContent, name);
+		await tab(page, name);
 		await look(name);
 	}
 }
 export const text = (page, selector) => page.locator(selector).textContent();
+// Until it does: the page may be about to draw it anew.
+export const says = (page, selector, words) => page.waitForFunction(([where, source, flags]) => new RegExp(source, flags).test(document.querySelector(where)?.textContent ?? ''), [selector, words.source, words.flags]);

@@ -5,7 +5,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import assert from 'node:assert/strict';
-import { launch, viewer, at, chosen, tabs, text } from './browser.mjs';
+import { launch, viewer, at, chosen, says, tab, tabs, text } from './browser.mjs';
 
 const [tools, executablePath, gtrace, dir, shots] = process.argv.slice(2);
 const browser = await launch(tools, executablePath);
@@ -27,7 +27,7 @@ async function moves(page) {
 
 async function hostile() {
 	const { page, close } = await open('hostile.gtrace', '#g=1&t=20000');
-	assert.match(await text(page, '#notice'), /17 events were lost/);
+	await says(page, '#notice', /17 events were lost/);
 	await chosen(page, 1);
 	const side = await text(page, '#side');
 	assert.match(side, /waiting: chan receive/);
@@ -40,7 +40,7 @@ async function hostile() {
 	await page.waitForFunction(() => document.querySelector('#chain').textContent.includes('woke'));
 	await page.keyboard.press('u');
 	await chosen(page, 2);
-	assert.match(await text(page, '#side'), /running.*Woke/s);
+	await says(page, '#side', /running.*Woke/s);
 	await page.locator('#side .jump').filter({ hasText: 'G1' }).first().click();
 	await chosen(page, 1);
 	await page.keyboard.press('b');
@@ -48,7 +48,7 @@ async function hostile() {
 	const none = async () => assert.equal(await page.locator('#tab img, #tab svg, #tab script, #side svg, #side img, #side script, #scope img').count(), 0, 'no element comes from a name');
 	await tabs(page, none);
 	// A task with its region, and a log of it.
-	await page.locator('nav [data-tab=tasks]').click();
+	await tab(page, 'tasks');
 	await page.locator('#tab .jump').filter({ hasText: '<svg onload' }).first().click();
 	await page.waitForFunction(() => gtrace.at.slice?.in.kind === 6);
 	await page.waitForFunction(() => document.querySelector('#side').textContent.includes('Regions: 1'));
@@ -62,11 +62,12 @@ async function hostile() {
 async function told() {
 	const { page, close } = await open('told.gtrace', '#g=1&t=15000');
 	await chosen(page, 1);
+	await says(page, '#side', /allocated/);
 	const side = await text(page, '#side');
 	for (const words of ['read(3 /tmp/<b>file</b>) = 512, 2.000 µs', 'write(3 /tmp/<b>file</b>): No space left', 'allocated 64 B of map[string]main.T', 'category: hello', 'assists the collector for 1.000 µs', 'sets a timer to 5.000 ms'])
 		assert.ok(side.includes(words), `${words}: ${side}`);
 	assert.ok(!side.includes('/etc/later'), 'what a descriptor is later is not told of what was before');
-	await page.locator('nav [data-tab=events]').click();
+	await tab(page, 'events');
 	await page.waitForFunction(() => document.querySelectorAll('#tab tbody tr').length >= 6);
 	await page.locator('#tools select').selectOption({ label: 'Log (1)' });
 	await page.waitForFunction(() => document.querySelectorAll('#tab tbody tr').length === 1 && document.querySelector('#tab').textContent.includes('category: hello'));
@@ -77,17 +78,17 @@ async function told() {
 	// What waits for a descriptor, what woke it, and where the waker was.
 	await page.evaluate(() => { location.hash = '#g=2&t=40000'; });
 	await chosen(page, 2);
-	assert.match(await text(page, '#side'), /fd read 3 \/etc\/later/);
+	await says(page, '#side', /fd read 3 \/etc\/later/);
 	await page.locator('#lines').focus();
 	await page.keyboard.press('.');
 	await page.waitForFunction(() => gtrace.at.slice.state === 1);
-	assert.match(await text(page, '#side'), /woken by\s*netpoll/);
+	await says(page, '#side', /woken by\s*netpoll/);
 	await page.evaluate(() => { location.hash = '#g=3&t=60000'; });
 	await chosen(page, 3);
 	await page.locator('#lines').focus();
 	await page.keyboard.press('.');
 	await page.waitForFunction(() => document.querySelector('#chain')?.textContent.includes('where it woke it'));
-	assert.match(await text(page, '#chain'), /G1 .*woke.*G3.*main\.waker/s);
+	await says(page, '#chain', /G1 .*woke.*G3.*main\.waker/s);
 	await shot(page, 'told');
 	await close();
 }
@@ -121,7 +122,7 @@ async function crowd() {
 	await page.mouse.move(box.x + 700, box.y + 8, { steps: 4 });
 	await page.mouse.up();
 	await page.waitForFunction(() => gtrace.at.range && gtrace.page.scope.time === 'range');
-	await page.locator('nav [data-tab=longest]').click();
+	await tab(page, 'longest');
 	await page.waitForFunction(() => document.querySelector('#tab td .jump'));
 	await linked(page, close);
 }
@@ -165,8 +166,8 @@ async function sums(page) {
 	assert.equal(longest.slices[0].end - longest.slices[0].since, spread.most);
 	longest.slices.reduce((before, s) => { assert.ok(s.end - s.since <= before); return s.end - s.since; }, Infinity);
 	await page.locator('#scope button').first().click();
-	await page.locator('nav [data-tab=groups]').click();
-	await page.locator('#tab tbody .jump').first().click();
+	await tab(page, 'groups');
+	await page.locator('#tab td.open .jump').first().click();
 	await page.locator('#tab button').filter({ hasText: 'Longest' }).click();
 	await page.waitForFunction(() => gtrace.page.scope.group !== null && gtrace.page.tab === 'longest' && document.querySelector('#tab td .jump'));
 	await page.locator('#tab td .jump').first().click();
@@ -175,7 +176,8 @@ async function sums(page) {
 
 // The chain of wake-ups: as a list, and as rows of their own with arrows.
 async function chain() {
-	const { page, close } = await open('crowd.gtrace', '#g=30&t=4000000');
+	const { page, close } = await open('crowd.gtrace');
+	await page.evaluate(() => { location.hash = `#g=30&t=${Math.floor(gtrace.model.end * 0.9)}`; });
 	await chosen(page, 30);
 	await page.waitForFunction(() => gtrace.at.chain.length > 3 && document.querySelectorAll('#chain li').length > 3);
 	const steps = await page.evaluate(() => gtrace.at.chain);
@@ -206,7 +208,7 @@ async function recordings() {
 			if (tab === 'durations') assert.ok(await page.locator('#tab canvas').count() > 0);
 			if (name !== 'go.trace') await shot(page, `${name}-${tab}`);
 		});
-		await page.locator('nav [data-tab=longest]').click();
+		await tab(page, 'longest');
 		await page.waitForFunction(() => document.querySelector('#tab td .jump'));
 		await page.locator('#tab td .jump').first().click();
 		await page.waitForFunction(() => gtrace.at.slice);
