@@ -548,7 +548,8 @@ def attach_namespaces(bench):
                 p.say(b"\n")
                 p.until(b"phase %d\n" % phase)
                 attached.end()
-                expect("lost: 0 events" in attached.text, attached.text)
+                # The program ends while gtrace is there: another thread of it may be in a hook just then.
+                expect("no room 0, in a signal 0," in attached.text and "other 0)" in attached.text or "lost: 0 events" in attached.text, attached.text)
             stdout = p.run.communicate(timeout=60)[0]
         story = json.loads(stdout)
         trace = trace_reader.load(bench.gtrace, attached.out)
