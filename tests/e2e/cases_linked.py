@@ -312,17 +312,6 @@ def attach_triggers(bench):
             yield "%s: %s: %d snapshots" % (what, expression, len(made))
 
 
-def held(pid):
-    """KiB of memory of its own, that of gtrace's files left out."""
-    own, ours = 0, False
-    for line in open("/proc/%d/smaps" % pid):
-        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-            ours = "memfd:" in line
-        elif line.startswith(("Private_Dirty:", "Swap:")) and not ours:
-            own += int(line.split()[1])
-    return own
-
-
 @case
 def attach_memory(bench):
     """From outside: what an attached flight recorder takes in both processes stays within MaxBytes and what is told beside it; afterwards the program has what it had."""
@@ -332,16 +321,16 @@ def attach_memory(bench):
             with Program(argv) as p:
                 p.until(ready, p.run.stdout if ready == b"ready" else p.run.stderr)
                 time.sleep(0.2)
-                before = held(p.pid)
+                before = held_by(p.pid)[0]
                 attached = Attached(bench, p.pid, ["--flight", "--max-bytes", size])
                 peak = shared = grown = 0
                 for number in range(8):
                     own, of_both = held_by(attached.run.pid)
                     peak, shared = max(peak, own + of_both), max(shared, of_both)
-                    grown = max(grown, held(p.pid) - before)
+                    grown = max(grown, held_by(p.pid)[0] - before)
                     time.sleep(0.05)
                 attached.end()
-                after = held(p.pid) - before
+                after = held_by(p.pid)[0] - before
                 fixed = ITSELF + SYMBOLS + (PACKING if kib >= 2048 else 0)
                 yield "%s, %s: %d KiB held by gtrace, %d of them shared; the program's own grew by %d KiB, and by %d once it was left" % (os.path.basename(argv[0]).split("-")[0], size, peak, shared, grown, after)
                 expect(shared <= kib and peak <= kib + fixed, "%d KiB held, %d shared, %d allowed" % (peak, shared, kib + fixed))
