@@ -45,7 +45,8 @@ function fillOf(look, model, row, tile, i) {
       const group = tile.many(i) > 1 ? undefined : model.groupOfRow(tile.detail(i));
       return group === undefined ? look.running : groupColour(group);
     }
-    case KIND.cpu: return groupColour(tile.detail(i) % 97);
+    // Another process has it.
+    case KIND.cpu: return tile.state(i) === 4 ? look.waiting : groupColour(tile.detail(i) % 97);
     case KIND.gc: return row.id ? look.warn : look.gc;
     case KIND.task: return groupColour(nameHash(row.group ??= hashText(row.name || "")));
     default: return groupColour(nameHash(tile.detail(i)));

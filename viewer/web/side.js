@@ -34,7 +34,7 @@ function whatRuns(row, piece) {
     case KIND.goroutine: return reasonOf(piece);
     case KIND.p:
     case KIND.m: return model.nameOfRow(piece.detail);
-    case KIND.cpu: return model.threadName(piece.detail) + " (" + piece.detail + ")";
+    case KIND.cpu: return (piece.state === 4 ? "another process: " : "") + model.threadName(piece.detail) + " (" + piece.detail + ")";
     case KIND.gc: return row.id ? model.string(piece.detail) : "cycle " + piece.detail;
     case KIND.task: return "";
     default: return model.string(piece.detail);
@@ -131,11 +131,25 @@ function sliceFacts(slice) {
   if (slice.holder) list.add("held by", slice.holder.row !== undefined ? toPlace({ row: slice.holder.row, id: slice.holder.id, function: page.model.functionOf(page.model.groupOfRow(slice.holder.row)), at: slice.since }) : "G" + slice.holder.id);
   if (slice.p !== undefined) list.add("P", slice.p);
   if (slice.m !== undefined) list.add("M", slice.m);
-  if (slice.tid) list.add("thread", slice.tid);
+  if (slice.tid) list.add("thread", slice.tid + (slice.other ? " of another process" : ""));
+  if (slice.left) list.add("then", slice.left === "preempted" ? "it was preempted: it could have gone on" : "it waits in the kernel");
+  if (slice.cpu) list.add("its thread", onCpu(slice));
   if (row.kind === KIND.region && slice.task) list.add("task", taskLink(slice.task));
   if (row.kind === KIND.task && row.parent) list.add("part of", taskLink(row.parent));
   if (row.kind === KIND.goroutine && row.parent) list.add("made by", parent(row));
   return list;
+}
+
+// What the kernel did with the thread meanwhile: the goroutine "ran" all that time.
+function onCpu(slice) {
+  const { cpu } = slice, long = slice.end - slice.since, share = Math.min(100, cpu.on / long * 100);
+  const parts = [`on a CPU ${share >= 99.95 ? 100 : share.toFixed(share < 10 ? 1 : 0)} % of it`];
+  for (const off of cpu.off.toSorted((a, b) => b.ns - a.ns)) {
+    const who = off.tid ? (off.name || "thread") + " (" + off.tid + (off.other ? "" : ", this program's") + ")" : "";
+    parts.push((who ? "preempted by " + who : "off its CPU, for whom is not known,") + " " + duration(off.ns) + (off.count > 1 ? ", " + off.count + " times" : ""));
+  }
+  if (cpu.waits) parts.push("waited in the kernel (a page, a lock) " + duration(cpu.waits));
+  return parts.join("; ") + (cpu.more ? "; and more" : "");
 }
 
 function taskLink(id, text) {

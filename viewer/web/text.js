@@ -89,6 +89,8 @@ export function told(mark) {
     case "TimerStop": return "stops a timer";
     case "TimerFire": return "a timer fires, " + duration(mark.ns) + " late";
     case "CpuSample": return "sampled" + (mark.cpu === undefined ? "" : " on CPU " + mark.cpu);
+    case "Mapped": return (mark.name || "a file without a name") + " is mapped to be executed, " + bytes(mark.bytes) + (mark.value ? ", build id " + mark.value : "");
+    case "CpuOther": return (mark.name || "a thread") + " (" + mark.tid + ") of another process took CPU " + mark.cpu + " from thread " + mark.from;
     case "Throttled": return "the cgroup's quota kept it from running for " + duration(mark.ns);
     case "Lost": return number(mark.number) + " events were lost";
     case "Procs": return "GOMAXPROCS is " + mark.number;
