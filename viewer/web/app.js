@@ -43,7 +43,7 @@ function facts(info) {
   $("title").textContent = name;
   $("title").title = info.metas.program || "";
   document.title = name + " - gtrace";
-  $("facts").textContent = `${duration(info.span_ns - info.begin_ns)} · ${number(info.goroutines)} goroutines · ${number(info.events)} events` + (info.metas.cause ? " · " + info.metas.cause : "");
+  $("facts").textContent = $("facts").title = `${duration(info.span_ns - info.begin_ns)} · ${number(info.goroutines)} goroutines · ${number(info.events)} events` + (info.metas.cause ? " · " + info.metas.cause : "");
   const told = [];
   if (info.lost) told.push(losses(info) + " events were lost: where, the rows show gaps");
   if (info.complete_ns > 0) told.push("complete from " + duration(info.complete_ns) + " on: what came before was in part overwritten");
