@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ASK_EVENTS (1u << 16) /* after so many each time: is it to stop? */
+
 /* ---- slices of goroutines ---- */
 
 void gt__remember(struct gt_analysis *a, struct gt__goroutine *gor, const struct gt__slice *slice, int64_t end_ns,
@@ -440,6 +442,7 @@ static void begin_at(struct gt_analysis *a, int64_t first_ns)
 static int read_events(struct gt_analysis *a)
 {
 	struct gt_event event;
+	unsigned int since_asked = 0;
 	int ret = 0;
 
 	while (ret == 0 && !a->failed && gt_trace_next(a->trace, &event) > 0) {
@@ -450,6 +453,8 @@ static int read_events(struct gt_analysis *a)
 		if (!a->begun)
 			begin_at(a, event.time_ns);
 		a->begun = true;
+		if (a->options.stopped && ++since_asked % ASK_EVENTS == 0 && a->options.stopped(a->options.user))
+			return -ECANCELED;
 		if (a->options.to_ns && event.time_ns >= a->options.to_ns) {
 			a->rows.now_ns = a->end_ns = a->options.to_ns;
 			break;
@@ -587,7 +592,7 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 		gt__findings(a);
 	if (ret < 0 || a->failed) {
 		gt_analysis_free(a);
-		return gt_fail(err, ENOMEM, "out of memory");
+		return ret == -ECANCELED ? gt_fail(err, ECANCELED, "stopped") : gt_fail(err, ENOMEM, "out of memory");
 	}
 	*out = a;
 	return 0;
