@@ -686,11 +686,18 @@ int gt_attach_goroutines(struct gt_attach *attach, struct gt_goroutine **list, s
 	return gt_goread_all(&read, list, count, err);
 }
 
-size_t gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine *list, size_t count)
+int gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine *list, size_t *count, struct gt_error *err)
 {
 	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+	int ret = gt_goread_again(&read, list, count, err);
+	uint64_t word;
 
-	return gt_goread_again(&read, list, count);
+	/* This file is the memory of the program that got the hooks, also after an exec. */
+	if (ret >= 0 && gt__memory_read(attach->memory, attach->allgs, &word, sizeof(word)) < 0)
+		ret = gt_fail(err, ESRCH,
+			"cannot attach: process %d has ended, or runs another program than a moment ago",
+			(int)attach->view.pid);
+	return ret;
 }
 
 void gt_attach_stacks(struct gt_attach *attach, struct gt_goroutine *list, size_t count, size_t depth,
