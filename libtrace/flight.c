@@ -26,13 +26,11 @@
 #define MAX_BYTES_USUAL    (16u << 20)
 #define MAX_BYTES_MAX      (1ull << 30)
 #define HISTORY_FROM_BYTES (2u << 20) /* below it packing is not worth its work */
-/* What waits to be packed counts as history. */
-#define WAITING_BYTES ((GT_HISTORY_CHUNK_BLOCKS + 1) * GT_BLOCK_BYTES)
-#define STACK_DEPTH   16
-#define WAIT_MS_MAX   20
-#define SIGNALS       64
-#define PATH_USUAL    "gtrace-%p-%n.gtrace"
-#define PATH_BYTES    4096
+#define STACK_DEPTH        16
+#define WAIT_MS_MAX        20
+#define SIGNALS            64
+#define PATH_USUAL         "gtrace-%p-%n.gtrace"
+#define PATH_BYTES         4096
 
 struct gt_flight {
 	struct gt_flight *next;
@@ -316,9 +314,9 @@ static int add(struct gt_flight *flight)
 	/* What it asks for beyond the others is history. */
 	if (flight->max_bytes > largest_bytes) {
 		more = history_bytes + (flight->max_bytes - largest_bytes);
-		if (more < GT_HISTORY_BYTES_MIN + WAITING_BYTES)
+		if (more < GT_HISTORY_BYTES_MIN)
 			more = 0;
-		ret = more ? gt_collector_grow_history(gt__own.collector, more - WAITING_BYTES) : 0;
+		ret = more ? gt_collector_grow_history(gt__own.collector, more) : 0;
 		if (ret < 0)
 			return gt_fail(&error, -ret, "no memory for a window of %" PRIu64 " bytes", flight->max_bytes);
 		history_bytes = more ? more : history_bytes;
@@ -675,7 +673,7 @@ static int start_first(const struct gt_flight_config *config, struct gt_flight *
 			setup.names_place = (uint8_t *)crash + GT_CRASH_NAMES_AT;
 	}
 	setup.names_bytes_max = names_bytes;
-	setup.history_bytes_max = history_bytes ? history_bytes - WAITING_BYTES : 0;
+	setup.history_bytes_max = history_bytes;
 	ret = gt_collector_new(&setup, &gt__own.collector, &error);
 	if (ret < 0)
 		return ret;
