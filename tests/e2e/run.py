@@ -22,6 +22,7 @@ import cases_gc  # noqa: E402,F401
 import cases_calls  # noqa: E402,F401
 import cases_kernel  # noqa: E402,F401
 import cases_linked  # noqa: E402,F401
+import cases_odd  # noqa: E402,F401
 
 
 def main():
