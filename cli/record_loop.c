@@ -500,6 +500,8 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		collector->names_bytes_max = r->options.window_bytes_max / 8;
 		collector->attic_bytes_max = r->options.window_bytes_max / ATTIC_PART;
 		collector->history_bytes_max = history_bytes(r, r->options.window_bytes_max);
+		collector->keep_ticks =
+			(uint64_t)((unsigned __int128)r->options.min_age_ns * gt_clock_rate() / 1000000000);
 		least = least_window(r, &config);
 		if (r->options.window_bytes_max < least)
 			return gt_die_text(GT_EXIT_RECORD,

@@ -847,6 +847,7 @@ int gt_collector_new(const struct gt_collector_config *config, struct gt_collect
 		return gt_fail(err, ENOMEM, "out of memory: collector");
 	c->config = *config;
 	c->memory = config->memory;
+	gt_collector_keep(c, config->keep_ticks);
 	if (config->triggers && gt_triggers_want_events(config->triggers))
 		c->triggers = config->triggers;
 	if (c->triggers)

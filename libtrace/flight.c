@@ -200,6 +200,11 @@ static int expand(const struct gt_flight *flight, char *out, size_t size)
 	return used ? 0 : -EINVAL;
 }
 
+static uint64_t to_ticks(uint64_t ns)
+{
+	return (uint64_t)((unsigned __int128)ns * gt_clock_rate() / 1000000000);
+}
+
 static int64_t to_ns(int64_t ticks)
 {
 	return (int64_t)((__int128)ticks * 1000000000 / (__int128)gt_clock_rate());
@@ -218,7 +223,7 @@ static int write_window(
 {
 	struct gt_snapshot_cut cut = {.max_bytes = flight->max_bytes, .sets = flight->sets};
 	struct gt_clock_pair now = gt_clock_pair();
-	uint64_t age = (uint64_t)((unsigned __int128)flight->min_age_ns * gt_clock_rate() / 1000000000);
+	uint64_t age = to_ticks(flight->min_age_ns);
 	int ret;
 
 	if (flight->min_age_ns && age < now.ticks)
@@ -306,6 +311,19 @@ static uint32_t sets_of_all(void)
 	return sets;
 }
 
+/* As long as the one that asks for most; 0: as far as the bytes go. */
+static uint64_t keep_of_all(void)
+{
+	uint64_t ns = 0;
+
+	for (const struct gt_flight *flight = flights; flight; flight = flight->next) {
+		if (!flight->min_age_ns)
+			return 0;
+		ns = flight->min_age_ns > ns ? flight->min_age_ns : ns;
+	}
+	return to_ticks(ns);
+}
+
 static int add(struct gt_flight *flight)
 {
 	uint64_t more;
@@ -324,6 +342,7 @@ static int add(struct gt_flight *flight)
 	}
 	flight->next = flights;
 	flights = flight;
+	gt_collector_keep(gt__own.collector, keep_of_all());
 	if ((sets_of_all() | gt__own.gate) != gt__own.gate)
 		gt__own_sets(sets_of_all());
 	return 0;
@@ -337,8 +356,10 @@ static void take_out(const struct gt_flight *flight)
 		*at = flight->next;
 		break;
 	}
-	if (flights)
-		gt__own_sets(sets_of_all());
+	if (!flights)
+		return;
+	gt__own_sets(sets_of_all());
+	gt_collector_keep(gt__own.collector, keep_of_all());
 }
 
 static void fill_stat(const struct gt_flight *flight, struct gt_flight_stat *out)
@@ -674,6 +695,7 @@ static int start_first(const struct gt_flight_config *config, struct gt_flight *
 	}
 	setup.names_bytes_max = names_bytes;
 	setup.history_bytes_max = history_bytes;
+	setup.keep_ticks = to_ticks(flight->min_age_ns);
 	ret = gt_collector_new(&setup, &gt__own.collector, &error);
 	if (ret < 0)
 		return ret;

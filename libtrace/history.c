@@ -28,10 +28,11 @@ struct head {
 };
 
 struct chunk {
-	uint32_t bytes; /* all of it, a multiple of 8; 0: the rest of the memory is unused, go on at its begin */
-	uint32_t cells; /* bytes unpacked */
-	uint32_t count; /* of blocks */
-	uint32_t step;  /* gt_coder_begin */
+	uint32_t bytes;  /* all of it, a multiple of 8; 0: the rest of the memory is unused, go on at its begin */
+	uint32_t cells;  /* bytes unpacked */
+	uint32_t count;  /* of blocks */
+	uint32_t step;   /* gt_coder_begin */
+	uint64_t oldest; /* t_open */
 };
 
 struct open_chunk {
@@ -282,7 +283,8 @@ int gt_history_add(struct gt_history *h, const struct gt_view *view)
 	memcpy(head->bytes, h->packed, packed);
 	chunk->bytes += (uint32_t)bytes;
 	chunk->cells += used;
-	chunk->count++;
+	if (!chunk->count++ || view->t_open < chunk->oldest)
+		chunk->oldest = view->t_open;
 	h->end += bytes;
 	h->bytes += bytes;
 	h->cell_bytes += used;
@@ -360,14 +362,7 @@ void gt_history_views(const struct gt_history *h, struct gt_view *out)
 
 uint64_t gt_history_oldest(const struct gt_history *h)
 {
-	const struct chunk *chunk = h->chunk_count ? chunk_at(h, h->first) : NULL;
-	const struct head *head = chunk ? first_head(chunk) : NULL;
-	uint64_t oldest = 0;
-
-	for (uint32_t i = 0; chunk && i < chunk->count; i++, head = next_head(head))
-		if (!oldest || head->t_open < oldest)
-			oldest = head->t_open;
-	return oldest;
+	return h->chunk_count ? chunk_at(h, h->first)->oldest : 0;
 }
 
 static bool unpack(struct gt_history *h, const struct chunk *chunk, uint64_t *cells)
