@@ -157,6 +157,7 @@ static int view(const struct view_options *o, struct gt_index *index)
 {
 	struct gt_serve_config config = {
 		.index = index,
+		.findings = gt_findings_new(o->file),
 		.title = o->file,
 		.port = o->port,
 		.perfetto = write_perfetto,
@@ -187,6 +188,7 @@ static int view(const struct view_options *o, struct gt_index *index)
 	if (!ret)
 		pthread_join(thread, NULL);
 	gt_serve_stop(server);
+	gt_findings_free(config.findings);
 	return reading.ret < 0 && reading.ret != -ECANCELED ? GT_EXIT_FAILURE : 0;
 }
 

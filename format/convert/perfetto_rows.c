@@ -308,6 +308,12 @@ static void tell_running(struct gt__perfetto *pf, const struct gt__row *row, str
 	const struct gt__row *slot = row->open.p ? gt__map_get(&pf->rows.slots, row->open.p) : NULL;
 	int64_t since_ns = since_of(row);
 
+	/* On no P it does not run: its system call lasts. */
+	if (row->open.back == GT__BACK_LOST) {
+		if (strip->state && strip->end_ns == since_ns)
+			strip->end_ns = end_ns;
+		return;
+	}
 	if (row->open.p && row->open.p <= GT_PERFETTO_CPU_UNKNOWN)
 		cpu = row->open.p - 1;
 	/* What was open on the P a moment ago still stands there. */
@@ -545,8 +551,9 @@ void gt__pf_on_gone(void *user, struct gt__row *row)
 		for (uint32_t open = strip->count < GT__PF_REGION_DEPTH ? strip->count : GT__PF_REGION_DEPTH;
 			!pf->quiet && open > 0; open--)
 			gt__pf_slice_end(pf, now_ns, row->number);
+		/* One for callbacks from C has rested dead for a while when nothing comes of it any more. */
 		if (row->open.state == GT_STATE_DEAD && strip->state)
-			put_state(pf, strip, now_ns, strip->cpu, KERNEL_DESTROYED);
+			put_state(pf, strip, row->open.since_ns, strip->cpu, KERNEL_DESTROYED);
 		else if (strip->state && strip->state != KERNEL_STOPPED && strip->end_ns < now_ns)
 			put_state(pf, strip, strip->end_ns, strip->cpu, KERNEL_STOPPED);
 	}
