@@ -35,7 +35,6 @@
 #define ROUND_MS_MAX       20
 #define HISTORY_FROM_BYTES (2u << 20) /* of --max-bytes: below it packing is not worth its work */
 #define TRIGGER_BLOCKS     1024       /* with triggers: look more often when an eighth of these come at once */
-#define WAITING_BYTES      ((GT_HISTORY_CHUNK_BLOCKS + 1) * GT_BLOCK_BYTES) /* blocks that wait to be packed together */
 #define TOLD_NS            1000000000
 #define BUFFER_BYTES       (32u << 20) /* a fifth of a second of 5 million records, while gtrace waits for a CPU */
 #define BUFFER_BYTES_ALLOC (64u << 20) /* that often allocations come alone: more than one CPU of them */
@@ -427,7 +426,7 @@ static uint64_t history_bytes(const struct gt_recording *r, uint64_t bytes)
 	if (bytes < HISTORY_FROM_BYTES)
 		return 0;
 	bytes = bytes / 16 * 5 - trigger_bytes(r, bytes);
-	return bytes >= WAITING_BYTES + GT_HISTORY_BYTES_MIN ? bytes : 0;
+	return bytes >= GT_HISTORY_BYTES_MIN ? bytes : 0;
 }
 
 /* Of a window, for the kernel's events. */
@@ -501,8 +500,8 @@ int gt_record_lay_out(struct gt_recording *r, struct gt_shm_config *out, struct 
 		collector->names_bytes_max = r->options.window_bytes_max / 8;
 		collector->attic_bytes_max = r->options.window_bytes_max / ATTIC_PART;
 		collector->history_bytes_max = history_bytes(r, r->options.window_bytes_max);
-		if (collector->history_bytes_max)
-			collector->history_bytes_max -= WAITING_BYTES;
+		collector->keep_ticks =
+			(uint64_t)((unsigned __int128)r->options.min_age_ns * gt_clock_rate() / 1000000000);
 		least = least_window(r, &config);
 		if (r->options.window_bytes_max < least)
 			return gt_die_text(GT_EXIT_RECORD,

@@ -2,7 +2,8 @@
  * gc_hooks.S - templates of the sets gc, heap and alloc: the collector's cycles, stops of the world, assists, sweeping, the heap's
  * size, allocations. Included by hooks.S, whose rules and macros hold here.
  *
- * What two hooks tell together is kept in the M's line between them. Nothing moves the goroutine to another M meanwhile:
+ * What two hooks tell together is kept in the M's line between them. Nothing moves the goroutine to another M meanwhile, but where
+ * a third hook sees it coming (assist_stopped):
  *   M_STEP   a step that was begun and told by nobody yet. Low 2 bits: whose it is
  *            STEP_ASSIST | g     gcAssistAlloc was entered: no work for the goroutine yet
  *            STEP_SPAN | span    its objects are being counted
@@ -21,6 +22,18 @@
 	FULL	32, .L\id\()_emit, .L\id\()_end
 .L\id\()_emit:
 	EMIT2	\kind, .L\id\()_full
+.L\id\()_end:
+.endm
+
+/* The same for a record of 1 cell: rsi. */
+.macro GC_REST1 id, kind
+	jmp	.L\id\()_emit
+.L\id\()_no_m:
+	COUNT_NO_M .L\id\()_end
+.L\id\()_full:
+	FULL	16, .L\id\()_emit, .L\id\()_end
+.L\id\()_emit:
+	EMIT1	\kind, .L\id\()_full
 .L\id\()_end:
 .endm
 
@@ -148,7 +161,10 @@ HOOK_END \name
 	STW_RETURN_HOOK stw_stopped, GC_STW_STOPPED
 	STW_RETURN_HOOK stw_end, GC_STW_END
 
-/* ---- assists: gcAssistAlloc may find that nothing is to be done; if so it has not left its M ---- */
+/*
+ * ---- assists: gcAssistAlloc may find that nothing is to be done; if so it has not left its M. Any other tells its begin on the M where it was
+ * entered: by gcAssistAlloc1, or when it is stopped on the way there ----
+ */
 
 HOOK assist_enter
 	LOAD_M	.Lassist_enter_end
@@ -180,6 +196,34 @@ HOOK_END \name
 
 	ASSIST_BEGIN_HOOK assist_begin_plain, 0
 	ASSIST_BEGIN_HOOK assist_begin_stacks, 1
+
+/*
+ * newstack(), on g0: a function's stack check has failed. Until Go 1.21 there is one between the two above: that of traceEvent, by which
+ * Go's own tracer is told of an assist that does begin. The goroutine may be preempted there and go on elsewhere.
+ */
+.macro ASSIST_STOPPED_HOOK name, stacks
+HOOK \name
+	LOAD_M	.L\name\()_end
+	mov	K_M_CURG(%r12), %rdx
+	lea	STEP_ASSIST(%rdx), %rdi
+	cmp	%rdi, M_STEP(%r13)
+	jne	.L\name\()_end
+	movq	$0, M_STEP(%r13)
+	.if	\stacks
+	WALK_CURG
+	.else
+	xor	%r9d, %r9d
+	.endif
+	LOAD_M	.L\name\()_no_m
+	GC_WORD_CURG GC_ASSIST_BEGIN, .L\name\()_big_g
+	mov	%r9, %r12
+	xor	%r9d, %r9d
+	GC_REST	\name
+HOOK_END \name
+.endm
+
+	ASSIST_STOPPED_HOOK assist_stopped_plain, 0
+	ASSIST_STOPPED_HOOK assist_stopped_stacks, 1
 
 /* returns of gcAssistAlloc */
 HOOK assist_end
@@ -373,20 +417,20 @@ HOOK heap_live
 	test	%rbx, %rbx
 	jz	.Lheap_live_end
 	LOAD_M	.Lheap_live_no_m
-	mov	$HEAP_LIVE, %esi
-	mov	K_GC_HEAP_LIVE(%rax), %r9
-	add	%rbx, %r9
-	xor	%r12d, %r12d
-	GC_REST	heap_live, REC_HEAP
+	mov	K_GC_HEAP_LIVE(%rax), %rsi
+	add	%rbx, %rsi
+	shl	$8, %rsi
+	or	$HEAP_LIVE, %rsi
+	GC_REST1 heap_live, REC_HEAP
 HOOK_END heap_live
 
 /* (*gcControllerState).resetLive(bytesMarked): RAX, RBX; a cycle ends. Stacks are summed up in the same struct. */
 HOOK heap_reset
 	LOAD_M	.Lheap_reset_no_m
-	mov	$HEAP_LIVE, %esi
-	mov	%rbx, %r9
-	xor	%r12d, %r12d
-	GC_REST	heap_reset, REC_HEAP
+	mov	%rbx, %rsi
+	shl	$8, %rsi
+	or	$HEAP_LIVE, %rsi
+	GC_REST1 heap_reset, REC_HEAP
 	LOAD_M	.Lheap_stacks_no_m
 	mov	$GC_STACKS, %esi
 	mov	K_GC_STACK_BYTES(%rax), %r9

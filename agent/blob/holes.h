@@ -141,6 +141,8 @@ enum gt_hole {
 	X(assist_enter) \
 	X(assist_begin_plain) \
 	X(assist_begin_stacks) \
+	X(assist_stopped_plain) \
+	X(assist_stopped_stacks) \
 	X(assist_end) \
 	X(sweep_open) \
 	X(sweep_close) \
@@ -175,6 +177,7 @@ enum gt_hole {
 	X(mark_region_started) \
 	X(mark_task_context) \
 	X(p_start) \
+	X(p_take) \
 	X(p_stop) \
 	X(p_idle) \
 	X(m_start) \

@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import re
+import struct
 import subprocess
 
 import gcstory
@@ -172,6 +173,52 @@ def gc_modes(bench):
         compare_tracers(version, 2, parse_go(bench, file), gcstory.of_gtrace(trace, number))
         expect(not any(e.args.get("stack", "0") != "0" for e in trace.events), "a stack, with --stacks=off")
         yield "Go %s: stripped, PIE, external link, no stacks" % version
+
+
+def interrupted_assists(path, version):
+    """A copy of a Go program of before 1.22, changed in one call: where an assist tells Go's tracer of its begin, the scheduler wants
+    the goroutine's thread, each time."""
+    command, env = go(version)
+    symbols = subprocess.run([command, "tool", "nm", path], env=env, stdout=subprocess.PIPE).stdout.decode().splitlines()
+    symbols = {words[-1]: int(words[0], 16) for words in map(str.split, symbols) if words[-2] in "Tt"}
+    code = bytearray(open(path, "rb").read())
+    programs, size, count = struct.unpack_from("<Q", code, 32)[0], *struct.unpack_from("<HH", code, 54)
+    segments = [struct.unpack_from("<IIQQQQ", code, programs + i * size) for i in range(count)]
+    text, start, bytes_ = next((s[2], s[3], s[5]) for s in segments if s[0] == 1 and s[1] & 1)
+    assist, told = (symbols["runtime." + name] - start for name in ("gcAssistAlloc", "traceEvent"))
+    call = next(at for at in range(assist, assist + 2048) if code[text + at] == 0xE8 and at + 5 + struct.unpack_from("<i", code, text + at + 1)[0] == told)
+    # movq $stackPreempt, 16(%r14): g.stackguard0; jmp traceEvent: between two functions
+    change = bytes.fromhex("49c74610defaffff")
+    hole = code.index(b"\xcc" * (len(change) + 5), text + symbols["runtime.text"] - start, text + bytes_) - text
+    change += b"\xe9" + struct.pack("<i", told - hole - len(change) - 5)
+    code[text + hole : text + hole + len(change)] = change
+    struct.pack_into("<i", code, text + call + 1, hole - call - 5)
+    return bytes(code)
+
+
+@case
+def gc_interrupted(bench):
+    """Each assist is preempted at the only place where that can be between its decision and its work: it is told all the same, once."""
+    older = [v for v in versions() if minor(v) < (1, 22)]
+    if not older:
+        raise Skip("only before Go 1.22 can an assist be preempted before it began")
+    for version in older:
+        program, file = bench.path(".exe"), bench.path(".gotrace")
+        with open(program, "wb") as copy:
+            copy.write(interrupted_assists(build_go("gcstory", version), version))
+        os.chmod(program, 0o755)
+        for procs in (1, 2):
+            out, run = bench.record([program, file], env={"GOMAXPROCS": procs})
+            trace = trace_reader.load(bench.gtrace, out)
+            compare_counts(trace, json.loads(run.stdout), version)
+            compare_tracers(version, procs, parse_go(bench, file), gcstory.of_gtrace(trace, number))
+            assists = stopped = 0
+            for events in trace.by_g.values():
+                for event, behind in zip(events, events[1:]):
+                    assists += event.name == "AssistBegin"
+                    stopped += event.name == "AssistBegin" and behind.args.get("reason") in ("preempt", "preempted")
+            expect(stopped > 10, "%d assists, %d of them preempted" % (assists, stopped))
+            yield "Go %s GOMAXPROCS=%d: %d assists, %d of them preempted" % (version, procs, assists, stopped)
 
 
 def stacks_of(bench, out):
