@@ -36,9 +36,11 @@ struct gt_analysis_options {
 	void *user;
 	/* Only what is between these times; 0: the trace's begin, its end. What was so at the first of them begins there. */
 	int64_t from_ns, to_ns;
+	bool (*stopped)(void *user); /* asked now and then: true ends it with -ECANCELED. May be NULL */
 };
 
-/* Reads @trace from its first event to its last. @options may be NULL. 0 or -ENOMEM; the trace must outlive the analysis. */
+/* Reads @trace from its first event to its last, at times twice. @options may be NULL. 0 or -errno; the trace must outlive the
+ * analysis. */
 int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *options, struct gt_analysis **out,
 	struct gt_error *err);
 void gt_analysis_free(struct gt_analysis *analysis);
@@ -57,6 +59,8 @@ bool gt_analysis_finding(const struct gt_analysis *analysis, size_t index, struc
 /* @file: as the user calls the trace, for the commands that are shown. 0, or -EIO when @out could not be written. */
 int gt_report_text(struct gt_analysis *analysis, const char *file, FILE *out);
 int gt_report_json(struct gt_analysis *analysis, const char *file, FILE *out);
+/* The report's member `findings` alone. */
+int gt_findings_json(struct gt_analysis *analysis, FILE *out);
 
 /* What @now has that @before had not, and the other way round, by group and reason; normalised by span. */
 int gt_report_compare(

@@ -36,6 +36,17 @@ static const struct gt__group *group_named(const struct gt_analysis *a, const ch
 	return id ? gt__map_get(&a->groups_by_name, id) : NULL;
 }
 
+/* The same of the other recording: one of a wrapper stands by itself where all its goroutines are for one function. */
+static const struct gt__group *counterpart(const struct gt_analysis *a, const struct gt__group *group)
+{
+	const struct gt__group *same = group_named(a, group->name);
+
+	for (size_t i = 0; !same && i < a->group_count; i++)
+		if ((group->wrapper || a->groups[i]->wrapper) && strcmp(a->groups[i]->shown, group->shown) == 0)
+			same = a->groups[i];
+	return same;
+}
+
 static double per_span(int64_t ns, const struct gt_analysis *a)
 {
 	int64_t span = gt__span_ns(a);
@@ -98,9 +109,9 @@ static int by_change(const void *x, const void *y)
 static int collect(struct changes *changes, const struct gt_analysis *before, const struct gt_analysis *now)
 {
 	for (size_t i = 0; i < now->group_count; i++)
-		add_group(changes, before, now, group_named(before, now->groups[i]->name), now->groups[i]);
+		add_group(changes, before, now, counterpart(before, now->groups[i]), now->groups[i]);
 	for (size_t i = 0; i < before->group_count; i++)
-		if (!group_named(now, before->groups[i]->name))
+		if (!counterpart(now, before->groups[i]))
 			add_group(changes, before, now, before->groups[i], NULL);
 	if (changes->failed)
 		return -ENOMEM;

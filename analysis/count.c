@@ -1,6 +1,8 @@
 /* count.c - what is counted, and under what name: sums, histograms, groups of goroutines, sites, objects. */
 #include "analysis/state.h"
 
+#include "format/convert/wrapper.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,8 +106,25 @@ static struct gt__group *group_new(struct gt_analysis *a, const char *name)
 	group->name = group->shown = gt__intern(a, name);
 	group->index = (uint32_t)a->group_count;
 	group->system = gt__system_function(a, group->name);
+	group->wrapper = gt__is_wrapper(group->name);
 	a->groups[a->group_count++] = group;
 	return group;
+}
+
+struct gt__group *gt__group_named(struct gt_analysis *a, const char *name)
+{
+	struct gt__group *group;
+	uint64_t id = 0;
+
+	if (a->group_count >= GT__GROUPS_MAX)
+		name = "(others)";
+	if (gt_strings_intern(&a->names, name, strlen(name), &id) < 0)
+		return NULL;
+	group = gt__map_get(&a->groups_by_name, id);
+	if (group)
+		return group;
+	group = group_new(a, name);
+	return group && gt__map_put(&a->groups_by_name, id, group) == 0 ? group : NULL;
 }
 
 struct gt__group *gt__group_of(struct gt_analysis *a, uint64_t start_pc)
@@ -113,7 +132,6 @@ struct gt__group *gt__group_of(struct gt_analysis *a, uint64_t start_pc)
 	struct gt__group *group = gt__map_get(&a->groups_by_pc, start_pc);
 	const char *name = start_pc ? gt_trace_function(a->trace, start_pc) : NULL;
 	char hex[32];
-	uint64_t id = 0;
 
 	if (group)
 		return group;
@@ -121,17 +139,9 @@ struct gt__group *gt__group_of(struct gt_analysis *a, uint64_t start_pc)
 		snprintf(hex, sizeof(hex), "0x%llx", (unsigned long long)start_pc);
 		name = hex;
 	}
-	name = name ? name : "(unknown)";
-	if (a->group_count >= GT__GROUPS_MAX)
-		name = "(others)";
-	if (gt_strings_intern(&a->names, name, strlen(name), &id) < 0)
+	group = gt__group_named(a, name ? name : "(unknown)");
+	if (!group)
 		return NULL;
-	group = gt__map_get(&a->groups_by_name, id);
-	if (!group) {
-		group = group_new(a, name);
-		if (!group || gt__map_put(&a->groups_by_name, id, group) < 0)
-			return NULL;
-	}
 	if (a->groups_by_pc.count < 4 * GT__GROUPS_MAX && gt__map_put(&a->groups_by_pc, start_pc, group) < 0)
 		return NULL;
 	if (!group->start_pc)

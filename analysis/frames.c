@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNWRAPS     16u        /* stacks that are asked for a goroutine's function: of the first, some may be cut off */
+#define INSIDES_MAX (1u << 20) /* goroutines; of more, the rest stands below its wrapper's name */
+
 /* The first part of the import paths of Go's own packages. */
 static const char *const go_packages[] = {"runtime", "sync", "internal", "syscall", "os", "time", "io", "net", "bufio",
 	"bytes", "context", "crypto", "database", "encoding", "fmt", "log", "reflect", "sort", "strconv", "strings",
@@ -64,6 +67,11 @@ bool gt__library_function(const struct gt_analysis *a, const char *name)
 	       begins(name, "_cgo");
 }
 
+static bool runtimes(const struct gt_analysis *a, const char *function)
+{
+	return a->go && (begins(function, "runtime.") || begins(function, "internal/") || gt__is_wrapper(function));
+}
+
 const struct gt_trace_line *gt__user_frame(const struct gt_analysis *a, uint64_t stack)
 {
 	const struct gt_trace_stack *frames = stack ? gt_trace_stack(a->trace, stack) : NULL;
@@ -79,7 +87,9 @@ const struct gt_trace_line *gt__user_frame(const struct gt_analysis *a, uint64_t
 				continue;
 			if (!gt__library_line(a, line))
 				return line;
-			last = line;
+			/* Every goroutine's stack begins in the runtime, or a wrapper: that tells nothing. */
+			if (!last || !runtimes(a, line->function) || runtimes(a, last->function))
+				last = line;
 		}
 	}
 	return last;
@@ -220,22 +230,29 @@ char *gt__time(int64_t ns, char out[32])
 	return out;
 }
 
+void gt__unwrap(struct gt_analysis *a, struct gt__goroutine *gor, uint64_t stack)
+{
+	struct gt__group *group = gor->group;
+	const char *name;
+
+	if (!group->wrapper || gor->inside || !stack || gor->unwraps == UNWRAPS)
+		return;
+	gor->unwraps++;
+	name = gt__wrapped(a->trace, stack, group->name);
+	if (!name)
+		return;
+	gor->inside = gt__intern(a, name);
+	if (!group->inside)
+		group->inside = gor->inside;
+	/* Interned: each name has one place. */
+	group->mixed |= group->inside != gor->inside;
+	if (a->insides.count < INSIDES_MAX)
+		(void)gt_map_put(&a->insides, gor->g,
+			(uint64_t)group->index << 32 | gt_strings_find(&a->names, name, strlen(name)));
+}
+
 void gt__show_groups(struct gt_analysis *a)
 {
-	const struct gt__site *site;
-	size_t at = 0;
-
-	while ((site = gt__map_each(&a->sites, &at))) {
-		struct gt__group *group = site->group;
-		const char *name = gt__is_wrapper(group->name) ? gt__wrapped(a->trace, site->stack, group->name) : NULL;
-
-		if (!name)
-			continue;
-		if (group->shown == group->name)
-			group->shown = name;
-		else if (strcmp(group->shown, name) != 0)
-			group->disagree = true;
-	}
 	for (size_t i = 0; i < a->group_count; i++) {
 		struct gt__group *group = a->groups[i];
 		const struct gt_trace_pc *pc = group->start_pc ? gt_trace_pc(a->trace, group->start_pc) : NULL;
@@ -243,11 +260,10 @@ void gt__show_groups(struct gt_analysis *a)
 			   *base = file ? strrchr(file, '/') : NULL;
 		char text[300];
 
-		if (!gt__is_wrapper(group->name) || (group->shown != group->name && !group->disagree))
-			continue;
-		group->shown = group->name;
+		if (group->wrapper && group->inside && !group->mixed)
+			group->shown = group->inside;
 		/* Its line is that of the go statement. */
-		if (!file || !*file)
+		if (!group->wrapper || group->shown != group->name || !file || !*file)
 			continue;
 		snprintf(text, sizeof(text), "%.200s %.60s:%u", group->name, base ? base + 1 : file,
 			pc->lines[pc->count - 1].line);

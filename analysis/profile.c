@@ -106,7 +106,7 @@ static int collect(struct gt_analysis *a, enum gt_profile profile, bool labels, 
 	while (profile != GT_PROFILE_ALLOC && profile != GT_PROFILE_CPU && n < room &&
 		(site = gt__map_each(&a->sites, &at)))
 		if (belongs(site, profile))
-			samples[n++] = (struct sample){site->stack, site->stack ? "" : site->group->name,
+			samples[n++] = (struct sample){site->stack, site->stack ? "" : site->group->shown,
 				site->done.count + site->open.count, gt__sum(site->done.total_ns, site->open.total_ns),
 				0, NULL};
 	if (n)

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ASK_EVENTS (1u << 16) /* after so many each time: is it to stop? */
+
 /* ---- slices of goroutines ---- */
 
 void gt__remember(struct gt_analysis *a, struct gt__goroutine *gor, const struct gt__slice *slice, int64_t end_ns,
@@ -147,6 +149,7 @@ static void goroutine_slice(
 	int64_t ns = end_ns - slice->since_ns;
 	struct gt__site *site;
 
+	gt__unwrap(a, gor, slice->stack);
 	GT__ADD(gor->state_ns[slice->state], ns);
 	gt__stat_add(&gor->group->state[slice->state], ns, slice->since_ns, gor->g);
 	switch (slice->state) {
@@ -211,6 +214,13 @@ static void on_slice(void *user, const struct gt__row *row, int64_t end_ns)
 		gt__cpu_slice(a, row, &slice, end_ns);
 }
 
+static struct gt__group *group_of(struct gt_analysis *a, uint64_t g, uint64_t start_pc)
+{
+	const uint64_t *placed = gt_map_find(&a->placed, g);
+
+	return placed ? gt__group_named(a, gt_strings_get(&a->names, *placed, NULL)) : gt__group_of(a, start_pc);
+}
+
 static void on_goroutine(struct gt_analysis *a, struct gt__row *row)
 {
 	const struct gt_trace_goroutine *told = gt_trace_goroutine(a->trace, row->id);
@@ -221,7 +231,7 @@ static void on_goroutine(struct gt_analysis *a, struct gt__row *row)
 		return;
 	gor = gt__row_extra(row);
 	memset(gor, 0, sizeof(*gor));
-	gor->group = gt__group_of(a, pc);
+	gor->group = group_of(a, row->id, pc);
 	if (!gor->group) {
 		a->failed = true;
 		return;
@@ -272,7 +282,7 @@ static void tell_sum(struct gt_analysis *a, const struct gt__goroutine *gor)
 	struct gt_goroutine_sum sum = {
 		.g = gor->g,
 		.parent = gor->parent,
-		.start = gor->group->name,
+		.start = gor->inside ? gor->inside : gor->group->name,
 		.begin_ns = gor->begin_ns,
 		.end_ns = a->rows.now_ns,
 		.created = gor->created,
@@ -432,6 +442,7 @@ static void begin_at(struct gt_analysis *a, int64_t first_ns)
 static int read_events(struct gt_analysis *a)
 {
 	struct gt_event event;
+	unsigned int since_asked = 0;
 	int ret = 0;
 
 	while (ret == 0 && !a->failed && gt_trace_next(a->trace, &event) > 0) {
@@ -442,6 +453,8 @@ static int read_events(struct gt_analysis *a)
 		if (!a->begun)
 			begin_at(a, event.time_ns);
 		a->begun = true;
+		if (a->options.stopped && ++since_asked % ASK_EVENTS == 0 && a->options.stopped(a->options.user))
+			return -ECANCELED;
 		if (a->options.to_ns && event.time_ns >= a->options.to_ns) {
 			a->rows.now_ns = a->end_ns = a->options.to_ns;
 			break;
@@ -474,8 +487,10 @@ static void finish(struct gt_analysis *a)
 		GT__ADD(a->gc_ns, a->rows.now_ns - a->gc_since);
 	/* Waits that have not ended have no site yet. */
 	while ((row = gt__ids_each(&a->rows.goroutines, &at)))
-		if (row->user && row->open.state == GT_STATE_WAITING)
+		if (row->user && row->open.state == GT_STATE_WAITING) {
+			gt__unwrap(a, row->user, row->open.stack);
 			gt__wait_site(a, row->user, &row->open);
+		}
 	gt__show_groups(a);
 	gt__find_stuck(a);
 	a->finishing = true;
@@ -491,17 +506,14 @@ static void finish(struct gt_analysis *a)
 	gt__rows_finish(&a->rows);
 }
 
-int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *options, struct gt_analysis **out,
-	struct gt_error *err)
+static struct gt_analysis *new_analysis(struct gt_trace *trace, const struct gt_analysis_options *options)
 {
 	struct gt_analysis *a = calloc(1, sizeof(*a));
-	struct gt__rows_user user = {a, on_row, on_slice, on_link, on_gone};
 	const char *runtime = gt_trace_meta(trace, "runtime"), *procs = gt_trace_meta(trace, "gomaxprocs");
-	struct gt_trace_info info;
-	int ret;
+	struct gt__rows_user user = {a, on_row, on_slice, on_link, on_gone};
 
 	if (!a)
-		return gt_fail(err, ENOMEM, "out of memory");
+		return NULL;
 	a->trace = trace;
 	a->names.bytes_max = (size_t)64 << 20;
 	a->slots = calloc(GT__SLOTS_MAX, sizeof(*a->slots));
@@ -514,8 +526,47 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 	a->gc_since = a->stw_since = a->sweep_since = -1;
 	gt__rows_init(&a->rows, &user, 0);
 	a->rows.extra = sizeof(struct gt__goroutine);
+	if (a->slots && a->busy_by_procs && gt__cpu_init(a) == 0)
+		return a;
+	gt_analysis_free(a);
+	return NULL;
+}
+
+/* Some goroutines of one wrapper are for other functions than others are. */
+static bool is_mixed(const struct gt_analysis *a)
+{
+	for (size_t i = 0; i < a->group_count; i++)
+		if (a->groups[i]->mixed)
+			return true;
+	return false;
+}
+
+/* What a goroutine is for is known with its first stack, when much was counted already: with that knowledge all is read again. */
+static struct gt_analysis *with_places(struct gt_analysis *before)
+{
+	struct gt_analysis *a = new_analysis(before->trace, &before->options);
+	uint64_t g, value;
+	size_t at = 0;
+
+	if (!a)
+		return NULL;
+	a->names = before->names;
+	before->names = (struct gt_strings){0};
+	while (gt_map_next(&before->insides, &at, &g, &value))
+		if (before->groups[value >> 32]->mixed && gt_map_put(&a->placed, g, value & UINT32_MAX) < 0)
+			a->failed = true;
+	return a;
+}
+
+int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *options, struct gt_analysis **out,
+	struct gt_error *err)
+{
+	struct gt_analysis *a = new_analysis(trace, options);
+	struct gt_trace_info info;
+	int ret;
+
 	gt_trace_info(trace, &info);
-	if (!a->slots || !a->busy_by_procs || gt__cpu_init(a) < 0)
+	if (!a)
 		ret = -ENOMEM;
 	else if (info.window)
 		ret = gt_trace_scan(trace); /* since when each M is complete may stand at the end; a window is small */
@@ -525,11 +576,23 @@ int gt_analysis_run(struct gt_trace *trace, const struct gt_analysis_options *op
 		ret = read_events(a);
 	if (ret >= 0)
 		finish(a);
+	/* Who takes each goroutine by itself has been told its function already. */
+	if (ret >= 0 && !a->failed && !a->options.goroutine && is_mixed(a)) {
+		struct gt_analysis *before = a;
+
+		a = with_places(before);
+		gt_analysis_free(before);
+		ret = a ? gt_trace_rewind(trace) : -ENOMEM;
+		if (ret >= 0)
+			ret = read_events(a);
+		if (ret >= 0)
+			finish(a);
+	}
 	if (ret >= 0 && !a->failed)
 		gt__findings(a);
 	if (ret < 0 || a->failed) {
 		gt_analysis_free(a);
-		return gt_fail(err, ENOMEM, "out of memory");
+		return ret == -ECANCELED ? gt_fail(err, ECANCELED, "stopped") : gt_fail(err, ENOMEM, "out of memory");
 	}
 	*out = a;
 	return 0;
@@ -569,6 +632,8 @@ void gt_analysis_free(struct gt_analysis *a)
 	free_all(&a->blames);
 	free_all(&a->allocs);
 	gt__map_free(&a->stack_names);
+	gt_map_free(&a->insides);
+	gt_map_free(&a->placed);
 	gt__map_free(&a->groups_by_pc);
 	gt__map_free(&a->groups_by_name);
 	for (size_t i = 0; i < a->group_count; i++)

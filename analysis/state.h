@@ -85,11 +85,13 @@ enum gt__cpu_at {
 
 struct gt__group {
 	const char *name;  /* start function */
-	const char *shown; /* what the compiler's wrapper around it calls, when that is known */
+	const char *shown; /* what the wrapper that it is calls, when that is known */
 	uint32_t index;
 	uint64_t start_pc;
-	bool system;   /* the runtime's own */
-	bool disagree; /* of what its wrapper calls */
+	bool system;        /* the runtime's own */
+	bool wrapper;       /* see format/convert/wrapper.h */
+	bool mixed;         /* and its goroutines are for different functions */
+	const char *inside; /* what it calls; NULL not known */
 	uint64_t created, seen, ended, live;
 	struct gt__stat state[GT_STATE_COUNT];
 	int64_t wait_ns[GT__WAIT_CLASSES];
@@ -131,6 +133,8 @@ struct gt__goroutine {
 	uint64_t g, parent;
 	int64_t begin_ns;
 	bool created, main;
+	uint8_t unwraps;    /* tries to find `inside` */
+	const char *inside; /* what its wrapper calls, NULL none or not known */
 	uint64_t runs;
 	int64_t state_ns[GT_STATE_COUNT];
 	int64_t wait_ns[GT__WAIT_CLASSES];
@@ -317,6 +321,9 @@ struct gt_analysis {
 	uint64_t events, by_kind[GT_EVENT_KIND_COUNT];
 	int64_t begin_ns, end_ns; /* first and last event */
 
+	/* A goroutine of a wrapper -> its group << 32 | the function that it is for, a string of names. Read again (gt_analysis_run) these
+	 * stand in `placed`, and are in that function's group from the first. */
+	struct gt_map insides, placed;
 	struct gt__map groups_by_pc; /* start pc -> group */
 	struct gt_strings names;     /* group and function names */
 	struct gt__map groups_by_name;
@@ -367,6 +374,7 @@ int64_t gt__span_ns(const struct gt_analysis *a);
 uint64_t gt__procs(const struct gt_analysis *a);
 /* These: NULL without memory. */
 struct gt__group *gt__group_of(struct gt_analysis *a, uint64_t start_pc);
+struct gt__group *gt__group_named(struct gt_analysis *a, const char *name);
 struct gt__site *gt__site_of(struct gt_analysis *a, struct gt__group *group, unsigned int state, unsigned int reason,
 	uint64_t stack, unsigned int what);
 struct gt__site *gt__wait_site(struct gt_analysis *a, const struct gt__goroutine *gor, const struct gt__slice *slice);
@@ -436,9 +444,11 @@ char *gt__format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool gt__system_function(const struct gt_analysis *a, const char *name);
 bool gt__library_function(const struct gt_analysis *a, const char *name);
 bool gt__library_line(const struct gt_analysis *a, const struct gt_trace_line *line);
-/* The innermost frame of the user's own; else the outermost with a name; NULL: nothing known. */
+/* The innermost frame of the user's own; else the outermost of a library above the runtime; NULL: nothing known. */
 const struct gt_trace_line *gt__user_frame(const struct gt_analysis *a, uint64_t stack);
 const char *gt__user_function(const struct gt_analysis *a, uint64_t stack); /* "" when not known */
+/* @stack is one of @gor's: which function is it for? */
+void gt__unwrap(struct gt_analysis *a, struct gt__goroutine *gor, uint64_t stack);
 /* Finds struct gt__group's `shown`. */
 void gt__show_groups(struct gt_analysis *a);
 bool gt__stack_has(const struct gt_analysis *a, uint64_t stack, const char *part);

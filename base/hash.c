@@ -82,6 +82,12 @@ uint64_t *gt_map_find(const struct gt_map *map, uint64_t key)
 	return slot->key ? &slot->value : NULL;
 }
 
+void gt_map_expect(const struct gt_map *map, uint64_t key)
+{
+	if (map->capacity)
+		__builtin_prefetch(&map->slots[gt_hash_u64(key) & (map->capacity - 1)]);
+}
+
 static int map_grow(struct gt_map *map)
 {
 	struct gt_map bigger = *map;

@@ -33,6 +33,8 @@ void gt_map_free(struct gt_map *map);
 
 /* The value's place, or NULL. Valid until the next put or remove. */
 uint64_t *gt_map_find(const struct gt_map *map, uint64_t key);
+/* It will be asked for soon: the CPU may fetch its place meanwhile. */
+void gt_map_expect(const struct gt_map *map, uint64_t key);
 
 /* 1 when @key is new, 0 when its value was replaced, -ENOMEM. */
 int gt_map_put(struct gt_map *map, uint64_t key, uint64_t value);

@@ -127,6 +127,9 @@ static int make_memory(void)
 	int ret;
 
 	end();
+	/* What is made here stays: a table that threads have filled would have no M for goroutines that are on none, ever. */
+	if (config.m_count && config.m_count < GT_MS_A_PAGE)
+		return gt_fail(&error, EINVAL, "memory for a recording: %u threads are too few", config.m_count);
 	if (!gt__connected()) {
 		ret = affordable(&config);
 		if (ret < 0)

@@ -39,6 +39,7 @@ struct gt_collector_config {
 	const uint8_t *wait_reasons; /* 256 entries, or NULL: records hold enum gt_reason */
 	size_t names_bytes_max;      /* flight: memory for the names of goroutines; 0 = stream */
 	size_t history_bytes_max;    /* flight: memory for old blocks, packed; 0 = none are kept */
+	uint64_t keep_ticks;         /* flight: as gt_collector_keep */
 	size_t attic_bytes_max;      /* flight: memory for what idle Ms recorded last; 0 = it stays in blocks */
 	void *names_place; /* flight: where the names stand (gt_collector_names_max struct gt_crash_name, zeroed), or NULL */
 	struct gt_triggers
@@ -101,6 +102,10 @@ void gt_collector_name(
 	struct gt_collector *collector, uint64_t g, uint64_t parent, uint64_t start_pc, uint64_t site_pc);
 /* Room for more history; never less than there is. */
 int gt_collector_grow_history(struct gt_collector *collector, size_t bytes_max);
+
+/* Flight: blocks are packed as long as they are younger than @ticks when the ring is about to lose them, so that a ring that holds so
+ * much costs no packing. 0, as it is at first: all are. */
+void gt_collector_keep(struct gt_collector *collector, uint64_t ticks);
 
 /* Flight. Returns how many blocks were new: many in a row mean that it should be called more often. */
 size_t gt_collector_follow(struct gt_collector *collector);

@@ -20,8 +20,8 @@
 #define GT__SKEW_TICKS 50000
 /* A thread that stays in the midst of something so long is stopped, or gone: it does not hold up the others. */
 #define GT__STUCK_SECONDS 1
-#define GT__STEALS_MAX    512 /* in one round */
-#define GT__BATCH_MAX     (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
+#define GT__STEALS_MAX    512                                      /* in one round */
+#define GT__BATCH_MAX     (3 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8) /* a cell: two events, and a descriptor's name */
 
 struct gt__m_state {
 	struct gt_decoder decoder;
@@ -74,6 +74,12 @@ struct gt__attic {
 	size_t first, end, count; /* as a history's chunks */
 };
 
+/* By @ticks the blocks before @ticket were sealed. */
+#define GT__AGES 18
+struct gt__age {
+	uint64_t ticks, ticket;
+};
+
 struct gt_collector {
 	struct gt_collector_config config;
 	struct gt_memory *memory;
@@ -101,7 +107,10 @@ struct gt_collector {
 		lost_seen; /* triggers: records that were lost, up to the last round, less those of blocks that nobody read */
 	struct gt_history *history; /* flight: NULL when there is none */
 	uint64_t history_ticket;    /* next sealed block to pack */
-	struct gt_found *found;     /* flight: told again in each snapshot that reaches so far back */
+	uint64_t keep_ticks;        /* what is older need not be packed; 0: all is */
+	struct gt__age ages[GT__AGES];
+	uint32_t age_count;
+	struct gt_found *found; /* flight: told again in each snapshot that reaches so far back */
 	size_t found_count;
 	uint64_t found_ticks;
 	struct gt_map fresh;                     /* found goroutines whose creation may still come */
@@ -120,7 +129,7 @@ struct gt_collector {
 	struct gt_collector_totals totals;
 	struct gt_collector_totals dropped; /* of Ms whose lines are gone */
 	uint64_t gone_ticks;                /* flight: such an M's last event, which may be held and is not shown */
-	uint32_t gone_m, drop_round;
+	uint32_t gone_m, drop_round, look_round;
 	struct gt_collector_totals before; /* config.again: what was lost until then */
 };
 

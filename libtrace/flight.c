@@ -26,13 +26,13 @@
 #define MAX_BYTES_USUAL    (16u << 20)
 #define MAX_BYTES_MAX      (1ull << 30)
 #define HISTORY_FROM_BYTES (2u << 20) /* below it packing is not worth its work */
-/* What waits to be packed counts as history. */
-#define WAITING_BYTES ((GT_HISTORY_CHUNK_BLOCKS + 1) * GT_BLOCK_BYTES)
-#define STACK_DEPTH   16
-#define WAIT_MS_MAX   20
-#define SIGNALS       64
-#define PATH_USUAL    "gtrace-%p-%n.gtrace"
-#define PATH_BYTES    4096
+#define STACK_DEPTH        16
+#define WAIT_MS_MAX        20
+#define WAIT_MS_MAX_CALM   100 /* where nothing happens */
+#define FLOOD_BLOCKS_MS    30  /* twice what two CPUs write that do nothing else */
+#define SIGNALS            64
+#define PATH_USUAL         "gtrace-%p-%n.gtrace"
+#define PATH_BYTES         4096
 
 struct gt_flight {
 	struct gt_flight *next;
@@ -202,6 +202,11 @@ static int expand(const struct gt_flight *flight, char *out, size_t size)
 	return used ? 0 : -EINVAL;
 }
 
+static uint64_t to_ticks(uint64_t ns)
+{
+	return (uint64_t)((unsigned __int128)ns * gt_clock_rate() / 1000000000);
+}
+
 static int64_t to_ns(int64_t ticks)
 {
 	return (int64_t)((__int128)ticks * 1000000000 / (__int128)gt_clock_rate());
@@ -220,7 +225,7 @@ static int write_window(
 {
 	struct gt_snapshot_cut cut = {.max_bytes = flight->max_bytes, .sets = flight->sets};
 	struct gt_clock_pair now = gt_clock_pair();
-	uint64_t age = (uint64_t)((unsigned __int128)flight->min_age_ns * gt_clock_rate() / 1000000000);
+	uint64_t age = to_ticks(flight->min_age_ns);
 	int ret;
 
 	if (flight->min_age_ns && age < now.ticks)
@@ -308,6 +313,19 @@ static uint32_t sets_of_all(void)
 	return sets;
 }
 
+/* As long as the one that asks for most; 0: as far as the bytes go. */
+static uint64_t keep_of_all(void)
+{
+	uint64_t ns = 0;
+
+	for (const struct gt_flight *flight = flights; flight; flight = flight->next) {
+		if (!flight->min_age_ns)
+			return 0;
+		ns = flight->min_age_ns > ns ? flight->min_age_ns : ns;
+	}
+	return to_ticks(ns);
+}
+
 static int add(struct gt_flight *flight)
 {
 	uint64_t more;
@@ -316,9 +334,9 @@ static int add(struct gt_flight *flight)
 	/* What it asks for beyond the others is history. */
 	if (flight->max_bytes > largest_bytes) {
 		more = history_bytes + (flight->max_bytes - largest_bytes);
-		if (more < GT_HISTORY_BYTES_MIN + WAITING_BYTES)
+		if (more < GT_HISTORY_BYTES_MIN)
 			more = 0;
-		ret = more ? gt_collector_grow_history(gt__own.collector, more - WAITING_BYTES) : 0;
+		ret = more ? gt_collector_grow_history(gt__own.collector, more) : 0;
 		if (ret < 0)
 			return gt_fail(&error, -ret, "no memory for a window of %" PRIu64 " bytes", flight->max_bytes);
 		history_bytes = more ? more : history_bytes;
@@ -326,6 +344,7 @@ static int add(struct gt_flight *flight)
 	}
 	flight->next = flights;
 	flights = flight;
+	gt_collector_keep(gt__own.collector, keep_of_all());
 	if ((sets_of_all() | gt__own.gate) != gt__own.gate)
 		gt__own_sets(sets_of_all());
 	return 0;
@@ -339,8 +358,10 @@ static void take_out(const struct gt_flight *flight)
 		*at = flight->next;
 		break;
 	}
-	if (flights)
-		gt__own_sets(sets_of_all());
+	if (!flights)
+		return;
+	gt__own_sets(sets_of_all());
+	gt_collector_keep(gt__own.collector, keep_of_all());
 }
 
 static void fill_stat(const struct gt_flight *flight, struct gt_flight_stat *out)
@@ -429,16 +450,19 @@ static void tell_alive(const struct gt_hook_alive *list, size_t count, uint32_t 
 	gt_collector_alive_kept(gt__own.collector, list, count, m);
 }
 
-/* Half as long when an eighth of the ring came at once, twice as long when next to nothing did. */
+/* Half as long when an eighth of the ring came at once, twice as long when next to nothing did; never so long that a flood which begins
+ * meanwhile finds no room. A crash file tells when the process was last seen alive. */
 static int next_wait(int wait_ms, size_t blocks)
 {
 	uint32_t count = gt__connected()->block_count;
+	uint32_t ms_max = crash ? 0 : count / FLOOD_BLOCKS_MS;
 
 	if (blocks > count / 8)
 		return wait_ms / 2;
 	if (blocks < count / 64)
 		wait_ms = wait_ms ? wait_ms * 2 : 1;
-	return wait_ms > WAIT_MS_MAX ? WAIT_MS_MAX : wait_ms;
+	ms_max = ms_max < WAIT_MS_MAX ? WAIT_MS_MAX : ms_max < WAIT_MS_MAX_CALM ? ms_max : WAIT_MS_MAX_CALM;
+	return wait_ms > (int)ms_max ? (int)ms_max : wait_ms;
 }
 
 static void *collect(void *arg)
@@ -675,7 +699,8 @@ static int start_first(const struct gt_flight_config *config, struct gt_flight *
 			setup.names_place = (uint8_t *)crash + GT_CRASH_NAMES_AT;
 	}
 	setup.names_bytes_max = names_bytes;
-	setup.history_bytes_max = history_bytes ? history_bytes - WAITING_BYTES : 0;
+	setup.history_bytes_max = history_bytes;
+	setup.keep_ticks = to_ticks(flight->min_age_ns);
 	ret = gt_collector_new(&setup, &gt__own.collector, &error);
 	if (ret < 0)
 		return ret;

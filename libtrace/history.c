@@ -1,121 +1,94 @@
 /* history.c - packs old blocks; unpacks them for a snapshot. */
 #include "libtrace/history.h"
 
+#include "base/clock.h"
+#include "libtrace/coder.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <zstd.h>
 
-#define CHUNK_CELL_BYTES (GT_HISTORY_CHUNK_BLOCKS * GT_BLOCK_CELL_BYTES)
-#define LEVEL            1
-#define TIME_SHIFT       8
+/* A chunk takes no more than this part of the memory: with it goes its part of the history. */
+#define CHUNK_PART 8
+/* What a coder reads beyond its input. */
+#define BEYOND 8
+/* Readings of the clock, to find its step. */
+#define CLOCK_LOOKS 200
 
 struct head {
 	uint64_t id; /* as in a block */
 	uint64_t t_open;
 	uint64_t t_max;
 	uint64_t lost;
-	uint32_t used;
-	uint32_t at; /* of its cells in the unpacked chunk */
+	uint16_t used;   /* bytes of cells */
+	uint16_t packed; /* bytes that follow; as many as used: they are the cells as they were */
+	uint32_t at;     /* of the cells in the unpacked chunk */
+	uint8_t bytes[];
 };
 
 struct chunk {
 	uint32_t bytes;  /* all of it, a multiple of 8; 0: the rest of the memory is unused, go on at its begin */
-	uint32_t packed; /* bytes of packed cells */
 	uint32_t cells;  /* bytes unpacked */
-	uint32_t count;
-	struct head heads[];
+	uint32_t count;  /* of blocks */
+	uint32_t step;   /* gt_coder_begin */
+	uint64_t oldest; /* t_open */
 };
 
 struct open_chunk {
 	const struct chunk *chunk; /* NULL: free */
 	uint64_t used_at;
 	uint64_t *cells;
+	size_t room;
 };
 
 struct gt_history {
 	uint8_t *memory;
 	size_t bytes_max;
-	/* Chunks lie from first to end, around the end of the memory when end <= first and some are held. */
-	size_t first, end;
+	/* Chunks lie from first to end, around the end of the memory when end <= first and some are held. The newest, at last, grows
+	 * as long as it is open. */
+	size_t first, last, end;
 	size_t chunk_count;
+	bool open_end;
+	uint32_t clock_step;
 	uint64_t blocks, cell_bytes, bytes;
 
-	struct head waiting[GT_HISTORY_CHUNK_BLOCKS];
-	uint32_t waiting_count, waiting_bytes;
-	uint64_t *waiting_cells; /* CHUNK_CELL_BYTES */
-
-	uint8_t *sorted; /* CHUNK_CELL_BYTES */
-	uint8_t *packed;
-	size_t packed_max;
-	ZSTD_CCtx *pack;
-	ZSTD_DCtx *unpack;
+	struct gt_coder *pack, *unpack;
+	uint64_t place[GT_BLOCK_CELL_BYTES / 8];
+	uint8_t packed[GT_BLOCK_CELL_BYTES / 2 * 3 + 128]; /* gt_coder_room */
 
 	struct open_chunk open[GT_HISTORY_OPEN_CHUNKS];
 	uint64_t clock;
 };
 
-/* ---- the two transformations ---- */
-
-/* Cells that a record at @word0 takes; what is no whole record is stepped over one by one, the same way in both directions. */
-static uint32_t words_of(uint64_t word0, uint32_t left)
-{
-	uint32_t words = GT_WORD0_CELLS(word0) * 2;
-
-	return !GT_WORD0_COMMITTED(word0) || words == 0 || words > left ? 2 : words;
-}
-
-static void times_to_distances(uint64_t *cells, uint32_t bytes, uint64_t t_open)
-{
-	uint64_t last = t_open & GT_TIME_MASK;
-
-	for (uint32_t at = 0, count = bytes / 8; at + 1 < count;) {
-		uint64_t word = cells[at];
-		uint64_t time = GT_WORD0_TIME(word);
-
-		cells[at] = (time - last) << TIME_SHIFT | (word & 255);
-		last = time;
-		at += words_of(word, count - at);
-	}
-}
-
-static void distances_to_times(uint64_t *cells, uint32_t bytes, uint64_t t_open)
-{
-	uint64_t last = t_open & GT_TIME_MASK;
-
-	for (uint32_t at = 0, count = bytes / 8; at + 1 < count;) {
-		uint64_t word = cells[at];
-
-		last = (last + GT_WORD0_TIME(word)) & GT_TIME_MASK;
-		cells[at] = last << TIME_SHIFT | (word & 255);
-		at += words_of(word, count - at);
-	}
-}
-
-/* Byte k of every even word, then of every odd word, for k = 0..7: what is alike stands together. */
-static void sort_bytes(uint8_t *out, const uint64_t *cells, uint32_t bytes)
-{
-	uint32_t pairs = bytes / 16;
-
-	for (uint32_t odd = 0; odd < 2; odd++)
-		for (uint32_t k = 0; k < 8; k++)
-			for (uint32_t i = 0; i < pairs; i++)
-				*out++ = (uint8_t)(cells[2 * i + odd] >> (8 * k));
-}
-
-static void unsort_bytes(uint64_t *cells, const uint8_t *in, uint32_t bytes)
-{
-	uint32_t pairs = bytes / 16;
-
-	memset(cells, 0, bytes);
-	for (uint32_t odd = 0; odd < 2; odd++)
-		for (uint32_t k = 0; k < 8; k++)
-			for (uint32_t i = 0; i < pairs; i++)
-				cells[2 * i + odd] |= (uint64_t)*in++ << (8 * k);
-}
-
 /* ---- life ---- */
+
+static uint8_t *map_memory(size_t bytes)
+{
+	void *memory =
+		mmap(NULL, bytes + BEYOND, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Many clocks go in steps: of the processor's bus, say. */
+static uint32_t clock_step(void)
+{
+	uint64_t before = gt_ticks(), step = 0;
+
+	for (int i = 0; i < CLOCK_LOOKS && step != 1; i++) {
+		uint64_t now = gt_ticks(), rest = now - before;
+
+		before = now;
+		while (rest) {
+			uint64_t next = step % rest;
+
+			step = rest;
+			rest = next;
+		}
+	}
+	return step && step < 1 << 16 ? (uint32_t)step : 1;
+}
 
 int gt_history_new(size_t bytes_max, struct gt_history **out)
 {
@@ -127,15 +100,10 @@ int gt_history_new(size_t bytes_max, struct gt_history **out)
 	if (!h)
 		return -ENOMEM;
 	h->bytes_max = bytes_max & ~(size_t)7;
-	h->memory =
-		mmap(NULL, h->bytes_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	h->packed_max = ZSTD_compressBound(CHUNK_CELL_BYTES);
-	h->waiting_cells = malloc(CHUNK_CELL_BYTES);
-	h->sorted = malloc(CHUNK_CELL_BYTES);
-	h->packed = malloc(h->packed_max);
-	h->pack = ZSTD_createCCtx();
-	h->unpack = ZSTD_createDCtx();
-	if (h->memory == MAP_FAILED || !h->waiting_cells || !h->sorted || !h->packed || !h->pack || !h->unpack) {
+	h->memory = map_memory(h->bytes_max);
+	h->pack = gt_coder_new();
+	h->clock_step = clock_step();
+	if (!h->memory || !h->pack) {
 		gt_history_free(h);
 		return -ENOMEM;
 	}
@@ -147,15 +115,12 @@ void gt_history_free(struct gt_history *h)
 {
 	if (!h)
 		return;
-	if (h->memory && h->memory != MAP_FAILED)
-		munmap(h->memory, h->bytes_max);
+	if (h->memory)
+		munmap(h->memory, h->bytes_max + BEYOND);
 	for (uint32_t i = 0; i < GT_HISTORY_OPEN_CHUNKS; i++)
 		free(h->open[i].cells);
-	free(h->waiting_cells);
-	free(h->sorted);
-	free(h->packed);
-	ZSTD_freeCCtx(h->pack);
-	ZSTD_freeDCtx(h->unpack);
+	free(h->pack);
+	free(h->unpack);
 	free(h);
 }
 
@@ -214,8 +179,8 @@ int gt_history_grow(struct gt_history *h, size_t bytes_max)
 		return 0;
 	if (bytes_max > UINT32_MAX)
 		return -EINVAL;
-	memory = mmap(NULL, bytes_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
+	memory = map_memory(bytes_max);
+	if (!memory)
 		return -ENOMEM;
 	for (size_t left = h->chunk_count; left; left--) {
 		const struct chunk *chunk;
@@ -223,12 +188,13 @@ int gt_history_grow(struct gt_history *h, size_t bytes_max)
 		at = skip_unused(h, at);
 		chunk = chunk_at(h, at);
 		memcpy(memory + end, chunk, chunk->bytes);
+		h->last = end;
 		end += chunk->bytes;
 		at += chunk->bytes;
 	}
 	for (uint32_t i = 0; i < GT_HISTORY_OPEN_CHUNKS; i++)
 		h->open[i].chunk = NULL;
-	munmap(h->memory, h->bytes_max);
+	munmap(h->memory, h->bytes_max + BEYOND);
 	h->memory = memory;
 	h->bytes_max = bytes_max;
 	h->first = 0;
@@ -236,74 +202,113 @@ int gt_history_grow(struct gt_history *h, size_t bytes_max)
 	return 0;
 }
 
-static void pack_waiting(struct gt_history *h)
-{
-	size_t packed, bytes;
-	struct chunk *chunk;
+/* ---- what comes in ---- */
 
-	for (uint32_t i = 0; i < h->waiting_count; i++)
-		times_to_distances(h->waiting_cells + h->waiting[i].at / 8, h->waiting[i].used, h->waiting[i].t_open);
-	sort_bytes(h->sorted, h->waiting_cells, h->waiting_bytes);
-	packed = ZSTD_compressCCtx(h->pack, h->packed, h->packed_max, h->sorted, h->waiting_bytes, LEVEL);
-	if (ZSTD_isError(packed))
-		goto out; /* cannot be: the bound was kept. They are lost as if they had been overwritten */
-	bytes = (sizeof(*chunk) + h->waiting_count * sizeof(struct head) + packed + 7) & ~(size_t)7;
-	chunk = make_room(h, bytes);
-	if (!chunk)
-		goto out;
+static size_t room_of(size_t packed)
+{
+	return (sizeof(struct head) + packed + 7) & ~(size_t)7;
+}
+
+/* As it stands in the chunk that is open. */
+static size_t pack(struct gt_history *h, const struct gt_view *view, uint32_t used)
+{
+	size_t packed = gt_coder_pack(h->pack, view->cells, used, view->t_open, h->packed);
+
+	if (packed < used)
+		return packed;
+	memcpy(h->packed, view->cells, used);
+	return used;
+}
+
+/* A chunk with nothing in it at the end, and room for a block of any size. */
+static void begin_chunk(struct gt_history *h, const struct gt_view *view, uint32_t used)
+{
+	struct chunk *chunk = make_room(h, sizeof(*chunk) + room_of(GT_BLOCK_CELL_BYTES));
+
 	*chunk = (struct chunk){
-		.bytes = (uint32_t)bytes,
-		.packed = (uint32_t)packed,
-		.cells = h->waiting_bytes,
-		.count = h->waiting_count,
-	};
-	memcpy(chunk->heads, h->waiting, h->waiting_count * sizeof(struct head));
-	memcpy(&chunk->heads[chunk->count], h->packed, packed);
-	h->end += bytes;
+		.bytes = sizeof(*chunk), .step = gt_coder_step(view->cells, used, view->t_open, h->clock_step)};
+	gt_coder_begin(h->pack, chunk->step);
+	h->last = h->end;
+	h->end += sizeof(*chunk);
+	h->bytes += sizeof(*chunk);
 	h->chunk_count++;
-	h->blocks += chunk->count;
-	h->cell_bytes += chunk->cells;
-	h->bytes += bytes;
-out:
-	h->waiting_count = 0;
-	h->waiting_bytes = 0;
+	h->open_end = true;
+}
+
+/* The open chunk takes a block of any size more. */
+static bool has_room(struct gt_history *h)
+{
+	const struct chunk *chunk = chunk_at(h, h->last);
+	size_t most = room_of(GT_BLOCK_CELL_BYTES);
+
+	if (!h->open_end || chunk->count == GT_HISTORY_CHUNK_BLOCKS ||
+		chunk->bytes + most > h->bytes_max / CHUNK_PART || h->end + most > h->bytes_max)
+		return false;
+	make_room(h, most);
+	return true;
 }
 
 uint64_t *gt_history_place(struct gt_history *h)
 {
-	return h->waiting_cells + h->waiting_bytes / 8;
+	return h->place;
 }
 
 int gt_history_add(struct gt_history *h, const struct gt_view *view)
 {
 	uint32_t used = view->used & ~(GT_CELL_BYTES - 1);
+	struct chunk *chunk;
+	struct head *head;
+	size_t packed, bytes;
 
 	if (used > GT_BLOCK_CELL_BYTES)
 		return -EINVAL;
 	/* Places, and with them what was opened, are no more. */
 	for (uint32_t i = 0; i < GT_HISTORY_OPEN_CHUNKS; i++)
 		h->open[i].chunk = NULL;
-	h->waiting[h->waiting_count++] = (struct head){
+	if (!has_room(h))
+		begin_chunk(h, view, used);
+	packed = pack(h, view, used);
+	bytes = room_of(packed);
+	chunk = chunk_at(h, h->last);
+	head = (struct head *)(void *)(h->memory + h->end);
+	*head = (struct head){
 		.id = GT_BLOCK_ID(view->m, view->seq),
 		.t_open = view->t_open,
 		.t_max = view->t_max,
 		.lost = view->lost,
-		.used = used,
-		.at = h->waiting_bytes,
+		.used = (uint16_t)used,
+		.packed = (uint16_t)packed,
+		.at = chunk->cells,
 	};
-	if (view->cells != gt_history_place(h))
-		memcpy(gt_history_place(h), view->cells, used);
-	h->waiting_bytes += used;
-	if (h->waiting_count == GT_HISTORY_CHUNK_BLOCKS)
-		pack_waiting(h);
+	memcpy(head->bytes, h->packed, packed);
+	chunk->bytes += (uint32_t)bytes;
+	chunk->cells += used;
+	if (!chunk->count++ || view->t_open < chunk->oldest)
+		chunk->oldest = view->t_open;
+	h->end += bytes;
+	h->bytes += bytes;
+	h->cell_bytes += used;
+	h->blocks++;
 	return 0;
+}
+
+void gt_history_clear(struct gt_history *h)
+{
+	if (!h->chunk_count)
+		return;
+	for (uint32_t i = 0; i < GT_HISTORY_OPEN_CHUNKS; i++)
+		h->open[i].chunk = NULL;
+	while (h->chunk_count)
+		drop_oldest(h);
+	h->open_end = false;
+	madvise(h->memory, h->bytes_max, MADV_DONTNEED);
 }
 
 /* ---- what is held ---- */
 
 size_t gt_history_count(const struct gt_history *h)
 {
-	return h->blocks + h->waiting_count;
+	return h->blocks;
 }
 
 /* The next chunk from @at on (0 chunks left: NULL). */
@@ -332,37 +337,61 @@ static struct gt_view view_of(const struct head *head)
 	};
 }
 
+/* The blocks of a chunk, one after the other from first_head on. */
+static const struct head *first_head(const struct chunk *chunk)
+{
+	return (const struct head *)(const void *)(chunk + 1);
+}
+
+static const struct head *next_head(const struct head *head)
+{
+	return (const struct head *)(const void *)((const uint8_t *)head + room_of(head->packed));
+}
+
 void gt_history_views(const struct gt_history *h, struct gt_view *out)
 {
 	size_t at = h->first, left = h->chunk_count;
 
-	for (const struct chunk *chunk; (chunk = next_chunk(h, &at, &left));)
-		for (uint32_t i = 0; i < chunk->count; i++)
-			*out++ = view_of(&chunk->heads[i]);
-	for (uint32_t i = 0; i < h->waiting_count; i++)
-		*out++ = view_of(&h->waiting[i]);
+	for (const struct chunk *chunk; (chunk = next_chunk(h, &at, &left));) {
+		const struct head *head = first_head(chunk);
+
+		for (uint32_t i = 0; i < chunk->count; i++, head = next_head(head))
+			*out++ = view_of(head);
+	}
 }
 
 uint64_t gt_history_oldest(const struct gt_history *h)
 {
-	const struct head *heads = h->waiting;
-	uint32_t count = h->waiting_count;
-	uint64_t oldest = 0;
+	return h->chunk_count ? chunk_at(h, h->first)->oldest : 0;
+}
 
-	if (h->chunk_count) {
-		heads = chunk_at(h, h->first)->heads;
-		count = chunk_at(h, h->first)->count;
+static bool unpack(struct gt_history *h, const struct chunk *chunk, uint64_t *cells)
+{
+	const struct head *head = first_head(chunk);
+
+	if (!h->unpack)
+		h->unpack = gt_coder_new();
+	if (!h->unpack)
+		return false;
+	gt_coder_begin(h->unpack, chunk->step);
+	for (uint32_t i = 0; i < chunk->count; i++, head = next_head(head)) {
+		uint64_t *to = cells + head->at / 8;
+
+		if (head->packed == head->used) {
+			memcpy(to, head->bytes, head->used);
+			/* What it taught is wanted all the same. */
+			gt_coder_pack(h->unpack, to, head->used, head->t_open, h->packed);
+			continue;
+		}
+		if (!gt_coder_unpack(h->unpack, head->bytes, head->packed, head->t_open, to, head->used))
+			return false;
 	}
-	for (uint32_t i = 0; i < count; i++)
-		if (!oldest || heads[i].t_open < oldest)
-			oldest = heads[i].t_open;
-	return oldest;
+	return true;
 }
 
 static struct open_chunk *open_chunk(struct gt_history *h, const struct chunk *chunk)
 {
 	struct open_chunk *oldest = &h->open[0];
-	size_t sorted;
 
 	for (uint32_t i = 0; i < GT_HISTORY_OPEN_CHUNKS; i++) {
 		if (h->open[i].chunk == chunk)
@@ -371,18 +400,16 @@ static struct open_chunk *open_chunk(struct gt_history *h, const struct chunk *c
 			oldest = &h->open[i];
 	}
 	oldest->chunk = NULL;
-	if (!oldest->cells)
-		oldest->cells = malloc(CHUNK_CELL_BYTES);
-	if (!oldest->cells)
+	if (oldest->room < chunk->cells) {
+		free(oldest->cells);
+		oldest->room = 0;
+		oldest->cells = malloc(chunk->cells);
+		if (!oldest->cells)
+			return NULL;
+		oldest->room = chunk->cells;
+	}
+	if (!unpack(h, chunk, oldest->cells))
 		return NULL;
-	sorted =
-		ZSTD_decompressDCtx(h->unpack, h->sorted, CHUNK_CELL_BYTES, &chunk->heads[chunk->count], chunk->packed);
-	if (ZSTD_isError(sorted) || sorted != chunk->cells)
-		return NULL;
-	unsort_bytes(oldest->cells, h->sorted, chunk->cells);
-	for (uint32_t i = 0; i < chunk->count; i++)
-		distances_to_times(
-			oldest->cells + chunk->heads[i].at / 8, chunk->heads[i].used, chunk->heads[i].t_open);
 	oldest->chunk = chunk;
 	return oldest;
 }
@@ -393,6 +420,7 @@ const uint64_t *gt_history_cells(struct gt_history *h, size_t place)
 
 	/* All chunks but few hold the same number: a walk from the first is short beside unpacking. */
 	for (const struct chunk *chunk; (chunk = next_chunk(h, &at, &left)); place -= chunk->count) {
+		const struct head *head = first_head(chunk);
 		struct open_chunk *open;
 
 		if (place >= chunk->count)
@@ -401,16 +429,14 @@ const uint64_t *gt_history_cells(struct gt_history *h, size_t place)
 		if (!open)
 			return NULL;
 		open->used_at = ++h->clock;
-		return open->cells + chunk->heads[place].at / 8;
+		while (place--)
+			head = next_head(head);
+		return open->cells + head->at / 8;
 	}
-	return place < h->waiting_count ? h->waiting_cells + h->waiting[place].at / 8 : NULL;
+	return NULL;
 }
 
 void gt_history_totals(const struct gt_history *h, struct gt_history_totals *out)
 {
-	*out = (struct gt_history_totals){
-		.blocks = gt_history_count(h),
-		.cell_bytes = h->cell_bytes + h->waiting_bytes,
-		.bytes = h->bytes + h->waiting_bytes + h->waiting_count * sizeof(struct head),
-	};
+	*out = (struct gt_history_totals){.blocks = h->blocks, .cell_bytes = h->cell_bytes, .bytes = h->bytes};
 }

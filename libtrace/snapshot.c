@@ -13,6 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SAFE_BLOCKS    1024u /* 4 MiB: a tenth of a second of two busy CPUs */
+#define LOOK_ROUNDS    16
+#define LOOK_MS        16
+#define EXPECTED_NAMES 8 /* fetched ahead: of many goroutines most are in no cache */
+
 /* ---- names ---- */
 
 /* Goroutines that ended are remembered in the order of their end, until no held event is so old. */
@@ -26,6 +31,8 @@ static void name_forget_ended(struct gt_collector *c, uint64_t oldest_ticks)
 
 		if (ended->ticks >= oldest_ticks)
 			return;
+		if (names->ended_end - names->ended_first > EXPECTED_NAMES)
+			gt_map_expect(&names->map, names->ended[(names->ended_first + EXPECTED_NAMES) % names->max].g);
 		index = gt_map_find(&names->map, ended->g);
 		if (index) {
 			uint32_t at = (uint32_t)*index;
@@ -138,20 +145,25 @@ static bool where_it_stopped(
  * Most records change nothing in what must be known later: who lives and how it is called, which threads ended, what descriptors are
  * called. Without triggers they are not decoded: a recorder that shares the program's CPUs is to take as little of them as it can.
  */
-static bool changes_nothing(const struct gt_decoder *decoder, const struct gt_record *record)
+static bool changes_nothing(const struct gt_decoder *decoder, const uint64_t *cells)
 {
-	unsigned int old = record->word[1] >> 40 & 15, new_ = record->word[1] >> 44 & 15, object;
+	unsigned int old = cells[1] >> 40 & 15, new_ = cells[1] >> 44 & 15, object;
 
-	switch (record->kind) {
+	switch (GT_WORD0_KIND(cells[0])) {
 	case GT_REC_STATE2:
-		if (old == GT_STATE_RUNNING && new_ == GT_STATE_WAITING && record->words > 3) {
-			object = GT_OBJECT_WORD_WHAT(record->word[3]);
+		if (old == GT_STATE_RUNNING && new_ == GT_STATE_WAITING && GT_WORD0_CELLS(cells[0]) > 1) {
+			object = GT_OBJECT_WORD_WHAT(cells[3]);
 			if (object >= GT_OBJECT_FD_READ && object <= GT_OBJECT_FD_CONNECT)
 				return false;
 		}
 		/* fall through */
 	case GT_REC_STATE:
 		return !decoder->coro_from && new_ != GT_STATE_DEAD;
+	case GT_REC_ENTER:
+	case GT_REC_LEAVE:
+	case GT_REC_POLLED:
+	case GT_REC_WOKEN:
+		return !decoder->coro_from;
 	case GT_REC_SLOT:
 	case GT_REC_HINT:
 	case GT_REC_HEAP:
@@ -160,6 +172,28 @@ static bool changes_nothing(const struct gt_decoder *decoder, const struct gt_re
 	default:
 		return false;
 	}
+}
+
+/* Over those that change nothing, and are as a walk would give them, to the next one. */
+static void skip_records(struct gt__m_state *state, const struct gt_view *view, struct gt_walk *walk)
+{
+	uint64_t most = view->t_max >= view->t_open ? view->t_max - view->t_open : 0, newest = 0;
+	uint32_t at = walk->at;
+
+	while (at + GT_CELL_BYTES <= view->used) {
+		const uint64_t *cells = &view->cells[at / 8];
+		uint32_t bytes = GT_WORD0_CELLS(cells[0]) * GT_CELL_BYTES;
+		uint64_t since = (GT_WORD0_TIME(cells[0]) - view->t_open) & GT_TIME_MASK;
+
+		if (!GT_WORD0_COMMITTED(cells[0]) || !bytes || bytes > view->used - at || since > most ||
+			!changes_nothing(&state->decoder, cells))
+			break;
+		newest = since > newest ? since : newest;
+		at += bytes;
+	}
+	if (at != walk->at && view->t_open + newest > state->last_ticks)
+		state->last_ticks = view->t_open + newest;
+	walk->at = at;
 }
 
 void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool step_over)
@@ -172,9 +206,12 @@ void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool st
 		return;
 	if (view->m >= c->ms_seen)
 		c->ms_seen = view->m + 1;
-	while (gt_walk_next(&walk, view, step_over, &record) > 0) {
-		if (c->triggers || !changes_nothing(&state->decoder, &record))
-			gt__batch_add(c, state, &record);
+	for (;;) {
+		if (!c->triggers)
+			skip_records(state, view, &walk);
+		if (gt_walk_next(&walk, view, step_over, &record) <= 0)
+			break;
+		gt__batch_add(c, state, &record);
 		if (record.ticks > state->last_ticks)
 			state->last_ticks = record.ticks;
 	}
@@ -182,6 +219,9 @@ void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool st
 	for (size_t i = 0; i < c->alive_count; i++)
 		gt_collector_name(c, c->alive[i].g, c->alive[i].parent, c->alive[i].start_pc, 0);
 	c->alive_count = 0;
+	for (size_t i = 0; i < c->batch_count; i++)
+		if (c->batch[i].kind == GT_EV_GO_CREATE || c->batch[i].kind == GT_EV_GO_END)
+			gt_map_expect(&c->names.map, c->batch[i].args[0]);
 	for (size_t i = 0; i < c->batch_count; i++) {
 		const struct gt_event *event = &c->batch[i];
 
@@ -200,18 +240,63 @@ void gt__follow_view(struct gt_collector *c, const struct gt_view *view, bool st
 	c->alive_count = 0;
 }
 
-/* All but the newest quarter of the ring: while that has room, nothing is overwritten soon and nothing need be packed. */
-static void pack_old(struct gt_collector *c, uint64_t first, uint64_t end)
+/* ---- packing: what the ring is about to lose, and is younger than what is asked for ---- */
+
+void gt_collector_keep(struct gt_collector *c, uint64_t ticks)
 {
-	uint64_t until = (end - c->memory->turn_count / 4) & GT_TICKET_MASK;
+	c->keep_ticks = ticks;
+	c->age_count = 0;
+}
+
+/* Blocks before *@ticket were sealed at least as long ago as is asked for. False: none is known to be. */
+static bool old_enough(struct gt_collector *c, uint64_t now, uint64_t end, uint64_t *ticket)
+{
+	uint64_t apart = c->keep_ticks / (GT__AGES - 2);
+
+	if (!c->keep_ticks)
+		return false;
+	if (!c->age_count || now - c->ages[c->age_count - 1].ticks > apart) {
+		if (c->age_count == GT__AGES)
+			memmove(c->ages, c->ages + 1, --c->age_count * sizeof(c->ages[0]));
+		c->ages[c->age_count].ticks = now;
+		c->ages[c->age_count++].ticket = end;
+	}
+	for (uint32_t i = c->age_count; i-- > 0;)
+		if (now - c->ages[i].ticks >= c->keep_ticks) {
+			*ticket = c->ages[i].ticket;
+			return true;
+		}
+	return false;
+}
+
+/*
+ * Not what is safe in the ring for a while yet, though this process may get no CPU: for three quarters of its turn, or of a large
+ * ring for as long as SAFE_BLOCKS last. What is old enough by then is not wanted, nor is what was packed before it.
+ */
+static void pack_old(struct gt_collector *c, uint64_t first, uint64_t end, uint64_t now)
+{
+	uint32_t turn = c->memory->turn_count, rest = turn - turn / 4;
+	uint64_t until, old;
 	struct gt_view view;
 
+	if (rest > SAFE_BLOCKS)
+		rest = turn / 4 > SAFE_BLOCKS ? turn / 4 : SAFE_BLOCKS;
+	until = (end - (turn - rest)) & GT_TICKET_MASK;
+	if (old_enough(c, now, end, &old)) {
+		old = gt__ticket_diff(old, until) > 0 ? until : old;
+		if (gt__ticket_diff(old, c->history_ticket) > 0) {
+			gt_history_clear(c->history);
+			c->history_ticket = old;
+		}
+	}
 	if (gt__ticket_diff(first, c->history_ticket) > 0)
 		c->history_ticket = first; /* overwritten before we came: a gap */
 	for (; gt__ticket_diff(until, c->history_ticket) > 0;
-		c->history_ticket = (c->history_ticket + 1) & GT_TICKET_MASK)
+		c->history_ticket = (c->history_ticket + 1) & GT_TICKET_MASK) {
+		gt_sealed_expect(c->memory, c->history_ticket + 1);
 		if (gt_view_sealed(c->memory, c->history_ticket, gt_history_place(c->history), &view))
 			gt_history_add(c->history, &view);
+	}
 }
 
 /* A thread has taken the ticket and is about to put its block there: it may be off its CPU for a while. One that never comes
@@ -228,6 +313,22 @@ static bool still_to_come(struct gt_collector *c, uint64_t ticket, uint64_t now)
 		c->awaited_since = now;
 	}
 	return now - c->awaited_since < GT__STUCK_SECONDS * gt_clock_rate();
+}
+
+/* Ids are given out one after the other: who is new stands next to who was there, but for one round in LOOK_ROUNDS. */
+static void look_for_ms(struct gt_collector *c)
+{
+	uint32_t limit = c->memory->m_limit, at = c->ms_seen;
+	bool all = c->look_round++ % LOOK_ROUNDS == 0;
+
+	for (uint32_t m = gt_shm_next_m(c->memory, at); m < limit && (all || m < at + LOOK_MS);
+		m = gt_shm_next_m(c->memory, m + 1)) {
+		const struct gt_m *shared = gt_shm_m(c->memory, m);
+
+		if (atomic_load_explicit(&shared->pos, memory_order_relaxed) ||
+			atomic_load_explicit(&shared->tid, memory_order_relaxed)) /* or it found no block */
+			c->ms_seen = at = m + 1;
+	}
 }
 
 size_t gt_collector_follow(struct gt_collector *c)
@@ -247,22 +348,20 @@ size_t gt_collector_follow(struct gt_collector *c)
 	if (!c->followed || gt__ticket_diff(first, c->follow_ticket) > 0)
 		c->follow_ticket = first;
 	for (; gt__ticket_diff(end, c->follow_ticket) > 0;
-		c->follow_ticket = (c->follow_ticket + 1) & GT_TICKET_MASK, count++)
+		c->follow_ticket = (c->follow_ticket + 1) & GT_TICKET_MASK, count++) {
+		gt_sealed_expect(c->memory, c->follow_ticket + 1);
 		if (gt_view_sealed(c->memory, c->follow_ticket, c->cells, &view)) {
 			gt__follow_view(c, &view, true);
 			gt__idle_sealed(c, &view, c->follow_ticket);
 		} else if (still_to_come(c, c->follow_ticket, begin)) {
 			break;
 		}
+	}
 	c->behind = gt__ticket_diff(end, c->follow_ticket) > 0;
 	c->followed = true;
 	if (c->history)
-		pack_old(c, first, end);
-	for (uint32_t m = gt_shm_next_m(c->memory, c->ms_seen); m < c->memory->m_limit;
-		m = gt_shm_next_m(c->memory, m + 1))
-		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed) ||
-			atomic_load_explicit(&gt_shm_m(c->memory, m)->tid, memory_order_relaxed))
-			c->ms_seen = m + 1; /* or it found no block */
+		pack_old(c, first, end, gt_ticks());
+	look_for_ms(c);
 	if (c->triggers)
 		gt__follow_open(c, begin);
 	for (uint32_t m = gt_shm_next_m(c->memory, 0); m < c->ms_seen; m = gt_shm_next_m(c->memory, m + 1))

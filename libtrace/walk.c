@@ -297,6 +297,18 @@ bool gt_view_sealed(const struct gt_memory *memory, uint64_t ticket, uint64_t *c
 	return still_there(&at);
 }
 
+/* The first lines, in which a CPU does not see yet that more will follow. */
+#define EXPECTED_BYTES 512
+
+void gt_sealed_expect(const struct gt_memory *memory, uint64_t ticket)
+{
+	const struct gt_queue_ref *queue = &memory->exchange.sealed;
+	uint64_t block = gt__slot_block(load(&queue->slots[ticket & queue->slot_mask]));
+
+	for (uint32_t at = 0; block < memory->block_count && at < EXPECTED_BYTES; at += 64)
+		__builtin_prefetch((const char *)gt_shm_block(memory, (uint32_t)block) + at);
+}
+
 static void copy_one_sealed(const struct gt_memory *memory, struct gt_copy *copy, uint64_t ticket, uint32_t *open_view)
 {
 	struct gt_view view;

@@ -59,6 +59,8 @@ bool gt_view_open(const struct gt_memory *memory, uint32_t m, uint64_t *cells, s
 void gt_sealed_range(const struct gt_memory *memory, uint64_t *first, uint64_t *end);
 /* The block of @ticket, copied into @cells (GT_BLOCK_CELL_BYTES). False: it is not there, or was taken during the copy. */
 bool gt_view_sealed(const struct gt_memory *memory, uint64_t ticket, uint64_t *cells, struct gt_view *out);
+/* It will be wanted soon: the CPU may fetch it meanwhile. */
+void gt_sealed_expect(const struct gt_memory *memory, uint64_t ticket);
 
 /* ---- a copy of the window ---- */
 

@@ -320,6 +320,17 @@ void gt__put_mark(const struct gt_index *index, struct gt_sink *out, const struc
 		if (mark->a < UINT32_MAX)
 			gt__put_number(out, ",\"cpu\":", (int64_t)mark->a);
 		break;
+	case GT_EV_MAPPED:
+		put_text(index, out, ",\"name\":", mark->b);
+		put_text(index, out, ",\"value\":", mark->c);
+		gt__put_number(out, ",\"bytes\":", (int64_t)mark->a);
+		break;
+	case GT_EV_CPU_OTHER:
+		put_text(index, out, ",\"name\":", mark->b);
+		gt__put_number(out, ",\"tid\":", (int64_t)(mark->a & UINT32_MAX));
+		gt__put_number(out, ",\"cpu\":", (int64_t)(mark->a >> 32));
+		gt__put_number(out, ",\"from\":", mark->c);
+		break;
 	case GT_EV_TIMER_SET:
 	case GT_EV_TIMER_FIRE:
 	case GT_EV_THROTTLED:

@@ -43,6 +43,8 @@ void gt__put_row(const struct gt_index *index, struct gt_sink *out, uint32_t at)
 /* ,"stack":[{"function","file","line"}...] */
 void gt__put_stack(const struct gt_index *index, struct gt_sink *out, uint32_t id);
 /* A row, and its slice at a time: where a click goes. */
+/* What M @m's thread did between two times, as the kernel tells: a member "cpu", or nothing. */
+void gt__put_cpu(const struct gt_index *index, struct gt_sink *out, uint64_t m, int64_t since_ns, int64_t end_ns);
 void gt__put_place(const struct gt_index *index, struct gt_sink *out, const char *before, uint32_t row, int64_t at_ns);
 /* ,"object":"mutex#3" and who holds it */
 void gt__put_object(const struct gt_index *index, struct gt_sink *out, uint32_t at, int64_t at_ns);

@@ -14,21 +14,6 @@
 
 /* ---- one slice ---- */
 
-static uint32_t first_wake(const struct gt_index *index, int64_t at_ns)
-{
-	uint32_t low = 1, high = index->wake_count;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (index->wakes[middle].at_ns >= at_ns)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
-}
-
 /* Whom the goroutine woke or made while this slice lasted. */
 static void put_woken(
 	const struct gt_index *index, struct gt_sink *out, uint32_t row, const struct gt_index_slice *slice)
@@ -36,7 +21,8 @@ static void put_woken(
 	unsigned int given = 0;
 
 	gt__put(out, ",\"woke\":[");
-	for (uint32_t i = first_wake(index, slice->since_ns);
+	for (uint32_t i = gt__first_at(
+		     &index->wakes[0].at_ns, sizeof(index->wakes[0]), 1, index->wake_count, slice->since_ns);
 		i < index->wake_count && index->wakes[i].at_ns <= slice->end_ns && given < WOKEN_MAX; i++)
 		if (index->wakes[i].from == row)
 			gt__put_place(index, out, given++ ? "," : "", index->wakes[i].to, index->wakes[i].at_ns);
@@ -108,6 +94,7 @@ static void put_goroutines_slice(
 		break;
 	default:
 		gt__put_number(out, ",\"m\":", slice->detail);
+		gt__put_cpu(index, out, slice->detail, slice->since_ns, slice->end_ns);
 		put_woken(index, out, at, slice);
 		break;
 	}
@@ -128,11 +115,17 @@ static void put_others_slice(const struct gt_index *index, struct gt_sink *out, 
 		gt__put_place(index, out, ",\"goroutine\":", slice->detail, slice->since_ns);
 		if (slice->p)
 			gt__put_number(out, ",\"p\":", slice->p - 1);
+		if (row->kind == GT_INDEX_M && slice->state == GT_STATE_RUNNING)
+			gt__put_cpu(index, out, row->id, slice->since_ns, slice->end_ns);
 		break;
 	case GT_INDEX_CPU:
 		name = gt_map_find(&index->threads, slice->detail);
 		gt__put_number(out, ",\"tid\":", slice->detail);
 		gt__put_string(out, ",\"name\":", name ? gt_trace_string(index->trace, *name) : "");
+		if (slice->state != GT_STATE_RUNNING)
+			gt__put(out, ",\"other\":true");
+		else if (slice->p)
+			gt__put_string(out, ",\"left\":", slice->p == GT_INDEX_LEFT_RUNNABLE ? "preempted" : "waits");
 		break;
 	case GT_INDEX_GC:
 		gt__put_number(out, ",\"cycle\":", slice->detail);
@@ -378,7 +371,9 @@ static bool has_words(const struct gt_index *index, const struct gt_mark *mark, 
 		texts[2] = gt_trace_string(index->trace, gt_marks_fd(&index->marks, mark->a, mark->at_ns));
 	} else if (mark->kind != GT_EV_WAKE_CAUSE) {
 		texts[1] = gt_trace_string(index->trace, mark->b);
-		texts[2] = mark->kind == GT_EV_LOG ? gt_trace_string(index->trace, mark->c) : "";
+		texts[2] = mark->kind == GT_EV_LOG || mark->kind == GT_EV_MAPPED
+				   ? gt_trace_string(index->trace, mark->c)
+				   : "";
 	}
 	for (unsigned int i = 0; i < 3; i++)
 		if (texts[i] && gt__contains(texts[i], query))

@@ -475,10 +475,20 @@ static int by_length(const void *a, const void *b)
 	return x->ns < y->ns ? 1 : x->ns > y->ns ? -1 : x->row < y->row ? -1 : x->row > y->row;
 }
 
+/* As the report leaves them out. */
+static bool is_runtimes_own(const struct gt_index *index, const struct gt_index_row *row)
+{
+	const char *name = index->groups[row->group].function;
+
+	return (strncmp(name, "runtime.", 8) == 0 && strcmp(name, "runtime.main") != 0) ||
+	       strncmp(name, "runtime/", 8) == 0 || strncmp(name, "os/signal.", 10) == 0;
+}
+
 void gt__api_longest(const struct gt_index *index, const struct gt__asked *asked, struct gt_sink *out)
 {
 	struct gt__chosen chosen = gt__chosen(index, asked);
 	int64_t limit = gt__number(asked, "limit", 100);
+	bool system = gt__number(asked, "system", 1);
 	struct longest heap[LONGEST_MAX];
 	uint64_t matching = 0;
 	size_t count = 0;
@@ -487,7 +497,7 @@ void gt__api_longest(const struct gt_index *index, const struct gt__asked *asked
 	for (uint32_t i = 0; i < index->row_count; i++) {
 		const struct gt_index_row *row = &index->rows[i];
 
-		if (!gt__is_chosen_row(&chosen, index, i))
+		if (!gt__is_chosen_row(&chosen, index, i) || (!system && is_runtimes_own(index, row)))
 			continue;
 		for (uint32_t j = first_chosen(&chosen, row);
 			j < row->count && gt_index_slice(row, j)->since_ns < chosen.t1; j++) {

@@ -43,6 +43,7 @@ struct building {
 	struct span *spans;
 	uint32_t span_count, span_room;
 	struct gt_map span_of; /* row -> place in spans */
+	struct gt_map taken;   /* tid -> CPU that another process's thread took from it */
 	uint32_t ended;        /* row of the goroutine that ended with this event, or NO_ROW */
 	int64_t count_due_ns;
 	uint64_t heap, goal;
@@ -395,6 +396,41 @@ static void open_span(struct building *b, enum gt_index_kind kind, uint64_t id, 
 	b->index->rows[at].open = true;
 }
 
+static void cpu_in(struct building *b, const struct gt_event *event, int64_t now)
+{
+	const uint64_t *taken = gt_map_find(&b->taken, event->args[0]);
+	uint32_t at = taken ? gt_index_row_of(b->index, GT_INDEX_CPU, *taken) : NO_ROW;
+	const uint64_t *place = at != NO_ROW ? gt_map_find(&b->span_of, at) : NULL;
+
+	/* The one who took its CPU is not looked for any more when it goes on elsewhere. */
+	if (place && *taken != event->args[1] && b->spans[*place].slice.state != GT_STATE_RUNNING)
+		close_row(b, at, now);
+	if (taken)
+		gt_map_remove(&b->taken, event->args[0]);
+	open_span(b, GT_INDEX_CPU, event->args[1], now, GT_STATE_RUNNING, 0, (uint32_t)event->args[0]);
+}
+
+static void cpu_out(struct building *b, const struct gt_event *event, int64_t now)
+{
+	uint32_t at = gt_index_row_of(b->index, GT_INDEX_CPU, event->args[1]);
+	const uint64_t *place = at != NO_ROW ? gt_map_find(&b->span_of, at) : NULL;
+
+	if (!place)
+		return;
+	b->spans[*place].slice.p = event->args[2] ? GT_INDEX_LEFT_RUNNABLE : GT_INDEX_LEFT_WAITING;
+	close_row(b, at, now);
+}
+
+static void cpu_other(struct building *b, const struct gt_event *event, int64_t now)
+{
+	const uint64_t *args = event->args;
+
+	open_span(b, GT_INDEX_CPU, args[1], now, GT_STATE_WAITING, 0, (uint32_t)args[0]);
+	if (gt_map_put(&b->taken, args[3], args[1]) < 0 ||
+		(args[2] && gt_map_put(&b->index->threads, args[0], args[2]) < 0))
+		b->failed = true;
+}
+
 static void region(struct building *b, const struct gt_event *event, int64_t now)
 {
 	uint32_t at = gt_index_row_of(b->index, GT_INDEX_GOROUTINE, event->args[0]);
@@ -448,10 +484,17 @@ static void other(struct building *b, const struct gt_event *event, int64_t now)
 
 	switch (event->kind) {
 	case GT_EV_CPU_IN:
-		open_span(b, GT_INDEX_CPU, event->args[1], now, GT_STATE_RUNNING, 0, (uint32_t)event->args[0]);
+		cpu_in(b, event, now);
 		break;
 	case GT_EV_CPU_OUT:
-		close_span(b, GT_INDEX_CPU, event->args[1], now);
+		cpu_out(b, event, now);
+		break;
+	case GT_EV_CPU_OTHER:
+		cpu_other(b, event, now);
+		break;
+	case GT_EV_M_START:
+		if (event->args[0] && gt_map_put(&index->thread_of, event->m, event->args[0]) < 0)
+			b->failed = true;
 		break;
 	case GT_EV_THREAD_BEGIN:
 		if (event->args[2] && gt_map_put(&index->threads, event->args[0], event->args[2]) < 0)
@@ -770,6 +813,7 @@ int gt_index_read(struct gt_index *index, struct gt_error *err)
 	gt__rows_free(&b->rows);
 	gt_map_free(&b->group_of);
 	gt_map_free(&b->span_of);
+	gt_map_free(&b->taken);
 	free(b->spans);
 	free(b->unnamed);
 	free(b);
@@ -831,6 +875,7 @@ void gt_index_free(struct gt_index *index)
 		gt_map_free(&index->by_id[kind]);
 	gt_map_free(&index->object_ids);
 	gt_map_free(&index->threads);
+	gt_map_free(&index->thread_of);
 	gt_strings_free(&index->functions);
 	free(index->rows);
 	free(index->wakes);

@@ -43,10 +43,13 @@ struct gt_index_slice {
 	uint32_t
 		detail; /* running, syscall: the M. Runnable: enum gt_cause. Waiting: place in objects. On a P or an M: the goroutine's row. CPU: tid. GC: cycle */
 	uint32_t link;  /* runnable: place in wakes, by which it began; syscall: number + 1; 0 none */
-	uint16_t p;     /* + 1 */
-	uint8_t state;  /* enum gt_state */
+	uint16_t p;     /* + 1. CPU: enum gt_index_left */
+	uint8_t state;  /* enum gt_state. CPU: waiting when it is a thread of another process that has it */
 	uint8_t reason;
 };
+
+/* How a thread left its CPU. */
+enum gt_index_left { GT_INDEX_LEFT_UNKNOWN, GT_INDEX_LEFT_RUNNABLE, GT_INDEX_LEFT_WAITING };
 
 /* GT_INDEX_BUCKET slices, from the second such on. */
 struct gt_index_block {
@@ -121,6 +124,7 @@ struct gt_index {
 	int64_t count_step_ns;
 	uint64_t latencies[GT_INDEX_LATENCIES]; /* runnable -> running */
 	struct gt_map threads;                  /* tid -> string that names it */
+	struct gt_map thread_of;                /* M -> tid, where an event told it */
 	bool calls[GT_INDEX_CALLS];             /* system calls that were made */
 	int64_t begin_ns;                       /* of the first event: nothing was before it */
 	int64_t span_ns;                        /* of the last event; while reading, where that is expected */

@@ -36,6 +36,8 @@ const int8_t gt_marks_wants[GT_EVENT_KIND_COUNT] = {
 	[GT_EV_THROTTLED] = -1,
 	[GT_EV_PROCS] = -1,
 	[GT_EV_TIMER_FIRE] = -1,
+	[GT_EV_MAPPED] = -1,
+	[GT_EV_CPU_OTHER] = -1,
 };
 
 void gt_marks_init(struct gt_marks *marks, uint64_t bytes_max)
@@ -267,6 +269,16 @@ static void simple(struct gt_marks *marks, const struct gt_event *event, int64_t
 	case GT_EV_TIMER_FIRE:
 		mark->a = args[1];
 		break;
+	case GT_EV_MAPPED:
+		mark->a = args[1];
+		mark->b = id32(args[3]);
+		mark->c = id32(args[4]);
+		break;
+	case GT_EV_CPU_OTHER:
+		mark->a = id32(args[0]) | (uint64_t)id32(args[1]) << 32;
+		mark->b = id32(args[2]);
+		mark->c = id32(args[3]);
+		break;
 	case GT_EV_PROCS:
 		mark->stack = id32(args[1]);
 		mark->a = args[0];
@@ -325,19 +337,22 @@ void gt_marks_event(struct gt_marks *marks, const struct gt_event *event, int64_
 
 /* ---- questions ---- */
 
-uint32_t gt_marks_from(const struct gt_marks *marks, int64_t at_ns)
+uint32_t gt__first_at(const int64_t *times, size_t each, uint32_t low, uint32_t high, int64_t at_ns)
 {
-	uint32_t low = 0, high = marks->count;
-
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (marks->list[middle].at_ns >= at_ns)
+		if (*(const int64_t *)(const void *)((const char *)times + middle * each) >= at_ns)
 			high = middle;
 		else
 			low = middle + 1;
 	}
 	return low;
+}
+
+uint32_t gt_marks_from(const struct gt_marks *marks, int64_t at_ns)
+{
+	return marks->count ? gt__first_at(&marks->list[0].at_ns, sizeof(marks->list[0]), 0, marks->count, at_ns) : 0;
 }
 
 uint32_t gt_marks_stack(const struct gt_marks *marks, uint32_t row, int64_t at_ns)

@@ -19,11 +19,12 @@ struct gt_mark {
 	int64_t at_ns;
 	int64_t took_ns; /* a call, an assist, a stop of time: so long; -1: it has not ended, or nothing that lasts */
 	uint64_t
-		a; /* Log, TaskBegin, TaskEnd: task. Alloc, Free: bytes. SyscallInfo: the first argument. Timers: delay */
+		a; /* Log, TaskBegin, TaskEnd: task. Alloc, Free, Mapped: bytes. SyscallInfo: the first argument. Timers: delay. CpuOther: tid, CPU << 32 */
 	uint32_t row; /* of the goroutine; UINT32_MAX: none */
 	uint32_t
-		b; /* Log: key. TaskBegin: name. Alloc: type. SyscallInfo: number. GoLabel: label. WakeCause: cause. Strings */
-	uint32_t c; /* Log: value. SyscallInfo: the result, when it fits, else UINT32_MAX. WakeCause: detail */
+		b; /* Log: key. TaskBegin: name. Alloc: type. SyscallInfo: number. GoLabel: label. WakeCause: cause. Mapped: file. CpuOther: its name. Strings */
+	uint32_t
+		c; /* Log: value. SyscallInfo: the result, when it fits, else UINT32_MAX. WakeCause: detail. Mapped: build id. CpuOther: from tid */
 	uint32_t stack;
 	uint8_t kind;  /* enum gt_event_kind */
 	uint8_t error; /* SyscallInfo: errno */
@@ -65,6 +66,8 @@ extern const int8_t gt_marks_wants[GT_EVENT_KIND_COUNT];
 /* @row: of that goroutine, UINT32_MAX when it is none. */
 void gt_marks_event(struct gt_marks *marks, const struct gt_event *event, int64_t now, uint32_t row);
 
+/* Of things in order of time, @each bytes apart, the first of [@low, @high) at @at_ns or later; @high when there is none. */
+uint32_t gt__first_at(const int64_t *times, size_t each, uint32_t low, uint32_t high, int64_t at_ns);
 /* The first mark at @at_ns or later; count when there is none. */
 uint32_t gt_marks_from(const struct gt_marks *marks, int64_t at_ns);
 /* The stack that was told for what @row's goroutine did at @at_ns, 0: none. */

@@ -119,7 +119,15 @@ static const char *param(void *request, const char *name)
 static enum MHD_Result send_answer(const struct gt_serve *serve, struct MHD_Connection *connection, const char *what)
 {
 	struct gt_api_answer answer;
+	const char *found;
+	size_t size;
 
+	if (strcmp(what, "findings") == 0 && serve->config.findings) {
+		found = gt_findings_ask(serve->config.findings, &size);
+		return send_response(connection, MHD_HTTP_OK,
+			MHD_create_response_from_buffer(size, (void *)(uintptr_t)found, MHD_RESPMEM_MUST_COPY),
+			"application/json");
+	}
 	gt_index_enter(serve->config.index);
 	gt_api(serve->config.index, what, param, connection, &answer);
 	gt_index_leave(serve->config.index);

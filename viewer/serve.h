@@ -8,6 +8,7 @@
 #ifndef GT_VIEWER_SERVE_H
 #define GT_VIEWER_SERVE_H
 
+#include "viewer/findings.h"
 #include "viewer/index.h"
 
 #include <sys/types.h>
@@ -16,8 +17,9 @@ struct gt_serve;
 
 struct gt_serve_config {
 	const struct gt_index *index;
-	const char *title; /* the file's name */
-	unsigned int port; /* 0: any that is free */
+	struct gt_findings *findings; /* may be NULL */
+	const char *title;            /* the file's name */
+	unsigned int port;            /* 0: any that is free */
 	/* Writes the trace in Perfetto's format to @fd: 0 or -errno. On a thread of its own, one at a time; when the server ends
 	 * writing fails. May be NULL. */
 	int (*perfetto)(void *context, int fd);

@@ -551,8 +551,9 @@ void gt__pf_on_gone(void *user, struct gt__row *row)
 		for (uint32_t open = strip->count < GT__PF_REGION_DEPTH ? strip->count : GT__PF_REGION_DEPTH;
 			!pf->quiet && open > 0; open--)
 			gt__pf_slice_end(pf, now_ns, row->number);
+		/* One for callbacks from C has rested dead for a while when nothing comes of it any more. */
 		if (row->open.state == GT_STATE_DEAD && strip->state)
-			put_state(pf, strip, now_ns, strip->cpu, KERNEL_DESTROYED);
+			put_state(pf, strip, row->open.since_ns, strip->cpu, KERNEL_DESTROYED);
 		else if (strip->state && strip->state != KERNEL_STOPPED && strip->end_ns < now_ns)
 			put_state(pf, strip, strip->end_ns, strip->cpu, KERNEL_STOPPED);
 	}

@@ -21,9 +21,11 @@ struct gt_trace {
 	uint64_t offset; /* of the next frame to read */
 	struct gt_trace_info info;
 	bool skew_known;
+	uint64_t skew_ns, skew_offset; /* of META clock; the frame that tells it, 0: known from the begin */
 
-	bool scanned; /* the three below are of the whole file */
+	bool scanned; /* the four below are of the whole file */
 	struct gt_trace_damage scan_damage;
+	uint64_t names_bad; /* as order.names_bad: of the first reading of all names, by a pass or the walk */
 	struct gt__loss *losses;
 	size_t loss_count;
 };

@@ -140,6 +140,8 @@ int gt__order_reset(struct gt__order *order)
 	order->last_key = 0;
 	order->ended_g = 0;
 	order->loss_to_ns = INT64_MIN;
+	order->partial = false;
+	order->names_bad = 0;
 	memset(&order->damage, 0, sizeof(order->damage));
 	return 0;
 }
@@ -405,6 +407,20 @@ static int add_run(struct gt__order *order, struct gt__bytes *bytes, const uint8
 	return 0;
 }
 
+/* Things were there before the trace; before a SINCE, events may be missing. */
+static void note_beginning(struct gt__order *order, unsigned int type, const uint8_t *at, size_t size)
+{
+	int64_t since;
+	uint64_t ticks;
+
+	order->partial = true;
+	if (type != GT__REC_SINCE || gt__since_parse(at, size, &ticks) < 0 || !ticks)
+		return;
+	since = gt__clock_ns(&order->clock, ticks);
+	if (since > order->loss_to_ns)
+		order->loss_to_ns = since;
+}
+
 int gt__order_frame(struct gt__order *order, const struct gt__frame *frame, struct gt__bytes *bytes)
 {
 	struct gt_cursor cursor = {.at = bytes->bytes, .end = bytes->bytes + bytes->size};
@@ -426,19 +442,15 @@ int gt__order_frame(struct gt__order *order, const struct gt__frame *frame, stru
 			continue;
 		}
 		ret = gt__tables_record(order->tables, type, at, (size_t)size, false);
+		if (!ret && gt__of_its_place(type))
+			note_beginning(order, type, at, (size_t)size);
 		if (ret == -EBADMSG || ret == -ENOSPC) {
-			order->damage.records_bad++;
+			*(gt__of_its_place(type) ? &order->damage.records_bad : &order->names_bad) += 1;
 			gt__damage_say(&order->damage, "a %s record of type %u in the frame at byte %llu",
 				ret == -ENOSPC ? "name too many: a" : "damaged", type,
 				(unsigned long long)frame->offset);
 			ret = 0;
 		}
-	}
-	if (order->tables->since_max) {
-		int64_t since = gt__clock_ns(&order->clock, order->tables->since_max);
-
-		if (since > order->loss_to_ns)
-			order->loss_to_ns = since;
 	}
 	if (frame->watermark > order->watermark)
 		order->watermark = frame->watermark;
@@ -583,7 +595,7 @@ static bool explained(const struct gt__order *order, const struct gt_event *even
 	bool loss = order->loss_to_ns != INT64_MIN;
 
 	if (fit == GT_FIT_UNBORN)
-		return order->window || order->tables->partial || loss;
+		return order->window || order->partial || loss;
 	return loss && gt_model_fit_since(order->model, event, fit) <= order->loss_to_ns;
 }
 

@@ -72,9 +72,12 @@ struct gt__order {
 
 	int64_t last_ns;
 	uint64_t last_key;
-	uint64_t ended_g;              /* its names are dropped at the next event */
-	int64_t loss_to_ns;            /* a loss lies behind it; INT64_MIN: none yet */
-	struct gt_trace_damage damage; /* of this pass */
+	uint64_t ended_g; /* its names are dropped at the next event */
+	/* Of this pass, as far as it has read: what earlier ones know of later frames must not change the order. */
+	int64_t loss_to_ns; /* a loss lies behind it; INT64_MIN: none yet */
+	bool partial;       /* GOROUTINE or SINCE records */
+	struct gt_trace_damage damage;
+	uint64_t names_bad; /* bad records, not in damage, that are passed over once all names are known */
 };
 
 int gt__order_init(struct gt__order *order, struct gt__tables *tables);

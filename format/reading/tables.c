@@ -236,6 +236,14 @@ static int add_string(struct gt__tables *tables, struct gt_cursor *cursor)
 	return text ? map_put(tables, &tables->strings, id, text) : -ENOSPC;
 }
 
+/* What is there twice holds as it was first; that it is whole counts all the same. */
+static int pass_over(struct gt_cursor *cursor, uint64_t count)
+{
+	while (count-- && !cursor->bad)
+		gt_get_uvarint(cursor);
+	return cursor->bad ? -EBADMSG : 0;
+}
+
 static int add_pc(struct gt__tables *tables, struct gt_cursor *cursor)
 {
 	uint64_t pc = gt_get_uvarint(cursor);
@@ -246,7 +254,7 @@ static int add_pc(struct gt__tables *tables, struct gt_cursor *cursor)
 	if (cursor->bad || count > gt_cursor_left(cursor) / 3)
 		return -EBADMSG;
 	if (gt_map_find(&tables->pcs, pc))
-		return 0;
+		return pass_over(cursor, count * 3);
 	entry = take(tables, sizeof(*entry) + (size_t)count * sizeof(*lines));
 	if (!entry)
 		return -ENOSPC;
@@ -273,7 +281,7 @@ static int add_stack(struct gt__tables *tables, struct gt_cursor *cursor)
 	if (cursor->bad || !id || count > gt_cursor_left(cursor))
 		return -EBADMSG;
 	if (gt_map_find(&tables->stacks, id))
-		return 0;
+		return pass_over(cursor, count);
 	entry = take(tables, sizeof(*entry) + (size_t)count * sizeof(*pcs));
 	if (!entry)
 		return -ENOSPC;
@@ -303,27 +311,41 @@ static int add_thread(struct gt__tables *tables, struct gt_cursor *cursor)
 	return entry->name ? map_put(tables, &tables->threads, m, entry) : -ENOSPC;
 }
 
-static int add_goroutine(struct gt__tables *tables, struct gt_cursor *cursor)
+int gt__goroutine_parse(const uint8_t *bytes, size_t size, struct gt_trace_goroutine *out)
+{
+	struct gt_cursor cursor = {.at = bytes, .end = bytes + size};
+
+	out->g = gt_get_uvarint(&cursor);
+	out->parent = gt_get_uvarint(&cursor);
+	out->start_pc = gt_get_uvarint(&cursor);
+	out->site_pc = gt_get_uvarint(&cursor);
+	return cursor.bad || !out->g ? -EBADMSG : 0;
+}
+
+int gt__since_parse(const uint8_t *bytes, size_t size, uint64_t *ticks)
+{
+	struct gt_cursor cursor = {.at = bytes, .end = bytes + size};
+
+	gt_get_uvarint(&cursor);
+	*ticks = gt_get_uvarint(&cursor);
+	return cursor.bad ? -EBADMSG : 0;
+}
+
+static int add_goroutine(struct gt__tables *tables, const uint8_t *bytes, size_t size)
 {
 	struct gt_trace_goroutine goroutine;
 
-	goroutine.g = gt_get_uvarint(cursor);
-	goroutine.parent = gt_get_uvarint(cursor);
-	goroutine.start_pc = gt_get_uvarint(cursor);
-	goroutine.site_pc = gt_get_uvarint(cursor);
-	if (cursor->bad || !goroutine.g)
+	if (gt__goroutine_parse(bytes, size, &goroutine) < 0)
 		return -EBADMSG;
 	tables->partial = true;
 	return gt__tables_goroutine_add(tables, &goroutine);
 }
 
-static int add_since(struct gt__tables *tables, struct gt_cursor *cursor)
+static int add_since(struct gt__tables *tables, const uint8_t *bytes, size_t size)
 {
 	uint64_t ticks;
 
-	gt_get_uvarint(cursor);
-	ticks = gt_get_uvarint(cursor);
-	if (cursor->bad)
+	if (gt__since_parse(bytes, size, &ticks) < 0)
 		return -EBADMSG;
 	tables->partial = true;
 	if (ticks > tables->since_max)
@@ -335,7 +357,7 @@ int gt__tables_record(struct gt__tables *tables, unsigned int type, const uint8_
 {
 	struct gt_cursor cursor = {.at = bytes, .end = bytes + size};
 
-	if (tables->complete && type != GT__REC_GOROUTINE)
+	if (tables->complete && !gt__of_its_place(type))
 		return 0;
 	switch (type) {
 	case GT__REC_META:
@@ -349,11 +371,11 @@ int gt__tables_record(struct gt__tables *tables, unsigned int type, const uint8_
 	case GT__REC_THREAD:
 		return add_thread(tables, &cursor);
 	case GT__REC_GOROUTINE:
-		return add_goroutine(tables, &cursor);
+		return add_goroutine(tables, bytes, size);
 	case GT__REC_LOSS:
 		return add_loss(tables, &cursor, final);
 	case GT__REC_SINCE:
-		return add_since(tables, &cursor);
+		return add_since(tables, bytes, size);
 	default:
 		return 0;
 	}

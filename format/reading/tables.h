@@ -50,6 +50,15 @@ void gt__tables_free(struct gt__tables *tables);
 /* A record of a type that is a table's: 0, -EBADMSG, -ENOSPC or -ENOMEM. Other types: 0, untouched. @final: from the index. */
 int gt__tables_record(struct gt__tables *tables, unsigned int type, const uint8_t *bytes, size_t size, bool final);
 
+/* Not names that hold for the whole file: each pass meets them where they stand. */
+static inline bool gt__of_its_place(unsigned int type)
+{
+	return type == GT__REC_GOROUTINE || type == GT__REC_SINCE;
+}
+/* What the bytes of one say; -EBADMSG. */
+int gt__goroutine_parse(const uint8_t *bytes, size_t size, struct gt_trace_goroutine *out);
+int gt__since_parse(const uint8_t *bytes, size_t size, uint64_t *ticks);
+
 int gt__tables_goroutine_add(struct gt__tables *tables, const struct gt_trace_goroutine *goroutine);
 void gt__tables_goroutine_drop(struct gt__tables *tables, uint64_t g);
 /* And names of objects: before another pass. */

@@ -118,8 +118,8 @@ static void set_skew(struct gt_trace *trace, uint64_t ns)
 	trace->order.skew_ticks = gt__clock_ticks(&trace->order.clock, ns);
 }
 
-/* META clock may tell the measured bound: "... skew_ns=N ...". */
-static void find_skew(struct gt_trace *trace)
+/* META clock may tell the measured bound: "... skew_ns=N ...". It is told as of the frame at @offset, which was just read. */
+static void find_skew(struct gt_trace *trace, uint64_t offset)
 {
 	const char *clock = trace->skew_known ? NULL : gt_trace_meta(trace, "clock");
 	const char *at = clock ? strstr(clock, "skew_ns=") : NULL;
@@ -128,8 +128,16 @@ static void find_skew(struct gt_trace *trace)
 	if (!clock)
 		return;
 	trace->skew_known = true;
+	trace->skew_offset = offset;
+	trace->skew_ns = GT__SKEW_NS;
 	if (at && sscanf(at, "skew_ns=%llu", &ns) == 1)
-		set_skew(trace, ns < SKEW_NS_MAX ? ns : SKEW_NS_MAX);
+		trace->skew_ns = ns < SKEW_NS_MAX ? ns : SKEW_NS_MAX;
+}
+
+/* The bound for what follows the frame at @offset: each pass goes by what the file has told up to there. */
+static void use_skew(struct gt_trace *trace, uint64_t offset)
+{
+	set_skew(trace, trace->skew_known && trace->skew_offset <= offset ? trace->skew_ns : GT__SKEW_NS);
 }
 
 static int open_common(struct gt_trace *trace, struct gt_trace **out, struct gt_error *err)
@@ -149,11 +157,11 @@ static int open_common(struct gt_trace *trace, struct gt_trace **out, struct gt_
 	ret = walk_headers(trace);
 	if (ret < 0)
 		goto fail;
-	set_skew(trace, GT__SKEW_NS);
 	ret = read_index(trace);
 	if (ret < 0)
 		goto fail;
-	find_skew(trace);
+	find_skew(trace, 0);
+	use_skew(trace, 0);
 	*out = trace;
 	return 0;
 fail:
@@ -265,13 +273,17 @@ static void feed(struct gt_trace *trace)
 	struct gt__frame frame;
 	int ret = load(trace, &trace->offset, &frame, &bytes, &trace->order.damage);
 
-	if (ret > 0)
+	if (ret > 0) {
 		ret = gt__order_frame(&trace->order, &frame, bytes);
-	else if (!ret)
+		find_skew(trace, frame.offset);
+		use_skew(trace, frame.offset);
+	} else if (!ret) {
 		trace->order.ended = trace->tables.complete = true;
+		if (trace->order.names_bad > trace->names_bad)
+			trace->names_bad = trace->order.names_bad;
+	}
 	if (ret < 0)
 		give_up(trace, ret);
-	find_skew(trace);
 }
 
 int gt_trace_next(struct gt_trace *trace, struct gt_event *event)
@@ -300,6 +312,7 @@ int gt_trace_rewind(struct gt_trace *trace)
 	if (trace->foreign)
 		return gt__foreign_rewind(trace);
 	trace->offset = trace->reader.header.header_bytes;
+	use_skew(trace, 0);
 	return gt__order_reset(&trace->order);
 }
 
@@ -309,6 +322,7 @@ struct walk {
 	struct gt_trace *trace;
 	struct gt_map last; /* m -> ticks of its last event */
 	struct gt_trace_damage damage;
+	uint64_t names_bad;
 	size_t loss_room;
 	bool no_memory;
 };
@@ -374,6 +388,17 @@ static void walk_events(struct walk *walk, const uint8_t *at, size_t size)
 		walk->no_memory = true;
 }
 
+/* The goroutine itself belongs to the place in the trace. */
+static int was_there(struct gt__tables *tables, const uint8_t *at, size_t size)
+{
+	struct gt_trace_goroutine goroutine;
+	int ret = gt__goroutine_parse(at, size, &goroutine);
+
+	if (!ret)
+		tables->partial = true;
+	return ret;
+}
+
 static void walk_frame(struct walk *walk, const struct gt__frame *frame, struct gt__bytes *bytes)
 {
 	struct gt__tables *tables = &walk->trace->tables;
@@ -395,11 +420,11 @@ static void walk_frame(struct walk *walk, const struct gt__frame *frame, struct 
 		if (type == GT__REC_EVENTS)
 			walk_events(walk, at, (size_t)size);
 		else if (type == GT__REC_GOROUTINE)
-			tables->partial = true; /* the goroutines themselves belong to the place in the trace */
+			ret = was_there(tables, at, (size_t)size);
 		else
 			ret = gt__tables_record(tables, type, at, (size_t)size, false);
 		if (ret < 0) {
-			walk->damage.records_bad++;
+			*(gt__of_its_place(type) ? &walk->damage.records_bad : &walk->names_bad) += 1;
 			gt__damage_say(&walk->damage, "a damaged record of type %u in the frame at byte %llu", type,
 				(unsigned long long)frame->offset);
 		}
@@ -436,6 +461,7 @@ static int walk_all(struct gt_trace *trace)
 		return 0;
 	while ((ret = load(trace, &offset, &frame, &bytes, &walk.damage)) > 0) {
 		walk_frame(&walk, &frame, bytes);
+		find_skew(trace, frame.offset);
 		gt__order_drop(&trace->order, bytes);
 	}
 	gt_map_free(&walk.last);
@@ -449,6 +475,8 @@ static int walk_all(struct gt_trace *trace)
 		add_loss(&walk, 0, trace->tables.since_max);
 	sort_losses(trace);
 	trace->scan_damage = walk.damage;
+	if (walk.names_bad > trace->names_bad)
+		trace->names_bad = walk.names_bad;
 	trace->scanned = trace->tables.complete = true;
 	return 0;
 }
@@ -626,6 +654,7 @@ void gt_trace_damage(const struct gt_trace *trace, struct gt_trace_damage *out)
 		out->frames_bad = scan->frames_bad;
 	if (scan->records_bad > out->records_bad)
 		out->records_bad = scan->records_bad;
+	out->records_bad += trace->order.names_bad > trace->names_bad ? trace->order.names_bad : trace->names_bad;
 	if (scan->events_lost > out->events_lost)
 		out->events_lost = scan->events_lost;
 	if (!out->first[0])

@@ -42,6 +42,8 @@ STORIES = {
     "timers2": ("timer-storm", r"most in main\.checkDeadline", r"most in check_deadline"),
     "deadlock": ({"go": "lock-held", "c": "deadlock"}, r"main\.(transfer|reconcile), which nobody unlocked before the trace's end",
                  r"^deadlock: 2 goroutines .*\((transfer|reconcile)\) and .*\((transfer|reconcile)\)"),
+    # Of one wrapper: sync.(*WaitGroup).Go.func1 with Go 1.25 and newer.
+    "groups": ("lock-held", r"^3 goroutines \(main\.packer\) waited .* in main\.packer; its holder was asleep in main\.pause", None),
     "healthy": (None, "", ""),
 }
 DECOYS = re.compile(r"idle_?worker|janitor|accept\b|small_?lock", re.I)
@@ -77,7 +79,21 @@ def tell(bench, program, story, kind, title):
         events = trace_reader.Trace(bench.run([bench.gtrace, "convert", path, "--to", "events", "-o", "-"]).stdout.decode(errors="replace").splitlines())
         there = [e for e in events.by_g[first["goroutine"]] if e.name == "GoBlock" and e.ns == first["at_ns"]]
         expect(there, "goroutine %d does not begin to wait at %d" % (first["goroutine"], first["at_ns"]))
+    if story == "groups":
+        check_groups(bench, path, report, text)
     return True, told
+
+
+def check_groups(bench, path, report, text):
+    """Goroutines of one wrapper stand below the functions that they run, wherever goroutines are named."""
+    want = {"main.packer": 3, "main.courier": 2, "main.auditor": 1}
+    counts = {g["function"]: g["goroutines"] for g in report["groups"] if g["function"] in want}
+    expect(counts == want, "groups: %s" % counts)
+    expect(not [g for g in report["groups"] if "WaitGroup" in g["function"]], "a group of the wrapper is left")
+    expect("main.pause" in text and "main.auditor" in text.split("\n2. ")[0], "the first finding does not tell the holder's function")
+    csv = bench.run([bench.gtrace, "convert", path, "--to", "csv", "-o", "-"]).stdout.decode().splitlines()
+    lines = {name: len([line for line in csv if ',"%s",' % name in line]) for name in want}
+    expect(lines == want, "CSV: %s" % lines)
 
 
 def run_story(gtrace, language, story, program):

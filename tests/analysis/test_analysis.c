@@ -96,6 +96,17 @@ static char *report(struct story *s)
 	return text;
 }
 
+static char *json(struct story *s)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	cr_assert(gt_report_json(s->analysis, "a file", out) == 0);
+	fclose(out);
+	return text;
+}
+
 /* The function that the command opens is in quotes when a shell would break it. */
 Test(report, names_a_file_as_a_shell_takes_it)
 {
@@ -268,8 +279,8 @@ Test(findings, a_chain_is_followed_to_its_root)
 	cr_assert(strstr(view.title, "in system call in main.server"), "%s", view.title);
 	cr_assert_eq(view.lost_ns, 81 * INT64_C(1000000));
 	text = report(&s);
-	cr_assert(strstr(text, "who G3 (main.holder) waited 79.0 ms: chan receive"), "%s", text);
-	cr_assert(strstr(text, "who G4 (main.server) was in system call for 79.0 ms"), "%s", text);
+	cr_assert(strstr(text, "because G3 (main.holder) waited 79.0 ms: chan receive"), "%s", text);
+	cr_assert(strstr(text, "because G4 (main.server) was in system call for 79.0 ms"), "%s", text);
 	free(text);
 	drop(&s);
 }
@@ -300,7 +311,7 @@ Test(findings, the_last_holder_is_not_blamed_for_those_before)
 	cr_assert_str_eq(view.kind, "lock-convoy", "%s: %s", view.kind, view.title);
 	cr_assert_eq(view.lost_ns, (10 + 20 + 30 + 40) * INT64_C(1000000));
 	text = report(&s);
-	cr_assert(strstr(text, "from hand to hand in 10.0 ms"), "%s", text);
+	cr_assert(strstr(text, "handed on every 10.0 ms"), "%s", text);
 	free(text);
 	drop(&s);
 }
@@ -479,6 +490,51 @@ Test(profiles, are_stacks_with_their_times)
 	drop(&s);
 }
 
+/* Of one wrapper, two for main.worker and one for main.holder; of a fourth no stack reaches the wrapper. */
+Test(groups, of_a_wrapper_are_those_of_what_it_calls)
+{
+	static const char *const lines[] = {
+		"  main.worker ", "  main.holder ", "  sync.(*WaitGroup).Go.func1 waitgroup.go:239 "};
+	struct story s;
+	char *text;
+	size_t size;
+	struct gt_error err;
+	FILE *out;
+
+	begin(&s);
+	fprintf(s.out, "String id=30 text=\"sync.(*WaitGroup).Go.func1\"\nString id=31 text=\"sync/waitgroup.go\"\n"
+		       "Pc pc=0x2000 lines=[30:31:239]\nStack id=7 pcs=[0x900 0x1100 0x2000]\n"
+		       "Stack id=8 pcs=[0x900 0x1200 0x2000]\nStack id=9 pcs=[0x900]\n");
+	for (int g = 2; g <= 5; g++)
+		create(&s, 0, g, 16);
+	for (int g = 2; g <= 5; g++) {
+		run(&s, g, g);
+		/* The first one's first stack is cut off. */
+		if (g == 2) {
+			at(&s, g + 0.1, g, "GoYield g=2 reason=\"preempted\" stack=9");
+			run(&s, g + 0.2, g);
+		}
+		at(&s, g + 0.5, g, "GoBlock g=%d reason=\"chan receive\" stack=%d", g, g == 5 ? 9 : g == 3 ? 8 : 7);
+	}
+	at(&s, 40, 0, "GoReady g=2 old=waiting");
+	run(&s, 41, 2);
+	end(&s);
+	text = report(&s);
+	for (size_t i = 0; i < 3; i++)
+		cr_assert(strstr(text, lines[i]), "no \"%s\" in:\n%s", lines[i], text);
+	free(text);
+	text = json(&s);
+	cr_assert(strstr(text, "\"start\":\"main.worker\""), "%s", text);
+	free(text);
+	cr_assert(gt_trace_rewind(s.trace) == 0);
+	out = open_memstream(&text, &size);
+	cr_assert(gt_goroutines_csv(s.trace, out, &err) == 0);
+	fclose(out);
+	cr_assert(strstr(text, "2,1,\"main.worker\",0,") && strstr(text, "3,1,\"main.holder\",0,"), "%s", text);
+	free(text);
+	drop(&s);
+}
+
 /* ---- what the kernel tells ---- */
 
 /* An event of CPU @cpu. */
@@ -492,17 +548,6 @@ static void on_cpu(struct story *s, double ms, int cpu, const char *format, ...)
 	vfprintf(s->out, format, args);
 	va_end(args);
 	fputc('\n', s->out);
-}
-
-static char *json(struct story *s)
-{
-	char *text;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	cr_assert(gt_report_json(s->analysis, "a file", out) == 0);
-	fclose(out);
-	return text;
 }
 
 /* Of 200 ms of running: 30 for the program's own thread, 50 for another process, 1 for a page, 2 blocked. At the edges, where an M

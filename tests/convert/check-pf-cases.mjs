@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // check-pf-cases.mjs TP.MJS DIR GTRACE - Perfetto's trace processor loads traces at the edges without one error; what it makes of
 // DIR/layers.pftrace goes to standard output; what is cut out of DIR/trace.gtrace is what the whole has there.
+import fs from 'node:fs';
 import path from 'node:path';
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -32,6 +33,30 @@ const window = await load('window.pftrace');
 assert.deepEqual(await window("select t.name, s.state, s.ts from thread_state s join thread t using (utid) where t.name in ('G5', 'G6') order by 1, 3"),
   [['G5', 'R', 1000], ['G5', 'Running', 4000], ['G5', 'S', 5000], ['G5', 'R', 9500], ['G5', 'Running', 9600], ['G5', 'X', 9800],
     ['G6', 'Running', 2000], ['G6', 'S', 3000], ['G6', 'R', 5000], ['G6', 'Running', 8000], ['G6', 'D', 9000], ['G6', 'Running', 9700]], 'window');
+
+// Between the callbacks it is stopped, after the last it is gone: its system call is over.
+const callbacks = await load('callbacks.pftrace');
+assert.deepEqual(await callbacks("select state, ts, dur from thread_state join thread using (utid) where name = 'G18' order by ts"),
+  [['D', 1000, 100], ['Running', 1100, 200], ['D', 1300, 100], ['T', 1400, 1600], ['D', 3000, 100], ['Running', 3100, 200], ['D', 3300, 100], ['X', 3400, -1]], 'callbacks');
+
+// And of a program: whoever is dead at its end has been since the event that tells it, as one that ended.
+const cgo = await load('cgo.pftrace');
+const ends = new Map(), began = new Set();
+let resting = 0;
+for (const line of fs.readFileSync(path.join(dir, 'cgo.txt'), 'utf8').split('\n')) {
+  const [, ns, what, g] = /^ *(\d+) m=\d+ (Go\w+) g=(\d+)/.exec(line) || [];
+  if (!g)
+    continue;
+  if (what === 'GoEnd' || / new=dead/.test(line))
+    ends.set(g, Number(ns));
+  else
+    ends.delete(g);
+  resting += what === 'GoState' && ends.has(g);
+}
+assert.ok(ends.size > 200 && resting > 5, 'goroutines that end, and that rest dead');
+for (const [name, ts] of await cgo("select t.name, s.ts from thread_state s join thread t using (utid) where s.state = 'X'"))
+  began.add(ts - ends.get(/^G(\d+)/.exec(name)[1]));
+assert.equal(began.size, 1, 'all ended when the trace says so: its begin is ' + [...began].join(', '));
 
 const many = await load('many.pftrace');
 assert.deepEqual(await many("select count(distinct utid), count(*), sum(iif(state = 'Running', dur, 0)) from thread_state where state != 'S'"), [[100000, 200000, 500000]], '100,000 goroutines');

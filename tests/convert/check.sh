@@ -51,6 +51,8 @@ pf-cases)
 	"$4" "$dir" 4 5000
 	"$3" convert "$here/layers.gtt" -o "$dir/layers.gtrace"
 	"$3" convert "$dir/layers.gtrace" -o "$dir/layers.pftrace"
+	"$3" convert "$here/../golden/real/go1.26-cgo.gtrace" -o "$dir/cgo.pftrace"
+	"$3" convert "$here/../golden/real/go1.26-cgo.gtrace" --to events -o "$dir/cgo.txt"
 	node "$here/check-pf-cases.mjs" "$tools/trace-processor/tp.mjs" "$dir" "$3" >"$dir/cases.txt"
 	golden layers.txt "$dir/cases.txt"
 	exit 0

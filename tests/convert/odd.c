@@ -32,6 +32,19 @@ static void window_trace(struct gt_trace *trace)
 	FAKE_EVENT(trace, M_IDLE, 1, 9900);
 }
 
+/* A goroutine for callbacks from C rests dead between them, and after the last. */
+static void callbacks_trace(struct gt_trace *trace)
+{
+	for (int64_t now = 1000; now <= 3000; now += 2000) {
+		FAKE_EVENT(trace, GO_STATE, 7, now, 18, GT_STATE_DEAD, GT_STATE_SYSCALL, 0);
+		FAKE_EVENT(trace, GO_SYSEXIT, 7, now + 100, 18, GT_STATE_RUNNING);
+		FAKE_EVENT(trace, P_START, 7, now + 100, 1);
+		FAKE_EVENT(trace, GO_SYSCALL, 7, now + 300, 18, 0);
+		FAKE_EVENT(trace, GO_STATE, 7, now + 400, 18, GT_STATE_SYSCALL, GT_STATE_DEAD, 0);
+	}
+	FAKE_EVENT(trace, M_IDLE, 7, 9000);
+}
+
 /* All live at once. */
 static void many_trace(struct gt_trace *trace)
 {
@@ -129,8 +142,8 @@ static void hostile_2(struct gt_trace *trace)
 static const struct {
 	const char *name;
 	void (*make)(struct gt_trace *trace);
-} traces[] = {{"small", small_trace}, {"empty", empty_trace}, {"window", window_trace}, {"many", many_trace},
-	{"names", hostile_names}, {"events1", hostile_1}, {"events2", hostile_2}};
+} traces[] = {{"small", small_trace}, {"empty", empty_trace}, {"window", window_trace}, {"callbacks", callbacks_trace},
+	{"many", many_trace}, {"names", hostile_names}, {"events1", hostile_1}, {"events2", hostile_2}};
 
 int main(int argc, char **argv)
 {

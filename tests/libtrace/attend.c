@@ -1,13 +1,14 @@
 /*
  * attend.c - requests of gtrace attach that are nonsense: the program goes on, answers each, and is recorded by the next that is none.
  *
- *   libtrace-attend [ROUNDS]        GTRACE_RUNS=long: many more
+ *   libtrace-attend [ROUNDS [FIRST]]        GTRACE_RUNS=long: many more; FIRST: the seed of the first round
  *   libtrace-attend hostile         what the program tells gtrace is nonsense: for tests/e2e/cases_linked.py
  *
  * Each round is a process of its own, with threads that record, one that looks, and a list of goroutines. Somebody who may write to its
  * memory writes into struct gt_attend: single words of a request, or all of it, what belongs to the program too.
  * Then a request that is right: it must be answered as such.
  */
+#include "base/san.h"
 #include "libtrace/attend.h"
 #include "libtrace/connect.h"
 
@@ -113,7 +114,7 @@ static uint32_t ask(enum gt_attend_what what)
 	return 0;
 }
 
-static void put_sizes(void)
+static GT_SAN_NO_TSAN void put_sizes(void)
 {
 	struct gt_attend *a = &gt__attend;
 
@@ -141,20 +142,35 @@ static uint64_t nonsense(void)
 	return chance() % 4 ? odd[chance() % (sizeof(odd) / sizeof(odd[0]))] : chance() << 32 | chance() >> 20;
 }
 
+/* Without a word to anybody, as ptrace and /proc/PID/mem do. */
+static GT_SAN_NO_TSAN void put(size_t at, uint32_t value)
+{
+	*(volatile uint32_t *)(void *)((char *)&gt__attend + at) = value;
+}
+
 static void garble(void)
 {
-	uint32_t *from = &gt__attend.owner, *to = (uint32_t *)(void *)(&gt__attend + 1);
-	size_t words = (size_t)(to - from);
+	const size_t from = offsetof(struct gt_attend, owner), words = (sizeof(gt__attend) - from) / 4;
 
 	put_sizes();
 	if (chance() % 4) {
 		for (uint64_t i = chance() % 4; i < 4; i++)
-			from[chance() % words] = (uint32_t)nonsense();
+			put(from + chance() % words * 4, (uint32_t)nonsense());
 		return;
 	}
 	for (size_t at = offsetof(struct gt_attend, looker); at + 4 <= sizeof(gt__attend); at += 4)
 		if (at != offsetof(struct gt_attend, answer) && at != offsetof(struct gt_attend, request))
-			memcpy((char *)&gt__attend + at, &(uint32_t){(uint32_t)nonsense()}, 4);
+			put(at, (uint32_t)nonsense());
+}
+
+/* An M table that the program's threads have filled would stay, and have no M for goroutines that are on none. */
+static void too_few(void)
+{
+	put_sizes();
+	gt__attend.m_count = 1;
+	ask(GT_ATTEND_MEMORY);
+	if (gt__attend.result != -EINVAL)
+		fail("a table of one thread is made", (uint64_t)-gt__attend.result);
 }
 
 static void recorded(void)
@@ -193,6 +209,7 @@ static void one_round(void)
 	pthread_create(&thread, NULL, look, NULL);
 	for (uintptr_t i = 0; i < WRITERS; i++)
 		pthread_create(&thread, NULL, record, (void *)i);
+	too_few();
 	for (int i = 0; i < REQUESTS; i++) {
 		garble();
 		ask(chance() % 4 ? 1 + (enum gt_attend_what)(chance() % 3) : (enum gt_attend_what)(chance() % 16));
@@ -220,7 +237,7 @@ static void hostile(void)
 		for (uint64_t naps = chance() % 20; naps; naps--)
 			nap();
 		if (at != offsetof(struct gt_attend, answer) || chance() % 8 == 0)
-			memcpy((char *)&gt__attend + at, &(uint32_t){(uint32_t)nonsense()}, 4);
+			put(at, (uint32_t)nonsense());
 	}
 }
 
@@ -229,9 +246,11 @@ int main(int argc, char **argv)
 	const char *runs = getenv("GTRACE_RUNS");
 	uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : runs && strcmp(runs, "long") == 0 ? 5000 : 40;
 
+	uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+
 	if (argc > 1 && strcmp(argv[1], "hostile") == 0)
 		hostile();
-	for (seed = 1; seed <= rounds; seed++) {
+	for (seed = first; seed < first + rounds; seed++) {
 		pid_t child = fork();
 		int status;
 

@@ -183,6 +183,64 @@ Test(order, what_no_version_knows_is_damage_and_what_a_newer_one_adds_is_skipped
 	sample_close(trace);
 }
 
+#define PASS_MAX 16
+
+struct pass {
+	struct gt_event events[PASS_MAX];
+	unsigned int count;
+	struct gt_trace_damage damage;
+};
+
+static void take_pass(struct gt_trace *trace, struct pass *pass)
+{
+	memset(pass, 0, sizeof(*pass));
+	while (pass->count < PASS_MAX && gt_trace_next(trace, &pass->events[pass->count]) > 0)
+		pass->count++;
+	gt_trace_damage(trace, &pass->damage);
+}
+
+static void same_pass(const struct pass *a, const struct pass *b)
+{
+	cr_assert_eq(a->count, b->count);
+	for (unsigned int i = 0; i < a->count; i++)
+		cr_assert(a->events[i].kind == b->events[i].kind && a->events[i].m == b->events[i].m &&
+				  a->events[i].time_ns == b->events[i].time_ns,
+			"event %u", i);
+	cr_assert_eq(a->damage.records_bad, b->damage.records_bad);
+	cr_assert_eq(a->damage.order_broken, b->damage.order_broken);
+	cr_assert_eq(a->damage.order_repaired, b->damage.order_repaired);
+}
+
+/* That things were there before, how far clocks differ, which records are damaged: told late, known to later passes from the begin. */
+Test(order, passes_are_alike_whatever_was_learned_between)
+{
+	struct gt_trace *trace =
+		sample_open("gtrace\nFrame ticks=5000 watermark=5000\n"
+			    "Events m=6 base=2000\nGoEnd g=9\nGoCreate dt=10 g=1 new=runnable\n"
+			    "Record type=3 bytes=\"\\x10\\x7f\"\nPc pc=0x10 lines=[0:0:1]\n"
+			    "Frame ticks=6000 watermark=6000\nGoroutine g=9\nSince m=6 ticks=1\n"
+			    "Record type=6 bytes=\"\\x00\"\nRecord type=9 bytes=\"\\x00\"\n"
+			    "Events m=0 base=1990\nGoCreate g=2 new=runnable\nGoCreate dt=3 g=3 new=runnable\n"
+			    "Frame ticks=7000 watermark=7000\nMeta key=\"clock\" value=\"skew_ns=0\"\n"
+			    "Events m=7 base=6500\nGoRun g=4 old=runnable p=1\n"
+			    "Events m=8 base=6501\nGoCreate g=4 new=runnable\n");
+	struct pass first, next;
+
+	cr_assert(trace);
+	take_pass(trace, &first);
+	cr_assert_eq(first.count, 6);
+	/* The one that nothing explains so far waits, until others have had their turn. */
+	cr_assert_eq(first.events[0].m, 0);
+	cr_assert_eq(first.damage.records_bad, 3);
+	cr_assert_eq(gt_trace_rewind(trace), 0);
+	take_pass(trace, &next);
+	same_pass(&first, &next);
+	cr_assert_eq(gt_trace_scan(trace), 0);
+	take_pass(trace, &next);
+	same_pass(&first, &next);
+	sample_close(trace);
+}
+
 /* Two Ms that each wait for what stands behind the other's head: the oldest goes first, as damage, and nothing hangs. */
 Test(order, a_cycle_is_damage)
 {

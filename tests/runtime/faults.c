@@ -437,12 +437,23 @@ static void limit(int what, rlim_t value)
 	CHECK(setrlimit(what, &rlimit) == 0);
 }
 
+/* Beyond what is there: of ASan's terabytes of addresses nothing can be had by the program. */
+static rlim_t addresses(rlim_t more)
+{
+	FILE *in = fopen("/proc/self/statm", "re");
+	unsigned long pages = 0;
+
+	CHECK(in && fscanf(in, "%lu", &pages) == 1);
+	fclose(in);
+	return pages * (rlim_t)sysconf(_SC_PAGESIZE) + more;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
 		return 1;
 	if (strcmp(argv[1], "memory") == 0)
-		limit(RLIMIT_AS, 256 << 20);
+		limit(RLIMIT_AS, addresses(200 << 20));
 	if (strcmp(argv[1], "max-threads") == 0)
 		gt_set_max_threads(8);
 	if (strcmp(argv[1], "nproc") == 0) {

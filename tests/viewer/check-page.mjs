@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // check-page.mjs PLAYWRIGHT_DIR CHROMIUM GTRACE DIR [SCREENSHOTS] - the page in a real browser: keys, clicks, filters, tables, wakers, links,
-// hostile names, Perfetto's handshake, the server's end. DIR holds hostile.gtrace and crowd.gtrace (viewer_sample), perhaps c.gtrace (the C
+// hostile names, Perfetto's handshake, the server's end. DIR holds hostile.gtrace, told.gtrace and crowd.gtrace (viewer_sample), cpus.gtrace and
+// shop.gtrace (of cpus.gtt and ../analysis/golden.gtt), perhaps c.gtrace (the C
 // runtime's), go.trace (Go's own), go.gtrace (recorded from tests/programs/marks).
 import fs from 'node:fs';
 import path from 'node:path';
@@ -90,6 +91,69 @@ async function told() {
 	await page.waitForFunction(() => document.querySelector('#chain')?.textContent.includes('where it woke it'));
 	await says(page, '#chain', /G1 .*woke.*G3.*main\.waker/s);
 	await shot(page, 'told');
+	await close();
+}
+
+// Who had a thread's CPU: in the slice of the goroutine that "ran", in that of its M, on the CPU's row, among the events.
+async function cpus() {
+	const { page, close } = await open('cpus.gtrace', '#g=1&t=1500');
+	const lost = /on a CPU 60 % of it; preempted by <b>ffmpeg<\/b> \(99\) 3\.000 µs .*; waited in the kernel \(a page, a lock\) 1\.000 µs/;
+	await chosen(page, 1);
+	await says(page, '#side', lost);
+	const row = (kind, id) => page.evaluate(([k, n]) => gtrace.model.info.rows.find((r) => r.kind === k && r.id === n).row, [kind, id]);
+	const go = async (number, slice, words) => {
+		await page.evaluate(([r, s]) => { location.hash = `#row=${r}&slice=${s}`; }, [number, slice]);
+		await page.waitForFunction(([r, s]) => gtrace.at.row === r && gtrace.at.slice.slice === s, [number, slice]);
+		await says(page, '#side', words);
+	};
+	await go(await row(2, 0), 0, lost);
+	const cpu = await row(3, 0);
+	await go(cpu, 0, /then\s*it was preempted/);
+	await go(cpu, 1, /99 of another process/);
+	assert.equal(await page.evaluate(() => gtrace.at.slice.end - gtrace.at.slice.since), 3000);
+	await go(cpu, 2, /then\s*it waits in the kernel/);
+	// Its thread goes on elsewhere: who had its CPU until then is not looked for any more.
+	await go(cpu, 4, /99 of another process/);
+	assert.equal(await page.evaluate(() => gtrace.at.slice.end), 11500);
+	await tab(page, 'events');
+	await says(page, '#tab', /<b>ffmpeg<\/b> \(99\) of another process took CPU 0 from thread 40/);
+	await says(page, '#tab', /\/usr\/lib\/<i>libx<\/i>\.so is mapped to be executed, 4\.0 KiB, build id 00ff11ee/);
+	await page.locator('#tools input').fill('libx');
+	await page.locator('#tools input').press('Enter');
+	await page.waitForFunction(() => document.querySelectorAll('#tab tbody tr').length === 1);
+	assert.equal(await page.locator('#tab b, #tab i').count(), 0, 'no element comes from a name');
+	await shot(page, 'cpus');
+	await close();
+}
+
+// What gtrace report finds stands first, and leads to its worst moment; without a fault there are ways on.
+async function findings() {
+	let { page, close } = await open('shop.gtrace');
+	await page.waitForFunction(() => document.querySelectorAll('.findings > li').length === 2);
+	const first = page.locator('.findings > li').first();
+	assert.match(await first.textContent(), /3 goroutines \(main\.clerk\) waited 180\.6 ms for mutex#1 in main\.\(\*ledger\)\.book; its holder was in system call fsync.*try: do the system call outside of the lock/s);
+	assert.ok((await text(page, '.findings')).includes('main.watch <b>&"quoted"'), 'a name with HTML shows as it is');
+	assert.equal(await page.locator('.findings b').count(), 0);
+	await first.locator('.jump').first().click();
+	await chosen(page, 6);
+	assert.equal(await page.evaluate(() => gtrace.at.slice.since), 1107000);
+	await page.locator('.findings > li').nth(1).locator('.jump').first().click();
+	await chosen(page, 7);
+	// By keys from table to table, and to another order.
+	await page.locator('nav [data-tab=findings]').focus();
+	await page.keyboard.press('ArrowRight');
+	await page.waitForFunction(() => gtrace.page.tab === 'groups' && document.activeElement.dataset.tab === 'groups' && document.querySelector('#tab th button'));
+	await page.locator('#tab th[data-by=runnable] button').press('Enter');
+	await page.waitForFunction(() => document.querySelector('#tab th[data-by=runnable]')?.getAttribute('aria-sort') === 'descending');
+	await shot(page, 'findings');
+	await close();
+	({ page, close } = await open('told.gtrace'));
+	await says(page, '#tab', /No findings: .*Functions, Durations/);
+	await page.locator('#tab .jump').first().click();
+	await page.waitForFunction(() => gtrace.page.tab === 'groups' && document.querySelector('#tab tbody tr'));
+	// A filter that nothing fits says so, and how to be rid of it. (On a canvas: by its rows.)
+	await page.locator('#search').fill('no such function');
+	await page.waitForFunction(() => { const s = gtrace.model.sections.at(-1); return s.key === 'found' && s.loaded && !s.count; });
 	await close();
 }
 
@@ -283,7 +347,7 @@ async function gone() {
 }
 
 let failure;
-const all = { hostile, told, crowd, chain, recordings, looks, perfetto, gone };
+const all = { hostile, told, cpus, findings, crowd, chain, recordings, looks, perfetto, gone };
 for (const [name, check] of Object.entries(all)) {
 	if (failure || (process.env.GT_ONLY && !process.env.GT_ONLY.split(',').includes(name))) continue;
 	try { await check(); } catch (error) { failure = error; console.error(`in ${name}:`); }

@@ -40,6 +40,8 @@ go)
 *)
 	"$sample" "$dir/crowd.gtrace" crowd 120000 3000
 	"$sample" "$dir/told.gtrace" told
+	"$gtrace" convert "$here/cpus.gtt" -o "$dir/cpus.gtrace"
+	"$gtrace" convert "$here/../analysis/golden.gtt" -o "$dir/shop.gtrace"
 	# One of the C runtime's, one of Go's own format, where they can be had.
 	if [ -n "${4:-}" ] && [ -x "${4:-}" ]; then
 		timeout 60 "$gtrace" record -o "$dir/c.gtrace" "$4" >/dev/null 2>&1 || rm -f "$dir/c.gtrace"

@@ -43,11 +43,11 @@ function facts(info) {
   $("title").textContent = name;
   $("title").title = info.metas.program || "";
   document.title = name + " - gtrace";
-  $("facts").textContent = `${duration(info.span_ns - info.begin_ns)} · ${number(info.goroutines)} goroutines · ${number(info.events)} events` + (info.metas.cause ? " · " + info.metas.cause : "");
+  $("facts").textContent = $("facts").title = `${duration(info.span_ns - info.begin_ns)} · ${number(info.goroutines)} goroutine${info.goroutines === 1 ? "" : "s"} · ${number(info.events)} events` + (info.metas.cause ? " · " + info.metas.cause : "");
   const told = [];
   if (info.lost) told.push(losses(info) + " events were lost: where, the rows show gaps");
   if (info.complete_ns > 0) told.push("complete from " + duration(info.complete_ns) + " on: what came before was in part overwritten");
-  if (info.cut) told.push("the file was cut");
+  if (info.cut) told.push("the file has no end: its recorder was killed, or the copy is not whole");
   if (info.damaged) told.push("damaged: " + info.damage);
   if (info.stopped) told.push("the index is full: what comes after " + duration(info.read_ns) + " is not shown (gtrace view --max-memory)");
   if (!info.events && !info.reading) told.push("this trace has no events");

@@ -1,7 +1,7 @@
 // draw.js - the timeline: what is seen of the model. Nothing here asks the server but through `model`, and nothing is made for a slice.
 import { ROW, HEAD, KIND } from "./model.js";
 import { STATES, duration, moment, bytes } from "./text.js";
-import { colours, groupColour, fit, clip, widthOf, step, FONT, BOLD } from "./look.js";
+import { colours, groupColour, inkOn, fit, clip, widthOf, step, FONT, BOLD } from "./look.js";
 
 export const AXIS = 24;
 export const size = { label: 250 };
@@ -45,7 +45,8 @@ function fillOf(look, model, row, tile, i) {
       const group = tile.many(i) > 1 ? undefined : model.groupOfRow(tile.detail(i));
       return group === undefined ? look.running : groupColour(group);
     }
-    case KIND.cpu: return groupColour(tile.detail(i) % 97);
+    // Another process has it.
+    case KIND.cpu: return tile.state(i) === 4 ? look.waiting : groupColour(tile.detail(i) % 97);
     case KIND.gc: return row.id ? look.warn : look.gc;
     case KIND.task: return groupColour(nameHash(row.group ??= hashText(row.name || "")));
     default: return groupColour(nameHash(tile.detail(i)));
@@ -67,7 +68,7 @@ function wordsOf(model, row, tile, i) {
       return STATES[tile.state(i)];
     case KIND.p:
     case KIND.m: return model.nameOfRow(tile.detail(i));
-    case KIND.cpu: return model.threadName(tile.detail(i));
+    case KIND.cpu: return (tile.state(i) === 4 ? "others: " : "") + model.threadName(tile.detail(i));
     case KIND.gc: return row.id ? model.string(tile.detail(i)) || "stopped" : "cycle " + tile.detail(i);
     case KIND.task: return row.name || "task";
     default: return model.string(tile.detail(i));
@@ -124,17 +125,18 @@ function slices(c, look, model, view, row, y, width) {
     // Four steps of how much of its time it was that: so that neighbours can be painted as one.
     let alpha = tile.many(i) > 1 ? 0.4 + 0.15 * Math.round(4 * tile.part(i)) : 1;
     if (lit && pale(lit, tile, i)) alpha *= 0.22;
-    rectangle(c, x0, Math.max(x0 + 1, x1), y, inset, fillOf(look, model, row, tile, i), alpha);
-    if (x1 - x0 > 30) words(c, look, own ? state : 0, wordsOf(model, row, tile, i), x0, x1, y, alpha);
+    const fill = fillOf(look, model, row, tile, i);
+    rectangle(c, x0, Math.max(x0 + 1, x1), y, inset, fill, alpha);
+    if (x1 - x0 > 30) words(c, own && state === 4 ? look.ink : inkOn(fill), wordsOf(model, row, tile, i), x0, x1, y, alpha);
   }
   flush(c);
   c.globalAlpha = 1;
 }
 
-function words(c, look, state, text, x0, x1, y, alpha) {
+function words(c, ink, text, x0, x1, y, alpha) {
   flush(c);
   c.globalAlpha = Math.max(alpha, 0.5);
-  c.fillStyle = state === 4 ? look.ink : state === 1 ? look["on-runnable"] : look["on-colour"];
+  c.fillStyle = ink;
   text = clip(c, text, x1 - x0 - 8);
   if (text) c.fillText(text, x0 + 4, y + ROW / 2 + 0.5);
 }
@@ -171,16 +173,16 @@ function counter(c, look, model, view, row, y, tall, width) {
 
 function counterLabel(c, look, heap, most, y, tall) {
   c.fillStyle = look.ground;
-  c.fillRect(0, y, size.label, tall);
+  c.fillRect(0, y, size.label - 1, tall);
   c.fillStyle = look.ink;
-  c.fillText(clip(c, heap ? "heap" : "goroutines", size.label - 34), 22, y + 13);
+  c.fillText(clip(c, heap ? "heap" : "busy goroutines", size.label - 28), 22, y + 13);
   c.fillStyle = look.soft;
-  c.fillText(clip(c, (heap ? bytes(most) : most) + " at most here", size.label - 34), 22, y + 28);
+  c.fillText(clip(c, "at most " + (heap ? bytes(most) : most), size.label - 28), 22, y + 28);
 }
 
 // ---- rows ----
 
-function headOf(c, look, section, y, width) {
+function headOf(c, look, model, section, y, width) {
   const label = size.label, count = section.count + "";
   c.fillStyle = look.raised;
   c.fillRect(0, y, width, HEAD);
@@ -188,13 +190,17 @@ function headOf(c, look, section, y, width) {
   c.fillRect(0, y + HEAD - 1, width, 1);
   c.fillStyle = look.soft;
   c.fillText(section.open ? "▾" : "▸", 8, y + HEAD / 2);
-  const wide = section.key === "counters" ? 0 : widthOf(c, count);
-  if (wide) c.fillText(count, label - 8 - wide, y + HEAD / 2);
+  // A name may stand over the slices' place: nothing else does, in this line.
+  const wide = section.key === "counters" ? 0 : widthOf(c, count), name = clip(c, section.head, ((section.ns && !section.open ? width / 2 : width) - 40 - wide) * 0.88);
+  const end = Math.max(label, 22 + widthOf(c, name) / 0.88 + 16 + wide);
+  if (wide) c.fillText(count, end - 8 - wide, y + HEAD / 2);
   c.fillStyle = look.ink;
   c.font = BOLD;
-  c.fillText(clip(c, section.head, (label - 40 - wide) * 0.88), 22, y + HEAD / 2);
+  c.fillText(name, 22, y + HEAD / 2);
   c.font = FONT;
-  if (section.ns && !section.open) share(c, look, section.ns, label, y, width);
+  if (section.ns && !section.open) share(c, look, section.ns, end, y, width);
+  c.fillStyle = look.soft;
+  if (section.loaded && !section.count) c.fillText(clip(c, model.filter ? "no goroutine fits the filter: x shows all" : "none", width - end - 20), end + 10, y + HEAD / 2);
 }
 
 // A closed group shows how its goroutines spent their time.
@@ -213,7 +219,7 @@ function share(c, look, ns, x, y, width) {
 function labelOf(c, look, model, entry, y, chosen) {
   const { row, section } = entry, indent = row.kind === KIND.region ? 36 : 22;
   c.fillStyle = chosen ? look.chosen : look.ground;
-  c.fillRect(0, y, size.label, ROW);
+  c.fillRect(0, y, size.label - 1, ROW);
   if (row.regions) {
     c.fillStyle = look.soft;
     c.fillText(section.inner.some(x => x.of === row) ? "▾" : "▸", 10, y + ROW / 2 + 0.5);
@@ -253,16 +259,13 @@ export function lines(canvas, model, view, at) {
   c.font = FONT;
   c.textBaseline = "middle";
   seen.clear();
+  c.fillStyle = look.line;
+  c.fillRect(size.label - 1, 0, 1, height);
   for (const entry of model.visible(view.top, view.top + height - AXIS)) {
     const y = entry.y - view.top + AXIS;
-    if (entry.row === undefined && !("row" in entry)) headOf(c, look, entry.section, y, width);
+    if (entry.row === undefined && !("row" in entry)) headOf(c, look, model, entry.section, y, width);
     else rowOf(c, look, model, view, at, entry, y, width);
   }
-  c.strokeStyle = look.line;
-  c.beginPath();
-  c.moveTo(size.label - 0.5, 0);
-  c.lineTo(size.label - 0.5, height);
-  c.stroke();
   ticks(c, look, model, view, width, height);
   chosen(c, look, model, view, at, width, height);
   c.restore();

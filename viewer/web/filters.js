@@ -4,7 +4,7 @@ import { option, parseDuration } from "./text.js";
 import { $, page, moved, show, choose, setRange } from "./page.js";
 import { openTab } from "./tabs.js";
 
-const SORTS = { id: "by number", running: "by time running", runnable: "by time runnable", waiting: "by time waiting", syscall: "by time in syscalls", since: "by first event", count: "by slices" };
+const SORTS = { id: "order: number", running: "order: time running", runnable: "order: time runnable", waiting: "order: time waiting", syscall: "order: time in syscalls", since: "order: first seen", count: "order: slices" };
 const FIELDS = ["search", "state", "reason", "least", "sort"];
 
 export async function refilter() {
@@ -84,7 +84,7 @@ function address() {
   put("min", $("least").value.trim());
   put("sort", $("sort").value, "id");
   put("flat", $("flat").checked ? 1 : "");
-  put("tab", page.tab, "groups");
+  put("tab", page.tab, "findings");
   put("scope", scope.time, "all");
   put("group", scope.group);
   if (at.range) put("range", Math.round(at.range.t0) + "-" + Math.round(at.range.t1));

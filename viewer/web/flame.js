@@ -3,7 +3,7 @@ import { ask } from "./ask.js";
 import { STATES, duration, number, make, button, option } from "./text.js";
 import { $, page, scoped } from "./page.js";
 import { again } from "./tabs.js";
-import { colours, fit, clip, groupColour, FONT } from "./look.js";
+import { colours, fit, clip, groupColour, inkOn, FONT } from "./look.js";
 
 const TALL = 18;
 const wanted = { state: "4", reason: "" };
@@ -100,12 +100,13 @@ function drawTree(canvas, top) {
   c.font = FONT;
   c.textBaseline = "middle";
   const put = (node, x, wide, y) => {
-    c.fillStyle = node.parent ? groupColour(hash(node.name)) : look.none;
+    const fill = node.parent ? groupColour(hash(node.name)) : look.none;
+    c.fillStyle = fill;
     c.globalAlpha = above.includes(node) ? 0.5 : 1;
     c.fillRect(x, y, Math.max(0.5, wide - 1), TALL - 1);
     c.globalAlpha = 1;
     boxes.push({ x, y, wide, node });
-    c.fillStyle = node.parent ? look["on-colour"] : look.ink;
+    c.fillStyle = inkOn(fill);
     const text = clip(c, node.name, wide - 8);
     if (text) c.fillText(text, x + 4, y + TALL / 2);
   };

@@ -1,6 +1,6 @@
 // keys.js - the keyboard, and the list of what it does.
 import { ROW } from "./model.js";
-import { make } from "./text.js";
+import { button, make } from "./text.js";
 import { $, page, zoom, pan, scroll, all, tall, leave, step, toWaker, back, widen, chainRows, unpin, setRange, moved } from "./page.js";
 import { clearFilters } from "./filters.js";
 import { fold } from "./tabs.js";
@@ -68,7 +68,7 @@ export function keyboard(theme) {
 
 export function help() {
   const box = $("keys");
-  box.replaceChildren();
+  box.replaceChildren(button("Close", () => box.close(), "close", "Esc"));
   for (const [head, keys] of KEYS) {
     const list = make("dl");
     for (const [names, what] of keys) {

@@ -1,7 +1,7 @@
 // look.js - colours of the theme, canvases at the screen's resolution, and texts that fit: what all painting shares.
 
 export const FONT = "11px system-ui, sans-serif", BOLD = "600 11px system-ui, sans-serif";
-const NAMES = ["ground", "raised", "line", "ink", "soft", "accent", "running", "runnable", "syscall", "waiting", "none", "warn", "chosen", "gc", "heap", "on-colour", "on-runnable"];
+const NAMES = ["ground", "raised", "line", "ink", "soft", "accent", "running", "runnable", "syscall", "waiting", "none", "warn", "chosen", "gc", "heap"];
 let held = null;
 
 // Of the theme; asked of the style sheet once.
@@ -25,6 +25,21 @@ export function groupColour(group) {
   if (known) return known;
   const hue = (group * 137.508) % 360;
   return look.groups[group % 512] = `hsl(${hue.toFixed(0)} ${look.dark ? "42% 42%" : "46% 54%"})`;
+}
+
+// White where it can be read on a colour, else black.
+const inks = new Map(), probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+
+export function inkOn(fill) {
+  let ink = inks.get(fill);
+  if (ink) return ink;
+  probe.fillStyle = fill;
+  probe.fillRect(0, 0, 1, 1);
+  const [r, g, b] = [...probe.getImageData(0, 0, 1, 1).data].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const light = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  ink = 1.05 / (light + 0.05) >= 4.2 ? "#ffffff" : "#0b0f14";
+  inks.set(fill, ink);
+  return ink;
 }
 
 export function fit(canvas) {

@@ -62,7 +62,7 @@ function strip(c, model, look, width, height) {
 }
 
 function legend(c, look, most, heap, width) {
-  const texts = [["at most " + most + " goroutines: "], ["running", look.running], ["runnable", look.runnable], ["in system calls", look.syscall]];
+  const texts = [["busy goroutines, at most " + most + ":"], ["running", look.running], ["runnable", look.runnable], ["in system calls", look.syscall]];
   if (heap) texts.push(["heap, at most " + bytes(heap), look.accent]);
   c.font = FONT;
   c.textBaseline = "middle";

@@ -15,7 +15,7 @@ export const page = {
   at: { row: undefined, slice: null, chain: [], range: null, mouse: undefined },
   trail: [],               // slices that were chosen before
   scope: { time: "all", group: null },
-  tab: "groups",
+  tab: "findings",
   linked: false,           // the address was read: from now on it is written
   frames: [],
   first: undefined,        // when a picture with slices was there, ms

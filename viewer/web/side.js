@@ -28,13 +28,20 @@ export function reasonOf(slice) {
   return (slice.state === 4 ? "waiting" : STATES[slice.state]) + (reason ? ": " + reason : "") + (call ? ": " + call : "");
 }
 
+// With what it waits for: "waiting: sync.Mutex.Lock on mutex#1", "waiting: sleep of 4.000 ms".
+export function waitOf(slice) {
+  const { object } = slice, sleep = /^sleep of ([\d.]+) us$/.exec(object || "");
+  if (sleep) return "waiting: sleep of " + duration(sleep[1] * 1000);
+  return reasonOf(slice) + (object ? " on " + object + (slice.fd ? " " + slice.fd : "") : "");
+}
+
 function whatRuns(row, piece) {
   const { model } = page;
   switch (row.kind) {
     case KIND.goroutine: return reasonOf(piece);
     case KIND.p:
     case KIND.m: return model.nameOfRow(piece.detail);
-    case KIND.cpu: return model.threadName(piece.detail) + " (" + piece.detail + ")";
+    case KIND.cpu: return (piece.state === 4 ? "other processes, first " : "") + model.threadName(piece.detail) + " (" + piece.detail + ")" + (piece.state === 4 ? "; who came after it is not told" : "");
     case KIND.gc: return row.id ? model.string(piece.detail) : "cycle " + piece.detail;
     case KIND.task: return "";
     default: return model.string(piece.detail);
@@ -55,7 +62,8 @@ export function sliceTip(row, piece) {
 
 function nothing() {
   const side = $("side");
-  side.replaceChildren(make("h2", "Nothing is chosen"), make("p", "Click a slice to see why it is there: its reason, its stack, who woke it. W and S zoom, A and D move, ? tells the other keys."));
+  side.replaceChildren(make("h2", "Nothing is chosen"), make("p", "Click a coloured piece of a row to see why it is there: its reason, its stack, who woke it. Findings, below, has what cost the most."),
+    make("p", "W and S zoom, A and D move, ? tells the other keys."));
   const legend = facts();
   for (const [state, text] of [[2, "runs"], [1, "could run, and waits for a P"], [4, "waits; the word in it says for what"], [3, "is in a system call or in C"]]) {
     const dt = make("dt");
@@ -127,15 +135,30 @@ function sliceFacts(slice) {
   list.add("to", moment(slice.end));
   if (slice.goroutine) list.add(row.kind <= KIND.m ? "runs" : "by", toPlace(slice.goroutine));
   if (row.kind === KIND.goroutine && slice.state === 1) list.add("woken by", slice.waker ? toPlace(slice.waker) : slice.cause || "no goroutine: it was new, yielded, was preempted, or found no P");
-  if (slice.object) list.add("on", slice.object + (slice.fd ? " " + slice.fd : ""));
+  if (slice.object?.startsWith("sleep of ")) list.add("asked for", duration(parseFloat(slice.object.slice(9)) * 1000));
+  else if (slice.object) list.add("on", slice.object + (slice.fd ? " " + slice.fd : ""));
   if (slice.holder) list.add("held by", slice.holder.row !== undefined ? toPlace({ row: slice.holder.row, id: slice.holder.id, function: page.model.functionOf(page.model.groupOfRow(slice.holder.row)), at: slice.since }) : "G" + slice.holder.id);
   if (slice.p !== undefined) list.add("P", slice.p);
   if (slice.m !== undefined) list.add("M", slice.m);
-  if (slice.tid) list.add("thread", slice.tid);
+  if (slice.tid) list.add("thread", slice.tid + (slice.other ? " of another process" : ""));
+  if (slice.left) list.add("then", slice.left === "preempted" ? "it was preempted: it could have gone on" : "it waits in the kernel");
+  if (slice.cpu) list.add("its thread", onCpu(slice));
   if (row.kind === KIND.region && slice.task) list.add("task", taskLink(slice.task));
   if (row.kind === KIND.task && row.parent) list.add("part of", taskLink(row.parent));
   if (row.kind === KIND.goroutine && row.parent) list.add("made by", parent(row));
   return list;
+}
+
+// What the kernel did with the thread meanwhile: the goroutine "ran" all that time.
+function onCpu(slice) {
+  const { cpu } = slice, long = slice.end - slice.since, share = Math.min(100, cpu.on / long * 100);
+  const parts = [`on a CPU ${share >= 99.95 ? 100 : share.toFixed(share < 10 ? 1 : 0)} % of it`];
+  for (const off of cpu.off.toSorted((a, b) => b.ns - a.ns)) {
+    const who = off.tid ? (off.name || "thread") + " (" + off.tid + (off.other ? "" : ", this program's") + ")" : "";
+    parts.push((who ? "preempted by " + who : "off its CPU, for whom is not known,") + " " + duration(off.ns) + (off.other ? " (and by who came after it)" : "") + (off.count > 1 ? ", " + off.count + " times" : ""));
+  }
+  if (cpu.waits) parts.push("waited in the kernel (a page, a lock) " + duration(cpu.waits));
+  return parts.join("; ") + (cpu.more ? "; and more" : "");
 }
 
 function taskLink(id, text) {
@@ -203,7 +226,7 @@ function chainStep(link, i) {
   const li = make("li");
   if (link.waker) li.append(toPlace(link.waker), " woke ", toPlace({ ...link.woken, at: link.at }));
   else li.append(toPlace({ ...link.woken, at: link.at }), " became runnable: " + (link.cause && link.cause !== "none" ? link.cause : "the scheduler"));
-  const waited = link.waited ? `, after ${duration(link.waited.end - link.waited.since)} ${reasonOf(link.waited)}${link.waited.object ? " on " + link.waited.object + (link.waited.fd ? " " + link.waited.fd : "") : ""}` : "";
+  const waited = link.waited ? `, after ${duration(link.waited.end - link.waited.since)} ${waitOf(link.waited)}` : "";
   li.append(make("small", `at ${moment(link.at)}${waited}; then ${duration(link.runnable_ns)} runnable`));
   const stack = stackList(link.wake?.stack);
   if (stack) li.append(folded("where it woke it", stack));

@@ -4,26 +4,30 @@ import { KIND } from "./model.js";
 import { STATES, duration, about as short, moment, number, bytes, make, jump, button, chip, option, told as describe, stackList } from "./text.js";
 import { $, page, choose, scoped, setScope } from "./page.js";
 import { search } from "./filters.js";
-import { reasonOf } from "./side.js";
+import { waitOf } from "./side.js";
 import { openTab, again } from "./tabs.js";
 import { plot, percentile } from "./histogram.js";
 
 const ROWS_MAX = 500;
 const order = { groups: ["busy", -1], tasks: ["total", -1], regions: ["total", -1] }; // columns that were clicked
-const wanted = { longest: { state: "", reason: "" }, events: { kind: "", q: "" } };
+const wanted = { longest: { state: "", reason: "", all: false }, events: { kind: "", q: "" } };
 
-// columns: [head, key, value(row) for sorting, cell(row) -> Node or text, class]
+// columns: [head (what is told of it where one points at it), key, value(row) for sorting, cell(row) -> Node or text, class]
 function table(name, columns, rows) {
   const element = make("table"), head = make("tr"), body = make("tbody"), by = columns.find(c => c[1] === order[name]?.[0]);
   for (const [text, key, value, , kind] of columns) {
-    const th = make("th", text, kind);
+    const [, plain, told] = /^([^(]*?)(?: \((.*)\))?$/.exec(text), th = make("th", null, kind);
+    if (told) th.title = told;
+    th.scope = "col";
     if (value && order[name]) {
       th.dataset.by = key;
       if (by && by[1] === key) th.setAttribute("aria-sort", order[name][1] > 0 ? "ascending" : "descending");
-      th.addEventListener("click", () => {
+      th.append(button(plain, () => {
         order[name] = [key, order[name][0] === key ? -order[name][1] : -1];
         again();
-      });
+      }));
+    } else {
+      th.textContent = plain;
     }
     head.append(th);
   }
@@ -70,14 +74,15 @@ export async function functions(box) {
   if (!list.length) return void box.append(make("p", "No goroutine was there in this time.", "quiet"));
   const assists = list.some(f => f.assist), of = f => f.latency / Math.max(1, f.wakeups);
   const why = f => f.reasons.sort((a, b) => b[1] - a[1]).slice(0, 3).map(([r, ns]) => (reasons[r] || "not told") + " " + short(ns)).join(", ");
-  const time = (head, state) => [head, head, f => f.ns[state], f => short(f.ns[state]), "number"];
+  const some = ns => ns ? short(ns) : "", time = (head, state, told) => [`${head} (${told})`, head, f => f.ns[state], f => some(f.ns[state]), "number"];
   box.append(table("groups", [
     ["", "", null, f => button("▸", () => unfold(f), "jump", "each reason, and its tables"), "open"],
     ["function", "function", f => f.function, f => jump(f.function, () => search(f.function), "its goroutines only, as rows"), "name"],
     ["goroutines", "rows", f => f.rows, f => number(f.rows), "number"],
-    ["split", "busy", f => f.ns[1] + f.ns[2] + f.ns[3], f => split(f.ns)], time("running", 2), time("runnable", 1), ["each, mean", "mean", of, f => f.wakeups ? short(of(f)) : "", "number"], ["at most", "most", f => f.latency_most, f => f.wakeups ? short(f.latency_most) : "", "number"],
-    time("in syscalls", 3), ...(assists ? [["GC assist", "assist", f => f.assist, f => f.assist ? short(f.assist) : "", "number"]] : []), time("waiting", 4),
-    ["waiting for, most", "why", null, why, "soft"],
+    ["split (all its goroutines' time by state; ordered by what is not waiting)", "busy", f => f.ns[1] + f.ns[2] + f.ns[3], f => split(f.ns)], time("running", 2, "all its goroutines together"),
+    time("runnable", 1, "could run, and waited for a P: all together"), ["mean wait (for a P, each time)", "mean", of, f => f.wakeups ? short(of(f)) : "", "number"], ["worst (the longest wait for a P)", "most", f => f.latency_most, f => f.wakeups ? short(f.latency_most) : "", "number"],
+    time("syscalls", 3, "in system calls or in C"), time("waiting", 4, "for channels, locks, timers, the network"), ["for what, most", "why", null, why, "soft"],
+    ...(assists ? [["GC assist (marked for the collector before it might allocate)", "assist", f => f.assist, f => some(f.assist), "number"]] : []),
   ], list));
   rest(box, list);
   if (more) box.append(make("p", number(more) + " functions that were seen later are not counted", "quiet"));
@@ -116,11 +121,21 @@ export async function longest(box) {
   $("tools")?.append(state, " ", reason);
   if (mine.state) params.state = mine.state;
   if (mine.reason) params.reason = mine.reason;
+  if (params.group === undefined) {
+    const label = make("label"), box = make("input");
+    box.type = "checkbox";
+    box.checked = mine.all;
+    box.addEventListener("change", () => { mine.all = box.checked; again(); });
+    label.title = "goroutines of the runtime itself wait for most of their time";
+    label.append(box, " the runtime's own too");
+    $("tools")?.append(" ", label);
+    params.system = mine.all ? 1 : 0;
+  }
   const answer = await ask("longest", { ...params, limit: 200 });
   if (!answer.slices.length) return void box.append(make("p", "There is no such slice.", "quiet"));
   const what = s => {
     const span = make("span");
-    span.append(chip(s.state), reasonOf(s) + (s.object ? " on " + s.object + (s.fd ? " " + s.fd : "") : "") + (s.holder ? ", held by G" + s.holder.id : ""));
+    span.append(chip(s.state), waitOf(s) + (s.holder ? ", held by G" + s.holder.id : ""));
     return span;
   };
   box.append(table("", [

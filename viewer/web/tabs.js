@@ -4,18 +4,22 @@ import { server } from "./ask.js";
 import { $, page, told, setScope, setRange, paint, moved } from "./page.js";
 import { functions, longest, tasks, events, about } from "./tables.js";
 import { durations } from "./histogram.js";
+import { findings } from "./findings.js";
 import { flame } from "./flame.js";
 
-const TABS = { groups: functions, durations, longest, flame, tasks, events, about };
+const TABS = { findings, groups: functions, durations, longest, flame, tasks, events, about };
 const SCOPED = new Set(["groups", "durations", "longest", "flame", "tasks", "events"]);
 let turn = 0, shownOf = "";
 
 const buttons = () => document.querySelectorAll("nav [data-tab]");
 
 export function openTab(tab) {
-  if (tab !== "chosen" && !TABS[tab]) tab = "groups";
+  if (tab !== "chosen" && !TABS[tab]) tab = "findings";
   $("left").parentElement.classList.toggle("chosen", tab === "chosen");
-  for (const b of buttons()) b.setAttribute("aria-selected", b.dataset.tab === tab);
+  for (const b of buttons()) {
+    b.setAttribute("aria-selected", b.dataset.tab === tab);
+    b.tabIndex = b.dataset.tab === tab ? 0 : -1;
+  }
   if (tab === "chosen") return;
   page.tab = tab;
   again();
@@ -66,16 +70,30 @@ function scopeBar() {
 export function fold() {
   const lower = $("lower"), folded = lower.classList.toggle("folded");
   $("fold").textContent = folded ? "▴" : "▾";
+  $("fold").setAttribute("aria-expanded", !folded);
   paint();
 }
 
+function pick(button) {
+  $("lower").classList.remove("folded");
+  $("fold").textContent = "▾";
+  openTab(button.dataset.tab);
+  moved();
+}
+
+// Tabs are one stop of the Tab key; arrows go from one to the next.
+function along(e) {
+  const list = [...buttons()].filter(b => b.offsetParent), by = { ArrowLeft: -1, ArrowRight: 1 }[e.key], at = list.indexOf(document.activeElement);
+  if (!by || at < 0) return;
+  e.preventDefault();
+  const next = list[(at + by + list.length) % list.length];
+  next.focus();
+  pick(next);
+}
+
 export function tabs() {
-  for (const b of buttons()) b.addEventListener("click", () => {
-    $("lower").classList.remove("folded");
-    $("fold").textContent = "▾";
-    openTab(b.dataset.tab);
-    moved();
-  });
+  for (const b of buttons()) b.addEventListener("click", () => pick(b));
+  document.querySelector("nav").addEventListener("keydown", along);
   $("fold").addEventListener("click", fold);
   told.scope = again;
   let timer;

@@ -89,6 +89,8 @@ export function told(mark) {
     case "TimerStop": return "stops a timer";
     case "TimerFire": return "a timer fires, " + duration(mark.ns) + " late";
     case "CpuSample": return "sampled" + (mark.cpu === undefined ? "" : " on CPU " + mark.cpu);
+    case "Mapped": return (mark.name || "a file without a name") + " is mapped to be executed, " + bytes(mark.bytes) + (mark.value ? ", build id " + mark.value : "");
+    case "CpuOther": return (mark.name || "a thread") + " (" + mark.tid + ") of another process took CPU " + mark.cpu + " from thread " + mark.from;
     case "Throttled": return "the cgroup's quota kept it from running for " + duration(mark.ns);
     case "Lost": return number(mark.number) + " events were lost";
     case "Procs": return "GOMAXPROCS is " + mark.number;
@@ -96,15 +98,27 @@ export function told(mark) {
   }
 }
 
-// A stack as a list; null when there is none.
+// Of Go's own packages, or of the C library and runtime: the reader's own code comes below it.
+const GO = /^(?:archive|bufio|bytes|compress|container|context|crypto|database|debug|embed|encoding|errors|expvar|flag|fmt|go|hash|html|image|internal|io|iter|log|maps|math|mime|net|os|path|plugin|reflect|regexp|runtime|slices|sort|strconv|strings|sync|syscall|testing|text|time|unicode|unique|vendor|weak)[./]/;
+const library = frame => GO.test(frame.function || "") || /^(?:gt_|__libc|__GI_|golang\.org\/x\/sys\/)/.test(frame.function || "");
+
+function frameItem(frame, own) {
+  const li = make("li", frame.function || "?", own ? "own" : "");
+  if (frame.file) li.append(make("small", frame.file + ":" + frame.line));
+  return li;
+}
+
+// A stack as a list; null when there is none. What the runtime does inside of a call is folded away; the first own frame stands out.
 export function stackList(stack) {
   if (!stack?.length) return null;
-  const list = make("ol", null, "stack");
-  for (const frame of stack) {
-    const li = make("li", frame.function || "?");
-    if (frame.file) li.append(make("small", frame.file + ":" + frame.line));
+  const list = make("ol", null, "stack"), first = stack.findIndex(frame => !library(frame)), inner = first > 2 ? first - 1 : 0;
+  if (inner) {
+    const li = make("li"), inside = make("ol", null, "stack");
+    inside.append(...stack.slice(0, inner).map(frame => frameItem(frame)));
+    li.append(folded(`${inner} frames inside of ${stack[inner].function}`, inside));
     list.append(li);
   }
+  list.append(...stack.slice(inner).map((frame, i) => frameItem(frame, i + inner === first)));
   return list;
 }
 

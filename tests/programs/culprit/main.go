@@ -135,6 +135,34 @@ func many(n int, f func(*sync.WaitGroup)) {
 	wg.Wait()
 }
 
+// ---- goroutines of one wrapper: those who wait, who keeps them waiting, and who has nothing to do with it
+
+var shelf sync.Mutex
+
+func packer() {
+	for i := 0; i < 40; i++ {
+		shelf.Lock()
+		sink++
+		shelf.Unlock()
+		pause(1)
+	}
+}
+
+func auditor() {
+	for i := 0; i < 12; i++ {
+		shelf.Lock()
+		pause(15)
+		shelf.Unlock()
+		pause(3)
+	}
+}
+
+func courier() {
+	for i := 0; i < 20; i++ {
+		pause(8)
+	}
+}
+
 // ---- a holder that loses its CPU: the same work under a lock each time, whatever the clock says
 
 var index struct {
@@ -472,6 +500,8 @@ func main() {
 		many(8, convoyWorker)
 	case "convoy2":
 		many(12, clerk)
+	case "groups":
+		group(packer, courier, auditor, packer, courier, packer)
 	case "preempted":
 		many(5, indexer)
 	case "preempted2":
