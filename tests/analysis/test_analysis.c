@@ -627,6 +627,44 @@ Test(cpu, does_not_guess)
 	drop(&s);
 }
 
+/* G2 has the lock that G3 waits for; in these 50 ms it is taken from its CPU five times, and no piece of that is as long as it runs in all. */
+Test(cpu, a_chain_counts_all_pieces_without_a_cpu)
+{
+	struct story s;
+	char *text;
+
+	begin(&s);
+	on_cpu(&s, 0, 0, "CpuIn tid=102 cpu=0");
+	on_cpu(&s, 0, 1, "CpuIn tid=103 cpu=1");
+	at(&s, 0, 2, "MStart tid=102");
+	at(&s, 0, 3, "MStart tid=103");
+	create(&s, 0, 1, 0);
+	run(&s, 0, 1);
+	create(&s, 0, 2, 2);
+	create(&s, 0, 3, 1);
+	run(&s, 0, 2);
+	run(&s, 0, 3);
+	lock_held(&s, 10, 3, 0xa0, 2);
+	on_cpu(&s, 10, 1, "CpuOut tid=103 cpu=1 runnable=0");
+	for (int i = 0; i < 5; i++) {
+		on_cpu(&s, 13 + 10 * i, 0, "CpuOut tid=102 cpu=0 runnable=1");
+		on_cpu(&s, 20 + 10 * i, 0, "CpuIn tid=102 cpu=0");
+	}
+	at(&s, 60, 2, "GoReady g=3 old=waiting by=2");
+	at(&s, 61, 3, "GoRun g=3 old=runnable p=3");
+	create(&s, 70, 9, 1);
+	end(&s);
+	cr_assert(strstr(first(&s).title, "was off CPU (main.holder): preempted by another process"), "%s",
+		first(&s).title);
+	text = report(&s);
+	cr_assert(strstr(text, "who G2 (main.holder) ran, but was off CPU for 35.0 ms"), "%s", text);
+	free(text);
+	text = json(&s);
+	cr_assert(strstr(text, "\"root\":\"off CPU\""), "%s", text);
+	free(text);
+	drop(&s);
+}
+
 /* The quota holds threads as another process does. */
 Test(cpu, tells_a_quota_by_its_count)
 {
