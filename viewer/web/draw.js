@@ -200,7 +200,7 @@ function headOf(c, look, model, section, y, width) {
   c.font = FONT;
   if (section.ns && !section.open) share(c, look, section.ns, end, y, width);
   c.fillStyle = look.soft;
-  if (section.loaded && !section.count) c.fillText(clip(c, model.filter ? "no goroutine fits the filter: x shows all" : "none", width - end - 20), end + 10, y + HEAD / 2);
+  if (section.loaded && !section.count) c.fillText(clip(c, model.filter ? "no goroutine fits the filter: Clear (x) shows all" : "none", width - end - 20), end + 10, y + HEAD / 2);
 }
 
 // A closed group shows how its goroutines spent their time.
