@@ -6,7 +6,9 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -117,6 +119,43 @@ func rawFork() {
 	syscall.Close(pipe[0])
 }
 
+// As daemons begin: itself again in a session of its own, which starts another and ends. The last one, nobody's child, says so.
+func daemon() {
+	again := func(depth string, out *os.File) {
+		child := exec.Command("/proc/self/exe")
+		child.Env = append(os.Environ(), "ODD_DAEMON="+depth)
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		child.Stdout = out
+		if err := child.Start(); err != nil {
+			fail("start", err)
+		}
+		if depth == "1" {
+			if err := child.Wait(); err != nil {
+				fail("wait", err)
+			}
+		}
+	}
+	switch os.Getenv("ODD_DAEMON") {
+	case "1":
+		again("2", os.Stdout)
+	case "2":
+		work()
+		fmt.Print("daemon")
+	default:
+		read, write, err := os.Pipe()
+		if err != nil {
+			fail("pipe", err)
+		}
+		again("1", write)
+		write.Close()
+		got, err := io.ReadAll(read)
+		if string(got) != "daemon" {
+			fail(fmt.Sprintf("the daemon said %q", got), err)
+		}
+		read.Close()
+	}
+}
+
 func do(what string) {
 	switch what {
 	case "close":
@@ -151,12 +190,18 @@ func do(what string) {
 		syscall.Setsid()
 	case "fork":
 		rawFork()
+	case "daemon":
+		daemon()
 	default:
 		fail(what, syscall.EINVAL)
 	}
 }
 
 func main() {
+	if os.Getenv("ODD_DAEMON") != "" {
+		daemon()
+		return
+	}
 	input := bufio.NewReader(os.Stdin)
 	line := func() { input.ReadString('\n') }
 	sum := work()
