@@ -389,7 +389,7 @@ Test(findings, too_few_ps_are_one)
 	end(&s);
 	view = first(&s);
 	cr_assert_str_eq(view.kind, "starved", "%s", view.title);
-	cr_assert(strstr(view.title, "the only 1 P was taken (100 %"), "%s", view.title);
+	cr_assert(strstr(view.title, "the only P was taken (100 %"), "%s", view.title);
 	cr_assert(strstr(view.title, "GOMAXPROCS is below"), "%s", view.title);
 	cr_assert_eq(view.lost_ns, 4 * 400 * INT64_C(1000000));
 	drop(&s);
