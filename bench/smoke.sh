@@ -7,6 +7,7 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/gtrace-smoke.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 $bin/hook 5 1
 $bin/window_to_file -n 100000 -r 1 "$dir"
+$bin/bench-collect -m 1 -r 2
 $bin/convert -n 100000 -r 1 "$dir"
 bench/runtime-vs-go.py --bin $bin --quick --rounds 1 --count 2000
 bench/runtime-vs-go.py --bin $bin --quick --rounds 1 --count 2000 # says itself when there is no go

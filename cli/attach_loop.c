@@ -234,10 +234,11 @@ static bool on_signal(struct gt_recording *r, uint32_t number)
 static void follow(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
-	struct gt_record_pace pace = {1, r->start.monotonic_ns, r->start.monotonic_ns};
+	struct gt_record_pace pace = {1, r->start.monotonic_ns, r->start.monotonic_ns, 0};
 	int64_t end_ns = a->options->duration_ns ? gt_monotonic_ns() + (int64_t)a->options->duration_ns : INT64_MAX;
 	bool over = false;
 
+	pace.end_ns = end_ns;
 	while (!over) {
 		struct pollfd fds[3] = {
 			{.fd = a->signals, .events = POLLIN},
@@ -246,7 +247,7 @@ static void follow(struct gt_attached *a)
 		};
 		struct signalfd_siginfo info;
 
-		if (poll(fds, 3, pace.wait_ms) > 0) {
+		if (poll(fds, 3, gt_record_wait_ms(r, &pace)) > 0) {
 			while (read(a->signals, &info, sizeof(info)) == sizeof(info))
 				over |= on_signal(r, info.ssi_signo);
 			if (fds[1].revents)

@@ -423,6 +423,7 @@ static int copy(struct gt_flight *f, struct gt__copied *copied)
 	if (r->kernel)
 		gt_kernel_round(r->kernel, NULL);
 	gt_collector_follow(r->collector);
+	gt_cost_step(&r->cost);
 	clock_gettime(CLOCK_REALTIME, &now);
 	copied->realtime_ns = now.tv_sec * 1000000000ll + now.tv_nsec;
 	ret = gt_collector_copy(r->collector, &copied->result, &err);
@@ -482,6 +483,19 @@ void gt_flight_step(struct gt_flight *f)
 	ask_in_time(f, now_ns);
 	if (!f->child && f->waiting_count && now_ns - f->copied_ns >= GT_FLIGHT_GAP_NS && take_due(f, now_ns))
 		take(f);
+}
+
+int64_t gt_flight_due_ns(const struct gt_flight *f)
+{
+	int64_t due_ns = INT64_MAX;
+
+	if (!f)
+		return due_ns;
+	for (size_t i = 0; i < f->waiting_count && !f->child; i++)
+		due_ns = f->waiting[i]->due_ns < due_ns ? f->waiting[i]->due_ns : due_ns;
+	if (due_ns < f->copied_ns + GT_FLIGHT_GAP_NS)
+		due_ns = f->copied_ns + GT_FLIGHT_GAP_NS;
+	return f->recording->options.every_ns && f->every_ns < due_ns ? f->every_ns : due_ns;
 }
 
 struct gt_flight *gt_flight_start(struct gt_recording *r)

@@ -34,6 +34,8 @@ struct gt_flight *gt_flight_start(struct gt_recording *recording);
 /* To be polled for POLLIN beside the caller's own; gt_flight_step does what is due, and returns at once. */
 int gt_flight_fd(const struct gt_flight *flight);
 void gt_flight_step(struct gt_flight *flight);
+/* When gt_flight_step will have something to do though nothing is to be read: CLOCK_MONOTONIC; INT64_MAX: never. */
+int64_t gt_flight_due_ns(const struct gt_flight *flight);
 
 /*
  * Asks for a snapshot @after_ns from now (the program's end comes before that: then at that). @cause is one line ("trigger:

@@ -100,7 +100,10 @@ struct gt_record_pace {
 	int wait_ms; /* until the next round */
 	int64_t flushed_ns;
 	int64_t told_ns; /* stream: what it costs, into the trace */
+	int64_t end_ns;  /* of the recording; 0: nobody knows */
 };
+/* For poll: until the next round, but no longer than to what is due in between. */
+int gt_record_wait_ms(const struct gt_recording *recording, const struct gt_record_pace *pace);
 void gt_record_round(struct gt_recording *recording, struct gt_record_pace *pace);
 void gt_record_finish(struct gt_recording *recording, const char *exit_text, uint64_t *bytes);
 void gt_record_summary(const struct gt_recording *recording, const struct gt_collector_totals *totals, uint64_t bytes,

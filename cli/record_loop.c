@@ -32,9 +32,12 @@
 #include <unistd.h>
 
 #define ROUND_MS_MIN       1
-#define ROUND_MS_MAX       20
+#define ROUND_MS_MAX       20 /* of a small ring; where somebody waits for what happens; and the kernel's rings are small */
+#define ROUND_MS_MAX_CALM  100        /* where nothing happens: a flood that begins meanwhile finds room for so long */
+#define FLOOD_BLOCKS_MS    30         /* twice what two CPUs write that do nothing else */
 #define HISTORY_FROM_BYTES (2u << 20) /* of --max-bytes: below it packing is not worth its work */
 #define TRIGGER_BLOCKS     1024       /* with triggers: look more often when an eighth of these come at once */
+#define COST_NS            50000000
 #define TOLD_NS            1000000000
 #define BUFFER_BYTES       (32u << 20) /* a fifth of a second of 5 million records, while gtrace waits for a CPU */
 #define BUFFER_BYTES_ALLOC (64u << 20) /* that often allocations come alone: more than one CPU of them */
@@ -272,6 +275,30 @@ static int collect(struct gt_recording *r, size_t *blocks)
 	return ret;
 }
 
+/* How long the program may be left alone: hooks tell nobody that there is something to read. */
+static int wait_ms_max(const struct gt_recording *r)
+{
+	uint32_t ms = r->memory.turn_count / FLOOD_BLOCKS_MS;
+
+	if (!r->options.flight || r->watch || r->kernel || ms < ROUND_MS_MAX)
+		return ROUND_MS_MAX;
+	return ms < ROUND_MS_MAX_CALM ? (int)ms : ROUND_MS_MAX_CALM;
+}
+
+int gt_record_wait_ms(const struct gt_recording *r, const struct gt_record_pace *pace)
+{
+	int64_t due_ns = gt_flight_due_ns(r->flight), left_ns;
+
+	if (r->writer && pace->flushed_ns + FLUSH_NS < due_ns)
+		due_ns = pace->flushed_ns + FLUSH_NS;
+	if (pace->end_ns && pace->end_ns < due_ns)
+		due_ns = pace->end_ns;
+	left_ns = due_ns - gt_monotonic_ns();
+	if (left_ns >= pace->wait_ms * 1000000ll)
+		return pace->wait_ms;
+	return left_ns > 0 ? (int)((left_ns + 999999) / 1000000) : 0;
+}
+
 void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 {
 	uint64_t block_count = r->options.flight ? r->memory.turn_count : r->memory.block_count;
@@ -282,17 +309,21 @@ void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 	if (ret < 0)
 		gt_record_failure(r, "cannot write the trace", ret);
 	gt_watch_step(r);
-	gt_cost_step(&r->cost);
+	/* It asks the kernel for every thread's time. */
+	if (gt_monotonic_ns() - r->cost.now.at_ns >= COST_NS)
+		gt_cost_step(&r->cost);
 	/* Triggers hold the events of a round. */
 	if (r->watch && block_count > TRIGGER_BLOCKS)
 		block_count = TRIGGER_BLOCKS;
 	/* Half as long when an eighth of the buffer came at once, twice as long when next to nothing did. */
-	if (blocks > block_count / 8)
+	if (blocks > block_count / 4 && pace->wait_ms > ROUND_MS_MIN)
+		pace->wait_ms = ROUND_MS_MIN;
+	else if (blocks > block_count / 8)
 		pace->wait_ms = pace->wait_ms > ROUND_MS_MIN ? pace->wait_ms / 2 : 0;
 	else if (blocks < block_count / 64)
 		pace->wait_ms = pace->wait_ms ? pace->wait_ms * 2 : 1;
-	if (pace->wait_ms > ROUND_MS_MAX)
-		pace->wait_ms = ROUND_MS_MAX;
+	if (pace->wait_ms > wait_ms_max(r))
+		pace->wait_ms = wait_ms_max(r);
 	now = gt_clock_pair();
 	if (r->writer && now.monotonic_ns - pace->flushed_ns >= FLUSH_NS) {
 		/* A file that is cut tells it too. */
@@ -307,7 +338,7 @@ void gt_record_round(struct gt_recording *r, struct gt_record_pace *pace)
 
 static void follow(struct gt_recording *r, int signals, int *status)
 {
-	struct gt_record_pace pace = {ROUND_MS_MIN, r->start.monotonic_ns, r->start.monotonic_ns};
+	struct gt_record_pace pace = {ROUND_MS_MIN, r->start.monotonic_ns, r->start.monotonic_ns, 0};
 
 	while (!reap(r, status)) {
 		struct pollfd fds[2] = {
@@ -316,7 +347,7 @@ static void follow(struct gt_recording *r, int signals, int *status)
 		};
 		struct signalfd_siginfo info;
 
-		if (poll(fds, 2, pace.wait_ms) > 0)
+		if (poll(fds, 2, gt_record_wait_ms(r, &pace)) > 0)
 			while (read(signals, &info, sizeof(info)) == sizeof(info))
 				on_signal(r, &info);
 		gt_record_round(r, &pace);

@@ -264,19 +264,33 @@ uint32_t gt_coder_step(const uint64_t *cells, uint32_t bytes, uint64_t t_open, u
 static inline unsigned int put_time(const struct gt_coder *c, uint8_t *out, uint64_t passed, unsigned int *size)
 {
 	uint64_t steps = passed;
-	unsigned int code;
+	unsigned int code, bytes;
 
 	/* Off by one beyond what is common: then it does not come out even, and is told in ticks. */
 	if (c->inverse)
 		steps = passed <= UINT32_MAX ? passed * c->inverse >> 32 : UINT64_MAX;
-	code = steps < 1u << 8 ? 0 : steps < 1u << 16 ? 1 : steps < 1u << 24 ? 2 : TIME_RAW;
-	if (code == TIME_RAW || steps * c->step != passed) {
+	bytes = (71 - (unsigned int)__builtin_clzll(steps | 1)) / 8;
+	code = bytes - 1;
+	if (bytes > 3 || steps * c->step != passed) {
 		code = TIME_RAW;
+		bytes = 8;
 		steps = passed;
 	}
 	memcpy(out, &steps, 8);
-	*size = code == TIME_RAW ? 8 : code + 1;
+	*size = bytes;
 	return code << TIME_SHIFT;
+}
+
+/* Word @k of a record, @word, whose guess stands at @place. */
+static inline uint8_t *put_word(uint8_t *out, uint64_t *place, uint64_t word, unsigned int k, unsigned int *other)
+{
+	uint64_t differs = word ^ *place;
+
+	if (!differs)
+		return out;
+	*place = word;
+	*other |= 1u << k;
+	return put_bytes(out, differs);
 }
 
 size_t gt_coder_pack(struct gt_coder *c, const uint64_t *cells, uint32_t bytes, uint64_t t_open, uint8_t *out)
@@ -310,18 +324,13 @@ size_t gt_coder_pack(struct gt_coder *c, const uint64_t *cells, uint32_t bytes, 
 			other |= OTHER_ID;
 		}
 		learn_id(&trail, lane, parts.id);
-		for (unsigned int k = 2; k < parts.words; k++) {
-			uint64_t *place = place_of(c, &trail, &parts, lane, k, second);
-			uint64_t differs = cells[at + k] ^ *place;
-
-			if (differs) {
-				*place = cells[at + k];
-				out = put_bytes(out, differs);
-				other |= 1u << k;
-			}
-			if (k == 2)
-				second = cells[at + 2];
+		if (parts.words > 2) {
+			second = cells[at + 2];
+			out = put_word(out, place_of(c, &trail, &parts, lane, 2, second), second, 2, &other);
+			out = put_word(out, place_of(c, &trail, &parts, lane, 3, second), cells[at + 3], 3, &other);
 		}
+		for (unsigned int k = 4; k < parts.words; k++)
+			out = put_word(out, place_of(c, &trail, &parts, lane, k, second), cells[at + k], k, &other);
 		step_on(&trail, &parts, second);
 		*first = (uint8_t)other;
 		at += parts.words;
@@ -330,6 +339,18 @@ size_t gt_coder_pack(struct gt_coder *c, const uint64_t *cells, uint32_t bytes, 
 }
 
 /* ---- and back ---- */
+
+static inline const uint8_t *get_word(const uint8_t *in, uint64_t *place, uint64_t *word, bool other)
+{
+	uint64_t differs;
+
+	if (other) {
+		in = get_bytes(in, &differs);
+		*place ^= differs;
+	}
+	*word = *place;
+	return in;
+}
 
 bool gt_coder_unpack(
 	struct gt_coder *c, const uint8_t *in, size_t size, uint64_t t_open, uint64_t *cells, uint32_t bytes)
@@ -369,17 +390,13 @@ bool gt_coder_unpack(
 		learn_id(&trail, lane, parts.id);
 		cells[at] = trail.time << 8 | (parts.head & 255);
 		cells[at + 1] = joined(&parts);
-		for (unsigned int k = 2; k < parts.words; k++) {
-			uint64_t *place = place_of(c, &trail, &parts, lane, k, second);
-
-			if (other >> k & 1) {
-				in = get_bytes(in, &differs);
-				*place ^= differs;
-			}
-			cells[at + k] = *place;
-			if (k == 2)
-				second = *place;
+		if (parts.words > 2) {
+			in = get_word(in, place_of(c, &trail, &parts, lane, 2, 0), &cells[at + 2], other >> 2 & 1);
+			second = cells[at + 2];
+			in = get_word(in, place_of(c, &trail, &parts, lane, 3, second), &cells[at + 3], other >> 3 & 1);
 		}
+		for (unsigned int k = 4; k < parts.words; k++)
+			in = get_word(in, place_of(c, &trail, &parts, lane, k, second), &cells[at + k], other >> k & 1);
 		step_on(&trail, &parts, second);
 		at += parts.words;
 	}

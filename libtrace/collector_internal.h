@@ -129,7 +129,7 @@ struct gt_collector {
 	struct gt_collector_totals totals;
 	struct gt_collector_totals dropped; /* of Ms whose lines are gone */
 	uint64_t gone_ticks;                /* flight: such an M's last event, which may be held and is not shown */
-	uint32_t gone_m, drop_round;
+	uint32_t gone_m, drop_round, look_round;
 	struct gt_collector_totals before; /* config.again: what was lost until then */
 };
 

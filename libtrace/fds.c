@@ -13,10 +13,14 @@
 
 #define SOCKETS_FREE_NS 200000000ll
 #define FDS_KNOWN_MAX   65536u
+/* Of the kernel's lists. */
+#define STATE_CLOSED  7
+#define STATE_LISTENS 10
 
 void gt_fds_free(struct gt_fds *fds)
 {
 	free(fds->entries);
+	free(fds->sockets);
 	gt_map_free(&fds->known);
 	gt_map_free(&fds->told);
 	memset(fds, 0, sizeof(*fds));
@@ -47,23 +51,46 @@ static void put_address(const char *text, bool v6, char out[64])
 }
 
 /* A line of /proc/PID/net/tcp and the like: sl local remote st queues timer retransmissions uid timeout inode. */
-static bool inet_line(const char *line, const char *kind, uint64_t wanted, char out[GT_FD_NAME_BYTES])
+static bool inet_line(const char *line, const char *kind, struct gt_fd_socket *out)
 {
-	char local[40], remote[40], from[64], to[64];
-	bool v6 = strchr(kind, '6') != NULL;
-	unsigned int state;
-	uint64_t inode;
+	out->kind = kind;
+	return sscanf(line, " %*[^:]: %39s %39s %x %*s %*s %*s %*s %*s %" SCNu64, out->local, out->remote, &out->state,
+		       &out->inode) == 4 &&
+	       out->inode;
+}
 
-	if (sscanf(line, " %*[^:]: %39s %39s %x %*s %*s %*s %*s %*s %" SCNu64, local, remote, &state, &inode) != 4 ||
-		inode != wanted)
-		return false;
-	put_address(local, v6, from);
-	put_address(remote, v6, to);
+static void inet_name(const struct gt_fd_socket *socket, char out[GT_FD_NAME_BYTES])
+{
+	bool v6 = strchr(socket->kind, '6') != NULL;
+	char from[64], to[64];
+
+	put_address(socket->local, v6, from);
+	put_address(socket->remote, v6, to);
 	if (strcmp(strrchr(to, ':'), ":0") == 0)
-		snprintf(out, GT_FD_NAME_BYTES, "%s%s %.60s", kind, state == 10 ? " listening at" : "", from);
+		snprintf(out, GT_FD_NAME_BYTES, "%s%s %.60s", socket->kind,
+			socket->state == STATE_LISTENS ? " listening at" : "", from);
 	else
-		snprintf(out, GT_FD_NAME_BYTES, "%s %.50s -> %.50s", kind, from, to);
-	return true;
+		snprintf(out, GT_FD_NAME_BYTES, "%s %.50s -> %.50s", socket->kind, from, to);
+}
+
+/* Those of a list that will not change their addresses any more are kept: of many connections each need not be looked for alone. */
+static void keep_socket(struct gt_fds *fds, const struct gt_fd_socket *socket)
+{
+	if (!fds->sockets)
+		fds->sockets = calloc(GT_FD_SOCKETS_MAX, sizeof(*fds->sockets));
+	if (fds->sockets && fds->socket_count < GT_FD_SOCKETS_MAX && strncmp(socket->kind, "tcp", 3) == 0 &&
+		socket->state != STATE_CLOSED)
+		fds->sockets[fds->socket_count++] = *socket;
+}
+
+static bool kept_socket(const struct gt_fds *fds, uint64_t inode, char out[GT_FD_NAME_BYTES])
+{
+	for (size_t i = 0; i < fds->socket_count; i++)
+		if (fds->sockets[i].inode == inode) {
+			inet_name(&fds->sockets[i], out);
+			return true;
+		}
+	return false;
 }
 
 static bool unix_line(const char *line, uint64_t wanted, char out[GT_FD_NAME_BYTES])
@@ -93,15 +120,25 @@ static void name_socket(struct gt_fds *fds, pid_t pid, uint64_t inode, char out[
 	bool found = false;
 
 	snprintf(out, GT_FD_NAME_BYTES, "socket");
-	if (!may_look(fds, begin))
+	if (kept_socket(fds, inode, out) || !may_look(fds, begin))
 		return;
+	fds->socket_count = 0;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !found; i++) {
+		struct gt_fd_socket socket;
 		FILE *in;
 
 		snprintf(path, sizeof(path), "/proc/%d/net/%s", (int)pid, kinds[i]);
 		in = fopen(path, "re");
-		while (in && !found && fgets(line, sizeof(line), in))
-			found = i == 4 ? unix_line(line, inode, out) : inet_line(line, kinds[i], inode, out);
+		while (in && fgets(line, sizeof(line), in)) {
+			if (i == 4) {
+				found = found || unix_line(line, inode, out);
+			} else if (inet_line(line, kinds[i], &socket)) {
+				keep_socket(fds, &socket);
+				if (socket.inode == inode)
+					inet_name(&socket, out);
+				found = found || socket.inode == inode;
+			}
+		}
 		if (in)
 			fclose(in);
 	}

@@ -2,7 +2,8 @@
  * fds.h - what the program's file descriptors are: told by FdName before the first event that has one, and again when it is
  * something else.
  *
- * The hook knows numbers only; /proc says what they are, when the collector meets the first use: up to some 20 ms later. One that was
+ * The hook knows numbers only; /proc says what they are, when the collector meets the first use: up to some 20 ms later, in a window
+ * some 100. One that was
  * closed by then is not named, and one that was opened anew in that time may be named as what it is now. A close, or an open that gives
  * the number again, ends a name.
  *
@@ -27,6 +28,14 @@ struct gt_fd_entry {
 	char name[GT_FD_NAME_BYTES];
 };
 
+#define GT_FD_SOCKETS_MAX 1024u
+struct gt_fd_socket {
+	uint64_t inode;
+	char local[40], remote[40]; /* as the list has them */
+	const char *kind;
+	unsigned int state;
+};
+
 struct gt_fds {
 	struct gt_fd_entry
 		*entries;    /* a ring of GT_FDS_MAX, in the order in which they were looked up; NULL until one was */
@@ -34,7 +43,9 @@ struct gt_fds {
 	struct gt_map known; /* fd -> seal + 1; 0: to be looked up again */
 	struct gt_map told;  /* the same, of the file that is being written */
 	int64_t sockets_since, sockets_ns; /* the time that went into looking for sockets, since when */
-	bool replay;                       /* a window is written: nothing that its events say is new */
+	struct gt_fd_socket *sockets;      /* of the kernel's lists, as they were read last; NULL until they were */
+	size_t socket_count;
+	bool replay; /* a window is written: nothing that its events say is new */
 };
 
 void gt_fds_free(struct gt_fds *fds);

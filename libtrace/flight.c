@@ -28,6 +28,8 @@
 #define HISTORY_FROM_BYTES (2u << 20) /* below it packing is not worth its work */
 #define STACK_DEPTH        16
 #define WAIT_MS_MAX        20
+#define WAIT_MS_MAX_CALM   100 /* where nothing happens */
+#define FLOOD_BLOCKS_MS    30  /* twice what two CPUs write that do nothing else */
 #define SIGNALS            64
 #define PATH_USUAL         "gtrace-%p-%n.gtrace"
 #define PATH_BYTES         4096
@@ -448,16 +450,19 @@ static void tell_alive(const struct gt_hook_alive *list, size_t count, uint32_t 
 	gt_collector_alive_kept(gt__own.collector, list, count, m);
 }
 
-/* Half as long when an eighth of the ring came at once, twice as long when next to nothing did. */
+/* Half as long when an eighth of the ring came at once, twice as long when next to nothing did; never so long that a flood which begins
+ * meanwhile finds no room. A crash file tells when the process was last seen alive. */
 static int next_wait(int wait_ms, size_t blocks)
 {
 	uint32_t count = gt__connected()->block_count;
+	uint32_t ms_max = crash ? 0 : count / FLOOD_BLOCKS_MS;
 
 	if (blocks > count / 8)
 		return wait_ms / 2;
 	if (blocks < count / 64)
 		wait_ms = wait_ms ? wait_ms * 2 : 1;
-	return wait_ms > WAIT_MS_MAX ? WAIT_MS_MAX : wait_ms;
+	ms_max = ms_max < WAIT_MS_MAX ? WAIT_MS_MAX : ms_max < WAIT_MS_MAX_CALM ? ms_max : WAIT_MS_MAX_CALM;
+	return wait_ms > (int)ms_max ? (int)ms_max : wait_ms;
 }
 
 static void *collect(void *arg)

@@ -14,7 +14,9 @@
 #include <string.h>
 
 #define SAFE_BLOCKS    1024u /* 4 MiB: a tenth of a second of two busy CPUs */
-#define EXPECTED_NAMES 8     /* fetched ahead: of many goroutines most are in no cache */
+#define LOOK_ROUNDS    16
+#define LOOK_MS        16
+#define EXPECTED_NAMES 8 /* fetched ahead: of many goroutines most are in no cache */
 
 /* ---- names ---- */
 
@@ -313,6 +315,22 @@ static bool still_to_come(struct gt_collector *c, uint64_t ticket, uint64_t now)
 	return now - c->awaited_since < GT__STUCK_SECONDS * gt_clock_rate();
 }
 
+/* Ids are given out one after the other: who is new stands next to who was there, but for one round in LOOK_ROUNDS. */
+static void look_for_ms(struct gt_collector *c)
+{
+	uint32_t limit = c->memory->m_limit, at = c->ms_seen;
+	bool all = c->look_round++ % LOOK_ROUNDS == 0;
+
+	for (uint32_t m = gt_shm_next_m(c->memory, at); m < limit && (all || m < at + LOOK_MS);
+		m = gt_shm_next_m(c->memory, m + 1)) {
+		const struct gt_m *shared = gt_shm_m(c->memory, m);
+
+		if (atomic_load_explicit(&shared->pos, memory_order_relaxed) ||
+			atomic_load_explicit(&shared->tid, memory_order_relaxed)) /* or it found no block */
+			c->ms_seen = at = m + 1;
+	}
+}
+
 size_t gt_collector_follow(struct gt_collector *c)
 {
 	uint64_t first, end, oldest = 0, begin = gt_ticks();
@@ -343,11 +361,7 @@ size_t gt_collector_follow(struct gt_collector *c)
 	c->followed = true;
 	if (c->history)
 		pack_old(c, first, end, gt_ticks());
-	for (uint32_t m = gt_shm_next_m(c->memory, c->ms_seen); m < c->memory->m_limit;
-		m = gt_shm_next_m(c->memory, m + 1))
-		if (atomic_load_explicit(&gt_shm_m(c->memory, m)->pos, memory_order_relaxed) ||
-			atomic_load_explicit(&gt_shm_m(c->memory, m)->tid, memory_order_relaxed))
-			c->ms_seen = m + 1; /* or it found no block */
+	look_for_ms(c);
 	if (c->triggers)
 		gt__follow_open(c, begin);
 	for (uint32_t m = gt_shm_next_m(c->memory, 0); m < c->ms_seen; m = gt_shm_next_m(c->memory, m + 1))

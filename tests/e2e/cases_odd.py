@@ -7,7 +7,7 @@ from cases_attach import Attached, Program
 from harness import LIMIT, Skip, build_c, build_go, case, expect, newest, versions
 
 # mlockall makes the whole of gtrace's table of threads resident: not on a small machine.
-ODD = ["close", "session", "undumpable", "files", "addresses"]
+ODD = ["close", "session", "daemon", "undumpable", "files", "addresses"]
 ROOTS = ["root", "user"]
 
 

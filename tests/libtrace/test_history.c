@@ -263,6 +263,74 @@ Test(window, an_unbroken_end_when_the_history_is_full)
 	tear_down(&stage);
 }
 
+static uint64_t packed_bytes(const struct stage *stage)
+{
+	struct gt_collector_totals totals;
+
+	gt_collector_totals(stage->collector, &totals);
+	return totals.history_bytes;
+}
+
+static void record_for_a_while(struct stage *stage)
+{
+	for (int i = 0; i < 40; i++) {
+		record(stage, 500);
+		gt_collector_follow(stage->collector);
+	}
+}
+
+Test(window, what_is_old_enough_is_not_packed)
+{
+	struct gt_snapshot_result result;
+	struct stage stage;
+	struct seen seen;
+
+	set_up(&stage);
+	/* All is older than a tick by the next round. */
+	gt_collector_keep(stage.collector, 1);
+	record_for_a_while(&stage);
+	cr_assert_eq(packed_bytes(&stage), 0);
+	result = snapshot(&stage, &seen);
+	cr_assert_not(result.whole);
+	cr_assert_eq(result.blocks_missed, 0);
+	cr_assert_eq(seen.lost, 0);
+	cr_assert_eq(seen.next % 60000, stage.told / 2 % 60000);
+	tear_down(&stage);
+}
+
+Test(window, what_was_packed_goes_when_it_is_older_than_what_was_not)
+{
+	struct gt_snapshot_result result;
+	struct stage stage;
+	struct seen seen;
+
+	set_up(&stage);
+	/* An hour: the ring is too small for that. */
+	gt_collector_keep(stage.collector, 3600 * gt_clock_rate());
+	record_for_a_while(&stage);
+	cr_assert_gt(packed_bytes(&stage), 0);
+	result = snapshot(&stage, &seen);
+	cr_assert(result.whole);
+	cr_assert_eq(seen.events, stage.told / 2);
+	gt_collector_keep(stage.collector, 1);
+	record_for_a_while(&stage);
+	cr_assert_eq(packed_bytes(&stage), 0);
+	result = snapshot(&stage, &seen);
+	cr_assert_not(result.whole);
+	cr_assert_eq(result.blocks_missed, 0);
+	cr_assert_eq(seen.lost, 0);
+	cr_assert_eq(seen.next % 60000, stage.told / 2 % 60000);
+	/* And again. */
+	gt_collector_keep(stage.collector, 0);
+	record_for_a_while(&stage);
+	cr_assert_gt(packed_bytes(&stage), 0);
+	result = snapshot(&stage, &seen);
+	cr_assert_eq(result.blocks_missed, 0);
+	cr_assert_eq(seen.lost, 0);
+	cr_assert_gt(seen.events, stage.told / 2 / 4);
+	tear_down(&stage);
+}
+
 Test(window, a_late_collector_leaves_a_gap_that_is_told)
 {
 	struct gt_snapshot_result result;

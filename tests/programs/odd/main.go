@@ -1,17 +1,18 @@
 // odd does to its own process what programs rarely do, while goroutines work; then it says what it saw.
 //
-//	odd WHAT...    each in turn: see below. Reads a line of its input after "ready" and before the first of them, and after "done"
+//	odd WHAT...    each in turn (do, below). It waits for a line of its input after "ready", before the first of them, and after "done"
 package main
 
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
 	"syscall"
-	"unsafe"
 )
 
 func fail(what string, err error) {
@@ -81,40 +82,41 @@ func closeAll() {
 	syscall.Close(fd)
 }
 
-// A fork that Go's runtime knows nothing of: the child works on, alone in its thread.
-func rawFork() {
-	var pipe [2]int
-	if err := syscall.Pipe(pipe[:]); err != nil {
-		fail("pipe", err)
-	}
-	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
-	if errno != 0 {
-		fail("fork", errno)
-	}
-	if pid == 0 {
-		sum := 0
-		c := make(chan int, 1)
-		for i := 0; i < 1000; i++ {
-			c <- i
-			sum += <-c
-			runtime.Gosched()
+// As daemons begin: itself again in a session of its own, which starts another and ends. The last one, nobody's child, says so.
+func daemon() {
+	again := func(depth string, out *os.File) {
+		child := exec.Command("/proc/self/exe")
+		child.Env = append(os.Environ(), "ODD_DAEMON="+depth)
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		child.Stdout = out
+		if err := child.Start(); err != nil {
+			fail("start", err)
 		}
-		byte := []byte{byte(sum % 251)}
-		syscall.RawSyscall(syscall.SYS_WRITE, uintptr(pipe[1]), uintptr(unsafe.Pointer(&byte[0])), 1)
-		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+		if depth == "1" {
+			if err := child.Wait(); err != nil {
+				fail("wait", err)
+			}
+		}
 	}
-	syscall.Close(pipe[1])
-	work()
-	var got [1]byte
-	n, err := syscall.Read(pipe[0], got[:])
-	if n != 1 || got[0] != byte(499500%251) {
-		fail(fmt.Sprintf("the child said %d bytes, %d", n, got[0]), err)
+	switch os.Getenv("ODD_DAEMON") {
+	case "1":
+		again("2", os.Stdout)
+	case "2":
+		work()
+		fmt.Print("daemon")
+	default:
+		read, write, err := os.Pipe()
+		if err != nil {
+			fail("pipe", err)
+		}
+		again("1", write)
+		write.Close()
+		got, err := io.ReadAll(read)
+		if string(got) != "daemon" {
+			fail(fmt.Sprintf("the daemon said %q", got), err)
+		}
+		read.Close()
 	}
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(int(pid), &status, 0, nil); err != nil || status != 0 {
-		fail(fmt.Sprintf("the child ended with %#x", status), err)
-	}
-	syscall.Close(pipe[0])
 }
 
 func do(what string) {
@@ -149,14 +151,18 @@ func do(what string) {
 		}
 	case "session":
 		syscall.Setsid()
-	case "fork":
-		rawFork()
+	case "daemon":
+		daemon()
 	default:
 		fail(what, syscall.EINVAL)
 	}
 }
 
 func main() {
+	if os.Getenv("ODD_DAEMON") != "" {
+		daemon()
+		return
+	}
 	input := bufio.NewReader(os.Stdin)
 	line := func() { input.ReadString('\n') }
 	sum := work()
