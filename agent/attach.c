@@ -5,6 +5,7 @@
 #include "agent/attach_internal.h"
 #include "agent/process.h"
 #include "agent/remote.h"
+#include "agent/seccomp.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -457,6 +458,26 @@ static int write_page(struct gt_attach *attach)
 		attach->code_address, page, sizeof(page));
 }
 
+/* All that it will be made to call, as far as a filter may look at it. */
+static int check_filters(struct gt_attach *attach, struct gt_error *err)
+{
+	const struct gt_call calls[] = {
+		{"getpid", SYS_getpid, {0}},
+		{"memfd_create", SYS_memfd_create, {attach->stub, MFD_CLOEXEC | MFD_ALLOW_SEALING}},
+		{"mmap", SYS_mmap, {0, attach->rings_size, PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0}},
+		{"mmap", SYS_mmap,
+			{attach->code_address, attach->code_size, PROT_READ | PROT_EXEC,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~0ull, 0}},
+		{"close", SYS_close, {3}},
+		{"membarrier", SYS_membarrier, {MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED}},
+		{"madvise", SYS_madvise, {attach->stub & ~(GT__PAGE - 1), GT__PAGE, MADV_POPULATE_WRITE}},
+		{"munmap", SYS_munmap, {attach->code_address, attach->code_size}},
+	};
+	int ret = gt_seccomp_check(worker(attach)->tid, calls, sizeof(calls) / sizeof(calls[0]), err);
+
+	return ret < 0 ? gt_fail_prefix(err, ret, "cannot attach: process %d", (int)attach->view.pid) : 0;
+}
+
 static int map_stopped(struct gt_attach *attach, int *memfd, struct gt_error *err)
 {
 	struct gt_hookpage page;
@@ -468,6 +489,8 @@ static int map_stopped(struct gt_attach *attach, int *memfd, struct gt_error *er
 			err, EBUSY, "cannot attach: process %d is traced by another gtrace", (int)attach->view.pid);
 	if (ret >= 0)
 		ret = find_code_place(attach, err);
+	if (ret >= 0)
+		ret = check_filters(attach, err);
 	if (ret >= 0)
 		ret = with_worker(attach, map_work, memfd, err);
 	if (ret < 0)
@@ -686,11 +709,18 @@ int gt_attach_goroutines(struct gt_attach *attach, struct gt_goroutine **list, s
 	return gt_goread_all(&read, list, count, err);
 }
 
-size_t gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine *list, size_t count)
+int gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine *list, size_t *count, struct gt_error *err)
 {
 	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+	int ret = gt_goread_again(&read, list, count, err);
+	uint64_t word;
 
-	return gt_goread_again(&read, list, count);
+	/* This file is the memory of the program that got the hooks, also after an exec. */
+	if (ret >= 0 && gt__memory_read(attach->memory, attach->allgs, &word, sizeof(word)) < 0)
+		ret = gt_fail(err, ESRCH,
+			"cannot attach: process %d has ended, or runs another program than a moment ago",
+			(int)attach->view.pid);
+	return ret;
 }
 
 void gt_attach_stacks(struct gt_attach *attach, struct gt_goroutine *list, size_t count, size_t depth,

@@ -59,8 +59,10 @@ int gt_attach_map(struct gt_attach *attach, bool stacks, uint32_t sets, const ch
 int gt_attach_patch(struct gt_attach *attach, const struct gt_memory *memory, struct gt_error *err);
 
 int gt_attach_goroutines(struct gt_attach *attach, struct gt_goroutine **list, size_t *count, struct gt_error *err);
-/* A moment later: leaves out what was not what it seemed. */
-size_t gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine *list, size_t count);
+/* A moment later: leaves out what was not what it seemed. -ESRCH: the process ended, or began another program, while they were read:
+ * the list is not whole. */
+int gt_attach_goroutines_again(
+	struct gt_attach *attach, struct gt_goroutine *list, size_t *count, struct gt_error *err);
 
 /* Where those stand that do not run; what came to pass meanwhile is in the records. */
 void gt_attach_stacks(struct gt_attach *attach, struct gt_goroutine *list, size_t count, size_t depth,

@@ -42,7 +42,9 @@ static const struct hook {
 	{"runtime.preemptPark", ENTRY, BOTH(preempt_park), 0, NEWEST, true, 0, 0},
 	{"runtime.coroswitch_m", ENTRY, BOTH(coroswitch), 22, NEWEST, false, 0, 0},
 	/* Ps */
-	{"runtime.wirep", ENTRY, ALWAYS(p_start), 0, NEWEST, false, 0, 0},
+	/* Until 1.25 a P is given up at the begin of each system call and taken back at its end; casgstatus' hook tells of both. */
+	{"runtime.wirep", ENTRY, ALWAYS(p_take), 0, 25, false, 0, 0},
+	{"runtime.wirep", ENTRY, ALWAYS(p_start), 26, NEWEST, false, 0, 0},
 	{"runtime.releasep", ENTRY, ALWAYS(p_stop), 0, 21, false, 0, 0},
 	{"runtime.releasepNoTrace", ENTRY, ALWAYS(p_stop), 22, NEWEST, false, 0, 0},
 	{"runtime.pidleput", ENTRY, ALWAYS(p_idle), 0, NEWEST, false, 0, 0},

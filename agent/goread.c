@@ -107,6 +107,13 @@ static uint64_t word(const uint8_t *from, int32_t offset)
 	return value;
 }
 
+static int unreadable(const struct gt_goread *read, int code, struct gt_error *err)
+{
+	if (code == ESRCH)
+		return gt_fail(err, code, "cannot attach: process %d is gone", (int)read->pid);
+	return gt_fail(err, code, "cannot read the memory of process %d: %s", (int)read->pid, strerror(code));
+}
+
 /* The array of pointers: all of it from one moment at which allgs pointed to it. */
 static int read_pointers(const struct gt_goread *read, uint64_t **out, size_t *count, struct gt_error *err)
 {
@@ -114,8 +121,7 @@ static int read_pointers(const struct gt_goread *read, uint64_t **out, size_t *c
 		uint64_t slice[3], again[3], *list;
 
 		if (!read_one(read->pid, read->allgs, slice, sizeof(slice)))
-			return gt_fail(err, errno, "cannot read the memory of process %d: %s", (int)read->pid,
-				strerror(errno));
+			return unreadable(read, errno, err);
 		if (!slice[0] || !slice[1] || slice[1] > slice[2] || slice[1] > GT_GOREAD_MAX)
 			continue;
 		list = malloc(slice[1] * sizeof(*list));
@@ -243,11 +249,12 @@ int gt_goread_all(const struct gt_goread *read, struct gt_goroutine **out, size_
 	return ret;
 }
 
-size_t gt_goread_again(const struct gt_goread *read, struct gt_goroutine *list, size_t count)
+int gt_goread_again(const struct gt_goread *read, struct gt_goroutine *list, size_t *count, struct gt_error *err)
 {
+	uint64_t slice[3];
 	size_t kept = 0;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < *count; i++) {
 		uint64_t g;
 
 		/* Only before its first run may a goroutine's struct still have the id of the one before it. */
@@ -257,7 +264,9 @@ size_t gt_goread_again(const struct gt_goread *read, struct gt_goroutine *list, 
 			continue;
 		list[kept++] = list[i];
 	}
-	return kept;
+	*count = kept;
+	/* Memory that is gone never comes back: what could not be read up to here was not there. */
+	return read_one(read->pid, read->allgs, slice, sizeof(slice)) ? 0 : unreadable(read, errno, err);
 }
 
 /* ---- stacks ---- */

@@ -37,11 +37,14 @@ struct gt_goread {
 	const struct gt_golayout *layout;
 };
 
-/* All that live. *@out to free(). */
+/* All that live; of a process that ends meanwhile some may be missing. *@out to free(). */
 int gt_goread_all(const struct gt_goread *read, struct gt_goroutine **out, size_t *count, struct gt_error *err);
 
-/* Leaves out those that another goroutine has replaced meanwhile; returns how many are left. */
-size_t gt_goread_again(const struct gt_goread *read, struct gt_goroutine *list, size_t count);
+/*
+ * Leaves out those that another goroutine has replaced meanwhile; *@count is how many are left. -ESRCH: the process has ended, and
+ * nobody knows who is missing from the list: events of goroutines that are not told of would contradict the trace.
+ */
+int gt_goread_again(const struct gt_goread *read, struct gt_goroutine *list, size_t *count, struct gt_error *err);
 
 /*
  * Where those stand that do not run: return addresses, innermost first, by frame pointers. @take gets each, and its answer goes into

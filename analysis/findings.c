@@ -145,11 +145,11 @@ static char *blame_detail(const struct gt_analysis *a, const struct gt__blame *b
 
 	if (!out)
 		return NULL;
-	fprintf(out, "%llu waits", (unsigned long long)blame->waits.count);
+	fprintf(out, "%llu wait%s", (unsigned long long)blame->waits.count, blame->waits.count == 1 ? "" : "s");
 	if (blame->waits.count > 1)
 		fprintf(out, ", %s on average", gt__time(blame->waits.total_ns / (int64_t)blame->waits.count, time));
 	if (blame->holds)
-		fprintf(out, "; from hand to hand in %s on average",
+		fprintf(out, "; handed on every %s on average",
 			gt__time(blame->holds_ns / (int64_t)blame->holds, time));
 	if (blame->open)
 		fprintf(out, "; %llu still wait at the end", (unsigned long long)blame->open);
@@ -172,8 +172,7 @@ static char *blame_detail(const struct gt_analysis *a, const struct gt__blame *b
 			fprintf(out, ": %s", stack);
 	}
 	if (known < blame->waits.total_ns / 2 && blame->kind != GT__BLAME_GC)
-		fprintf(out, "\nwho made it wait is known for %.0f %% of the time",
-			percent(known, blame->waits.total_ns));
+		fprintf(out, "\nfor whom is known for %.0f %% of that time", percent(known, blame->waits.total_ns));
 	return fclose(out) ? NULL : text;
 }
 

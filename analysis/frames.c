@@ -67,6 +67,11 @@ bool gt__library_function(const struct gt_analysis *a, const char *name)
 	       begins(name, "_cgo");
 }
 
+static bool runtimes(const struct gt_analysis *a, const char *function)
+{
+	return a->go && (begins(function, "runtime.") || begins(function, "internal/") || gt__is_wrapper(function));
+}
+
 const struct gt_trace_line *gt__user_frame(const struct gt_analysis *a, uint64_t stack)
 {
 	const struct gt_trace_stack *frames = stack ? gt_trace_stack(a->trace, stack) : NULL;
@@ -82,7 +87,9 @@ const struct gt_trace_line *gt__user_frame(const struct gt_analysis *a, uint64_t
 				continue;
 			if (!gt__library_line(a, line))
 				return line;
-			last = line;
+			/* Every goroutine's stack begins in the runtime, or a wrapper: that tells nothing. */
+			if (!last || !runtimes(a, line->function) || runtimes(a, last->function))
+				last = line;
 		}
 	}
 	return last;

@@ -42,8 +42,8 @@ static const char *plural(uint64_t count)
 	return count == 1 ? "" : "s";
 }
 
-/* The command that opens this moment; the name in quotes when a shell would not take it as it is. */
-static void put_command(FILE *out, const char *file, int64_t at_ns)
+/* The name in quotes when a shell would not take it as it is. */
+static void put_view(FILE *out, const char *file)
 {
 	bool plain = *file != '\0';
 
@@ -61,7 +61,22 @@ static void put_command(FILE *out, const char *file, int64_t at_ns)
 	}
 	if (!plain)
 		putc('\'', out);
+}
+
+/* The command that opens this moment, and chooses @g when it is one. */
+static void put_command(FILE *out, const char *file, int64_t at_ns, uint64_t g)
+{
+	put_view(out, file);
 	fprintf(out, " --at=%" PRIi64 ".%09" PRIi64 "s", at_ns / 1000000000, at_ns % 1000000000);
+	if (g)
+		fprintf(out, " --goroutine=%" PRIu64, g);
+}
+
+static void put_none(FILE *out, const char *file)
+{
+	fputs("no findings: nothing that waits costs a tenth of a goroutine; to look for oneself: ", out);
+	put_view(out, file);
+	putc('\n', out);
 }
 
 static void put_lines(FILE *out, const char *lines, const char *indent)
@@ -83,7 +98,7 @@ static void put_finding(struct gt_analysis *a, const char *file, FILE *out, size
 	if (number >= WHOLE) {
 		fprintf(out, "   cost: %s; worst: G%" PRIu64 " at %s, for %s: ", gt__time(finding->lost_ns, more),
 			finding->g, gt__time(finding->at_ns, at), gt__time(finding->at_for_ns, time));
-		put_command(out, file, finding->at_ns);
+		put_command(out, file, finding->at_ns, finding->g);
 		putc('\n', out);
 		return;
 	}
@@ -97,7 +112,7 @@ static void put_finding(struct gt_analysis *a, const char *file, FILE *out, size
 		fprintf(out, "   %s: %s\n", finding->stack_of, stack);
 	fprintf(out, "   worst: G%" PRIu64 " at %s, for %s: ", finding->g, gt__time(finding->at_ns, at),
 		gt__time(finding->at_for_ns, time));
-	put_command(out, file, finding->at_ns);
+	put_command(out, file, finding->at_ns, finding->g);
 	putc('\n', out);
 	if (finding->advice)
 		fprintf(out, "   try: %s\n", finding->advice);
@@ -187,7 +202,13 @@ static void put_group(FILE *out, int width, const char *name, uint64_t count, co
 		gt__sum(wait[GT__WAIT_SYNC], wait[GT__WAIT_OTHER]), wait[GT__WAIT_NETWORK], wait[GT__WAIT_SLEEP],
 		wait[GT__WAIT_GC]};
 
-	fprintf(out, "  %-*.*s %6" PRIu64, width, width, name, count);
+	size_t length = strlen(name);
+
+	/* What tells a long name from others is its end. */
+	if (length > (size_t)width)
+		fprintf(out, "  ...%-*s %6" PRIu64, width - 3, name + length - (size_t)width + 3, count);
+	else
+		fprintf(out, "  %-*s %6" PRIu64, width, name, count);
 	if (cpu) {
 		put_cell(out, gt__sum(cpu->on_ns, cpu->unknown_ns));
 		put_cell(out, cpu->off_ns);
@@ -411,7 +432,7 @@ static void put_link(struct gt_analysis *a, FILE *out, const struct gt__link *li
 	char time[32], stack[300], name[GT_TRACE_OBJECT_BYTES], call_text[64];
 	const char *call;
 
-	fprintf(out, "%sG%" PRIu64 " (%s) ", first ? "" : "    who ", link->g, gt__short(link->group->shown));
+	fprintf(out, "%sG%" PRIu64 " (%s) ", first ? "" : "    because ", link->g, gt__short(link->group->shown));
 	switch (link->state) {
 	case GT_STATE_RUNNING:
 		fprintf(out, link->reason ? "ran, but was off CPU for %s" : "ran for %s", gt__time(link->ns, time));
@@ -428,7 +449,9 @@ static void put_link(struct gt_analysis *a, FILE *out, const struct gt__link *li
 		break;
 	default:
 		fprintf(out, "waited %s: %s", gt__time(link->ns, time), gt_reason_text(link->reason));
-		if (link->what)
+		if (link->what == GT_OBJECT_SLEEP && link->object < INT64_MAX)
+			fprintf(out, " (of %s)", gt__time((int64_t)link->object, time));
+		else if (link->what)
 			fprintf(out, " (%s)", gt__object_text(a, link->what, link->object, name));
 		break;
 	}
@@ -458,9 +481,9 @@ static void put_chains(struct gt_analysis *a, const char *file, FILE *out)
 		}
 		/* Down to a wait that nobody is known to have ended. */
 		if (chain->count < 2 || (chain->root == GT__ROOT_WAIT && chain->count < GT__CHAIN))
-			fprintf(out, "    who made it wait is not known, or had ended\n");
+			fprintf(out, "    because of whom is not known, or it had ended\n");
 		fputs("    ", out);
-		put_command(out, file, chain->links[0].since_ns);
+		put_command(out, file, chain->links[0].since_ns, chain->links[0].g);
 		putc('\n', out);
 	}
 }
@@ -468,7 +491,7 @@ static void put_chains(struct gt_analysis *a, const char *file, FILE *out)
 static void put_calls(struct gt_analysis *a, FILE *out)
 {
 	bool shown[GT__CALLS] = {false}, any = false;
-	char t[2][32], number[32];
+	char t[2][32], number[32], who[32];
 	int64_t syscall_ns = 0;
 
 	fprintf(out, "\nSYSTEM CALLS\n");
@@ -485,10 +508,13 @@ static void put_calls(struct gt_analysis *a, FILE *out)
 		shown[best] = any = true;
 		name = gt_trace_syscall(a->trace, best);
 		snprintf(number, sizeof(number), "call %zu", best);
-		fprintf(out, "  %-20s %9s in %" PRIu64 " call%s, at most %s (G%" PRIu64 "), %" PRIu64 " error%s\n",
+		snprintf(who, sizeof(who), "G%" PRIu64, a->calls[best].all.max_g);
+		if (!a->calls[best].all.max_g)
+			snprintf(who, sizeof(who), "the scheduler");
+		fprintf(out, "  %-20s %9s in %" PRIu64 " call%s, at most %s (%s), %" PRIu64 " error%s\n",
 			name ? name : number, gt__time(a->calls[best].all.total_ns, t[0]), a->calls[best].all.count,
-			plural(a->calls[best].all.count), gt__time(a->calls[best].all.max_ns, t[1]),
-			a->calls[best].all.max_g, a->calls[best].errors, plural(a->calls[best].errors));
+			plural(a->calls[best].all.count), gt__time(a->calls[best].all.max_ns, t[1]), who,
+			a->calls[best].errors, plural(a->calls[best].errors));
 	}
 	for (size_t i = 0; i < a->group_count; i++)
 		GT__ADD(syscall_ns, a->groups[i]->state[GT_STATE_SYSCALL].total_ns);
@@ -660,7 +686,7 @@ int gt_report_text(struct gt_analysis *a, const char *file, FILE *out)
 	if (!a->events)
 		fprintf(out, "no events in this trace\n");
 	else if (!a->finding_count)
-		fprintf(out, "no findings: nothing that waits costs a tenth of a goroutine\n");
+		put_none(out, file);
 	for (size_t i = 0; i < a->finding_count && i < TOP; i++)
 		put_finding(a, file, out, i);
 	if (a->finding_count > TOP)

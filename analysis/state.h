@@ -444,7 +444,7 @@ char *gt__format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool gt__system_function(const struct gt_analysis *a, const char *name);
 bool gt__library_function(const struct gt_analysis *a, const char *name);
 bool gt__library_line(const struct gt_analysis *a, const struct gt_trace_line *line);
-/* The innermost frame of the user's own; else the outermost with a name; NULL: nothing known. */
+/* The innermost frame of the user's own; else the outermost of a library above the runtime; NULL: nothing known. */
 const struct gt_trace_line *gt__user_frame(const struct gt_analysis *a, uint64_t stack);
 const char *gt__user_function(const struct gt_analysis *a, uint64_t stack); /* "" when not known */
 /* @stack is one of @gor's: which function is it for? */

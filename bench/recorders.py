@@ -16,7 +16,7 @@ import tempfile
 import time
 
 import measure
-from harness import build_go, go
+from harness import build_go, go, latest
 
 KINDS = ("plain", "go", "gtrace")
 NAMES = {"plain": "plain", "go": "Go's FlightRecorder", "gtrace": "gtrace record --flight"}
@@ -98,7 +98,7 @@ def snapshot(options, kind, result, folder):
 def main():
     parser = argparse.ArgumentParser(description="Go's flight recorder beside gtrace's")
     parser.add_argument("--gtrace", default=measure.default_gtrace())
-    parser.add_argument("--go", default="1.25.12")
+    parser.add_argument("--go", default=latest("1.25"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--min-age", type=int, default=3000, help="milliseconds")

@@ -19,9 +19,9 @@ import tempfile
 import time
 
 import measure
-from harness import CACHE, go
+from harness import CACHE, go, latest
 
-NEWER_GO = "1.25.12"
+NEWER_GO = latest("1.25")
 CADDY = "github.com/caddyserver/caddy/v2/cmd/caddy@v2.10.0"
 
 

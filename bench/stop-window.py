@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 import measure
-from harness import build_go
+from harness import build_go, latest
 
 
 def ms(text):
@@ -19,7 +19,7 @@ def ms(text):
 def main():
     parser = argparse.ArgumentParser(description="stops of an attach")
     parser.add_argument("--gtrace", default=measure.default_gtrace())
-    parser.add_argument("--go", default="1.25.12")
+    parser.add_argument("--go", default=latest("1.25"))
     parser.add_argument("--times", type=int, default=20)
     options = parser.parse_args()
     program = build_go("quiet", options.go)

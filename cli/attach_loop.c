@@ -134,7 +134,11 @@ static int find_goroutines(struct gt_attached *a)
 		free(list);
 		return gt_die_text(GT_EXIT_FAILURE, "out of memory");
 	}
-	count = gt_attach_goroutines_again(a->attach, list, count);
+	if (gt_attach_goroutines_again(a->attach, list, &count, &err) < 0) {
+		free(found);
+		free(list);
+		return gt_die(GT_EXIT_FAILURE, &err);
+	}
 	gt_attach_stacks(a->attach, list, count, r->options.stack_depth, take_stack, r->collector);
 	for (size_t i = 0; i < count; i++)
 		found[i] = (struct gt_found){

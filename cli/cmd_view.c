@@ -15,14 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_PORT = 256, KEY_NO_OPEN, KEY_AT, KEY_MEMORY };
+enum { KEY_PORT = 256, KEY_NO_OPEN, KEY_AT, KEY_GOROUTINE, KEY_MEMORY };
 
 struct view_options {
 	const char *file;
 	unsigned int port;
 	bool no_open;
 	bool at_given;
-	uint64_t at_ns;
+	uint64_t at_ns, goroutine;
 	uint64_t memory_bytes_max;
 };
 
@@ -31,6 +31,7 @@ static const struct argp_option options[] = {
 	{"no-open", KEY_NO_OPEN, NULL, 0, "only print the address: open no browser", 0},
 	{"at", KEY_AT, "TIME", 0,
 		"begin at this moment (1.5s, 200ms since the trace's begin), as gtrace report names it", 0},
+	{"goroutine", KEY_GOROUTINE, "N", 0, "begin with this goroutine: with what it did at --at, or first", 0},
 	{"max-memory", KEY_MEMORY, "SIZE", 0, "read no further than an index of that size holds (default: 4G)", 0},
 	{0},
 };
@@ -55,6 +56,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		if (!gt_parse_duration(arg, &o->at_ns))
 			argp_error(state, "--at takes a time with its unit (250ms, 1.5s): %s", arg);
 		o->at_given = true;
+		return 0;
+	case KEY_GOROUTINE:
+		arg += *arg == 'G' || *arg == 'g';
+		o->goroutine = strtoull(arg, &end, 10);
+		if (*end || end == arg || *arg == '-' || !o->goroutine)
+			argp_error(state, "--goroutine takes its number: %s", arg);
 		return 0;
 	case KEY_MEMORY:
 		if (!gt_parse_size(arg, &o->memory_bytes_max) || o->memory_bytes_max < 1 << 20)
@@ -142,11 +149,13 @@ static void *read_trace(void *context)
 
 static void tell_address(const struct view_options *o, const struct gt_serve *server)
 {
-	char address[256];
+	char address[256], at[48] = "", goroutine[48] = "";
 
-	snprintf(address, sizeof(address), "%s", gt_serve_address(server));
 	if (o->at_given)
-		snprintf(address, sizeof(address), "%s#t=%" PRIu64, gt_serve_address(server), o->at_ns);
+		snprintf(at, sizeof(at), "#t=%" PRIu64, o->at_ns);
+	if (o->goroutine)
+		snprintf(goroutine, sizeof(goroutine), "%cg=%" PRIu64, o->at_given ? '&' : '#', o->goroutine);
+	snprintf(address, sizeof(address), "%s%s%s", gt_serve_address(server), at, goroutine);
 	printf("%s\n", address);
 	fflush(stdout);
 	if (!o->no_open && isatty(STDOUT_FILENO))

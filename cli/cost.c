@@ -163,6 +163,9 @@ double gt_cost_hooks_ns(const struct gt_cost *cost, const uint64_t by_kind[GT_EV
 		count += by_kind[kind];
 		with_stack += stack ? by_kind[kind] : 0;
 	}
+	/* So does the PStart of one that leaves a system call with its P: all but as many as gave theirs up. */
+	if (by_kind[GT_EV_P_START] > by_kind[GT_EV_P_STOP])
+		count -= by_kind[GT_EV_P_START] - by_kind[GT_EV_P_STOP];
 	*records = count;
 	return (double)count * cost->record_ns + (double)with_stack * cost->stack_ns;
 }

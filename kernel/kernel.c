@@ -596,11 +596,12 @@ static bool is_ours(struct gt_kernel *k, uint32_t tid, uint64_t ticks)
 	return thread && (!thread->ended_ticks || ticks < thread->ended_ticks + k->ticks_per_second);
 }
 
-static int sampled(
-	struct gt_kernel *k, struct gt_writer *writer, const struct gt__perf_record *record, struct item *item)
+/* What comes late is told at a later time than @ticks, of which it is. */
+static int sampled(struct gt_kernel *k, struct gt_writer *writer, const struct gt__perf_record *record, uint64_t ticks,
+	struct item *item)
 {
 	uint64_t words[RECORD_WORDS];
-	size_t size = lay_out_stack(k, record, item->ticks, words);
+	size_t size = lay_out_stack(k, record, ticks, words);
 	bool fresh;
 
 	item->number = stack_id(k, words, size, &fresh);
@@ -630,6 +631,7 @@ static int take_one(struct gt_kernel *k, struct gt_writer *writer, size_t ring, 
 		.ring = (uint16_t)ring,
 		.kind = kinds[record->kind],
 	};
+	const uint64_t ticks = item.ticks;
 	struct thread *thread;
 	struct other *other;
 	int ret = 0;
@@ -674,7 +676,7 @@ static int take_one(struct gt_kernel *k, struct gt_writer *writer, size_t ring, 
 		break;
 	case GT__PERF_SAMPLE:
 		/* Nothing may come between events of a run. */
-		ret = sampled(k, writer, record, &item);
+		ret = sampled(k, writer, record, ticks, &item);
 		break;
 	case GT__PERF_FAULT:
 		item.number = record->number & ((1ull << 48) - 1);

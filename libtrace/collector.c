@@ -218,6 +218,21 @@ static int put_fd(struct gt_collector *c, struct gt_event *out, int count)
 	return count;
 }
 
+/* Most records do not. A STATE of two events may be a wake-up by the poller, after a hint. */
+static bool may_tell_fd(const struct gt_record *record, int count)
+{
+	switch (record->kind) {
+	case GT_REC_STATE:
+		return count > 1;
+	case GT_REC_ENTER:
+	case GT_REC_LEAVE:
+	case GT_REC_WOKEN:
+		return false;
+	default:
+		return true;
+	}
+}
+
 void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const struct gt_record *record)
 {
 	struct gt_event *out = &c->batch[c->batch_count];
@@ -234,7 +249,7 @@ void gt__batch_add(struct gt_collector *c, struct gt__m_state *state, const stru
 			.start_pc = record->word[2]};
 	if (count > 0 && c->hidden)
 		count = hide(c->hidden, out, count);
-	if (count > 0 && (record->kind != GT_REC_STATE))
+	if (count > 0 && may_tell_fd(record, count))
 		count = put_fd(c, out, count);
 	if (count < 0)
 		c->totals.records_bad++;

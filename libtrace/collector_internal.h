@@ -20,8 +20,8 @@
 #define GT__SKEW_TICKS 50000
 /* A thread that stays in the midst of something so long is stopped, or gone: it does not hold up the others. */
 #define GT__STUCK_SECONDS 1
-#define GT__STEALS_MAX    512 /* in one round */
-#define GT__BATCH_MAX     (2 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8)
+#define GT__STEALS_MAX    512                                      /* in one round */
+#define GT__BATCH_MAX     (3 * GT_BLOCK_BYTES / GT_CELL_BYTES + 8) /* a cell: two events, and a descriptor's name */
 
 struct gt__m_state {
 	struct gt_decoder decoder;

@@ -54,32 +54,35 @@ static uint64_t take_hint(struct gt_decoder *decoder, uint64_t g)
 
 static int decode_hint(struct gt_decoder *decoder, const struct gt_record *record)
 {
-	uint64_t g = record->word[1] & GT_G_MASK, fd = record->word[2];
+	uint64_t g = record->word[1] & GT_G_MASK;
+	uint64_t fd = record->words > 2 ? record->word[2] : record->word[1] >> GT_G_BITS;
 	uint32_t at = decoder->hint_next++ % GT_DECODE_HINTS;
 
 	if (!g)
 		return -EBADMSG;
+	take_hint(decoder, g); /* one that was not used is old */
 	decoder->hints[at].g = g;
 	decoder->hints[at].fd = fd < GT_FD_UNKNOWN ? (uint32_t)fd : GT_FD_UNKNOWN;
 	return 0;
 }
 
-/* What stands in words 2 and 3 of a STATE2 that blocks or wakes. */
+/* What stands beside a STATE or STATE2 that blocks or wakes. */
 static void add_why(struct gt_decoder *decoder, struct gt_event *out, int *count, const struct gt_record *record,
 	uint64_t g, bool blocks, unsigned int cause)
 {
+	bool brief = record->words < 4;
 	struct gt_event *event;
 
-	if (record->words < 4)
-		return;
 	if (blocks) {
+		if (brief)
+			return;
 		add_object(out, count, record, g, record->word[3], record->word[2] >> 32 | record->word[3] >> 56 << 32);
-	} else if (cause && !(record->word[3] & GT_G_MASK)) {
+	} else if (cause && (brief || !(record->word[3] & GT_G_MASK))) {
 		event = add(out, count, record, GT_EV_WAKE_CAUSE);
 		event->args[0] = g;
 		event->args[1] = gt_cause_known(cause) ? cause : GT_CAUSE_NONE;
-		event->args[2] = record->word[2] >> 32;
-		if (cause == GT_CAUSE_NETPOLL && decoder->hint_next)
+		event->args[2] = brief ? 0 : record->word[2] >> 32;
+		if (cause == GT_CAUSE_NETPOLL && (brief || decoder->hint_next))
 			event->args[2] = take_hint(decoder, g);
 	}
 }
@@ -163,6 +166,39 @@ static int decode_state(
 		event->args[3] = new_ == GT_STATE_RUNNING ? 0 : arg;
 	}
 	return count;
+}
+
+/* The kinds of one cell: as what is longer. */
+static int decode_brief(
+	struct gt_decoder *decoder, const uint8_t *wait_reasons, const struct gt_record *record, struct gt_event *out)
+{
+	uint64_t g = record->word[1] & GT_G_MASK, side = record->word[1] >> GT_G_BITS;
+	struct gt_record longer = {.ticks = record->ticks, .kind = GT_REC_STATE2, .words = 4};
+	int count = 0, more;
+
+	if (!g)
+		return -EBADMSG;
+	switch (record->kind) {
+	case GT_REC_ENTER:
+		longer.word[1] = GT_STATE_WORD(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0);
+		longer.word[2] = side;
+		break;
+	case GT_REC_LEAVE:
+		if (side)
+			add(out, &count, record, GT_EV_P_START)->args[0] = side;
+		longer.word[1] = GT_STATE_WORD(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
+		break;
+	case GT_REC_POLLED:
+		longer.word[1] = GT_STATE_WORD(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL);
+		longer.word[2] = side << 32;
+		break;
+	default: /* WOKEN */
+		longer.word[1] = GT_STATE_WORD(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0);
+		longer.word[3] = (g + (uint64_t)((int64_t)(side << GT_G_BITS) >> GT_G_BITS)) & GT_G_MASK;
+		break;
+	}
+	more = decode_state(decoder, wait_reasons, &longer, out + count);
+	return more < 0 ? more : count + more;
 }
 
 static int decode_coro(struct gt_decoder *decoder, const struct gt_record *record, struct gt_event *out)
@@ -336,7 +372,13 @@ static int decode_heap(const struct gt_record *record, struct gt_event *out)
 
 	if (op < GT_HEAP_ALLOC || op > GT_HEAP_LIVE)
 		return -EBADMSG;
+	if (op != GT_HEAP_LIVE && record->words < 4)
+		return -EBADMSG;
 	event = add(out, &count, record, kinds[op]);
+	if (op == GT_HEAP_LIVE && record->words < 4) {
+		event->args[0] = record->word[1] >> 8;
+		return count;
+	}
 	if (op == GT_HEAP_LIVE) {
 		event->args[0] = record->word[2];
 		event->args[1] = record->word[3];
@@ -472,11 +514,16 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		[GT_REC_ALIVE] = 6,
 		[GT_REC_OBJECT] = 4,
 		[GT_REC_SYSCALL] = 4,
-		[GT_REC_HEAP] = 4,
+		[GT_REC_HEAP] = 2,
 		[GT_REC_TIMER] = 4,
 		[GT_REC_GC] = 4,
-		[GT_REC_HINT] = 4,
+		[GT_REC_HINT] = 2,
+		[GT_REC_ENTER] = 2,
+		[GT_REC_LEAVE] = 2,
+		[GT_REC_POLLED] = 2,
+		[GT_REC_WOKEN] = 2,
 	};
+	bool brief = record->kind >= GT_REC_ENTER && record->kind <= GT_REC_WOKEN;
 	int count;
 
 	if (record->kind < GT_REC_STATE || record->kind >= GT_REC_END || !words_min[record->kind] ||
@@ -484,10 +531,11 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		return -EBADMSG;
 	if (record->kind == GT_REC_CORO)
 		return decode_coro(decoder, record, out);
-	if (record->kind == GT_REC_STATE || record->kind == GT_REC_STATE2) {
+	if (brief || record->kind == GT_REC_STATE || record->kind == GT_REC_STATE2) {
 		bool exits = decoder->coro_exits;
 
-		count = decode_state(decoder, wait_reasons, record, out);
+		count = brief ? decode_brief(decoder, wait_reasons, record, out)
+			      : decode_state(decoder, wait_reasons, record, out);
 		/* Anything that the switch did not announce ends it; a repetition does not. */
 		if (count > 0 && !exits)
 			decoder->coro_from = decoder->coro_to = 0;

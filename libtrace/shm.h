@@ -64,7 +64,7 @@
  *   STATE   word 1 = g:40 | old:4 | new:4 | arg:16
  *           arg: new running: P id + 1, 0 when there is none. New waiting: why; injected hooks store the Go version's own
  *           number of a wait reason (the collector maps it), a library enum gt_reason. Running -> runnable: enum gt_reason
- *           from both. Else 0
+ *           from both. Waiting -> runnable: enum gt_cause, whose detail is not told. Else 0
  *   STATE2  word 1 as STATE, but waiting -> runnable: arg = enum gt_cause
  *           running -> waiting: word 2 = stack id:32 | holder's low 32 bits; word 3 = GT_OBJECT_WORD, holder's high 8 bits on top
  *           waiting -> runnable: word 2 = stack id:32 | the cause's detail:32; word 3 = by:40 (goroutine that acted, 0 none)
@@ -83,7 +83,7 @@
  *           exit: word 2 = what the kernel returned (-4095..-1: -errno), word 3 = stack id:32 of one outside of GoSyscall (0: not taken)
  *           long (3 cells): exit, of one whose begin was not recorded: word 3 = first argument, 4 = third, 5 = how many ticks it took
  *   HEAP    word 1 = what:8 | g:40 (bits 8..47); alloc (3 cells): word 2 = address, 3 = bytes, 4 = weight, 5 = stack id:32;
- *           free: word 2 = address, 3 = bytes; live: word 2 = bytes, 3 = pieces
+ *           free: word 2 = address, 3 = bytes; live: word 2 = bytes, 3 = pieces; live of 1 cell: word 1 = what:8 | bytes:56
  *           injected: word 5's high 32 bits are the address of the type, less the text's; 0 none. Where every allocation is told:
  *           alloc (2 cells): word 2 = bytes, and the weight; word 3 = as word 5
  *   GC      word 1 = what:8 | g:40 (bits 8..47) | arg:16; arg: of sweeps p + 1; of GT_GC_STW_BEGIN Go's number of the reason, or 0x8000 |
@@ -92,7 +92,14 @@
  *           else, of begins and procs: word 3 = stack id:32
  *   TIMER   word 1 = what:8 | g:40 (bits 8..47); word 2 = the timer's address; word 3 = ns: set, until then; fire, since then;
  *           set at: when, by CLOCK_MONOTONIC
- *   HINT    word 1 = g:40; word 2 = fd: should this M be the one that wakes g, by the poller, this is the descriptor
+ *   HINT    word 1 = g:40; word 2 = fd: should this M be the one that wakes g, by the poller, this is the descriptor. Of 1 cell: word 1 = g:40 | fd:24
+ *
+ * What is told most often has a kind of its own that needs one cell only (injected hooks; a number that does not fit is told as above):
+ *   ENTER   word 1 = g:40 | stack id:24: running -> syscall
+ *   LEAVE   word 1 = g:40 | p + 1:24: the M takes P p, which it had until the system call or takes from another M's; then syscall ->
+ *           running. p + 1 = 0: a SLOT record has told which P it has
+ *   POLLED  word 1 = g:40 | fd:24: waiting -> runnable by the poller, as STATE2 after a HINT
+ *   WOKEN   word 1 = g:40 | by - g:24, signed: waiting -> runnable by goroutine by
  *
  * Hooks of Go fill the parts of STATE2 that they know; 0 is not known in each of them.
  */
@@ -111,7 +118,11 @@ enum gt_record_kind {
 	GT_REC_TIMER,
 	GT_REC_ALIVE,
 	GT_REC_HINT,
-	GT_REC_GC = 20, /* 14 to 19 and */
+	GT_REC_ENTER,
+	GT_REC_LEAVE,
+	GT_REC_POLLED,
+	GT_REC_WOKEN,
+	GT_REC_GC = 20, /* 18, 19 and 21 */
 	GT_REC_END,     /* to 31 are free */
 };
 enum gt_slot_op { GT_SLOT_START = 1, GT_SLOT_STOP, GT_SLOT_IDLE };
@@ -143,8 +154,9 @@ enum gt_gc_op {
 };
 enum gt_timer_op { GT_TIMER_SET = 1, GT_TIMER_FIRE, GT_TIMER_STOP, GT_TIMER_SET_AT };
 
-#define GT_G_BITS 40
-#define GT_G_MASK 0xffffffffffull
+#define GT_G_BITS    40
+#define GT_G_MASK    0xffffffffffull
+#define GT_SIDE_BITS 24 /* what a word has beside a goroutine's id */
 #define GT_STATE_WORD(g, old, new_, arg) \
 	((uint64_t)(g) | (uint64_t)(old) << 40 | (uint64_t)(new_) << 44 | (uint64_t)(arg) << 48)
 
@@ -206,7 +218,10 @@ struct gt_m {
 	uint64_t reclaimed;  /* of them */
 	int64_t alloc_left;  /* bytes until the next sampled allocation */
 	uint64_t alloc_step; /* from the last one to that */
-	uint64_t reserved[2];
+	uint32_t
+		took; /* p + 1 of the P that was taken back at a system call's end, for the LEAVE that follows; 0 = none */
+	uint32_t unused_word;
+	uint64_t reserved;
 	/* what hooks of Go keep from one to the next: plain words, the thread's own */
 	uint64_t deadline; /* fd + 1 while a timer of a deadline is at work */
 	uint32_t call;     /* number + 1 of the system call it is in; 0 = none that was seen to begin */
@@ -217,7 +232,8 @@ struct gt_m {
 	uint64_t object;     /* GT_OBJECT_WORD for the next wait; 0 = none */
 	uint64_t fork;       /* the goroutine that forks right now; and more (agent/blob/sys.S) */
 	uint64_t saved[4];   /* registers, while a hook is at work */
-	uint64_t unused[5];
+	uint64_t hints[4];   /* fd << 40 | g: the poller found fd ready, g will be woken; 0 = free */
+	uint64_t unused;
 };
 #define GT_M_BYTES 256u
 #define GT_OWN(block, version, state) \

@@ -159,6 +159,11 @@ static bool changes_nothing(const struct gt_decoder *decoder, const uint64_t *ce
 		/* fall through */
 	case GT_REC_STATE:
 		return !decoder->coro_from && new_ != GT_STATE_DEAD;
+	case GT_REC_ENTER:
+	case GT_REC_LEAVE:
+	case GT_REC_POLLED:
+	case GT_REC_WOKEN:
+		return !decoder->coro_from;
 	case GT_REC_SLOT:
 	case GT_REC_HINT:
 	case GT_REC_HEAP:

@@ -22,8 +22,10 @@
 
 struct module {
 	uint64_t start, end, offset, since;
+	uint64_t again; /* the last time that the same was mapped; since, when it was once */
 	uint64_t until; /* UINT64_MAX: it stands */
-	uint32_t count; /* of files that stood at some of these addresses before */
+	uint32_t
+		count; /* of files at some of these addresses that were told of before: in its place, so that no other has that */
 	uint32_t file;
 };
 
@@ -47,8 +49,9 @@ struct gt_modules {
 	pid_t pid;
 	dev_t device; /* of the program */
 	ino_t inode;
-	struct module *list;
+	struct module *list; /* in order of since */
 	size_t count, room;
+	uint64_t exec; /* the last */
 	struct file *files;
 	size_t file_count, file_room;
 
@@ -211,8 +214,8 @@ int gt_modules_add(struct gt_modules *m, const struct gt_mapping *mapping)
 {
 	struct gt_mapping own = *mapping;
 	uint64_t end = own.start + own.size;
-	struct module module, *list;
-	const struct module *last = NULL;
+	struct module module, *list, *last = NULL;
+	size_t at = m->count;
 	ssize_t file;
 
 	if (!own.size || end < own.start || end >> ADDRESS_BITS || own.build_id_bytes > 20)
@@ -224,50 +227,64 @@ int gt_modules_add(struct gt_modules *m, const struct gt_mapping *mapping)
 	file = file_of(m, &own);
 	if (file < 0)
 		return (int)file;
-	module = (struct module){own.start, end, own.offset, own.since, UINT64_MAX, 0, (uint32_t)file};
+	module = (struct module){own.start, end, own.offset, own.since, own.since,
+		own.since < m->exec ? m->exec : UINT64_MAX, 0, (uint32_t)file};
 	for (size_t i = 0; i < m->count; i++) {
-		const struct module *old = &m->list[i];
+		struct module *old = &m->list[i];
 
 		if (old->end <= module.start || old->start >= module.end)
 			continue;
-		last = old;
+		if (old->since <= module.since)
+			last = old;
 		if (old->count >= module.count)
 			module.count = old->count < COUNT_MAX ? old->count + 1 : COUNT_MAX;
 	}
 	/* The same again, as after dlclose and dlopen: as if it had stayed. */
 	if (last && last->file == module.file && last->start - last->offset == module.start - module.offset &&
-		last->until == UINT64_MAX) {
-		if (last->start == module.start && last->end == module.end)
+		last->until >= module.since) {
+		if (last->start == module.start && last->end == module.end) {
+			if (last->again < module.since)
+				last->again = module.since;
 			return 0;
+		}
 		module.count = last->count;
 	}
 	list = more(m->list, m->count, &m->room, sizeof(*list));
 	if (!list)
 		return -ENOMEM;
 	m->list = list;
-	m->list[m->count++] = module;
+	while (at > 0 && list[at - 1].since > module.since)
+		at--;
+	memmove(&list[at + 1], &list[at], (m->count++ - at) * sizeof(*list));
+	list[at] = module;
 	return 0;
 }
 
 void gt_modules_exec(struct gt_modules *m, uint64_t since)
 {
+	if (m->exec < since)
+		m->exec = since;
 	for (size_t i = 0; i < m->count; i++)
 		if (m->list[i].since < since && m->list[i].until > since)
 			m->list[i].until = since;
 }
 
-/* The newest that stood there then; of a moment before all of them, the first. */
+/* What was mapped there last by then; of a moment before all of them, the first. */
 static const struct module *module_at(const struct gt_modules *m, uint64_t pc, uint64_t time)
 {
 	const struct module *found = NULL;
+	uint64_t mapped = 0;
 
 	for (size_t i = 0; i < m->count; i++) {
 		const struct module *module = &m->list[i];
+		uint64_t last = module->again <= time ? module->again : module->since;
 
 		if (pc < module->start || pc >= module->end || module->until < time)
 			continue;
-		if (!found || (module->since <= time && module->since >= found->since))
+		if (!found || (last <= time && last >= mapped)) {
 			found = module;
+			mapped = last;
+		}
 	}
 	return found;
 }

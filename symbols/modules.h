@@ -34,7 +34,7 @@ struct gt_mapping {
 struct gt_modules *gt_modules_new(pid_t pid, const char *program);
 void gt_modules_free(struct gt_modules *modules);
 
-/* 0 or -ENOMEM, -ENOSPC. */
+/* Mappings come in any order: each says since when it is there. 0 or -ENOMEM, -ENOSPC. */
 int gt_modules_add(struct gt_modules *modules, const struct gt_mapping *mapping);
 /* Another program is run since then: nothing is mapped. */
 void gt_modules_exec(struct gt_modules *modules, uint64_t since);

@@ -25,6 +25,18 @@
 .L\id\()_end:
 .endm
 
+/* The same for a record of 1 cell: rsi. */
+.macro GC_REST1 id, kind
+	jmp	.L\id\()_emit
+.L\id\()_no_m:
+	COUNT_NO_M .L\id\()_end
+.L\id\()_full:
+	FULL	16, .L\id\()_emit, .L\id\()_end
+.L\id\()_emit:
+	EMIT1	\kind, .L\id\()_full
+.L\id\()_end:
+.endm
+
 /* rsi = goid of \g << 8 | \what. */
 .macro GC_WORD g, what, big
 	LOAD_GOID \g, %rsi, \big
@@ -405,20 +417,20 @@ HOOK heap_live
 	test	%rbx, %rbx
 	jz	.Lheap_live_end
 	LOAD_M	.Lheap_live_no_m
-	mov	$HEAP_LIVE, %esi
-	mov	K_GC_HEAP_LIVE(%rax), %r9
-	add	%rbx, %r9
-	xor	%r12d, %r12d
-	GC_REST	heap_live, REC_HEAP
+	mov	K_GC_HEAP_LIVE(%rax), %rsi
+	add	%rbx, %rsi
+	shl	$8, %rsi
+	or	$HEAP_LIVE, %rsi
+	GC_REST1 heap_live, REC_HEAP
 HOOK_END heap_live
 
 /* (*gcControllerState).resetLive(bytesMarked): RAX, RBX; a cycle ends. Stacks are summed up in the same struct. */
 HOOK heap_reset
 	LOAD_M	.Lheap_reset_no_m
-	mov	$HEAP_LIVE, %esi
-	mov	%rbx, %r9
-	xor	%r12d, %r12d
-	GC_REST	heap_reset, REC_HEAP
+	mov	%rbx, %rsi
+	shl	$8, %rsi
+	or	$HEAP_LIVE, %rsi
+	GC_REST1 heap_reset, REC_HEAP
 	LOAD_M	.Lheap_stacks_no_m
 	mov	$GC_STACKS, %esi
 	mov	K_GC_STACK_BYTES(%rax), %r9

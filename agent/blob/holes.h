@@ -177,6 +177,7 @@ enum gt_hole {
 	X(mark_region_started) \
 	X(mark_task_context) \
 	X(p_start) \
+	X(p_take) \
 	X(p_stop) \
 	X(p_idle) \
 	X(m_start) \

@@ -105,6 +105,28 @@
 	COMMIT	\kind, 1
 .endm
 
+/* Of 1 cell, too, of the kind that r9d = WORD0_1(kind) tells. */
+#define WORD0_1(kind) ((kind) << 3 | 1 << 1 | 1)
+.macro EMIT1_KIND full
+	RESERVE	16, \full
+	mov	%rsi, 8(%rdi)
+	mov	%rax, %r8
+	rdtsc
+	shl	$32, %rdx
+	or	%rdx, %rax
+	shl	$8, %rax
+	or	%r9, %rax
+	mov	%rax, (%rdi)
+	addq	$16, M_DONE(%r13)
+	mov	%r8, %rax
+.endm
+
+/* rsi, a goroutine's id, |= \reg << 40. */
+.macro OR_SIDE reg
+	shl	$G_BITS, \reg
+	or	\reg, %rsi
+.endm
+
 /* A record of 2 cells: rsi, r9, r12. Its length stands there first: a reader may have to step over it. */
 .macro EMIT2 kind, full
 	RESERVE	32, \full
@@ -156,6 +178,16 @@ hook_\name\()_end:
 
 	.section .hooks, "ax", @progbits
 
+/* To \found, with r10 = where and r9 = what, when the M's hint there is one for goroutine rsi. Scratch: rdi. */
+.macro HINT_FOR at, found
+	lea	M_HINTS+\at(%r13), %r10
+	mov	(%r10), %r9
+	mov	%r9, %rdi
+	xor	%rsi, %rdi
+	shl	$SIDE_BITS, %rdi
+	jz	\found
+.endm
+
 /* ---- casgstatus(gp, old, new): RAX, EBX, ECX ---- */
 
 /* \objects: what the goroutine waits for, and what wakes it when no goroutine does (sys.S). */
@@ -185,6 +217,8 @@ HOOK \name
 	je	.Lrun\@
 	cmp	$KEY(2, 1), %edx
 	je	.Lyield\@
+	cmp	$KEY(3, 2), %edx
+	je	.Lleave\@
 	.if	!\stacks
 	cmp	$KEY(2, 4), %edx
 	je	.Lwait_plain\@
@@ -196,7 +230,7 @@ HOOK \name
 .Lbig_g\@:
 	COUNT_BIG_G .Lend\@
 .Lfull1\@:
-	FULL	16, .Lemit1\@, .Lend\@
+	FULL	16, .Lemit1_kind\@, .Lend\@
 .Lfull2\@:
 	FULL	32, .Lemit2\@, .Lend\@
 
@@ -205,9 +239,9 @@ HOOK \name
 	WALK_SELF
 	LOAD_M	.Lno_m\@
 	LOAD_GOID %rax, %rsi, .Lbig_g\@
-	OR_STATES %rsi, 2, 3
-	xor	%r12d, %r12d
-	jmp	.Lemit2\@
+	OR_SIDE	%r9
+	mov	$WORD0_1(REC_ENTER), %r9d
+	jmp	.Lemit1_kind\@
 	.endif
 
 	/* Rare changes: each state as Go numbers it -> as a record does. Changes to or from a state that a record
@@ -310,34 +344,62 @@ HOOK \name
 	cmp	$PARK_SLEEP, %edi
 	je	.Lcaused\@
 	cmp	$PARK_IO, %edi
-	jne	.Lemit2\@
-	mov	$CAUSE_NETPOLL, %edx
-	mov	$0xffffffff, %r9d               /* GT_FD_UNKNOWN, but for a hint */
-	shl	$32, %r9
+	mov	$0, %edx
+	jne	.Lcaused\@
 	mov	M_DEADLINE(%r13), %rdi
 	test	%rdi, %rdi
-	jz	.Lcaused\@
-	mov	$CAUSE_DEADLINE, %edx
-	lea	-1(%rdi), %r9
-	shl	$32, %r9
+	jnz	.Ldeadline\@
+	HINT_FOR 0, .Lhinted\@
+	HINT_FOR 8, .Lhinted\@
+	HINT_FOR 16, .Lhinted\@
+	HINT_FOR 24, .Lhinted\@
+	mov	$CAUSE_NETPOLL, %edx
 .Lcaused\@:
 	shl	$48, %rdx
 	or	%rdx, %rsi
+	OR_STATES %rsi, 4, 1
+	jmp	.Lemit1\@
+.Lhinted\@:
+	movq	$0, (%r10)
+	mov	%r9, %rsi
+	mov	$WORD0_1(REC_POLLED), %r9d
+	jmp	.Lemit1_kind\@
+.Ldeadline\@:
+	mov	$CAUSE_DEADLINE, %edx
+	shl	$48, %rdx
+	or	%rdx, %rsi
+	lea	-1(%rdi), %r9
+	shl	$32, %r9
+	OR_STATES %rsi, 4, 1
+	xor	%r12d, %r12d
 	jmp	.Lemit2\@
 	.endif
 
 .Lwake\@:
-	OR_STATES %rsi, 4, 1
 	mov	K_M_CURG(%r12), %rdi
-	xor	%r9d, %r9d
-	xor	%r12d, %r12d
 	test	%rdi, %rdi
 	.if	\objects
 	jz	.Lcause\@
 	.else
-	jz	.Lemit2\@
+	jz	.Lwake_alone\@
 	.endif
 	mov	K_G_GOID(%rdi), %r12
+	mov	%r12, %rdi
+	sub	%rsi, %rdi
+	lea	(1 << (SIDE_BITS - 1))(%rdi), %rdx
+	shr	$SIDE_BITS, %rdx
+	jnz	.Lwake_far\@
+	OR_SIDE	%rdi
+	mov	$WORD0_1(REC_WOKEN), %r9d
+	jmp	.Lemit1_kind\@
+	.if	!\objects
+.Lwake_alone\@:
+	OR_STATES %rsi, 4, 1
+	jmp	.Lemit1\@
+	.endif
+.Lwake_far\@:
+	OR_STATES %rsi, 4, 1
+	xor	%r9d, %r9d
 .Lemit2\@:
 	EMIT2	REC_STATE2, .Lfull2\@
 	jmp	.Lend\@
@@ -360,8 +422,19 @@ HOOK \name
 	shl	$48, %rdi
 	or	%rdi, %rsi
 	OR_STATES %rsi, 1, 2
+	jmp	.Lemit1\@
+
+	/* With the P that wirep's hook left */
+.Lleave\@:
+	mov	M_TOOK(%r13), %edi
+	movl	$0, M_TOOK(%r13)
+	OR_SIDE	%rdi
+	mov	$WORD0_1(REC_LEAVE), %r9d
+	jmp	.Lemit1_kind\@
 .Lemit1\@:
-	EMIT1	REC_STATE, .Lfull1\@
+	mov	$WORD0_1(REC_STATE), %r9d
+.Lemit1_kind\@:
+	EMIT1_KIND .Lfull1\@
 .Lend\@:
 HOOK_END \name
 .endm
@@ -426,18 +499,21 @@ HOOK \name
 	.endif
 	LOAD_M	.Lno_m\@
 	LOAD_GOID %r14, %rsi, .Lbig_g\@
+	.if	\stacks
+	OR_SIDE	%r9
+	.else
 	OR_STATES %rsi, 2, 3
-	xor	%r12d, %r12d
+	.endif
 	jmp	.Lemit\@
 .Lno_m\@:
 	COUNT_NO_M .Lend\@
 .Lbig_g\@:
 	COUNT_BIG_G .Lend\@
 .Lfull\@:
-	FULL	(16*(1+\stacks)), .Lemit\@, .Lend\@
+	FULL	16, .Lemit\@, .Lend\@
 .Lemit\@:
 	.if	\stacks
-	EMIT2	REC_STATE2, .Lfull\@
+	EMIT1	REC_ENTER, .Lfull\@
 	.else
 	EMIT1	REC_STATE, .Lfull\@
 	.endif
@@ -579,6 +655,22 @@ HOOK \name
 	.endif
 	test	%rdi, %rdi
 	jz	.Lend\@
+	.ifc	\name, p_take                  /* by one that leaves a system call: told with that */
+	cmp	K_M_CURG(%r12), %r14
+	jne	.Lalone\@
+	mov	K_G_STATUS(%r14), %edx
+	and	$15, %edx
+	cmp	$3, %edx
+	jne	.Lalone\@
+	mov	K_P_ID(%rdi), %edx
+	inc	%edx
+	mov	%edx, %esi
+	shr	$SIDE_BITS, %esi
+	jnz	.Lalone\@
+	mov	%edx, M_TOOK(%r13)
+	jmp	.Lend\@
+.Lalone\@:
+	.endif
 	mov	K_P_ID(%rdi), %esi
 	inc	%esi
 	.endif
@@ -596,6 +688,7 @@ HOOK_END \name
 .endm
 
 	THING	p_start, REC_SLOT, SLOT_START
+	THING	p_take, REC_SLOT, SLOT_START
 	THING	p_stop, REC_SLOT, SLOT_STOP
 	THING	p_idle, REC_SLOT, SLOT_IDLE
 	THING	m_start, REC_THREAD, THREAD_START

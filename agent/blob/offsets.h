@@ -37,6 +37,8 @@
 #define M_RECLAIMED   88
 #define M_ALLOC_LEFT  96
 #define M_ALLOC_STEP  104
+#define M_TOOK        112
+#define M_HINTS       216
 #define M_SHIFT       8
 
 /* M_STEP's low bits, 0 there is none; M_SWEPT's: pages are 8 KiB */
@@ -65,6 +67,10 @@
 #define REC_SYSCALL  9
 #define REC_TIMER    11
 #define REC_HINT     13
+#define REC_ENTER    14
+#define REC_LEAVE    15
+#define REC_POLLED   16
+#define REC_WOKEN    17
 #define SLOT_START   1
 #define SLOT_STOP    2
 #define SLOT_IDLE    3
@@ -135,6 +141,11 @@
 #define PARK_IO            9
 #define PARK_SLEEP         10
 #define PARK_GC            11
+
+/* Words at M_HINTS; what a word has beside a goroutine's id */
+#define HINTS     4
+#define G_BITS    40
+#define SIDE_BITS 24
 
 #define SELECT_TOLD 8    /* channels of a select that are told */
 #define SELECT_MAX  1024 /* and that are counted: a loop must end */

@@ -409,6 +409,62 @@ HOOK_END \name
 
 /* ---- what wakes it ---- */
 
+/* rdx = this place for a hint when it is free; when it holds one for goroutine rsi. Scratch: r10 r11. */
+.macro FREE_HINT at
+	lea	M_HINTS+\at(%r13), %r10
+	cmpq	$0, (%r10)
+	cmove	%r10, %rdx
+.endm
+.macro OLD_HINT at
+	lea	M_HINTS+\at(%r13), %r10
+	mov	(%r10), %r11
+	xor	%rsi, %r11
+	shl	$SIDE_BITS, %r11
+	cmovz	%r10, %rdx
+.endm
+
+/*
+ * Goroutine rsi's wake-up, which follows on this M, will tell of descriptor r9. Else, with many at once, a record has to. The hint of one that
+ * another M wakes first stays: until the next for the same goroutine. rax rbx rcx r9 r12 r13 r15 are kept.
+ */
+.macro TELL_HINT
+	mov	%r9, %r8
+	mov	%r9, %rdi
+	shl	$G_BITS, %r8
+	or	%rsi, %r8
+	xor	%edx, %edx
+	FREE_HINT 0
+	FREE_HINT 8
+	FREE_HINT 16
+	FREE_HINT 24
+	OLD_HINT 0
+	OLD_HINT 8
+	OLD_HINT 16
+	OLD_HINT 24
+	shr	$SIDE_BITS, %rdi
+	mov	$0, %edi
+	cmovnz	%rdi, %r8                       /* no room for such a number: nor is an old hint left */
+	test	%rdx, %rdx
+	jz	.Lnowhere\@
+	mov	%r8, (%rdx)
+	test	%r8, %r8
+	jnz	.Ltold\@
+.Lnowhere\@:
+	test	%r8, %r8
+	jz	.Llong\@
+	mov	%r8, %rsi
+.Lshort\@:
+	EMIT1	REC_HINT, .Lfull1\@
+	jmp	.Ltold\@
+.Lfull1\@:
+	FULL	16, .Lshort\@, .Ltold\@
+.Lfull2\@:
+	FULL	32, .Llong\@, .Ltold\@
+.Llong\@:
+	EMIT2	REC_HINT, .Lfull2\@
+.Ltold\@:
+.endm
+
 /* netpollready(list, pd, mode): RAX, RBX, ECX: who waits for the descriptor. Another may wake it first: only its casgstatus tells. */
 HOOK netpoll_ready
 	LOAD_M	.Lready_end
@@ -421,8 +477,7 @@ HOOK netpoll_ready
 	cmp	$2, %rsi                        /* pdNil, pdReady, pdWait */
 	jbe	.Lready_read_done
 	LOAD_GOID %rsi, %rsi, .Lready_read_done
-.Lready_emit_read:
-	EMIT2	REC_HINT, .Lready_full_read
+	TELL_HINT
 .Lready_read_done:
 	cmp	$'r', %ecx
 	je	.Lready_end
@@ -431,13 +486,7 @@ HOOK netpoll_ready
 	cmp	$2, %rsi
 	jbe	.Lready_end
 	LOAD_GOID %rsi, %rsi, .Lready_end
-.Lready_emit_write:
-	EMIT2	REC_HINT, .Lready_full_write
-	jmp	.Lready_end
-.Lready_full_read:
-	FULL	32, .Lready_emit_read, .Lready_read_done
-.Lready_full_write:
-	FULL	32, .Lready_emit_write, .Lready_end
+	TELL_HINT
 .Lready_end:
 HOOK_END netpoll_ready
 

@@ -308,6 +308,12 @@ static void tell_running(struct gt__perfetto *pf, const struct gt__row *row, str
 	const struct gt__row *slot = row->open.p ? gt__map_get(&pf->rows.slots, row->open.p) : NULL;
 	int64_t since_ns = since_of(row);
 
+	/* On no P it does not run: its system call lasts. */
+	if (row->open.back == GT__BACK_LOST) {
+		if (strip->state && strip->end_ns == since_ns)
+			strip->end_ns = end_ns;
+		return;
+	}
 	if (row->open.p && row->open.p <= GT_PERFETTO_CPU_UNKNOWN)
 		cpu = row->open.p - 1;
 	/* What was open on the P a moment ago still stands there. */

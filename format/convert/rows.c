@@ -200,6 +200,31 @@ static void release_slot(struct gt__rows *rows, struct gt__row *slot)
 	}
 }
 
+/*
+ * A goroutine that came out of its system call on the P turns out to have lost that before: it runs nowhere. Who takes a P from a goroutine in
+ * a system call does not always say so; that another M has it, or that the goroutine finds another one, does.
+ */
+static void unseat(struct gt__rows *rows, struct gt__row *slot)
+{
+	struct gt__row *thread, *goroutine;
+
+	if (!slot || slot->open.state != GT_STATE_RUNNING || slot->open.back != GT__BACK)
+		return;
+	slot->open.state = GT_STATE_NONE;
+	rows->slots_taken--;
+	rows->slots_running--;
+	thread = gt__map_get(&rows->threads, slot->open.m);
+	goroutine = gt__rows_goroutine(rows, slot->open.g);
+	if (thread && thread->open.back == GT__BACK && thread->open.g == slot->open.g) {
+		thread->open.p = 0;
+		thread->open.back = GT__BACK_LOST;
+	}
+	if (goroutine && goroutine->open.back == GT__BACK) {
+		goroutine->open.p = 0;
+		goroutine->open.back = GT__BACK_LOST;
+	}
+}
+
 /* @thread holds the P from now on. *out is NULL when there is none. */
 static int take_slot(struct gt__rows *rows, struct gt__row *thread, uint64_t p, struct gt__row **out)
 {
@@ -216,10 +241,12 @@ static int take_slot(struct gt__rows *rows, struct gt__row *thread, uint64_t p, 
 	*out = slot;
 	if (thread->held == p && slot->held == thread->id + 1)
 		return 0;
+	unseat(rows, slot);
 	release_slot(rows, slot);
 	if (thread->held) {
 		struct gt__row *before = slot_of(rows, thread->held);
 
+		unseat(rows, before);
 		if (before)
 			release_slot(rows, before);
 	}
@@ -247,6 +274,16 @@ static void occupy(struct gt__rows *rows, struct gt__row *goroutine, struct gt__
 	}
 	goroutine->open.m = thread->id;
 	goroutine->open.p = slice.p;
+	goroutine->open.back = GT__BACK_NO;
+}
+
+/* Its system call ended, and it runs. */
+static void occupy_back(struct gt__rows *rows, struct gt__row *goroutine, struct gt__row *thread, struct gt__row *slot)
+{
+	occupy(rows, goroutine, thread, slot, GT_STATE_RUNNING);
+	goroutine->open.back = thread->open.back = GT__BACK;
+	if (slot)
+		slot->open.back = GT__BACK;
 }
 
 /* The goroutine is on no M and no P any more, since @end_ns. */
@@ -361,6 +398,10 @@ static void on_leave(struct gt__rows *rows, struct gt__row *row, struct gt__row 
 	uint64_t reason, uint64_t stack)
 {
 	believe(rows, row, GT_STATE_RUNNING, thread);
+	if (reason == GT_REASON_SYSCALL_NO_P && row->open.back == GT__BACK) {
+		unseat(rows, slot_of(rows, row->open.p));
+		row->open.back = GT__BACK_LOST;
+	}
 	vacate(rows, row, rows->now_ns);
 	end_slice(rows, thread, rows->now_ns);
 	goroutine_to(rows, row, state, reason, stack);
@@ -428,7 +469,7 @@ static void on_sysexit(struct gt__rows *rows, const uint64_t *args, struct gt__r
 	vacate(rows, row, rows->now_ns);
 	goroutine_to(rows, row, state, state == GT_STATE_RUNNABLE ? GT_REASON_SYSCALL_NO_P : 0, 0);
 	if (state == GT_STATE_RUNNING)
-		occupy(rows, row, thread, slot_of(rows, thread->held), GT_STATE_RUNNING);
+		occupy_back(rows, row, thread, slot_of(rows, thread->held));
 }
 
 static void on_state(struct gt__rows *rows, const uint64_t *args, struct gt__row *row, struct gt__row *thread)
@@ -495,9 +536,12 @@ static int on_goroutine(struct gt__rows *rows, const struct gt_event *event, str
 static int on_slot_start(struct gt__rows *rows, uint64_t p, struct gt__row *thread)
 {
 	struct gt__row *goroutine, *slot;
-	int ret = take_slot(rows, thread, p, &slot);
+	int ret;
 
-	/* A goroutine that came out of its syscall without a P has one now; or another than before, which it had lost meanwhile. */
+	/* A goroutine that came out of its syscall without a P has one now: the same, if it was given back meanwhile. */
+	if (thread->open.state == GT_STATE_RUNNING && thread->open.back == GT__BACK)
+		unseat(rows, slot_of(rows, thread->open.p));
+	ret = take_slot(rows, thread, p, &slot);
 	if (ret == 0 && slot && thread->open.state == GT_STATE_RUNNING && thread->open.p != slot->id) {
 		goroutine = gt__rows_goroutine(rows, thread->open.g);
 		if (goroutine)
@@ -558,6 +602,8 @@ static int on_event(struct gt__rows *rows, const struct gt_event *event, struct 
 	case GT_EV_P_STOP:
 	case GT_EV_P_IDLE:
 		slot = slot_of(rows, event->args[0]);
+		if (slot && slot->held != thread->id + 1)
+			unseat(rows, slot);
 		if (slot)
 			release_slot(rows, slot);
 		break;

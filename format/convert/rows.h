@@ -20,6 +20,13 @@ enum gt__row_kind {
 	GT_ROW_THREAD,
 };
 
+/* A running goroutine came out of its system call; whether it had kept its P is told later, if at all. */
+enum gt__back {
+	GT__BACK_NO,
+	GT__BACK,
+	GT__BACK_LOST, /* it had not: it has no P */
+};
+
 struct gt__slice {
 	int64_t since_ns;
 	uint64_t g; /* on a P's or an M's row: who runs there */
@@ -37,7 +44,8 @@ struct gt__slice {
 	uint32_t p;    /* id + 1; 0 none or unknown */
 	uint8_t state; /* enum gt_state; NONE and DEAD: nothing is open */
 	uint8_t reason;
-	bool cut; /* its end was lost, end_ns is where it may have ended */
+	uint8_t back; /* enum gt__back */
+	bool cut;     /* its end was lost, end_ns is where it may have ended */
 };
 
 struct gt__row {

@@ -13,7 +13,7 @@ import os, random, shutil, signal, subprocess, sys, time
 RUNNER, KILLER, WHAT = sys.argv[1:4]
 SOURCE = os.path.join(os.environ["GTRACE_SOURCE_DIR"], "tests/programs")
 BUILT = os.path.join(os.environ["GTRACE_BUILD_DIR"], "tests/agent/programs")
-VERSIONS = ["1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.13", "1.25.12", "local", "1.27.3"]
+TOOLCHAINS = os.path.join(os.environ["GTRACE_SOURCE_DIR"], "tools/go-toolchain.sh")
 WAYS = {
     "static": ([], "0"),
     "pie": (["-buildmode=pie", "-ldflags=-s -w"], "0"),
@@ -40,6 +40,13 @@ def build(program, version="local", way="static"):
     return out
 
 
+def versions():
+    """Those that are at hand."""
+    listed = run(["sh", TOOLCHAINS, "--all"], GOPROXY="off")
+    print(listed.stderr.decode(), end="", flush=True)
+    return [line.split()[0] for line in listed.stdout.decode().splitlines()]
+
+
 def fail(text):
     failures.append(text)
     print("FAIL", text, flush=True)
@@ -52,7 +59,7 @@ def run(command, **environment):
 
 def chains():
     ran = 0
-    for version in VERSIONS:
+    for version in versions():
         for way in WAYS:
             program = build("conc", version, way)
             if not program:
@@ -70,7 +77,7 @@ def chains():
 
 
 def same():
-    for version in VERSIONS:
+    for version in versions():
         program = build("fds", version)
         if not program:
             continue

@@ -252,6 +252,18 @@ static void check(void)
 		case GT_REC_STATE:
 			change(record, g, old, new);
 			break;
+		case GT_REC_ENTER:
+			if (run.memory.stack_depth)
+				check_stack((uint32_t)(word >> GT_G_BITS));
+			change(record, g, 2, 3);
+			break;
+		case GT_REC_LEAVE:
+			change(record, g, 3, 2);
+			break;
+		case GT_REC_POLLED:
+		case GT_REC_WOKEN:
+			change(record, g, 4, 1);
+			break;
 		case GT_REC_CORO:
 			coroutine_switch(record);
 			break;

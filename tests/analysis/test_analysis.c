@@ -279,8 +279,8 @@ Test(findings, a_chain_is_followed_to_its_root)
 	cr_assert(strstr(view.title, "in system call in main.server"), "%s", view.title);
 	cr_assert_eq(view.lost_ns, 81 * INT64_C(1000000));
 	text = report(&s);
-	cr_assert(strstr(text, "who G3 (main.holder) waited 79.0 ms: chan receive"), "%s", text);
-	cr_assert(strstr(text, "who G4 (main.server) was in system call for 79.0 ms"), "%s", text);
+	cr_assert(strstr(text, "because G3 (main.holder) waited 79.0 ms: chan receive"), "%s", text);
+	cr_assert(strstr(text, "because G4 (main.server) was in system call for 79.0 ms"), "%s", text);
 	free(text);
 	drop(&s);
 }
@@ -311,7 +311,7 @@ Test(findings, the_last_holder_is_not_blamed_for_those_before)
 	cr_assert_str_eq(view.kind, "lock-convoy", "%s: %s", view.kind, view.title);
 	cr_assert_eq(view.lost_ns, (10 + 20 + 30 + 40) * INT64_C(1000000));
 	text = report(&s);
-	cr_assert(strstr(text, "from hand to hand in 10.0 ms"), "%s", text);
+	cr_assert(strstr(text, "handed on every 10.0 ms"), "%s", text);
 	free(text);
 	drop(&s);
 }

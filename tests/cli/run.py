@@ -9,7 +9,7 @@
 #     1* / 2*        more lines, any
 #     ? STATUS       its exit status (0 when not said)
 # Other lines are comments. `needs go` and `needs cc` on a line of their own skip the file where that is missing.
-# In the environment: GO_HELLO, C_PLAIN, SCRIPT: programs; SRC: the project. --update writes what really came into the file.
+# In the environment: GO_HELLO, C_PLAIN, SCRIPT: programs; GO_VERSION: of the first; SRC: the project. --update writes what really came into the file.
 import argparse
 import os
 import re
@@ -60,6 +60,7 @@ def run_file(path, gtrace, update):
     steps, needs = parse(path)
     env = dict(os.environ, LC_ALL="C", COLUMNS="80", PATH=os.path.dirname(gtrace) + ":" + os.environ["PATH"], SRC=harness.ROOT, SCRIPT=os.path.join(harness.PROGRAMS, "c", "hello.sh"))
     if "go" in needs:
+        env["GO_VERSION"] = "go" + harness.newest()[0]
         env["GO_HELLO"] = harness.build_go("exits", harness.newest()[0])
     if "cc" in needs:
         env["C_PLAIN"] = harness.build_c("plain")

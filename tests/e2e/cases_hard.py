@@ -172,14 +172,15 @@ def quiet_threads(bench):
 
 
 def held_by(pid):
-    """KiB that gtrace holds: its own memory, and the pages of the memory that it shares with the program."""
+    """KiB that gtrace holds: its own memory, and the pages of the memory that it shares with the program. Pages of files are nobody's own
+    until they are written to; but they count as dirty here until they are on the disk, so those of a program that was just built do."""
     own = shared = 0
     for line in open("/proc/%d/smaps" % pid):
         if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-            ours = "memfd:" in line
+            ours, file = "memfd:" in line, re.search(r" /\S", line)
         elif line.startswith("Rss:") and ours:
             shared += int(line.split()[1])
-        elif line.startswith(("Private_Dirty:", "Swap:")) and not ours:
+        elif line.startswith(("Anonymous:" if file else "Private_Dirty:", "Swap:")) and not ours:
             own += int(line.split()[1])
     return own, shared
 

@@ -231,15 +231,49 @@ def kernel_rival(bench):
     rival.wait()
 
 
-@case
-def kernel_libraries(bench):
-    """Samples in C code, in libraries that come and go (at the same address, if the loader likes), in the kernel and the vdso."""
-    libraries = []
+def libraries_of(bench):
+    """(name of its inner function, file) of two shared libraries."""
     for inner in ("inner_of_one", "inner_of_two"):
         path = bench.path("-%s.so" % inner)
         subprocess.run([harness.compiler(), "-O1", "-g", "-fno-omit-frame-pointer", "-fPIC", "-shared", "-DINNER=" + inner, "-o", path,
                         os.path.join(harness.PROGRAMS, "c", "hot.c")], check=True)
-        libraries.append((inner, path))
+        yield inner, path
+
+
+def turns_of(libraries, samples, g):
+    """In which order the libraries burned, and how many samples say so."""
+    order = []
+    for owner, names in samples:
+        for inner, _ in libraries:
+            if inner in names:
+                expect("hot" in names and names.index(inner) < names.index("hot"), "its caller is not there: %s" % names)
+                expect(owner in (g, "0"), "a sample of goroutine %s instead of %s" % (owner, g))
+                order.append(inner)
+    return [name for i, name in enumerate(order) if i == 0 or order[i - 1] != name], len(order)
+
+
+@case
+def kernel_late(bench):
+    """Libraries come and go at the same address on two CPUs by turns, while gtrace stands still: it learns of one CPU's first."""
+    if len(os.sched_getaffinity(0)) < 2:
+        raise harness.Skip("needs two CPUs")
+    libraries = list(libraries_of(bench))
+    program = harness.build_go("libs", harness.newest()[0], "cgo")
+    for options in ([], ["--flight", "--max-bytes", "64M"]):
+        path, run = bench.record([program, "late"] + [p for _, p in libraries] * 2, [SETS, "--sample-every=500us"] + options)
+        kernel_of(bench, path)
+        stacks, g = stacks_of(bench, path), re.search(r"^g (\d+)$", run.stdout.decode(), re.M).group(1)
+        samples = [(e.args["g"], stacks.get(e.args["stack"], [])) for e in read(bench, path).named("CpuSample")]
+        turns, count = turns_of(libraries, samples, g)
+        addresses = set(re.findall(r"^hot \S+ (0x\w+)$", run.stdout.decode(), re.M))
+        expect(turns == [inner for inner, _ in libraries] * 2, "the libraries burned in the order %s, at %s" % (turns, addresses))
+        yield "%d samples in two libraries%s%s" % (count, " at one address" if len(addresses) == 1 else "", ", in flight" if options else "")
+
+
+@case
+def kernel_libraries(bench):
+    """Samples in C code, in libraries that come and go (at the same address, if the loader likes), in the kernel and the vdso."""
+    libraries = list(libraries_of(bench))
     program = harness.build_go("libs", harness.newest()[0], "cgo")
     for options in ([], ["--flight", "--max-bytes", "64M"]):
         path, run = recorded(bench, [program] + [p for _, p in libraries] * 2, SETS, ["--sample-every=500us"] + options)
@@ -253,14 +287,7 @@ def kernel_libraries(bench):
             inside = [e for e in mapped if e.args["file"] == library and arg(e, "address") <= int(address, 16) < arg(e, "address") + arg(e, "bytes")]
             expect(inside, "no Mapped tells of %s at %s" % (library, address))
         samples = [(e.args["g"], stacks.get(e.args["stack"], [])) for e in seen.named("CpuSample")]
-        order = []
-        for owner, names in samples:
-            for inner, _ in libraries:
-                if inner in names:
-                    expect("hot" in names and names.index(inner) < names.index("hot"), "its caller is not there: %s" % names)
-                    expect(owner in (g, "0"), "a sample of goroutine %s instead of %s" % (owner, g))
-                    order.append(inner)
-        turns = [name for i, name in enumerate(order) if i == 0 or order[i - 1] != name]
+        turns, count_of_all = turns_of(libraries, samples, g)
         expect(turns == [inner for inner, _ in libraries] * 2, "the libraries burned in the order %s" % turns)
         for what, least in (("inlined_step", 10), ("burn_in_c", 10), ("clock_gettime", 1)):
             count = len([1 for _, names in samples if [n for n in names if what in n]])
@@ -270,7 +297,7 @@ def kernel_libraries(bench):
         kernel = len([1 for _, names in samples if names and names[0].startswith("[kernel]") and "burn_in_kernel" in names])
         expect(kernel >= 10 or "kernel's own time" in layer, "%d samples in the kernel, below burn_in_kernel" % kernel)
         yield "%d samples in two libraries%s, %d in the vdso, %d in the kernel%s" % (
-            len(order), " at one address" if len({a for _, a in said}) == 1 else "", vdso, kernel, ", in flight" if options else "")
+            count_of_all, " at one address" if len({a for _, a in said}) == 1 else "", vdso, kernel, ", in flight" if options else "")
 
 
 def share(counts):

@@ -223,12 +223,15 @@ def gotrace(bench):
             ids = json.loads(run.stdout)["goroutines"]
             parsed = subprocess.run([command, "tool", "trace", "-d=parsed", file], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             expect(parsed.returncode == 0, "go tool trace: " + parsed.stderr.decode(errors="replace"))
-            theirs = gostory.of_go(parsed.stdout.decode(errors="replace").splitlines())
+            theirs, their_ps = gostory.of_go(parsed.stdout.decode(errors="replace").splitlines())
             trace = trace_reader.load(bench.gtrace, out)
             expect(trace.lost() == 0, "%d events lost" % trace.lost())
-            ours = gostory.of_gtrace(trace, number)
+            ours, our_ps = gostory.of_gtrace(trace, number)
             for g in ids:
                 a, b = theirs[g], ours[g]
+                if minor(version) >= (1, 22):  # the old format's P is that of the buffer
+                    at = next((i for i, (p, q) in enumerate(zip(their_ps[g], our_ps[g])) if p != q), None)
+                    expect(at is None, "Go %s, GOMAXPROCS=%d, goroutine %d, word %s: on P %s by Go's tracer, %s by gtrace" % (version, procs, g, at, their_ps[g][at or 0:][:4], our_ps[g][at or 0:][:4]))
                 if minor(version) < (1, 22):  # the old format has no begin for every system call
                     a, b = [w for w in a if w[0] != "syscall"], [w for w in b if w[0] != "syscall"]
                     a = [("block", "preempted") if w == ("block", "") else w for w in a]  # it has no word for that
@@ -241,7 +244,7 @@ def gotrace(bench):
                     continue
                 at = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
                 raise Failure("Go %s, GOMAXPROCS=%d, goroutine %d, word %d of %d and %d: Go's tracer %s, gtrace %s" % (version, procs, g, at, len(a), len(b), a[max(at - 2, 0):at + 4], b[max(at - 2, 0):at + 4]))
-        yield "Go %s: %d creations, blocks, wakes, stops, syscalls and ends agree" % (version, words)
+        yield "Go %s: %d creations, blocks, wakes, stops, syscalls and ends agree, and where they were" % (version, words)
 
 
 @case

@@ -14,8 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 PROGRAMS = os.path.join(ROOT, "tests", "programs")
 CACHE = os.environ.get("GTRACE_CACHE", os.path.join(ROOT, "build", "cache"))
 
-OLDEST, MIDDLE, NEWEST = "1.19.13", "1.22.12", "1.27.3"
-EVERY = ["1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.13", "1.25.12", "1.26.8", "1.27.3"]
+EVERY = [line.strip() for line in open(os.path.join(ROOT, "tools", "go-versions.txt")) if line.strip() and not line.startswith("#")]
 MODES = {
     "static": (["-trimpath"], {"CGO_ENABLED": "0"}),
     "stripped": (["-trimpath", "-ldflags=-s -w"], {"CGO_ENABLED": "0"}),
@@ -42,12 +41,22 @@ def expect(good, text):
         raise Failure(text)
 
 
+def latest(text):
+    """The version of a minor one: 1.22.12 of 1.22."""
+    return [version for version in EVERY if version.startswith(text + ".")][-1]
+
+
+# 1.22: the first whose own tracer is the one of today.
+OLDEST, MIDDLE, NEWEST = EVERY[0], latest("1.22"), EVERY[-1]
+
+
 def versions(default=None):
     """Which Go versions to test: of the environment, or the default sample."""
     text = os.environ.get("GTRACE_GO_VERSIONS", "")
     if text == "all":
         return EVERY
-    return text.split(",") if text else (default or [OLDEST, MIDDLE, NEWEST])
+    words = {"oldest": OLDEST, "middle": MIDDLE, "newest": NEWEST}
+    return [words.get(word, word) for word in text.split(",")] if text else (default or [OLDEST, MIDDLE, NEWEST])
 
 
 def newest(least=(1, 0)):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # run.py - the end-to-end tests: run.py --gtrace PATH [CASE...]; --list names the cases.
 #
-# Environment: GTRACE_GO_VERSIONS (1.19.13,1.27.3 or all), GTRACE_RUNS (a number, or long for the full counts),
+# Environment: GTRACE_GO_VERSIONS (oldest, middle, newest, numbers as 1.25.0, with commas; or all), GTRACE_RUNS (a number, or long for the full counts),
 # GTRACE_CACHE (built programs; default build/cache), GTRACE_KEEP.
 import argparse
 import os
@@ -22,6 +22,7 @@ import cases_gc  # noqa: E402,F401
 import cases_calls  # noqa: E402,F401
 import cases_kernel  # noqa: E402,F401
 import cases_linked  # noqa: E402,F401
+import cases_odd  # noqa: E402,F401
 
 
 def main():

@@ -1,9 +1,13 @@
 """golang.py - the Go toolchains that are at hand, and the newest one's `go tool trace`."""
 import os
 import subprocess
+import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-VERSIONS = ["1.22.12", "1.23.12", "1.24.13", "1.25.12", "1.26.11", "1.27.3"]
+sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
+import harness  # noqa: E402
+
+VERSIONS = [version for version in harness.EVERY if harness.minor(version) >= (1, 22)]
 
 
 class Toolchain:

@@ -155,7 +155,8 @@ Test(decode, records_that_no_hook_writes_are_refused)
 	for (unsigned int kind = 0; kind < 32; kind++) {
 		record.kind = kind;
 		record.words = 2;
-		memset(record.word, 0xff, sizeof(record.word));
+		/* Of those that need one cell any word is good that names a goroutine. */
+		memset(record.word, kind >= GT_REC_HINT && kind <= GT_REC_WOKEN ? 0 : 0xff, sizeof(record.word));
 		cr_assert_eq(gt_decode(&decoder, NULL, &record, out), -EBADMSG, "kind %u", kind);
 	}
 	cr_assert_eq(decode(&decoder, state(1, 5, GT_STATE_RUNNING, 0), out), -EBADMSG);
@@ -321,6 +322,67 @@ Test(decode, a_raw_calls_stack_comes_before_its_result)
 	cr_assert_eq(decode(&decoder, record, out), 1);
 }
 
+static struct gt_record brief(unsigned int kind, uint64_t g, uint64_t side)
+{
+	return (struct gt_record){.ticks = 5, .kind = kind, .words = 2, .word = {0, g | side << GT_G_BITS}};
+}
+
+/* A record of one cell gives the very events of the longer ones. */
+Test(decode, brief_kinds_say_what_longer_ones_do)
+{
+	const uint64_t g = 0xfffffffff0ull;
+	const struct {
+		struct gt_record brief, longer[2];
+	} cases[] = {
+		{brief(GT_REC_ENTER, g, 0), {state2(g, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0, 0, 0)}},
+		{brief(GT_REC_ENTER, 9, 0xffffff), {state2(9, GT_STATE_RUNNING, GT_STATE_SYSCALL, 0, 0xffffff, 0)}},
+		{brief(GT_REC_LEAVE, g, 0), {state(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0)}},
+		{brief(GT_REC_LEAVE, 9, 8),
+			{{.ticks = 5, .kind = GT_REC_SLOT, .words = 2, .word = {0, GT_SLOT_START | 8 << 8}},
+				state(9, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0)}},
+		{brief(GT_REC_LEAVE, 9, 0xffffff),
+			{{.ticks = 5, .kind = GT_REC_SLOT, .words = 2, .word = {0, GT_SLOT_START | 0xffffffull << 8}},
+				state(9, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0)}},
+		{brief(GT_REC_POLLED, 9, 0), {state2(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL, 0, 0)}},
+		{brief(GT_REC_WOKEN, g, 15), {state2(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0, 0, g + 15)}},
+		{brief(GT_REC_WOKEN, g, 0x800000),
+			{state2(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0, 0, g - 0x800000)}},
+		{brief(GT_REC_WOKEN, 9, 0x7fffff), {state2(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0, 0, 0x800008)}},
+		{brief(GT_REC_WOKEN, 9, 0xffffff), {state2(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0, 0, 8)}},
+		{state(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_TIMER),
+			{state2(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_TIMER, 0, 0)}},
+		{state(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0),
+			{state2(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0, 0, 0)}},
+		{{.ticks = 5, .kind = GT_REC_HEAP, .words = 2, .word = {0, GT_HEAP_LIVE | 0xff12345678ull << 8}},
+			{{.ticks = 5, .kind = GT_REC_HEAP, .words = 4, .word = {0, GT_HEAP_LIVE, 0xff12345678ull, 0}}}},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct gt_event out[GT_DECODE_EVENTS_MAX], expected[2 * GT_DECODE_EVENTS_MAX];
+		struct gt_decoder decoder = {0}, other = {0};
+		int count = decode(&decoder, cases[i].brief, out);
+		int wanted = decode(&other, cases[i].longer[0], expected);
+
+		if (cases[i].longer[1].words)
+			wanted += decode(&other, cases[i].longer[1], expected + wanted);
+		cr_assert_eq(count, wanted, "case %zu: %d events instead of %d", i, count, wanted);
+		cr_expect_arr_eq(out, expected, (size_t)count * sizeof(*out), "case %zu", i);
+	}
+}
+
+/* The runtime repeats of a switch what the switch has told, by whichever record. */
+Test(decode, brief_wakes_of_a_coroutine_switch_are_told_once)
+{
+	struct gt_event out[GT_DECODE_EVENTS_MAX];
+	struct gt_decoder decoder = {0};
+
+	cr_assert_eq(decode(&decoder, coro(7, false, 8, 2), out), 2);
+	cr_assert_eq(decode(&decoder, brief(GT_REC_WOKEN, 8, 0xffffff), out), 0);
+	cr_assert_eq(decode(&decoder, state(8, GT_STATE_RUNNABLE, GT_STATE_RUNNING, 2), out), 0);
+	cr_assert_eq(decode(&decoder, brief(GT_REC_ENTER, 8, 0), out), 1);
+	cr_assert_eq(decode(&decoder, brief(GT_REC_WOKEN, 8, 0xffffff), out), 1);
+}
+
 /* A hint says nothing itself: its goroutine may be woken by another. */
 Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
 {
@@ -349,4 +411,14 @@ Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
 	wake.word[3] = 5; /* a goroutine did it: no cause */
 	cr_assert_eq(decode(&decoder, wake, out), 1);
 	cr_assert_eq(decode(&decoder, (struct gt_record){.kind = GT_REC_HINT, .words = 4}, out), -EBADMSG);
+	/* Of one cell, as the wake-up may be; one that was not used does not outlive the next of its goroutine. */
+	cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, 9, 55), out), 0);
+	for (uint64_t g = 20; g < 20 + GT_DECODE_HINTS / 2; g++)
+		cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, g, 1), out), 0);
+	cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, 9, 56), out), 0);
+	wake = state(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL);
+	cr_assert_eq(decode(&decoder, wake, out), 2);
+	cr_assert_eq(out[0].args[2], 56);
+	cr_assert_eq(decode(&decoder, wake, out), 2);
+	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
 }

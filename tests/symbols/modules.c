@@ -106,6 +106,40 @@ Test(modules, files_that_took_each_others_place_are_told_apart)
 	gt_modules_free(modules);
 }
 
+/* Each CPU has a ring of its own, and they are read one after the other. */
+Test(modules, mappings_come_in_any_order)
+{
+	static const struct {
+		uint64_t since;
+		const char *path;
+	} all[] = {{10, "/no/libone.so"}, {20, "/no/libtwo.so"}, {30, "/no/libone.so"}, {40, "/no/libtwo.so"}};
+	static const unsigned int orders[][4] = {
+		{0, 1, 2, 3}, {1, 0, 2, 3}, {1, 3, 0, 2}, {0, 2, 1, 3}, {3, 2, 1, 0}, {2, 0, 3, 1}};
+
+	for (size_t o = 0; o < sizeof(orders) / sizeof(orders[0]); o++) {
+		struct gt_modules *modules = gt_modules_new(getpid(), NULL);
+
+		if (o % 2)
+			gt_modules_exec(modules, 45);
+		for (size_t i = 0; i < 4; i++) {
+			const struct gt_mapping mapping = {.start = AT,
+				.size = 4096,
+				.since = all[orders[o][i]].since,
+				.path = all[orders[o][i]].path};
+
+			cr_assert_eq(gt_modules_add(modules, &mapping), 0);
+		}
+		for (uint64_t time = 5; time < 45; time += 5) {
+			const char *want = (time < 20 || (time >= 30 && time < 40)) ? "[libone.so]" : "[libtwo.so]";
+
+			cr_assert_str_eq(name_at(modules, gt_modules_place(modules, AT + 5, time)), want,
+				"order %zu, at %lu", o, time);
+		}
+		cr_assert_eq(gt_modules_known(modules, AT + 5, 50), o % 2 == 0);
+		gt_modules_free(modules);
+	}
+}
+
 Test(modules, a_file_with_another_build_id_gives_its_name_alone)
 {
 	struct gt_modules *modules = gt_modules_new(getpid(), NULL);

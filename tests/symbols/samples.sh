@@ -9,7 +9,6 @@ set -u
 out=${1:?usage: samples.sh OUT}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-versions="1.19.13 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 1.27.3"
 
 command -v go >/dev/null || { echo "Go is not installed: no samples"; exit 77; }
 [ "${GTRACE_GO_FETCH:-0}" = 1 ] || export GOPROXY=off
@@ -24,15 +23,19 @@ build() {
 		"$goroot/bin/go" build "$@" -o "$out/$name.new" .) && mv "$out/$name.new" "$out/$name"
 }
 
+toolchains=$("$root/tools/go-toolchain.sh" --all 2>&1)
+newest=$(echo "$toolchains" | sed -n 's/ \/.*//p' | tail -1)
+[ -n "$newest" ] || { echo "no Go toolchain to be had: no samples"; exit 77; }
 count=0
-for version in $versions; do
-	goroot=$("$root/tools/go-toolchain.sh" "$version" 2>/dev/null) || { echo "Go $version is not here: left out"; continue; }
+while read -r version goroot; do
+	[ -d "$goroot" ] || { echo "$version $goroot"; continue; }
 	build "$version" || exit 1
 	build "$version-pie" -buildmode=pie '-ldflags=-s -w' || exit 1
 	build "$version-stripped" '-ldflags=-s -w' || exit 1
 	# As debuggers ask for it: the runtime then calls what it else inlines.
-	[ "$version" = 1.27.3 ] && { build "$version-noinline" '-gcflags=all=-N -l' || exit 1; }
+	[ "$version" != "$newest" ] || build "$version-noinline" '-gcflags=all=-N -l' || exit 1
 	count=$((count + 1))
-done
-[ $count -gt 0 ] || { echo "no Go toolchain to be had: no samples"; exit 77; }
+done <<EOF
+$toolchains
+EOF
 echo "$count Go versions"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # golayout.sh - checks agent/layouts/ against Go toolchains, or makes a table.
 #
-#   golayout.sh check [TOOLCHAIN...]   compares the tables with these toolchains (default: the last patch release of each
-#                                      known version); 1 on a difference, 77 when no toolchain can be had
+#   golayout.sh check [TOOLCHAIN...]   compares the tables with these toolchains (default: those of ../go-versions.txt); 1 on a
+#                                      difference, 77 when no toolchain can be had
 #   golayout.sh make TOOLCHAIN         writes agent/layouts/go1.NN.def
 #
 # A TOOLCHAIN is a version: 1.26.5. GOPROXY=off keeps it to those at hand.
@@ -11,7 +11,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/golayout.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
-known="1.19.13 1.20.14 1.21.13 1.22.12 1.23.12 1.24.13 1.25.12 1.26.8 1.27.3"
 
 command -v go >/dev/null || { echo "golayout: Go is not installed: skipped"; exit 77; }
 # The reader of DWARF is built by the newest toolchain at hand: DWARF 5 needs Go 1.25 or later.
@@ -40,7 +39,7 @@ make)
 	;;
 check)
 	[ $# -gt 0 ] && shift
-	[ $# -gt 0 ] || set -- $known
+	[ $# -gt 0 ] || set -- $("$root/tools/go-toolchain.sh" --all | sed 's/ .*//')
 	checked=0
 	bad=0
 	for toolchain in "$@"; do

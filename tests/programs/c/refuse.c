@@ -2,6 +2,7 @@
  * refuse.c - runs a program in which some system calls fail: refuse ptrace,io_uring_setup=ENOSYS PROG ARG...
  *
  *   CALL=ERRNO   by name; EPERM where none is given
+ *   CALL=kill    the program is ended
  *   perf_event_open=old   as a kernel of 2020 answers: what Linux 5.12, 5.13 and 6.0 brought is EINVAL
  */
 #define _GNU_SOURCE
@@ -30,6 +31,8 @@ static const struct {
 	{"memfd_create", SYS_memfd_create},
 	{"perf_event_open", SYS_perf_event_open},
 	{"process_vm_writev", SYS_process_vm_writev},
+	{"membarrier", SYS_membarrier},
+	{"mbind", SYS_mbind},
 };
 
 static const struct {
@@ -153,6 +156,10 @@ static int refuse(char *what)
 	}
 	if (how && strcmp(how, "old") == 0 && calls[i].number == SYS_perf_event_open) {
 		grow_old();
+		return 0;
+	}
+	if (how && strcmp(how, "kill") == 0) {
+		filter(calls[i].number, SECCOMP_RET_KILL_PROCESS, 0);
 		return 0;
 	}
 	while (how && error < sizeof(errors) / sizeof(errors[0]) && strcmp(errors[error].name, how) != 0)

@@ -140,6 +140,16 @@ func main() {
 			syscall.Syscall(syscall.SYS_GETPPID, 0, 0, 0)
 		}
 	})
+	// Their Ps are taken away; which one each has afterwards its next call shows.
+	for k := 0; k < 3; k++ {
+		start(&group, func() {
+			for i := 0; i < 60; i++ {
+				pause := syscall.Timespec{Nsec: int64(20+i%8*40) * 1000}
+				syscall.Nanosleep(&pause, nil)
+				syscall.Syscall(syscall.SYS_GETPPID, 0, 0, 0)
+			}
+		})
+	}
 	var stop int32
 	for k := 0; k < 2; k++ {
 		start(&group, func() {

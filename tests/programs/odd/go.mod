@@ -1,0 +1,3 @@
+module gtrace.example/odd
+
+go 1.19
