@@ -392,10 +392,12 @@ static void blame_lock(struct walk *walk, struct gt__blame *blame, int64_t t0, i
 
 /* ---- the longest chains ---- */
 
-/* What @g did most of the time between @from and @to, as the chain's next link; *by: whom it waited for in it. */
+/* What @g did most of the time between @from and @to, as the chain's next link; *by: whom it waited for in it. It runs, and has no CPU, in many
+ * pieces: those of a reason count together. */
 static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, struct gt__link *link, uint64_t *by)
 {
 	const struct gt__goroutine *gor = gt__goroutine_of(walk->a, g);
+	struct gt__link off[GT__CPU_KINDS] = {0};
 	const struct gt__slice *open;
 	int64_t covered = 0, reach = from, ns;
 
@@ -427,6 +429,18 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 		if (gor->past_count == GT__PAST)
 			reach = since;
 		GT__ADD(covered, ns);
+		if (past->site->state == GT_STATE_RUNNING && past->site->reason < GT__CPU_KINDS) {
+			struct gt__link *pieces = &off[past->site->reason];
+
+			*pieces = (struct gt__link){.g = g,
+				.group = gor->group,
+				.state = GT_STATE_RUNNING,
+				.reason = past->site->reason,
+				.stack = past->site->stack,
+				.since_ns = since,
+				.ns = gt__sum(pieces->ns, ns)};
+			continue;
+		}
 		if (ns <= link->ns)
 			continue;
 		*link = (struct gt__link){.g = g,
@@ -442,6 +456,11 @@ static bool link_of(struct walk *walk, uint64_t g, int64_t from, int64_t to, str
 			.ns = ns};
 		*by = past->site->state == GT_STATE_WAITING ? past->by : 0;
 	}
+	for (size_t i = 0; i < GT__CPU_KINDS; i++)
+		if (off[i].ns > link->ns) {
+			*link = off[i];
+			*by = 0;
+		}
 	/* The rest of the time that is known it ran. */
 	ns = to - reach - covered;
 	if (ns > link->ns) {

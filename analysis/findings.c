@@ -405,7 +405,7 @@ static void find_starved(struct gt_analysis *a, int64_t lost)
 	uint64_t procs = 0, cpu_count = cpus ? strtoul(cpus, NULL, 10) : 0;
 	struct gt__finding *finding;
 	struct gt__cpu_time cpu = {0};
-	char time[32];
+	char time[32], ps[40];
 
 	for (size_t i = 0; i < a->group_count; i++)
 		if (!hog || a->groups[i]->state[GT_STATE_RUNNING].total_ns > hog->state[GT_STATE_RUNNING].total_ns)
@@ -416,11 +416,11 @@ static void find_starved(struct gt_analysis *a, int64_t lost)
 	finding = gt__finding_add(a, "starved", lost);
 	if (!finding || !hog)
 		return;
-	finding->title = gt__format(
-		"goroutines were runnable for %s without a P: %s %llu P%s %s taken (%.0f %% of the time), most by %s%s",
-		gt__time(lost, time), procs == 1 ? "the only" : "all", (unsigned long long)procs, procs == 1 ? "" : "s",
-		procs == 1 ? "was" : "were", percent(a->all_busy_ns, gt__span_ns(a)), gt__short(hog->shown),
-		procs < cpu_count ? "; GOMAXPROCS is below the number of CPUs" : "");
+	snprintf(ps, sizeof(ps), procs == 1 ? "the only P was" : "all %llu Ps were", (unsigned long long)procs);
+	finding->title =
+		gt__format("goroutines were runnable for %s without a P: %s taken (%.0f %% of the time), most by %s%s",
+			gt__time(lost, time), ps, percent(a->all_busy_ns, gt__span_ns(a)), gt__short(hog->shown),
+			procs < cpu_count ? "; GOMAXPROCS is below the number of CPUs" : "");
 	finding->detail = starved_detail(a);
 	for (size_t i = 0; i < a->group_count; i++)
 		gt__cpu_add(&cpu, a->groups[i]);

@@ -234,6 +234,7 @@ void gt__unwrap(struct gt_analysis *a, struct gt__goroutine *gor, uint64_t stack
 {
 	struct gt__group *group = gor->group;
 	const char *name;
+	uint64_t id;
 
 	if (!group->wrapper || gor->inside || !stack || gor->unwraps == UNWRAPS)
 		return;
@@ -241,14 +242,15 @@ void gt__unwrap(struct gt_analysis *a, struct gt__goroutine *gor, uint64_t stack
 	name = gt__wrapped(a->trace, stack, group->name);
 	if (!name)
 		return;
-	gor->inside = gt__intern(a, name);
+	if (gt_strings_intern(&a->names, name, strlen(name), &id) < 0)
+		return;
+	gor->inside = gt_strings_get(&a->names, id, NULL);
 	if (!group->inside)
 		group->inside = gor->inside;
 	/* Interned: each name has one place. */
 	group->mixed |= group->inside != gor->inside;
 	if (a->insides.count < INSIDES_MAX)
-		(void)gt_map_put(&a->insides, gor->g,
-			(uint64_t)group->index << 32 | gt_strings_find(&a->names, name, strlen(name)));
+		(void)gt_map_put(&a->insides, gor->g, (uint64_t)group->index << 32 | id);
 }
 
 void gt__show_groups(struct gt_analysis *a)

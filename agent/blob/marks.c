@@ -147,8 +147,8 @@ void gt_slow_mark(
 	case MARK_REGION:
 		if (args->rbx) {
 			op = GT_MARK_REGION_END;
-		} else if (m->step == (g_address | STEP_REGION)) {
-			m->step = 0; /* StartRegion's, told already */
+		} else if (!(args->op & MARK_SURE) && m->step == (g_address | STEP_REGION)) {
+			m->step = 0; /* StartRegion's, told already: unless it changed its M on the way */
 			return;
 		}
 		break;

@@ -17,14 +17,32 @@ HOOK_END \name
 	MARK	mark_task_begin, MARK_TASK_BEGIN        /* userTaskCreate(id, parent, name) */
 	MARK	mark_task_end, MARK_TASK_END            /* userTaskEnd(id) */
 	MARK	mark_log, MARK_LOG                      /* userLog(id, category, message) */
-	MARK	mark_start_region, MARK_START_REGION    /* StartRegion(ctx, name) */
+
+/* StartRegion(ctx, name). While Go's tracer is on it calls userRegion, which tells. */
+HOOK mark_start_region
+	movabs	$K_TRACING, %r12
+	test	%r12, %r12
+	jz	.Lmark_start_region_tell
+	cmpb	$0, (%r12)
+	jne	.Lmark_start_region_end
+.Lmark_start_region_tell:
+	mov	$MARK_START_REGION, %r12d
+	lea	.Lmark_start_region_end(%rip), %r11
+	jmp	thunk_mark
+.Lmark_start_region_end:
+HOOK_END mark_start_region
 
 /*
  * userRegion(id, end, name): RAX, RBX, RCX, RDI. End's of a region that mark_region_started gave is told and goes no further: Go's tracer, if
  * it was turned on meanwhile, knows nothing of that region. Only its name has no length and yet stands somewhere: at K_REGION_NAME.
  */
 HOOK mark_region
+	movabs	$K_TRACING, %r12
+	test	%r12, %r12
 	mov	$MARK_REGION, %r12d
+	jz	.Lmark_region_tell
+	or	$MARK_SURE, %r12d
+.Lmark_region_tell:
 	lea	.Lmark_region_back(%rip), %r11
 	jmp	thunk_mark
 .Lmark_region_back:

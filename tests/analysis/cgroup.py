@@ -36,6 +36,12 @@ class Quota:
     def command(self, command):
         return ["sh", "-c", 'echo $$ >%s/cgroup.procs && exec "$@"' % self.path, "sh"] + list(command)
 
+    def throttled_ns(self):
+        """How long it was held back until now, by the kernel's count."""
+        with open(self.path + "/cpu.stat") as file:
+            stat = dict(line.split() for line in file)
+        return int(stat["throttled_time"]) if "throttled_time" in stat else int(stat["throttled_usec"]) * 1000
+
     def __exit__(self, *_):
         for _ in range(200):  # the last process of it is gone in a moment
             try:

@@ -126,16 +126,17 @@ static __attribute__((noinline)) void work_for(int rounds)
 	words = sum;
 }
 
+/* So long that a thread which shares its CPU is taken away again and again meanwhile. */
 static __attribute__((noinline)) void rebuild_index(void)
 {
 	gt_mutex_lock(&index_lock);
-	work_for(2000000);
+	work_for(8000000);
 	gt_mutex_unlock(&index_lock);
 }
 
 static void indexer(void *arg)
 {
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 4; i++) {
 		rebuild_index();
 		pause_ms(2);
 	}
@@ -143,16 +144,17 @@ static void indexer(void *arg)
 
 static struct gt_rwmutex epoch_lock;
 
+/* More than twice what the quota gives for a period. */
 static __attribute__((noinline)) void seal_epoch(void)
 {
 	gt_rwmutex_lock(&epoch_lock);
-	work_for(3000000);
+	work_for(24000000);
 	gt_rwmutex_unlock(&epoch_lock);
 }
 
 static void sealer(void *arg)
 {
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 3; i++) {
 		seal_epoch();
 		pause_ms(1);
 	}

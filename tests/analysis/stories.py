@@ -27,7 +27,7 @@ STORIES = {
                r"in produce_rows; the receiver G\d+ \(consume_rows\) was asleep"),
     "reader2": ("slow-reader", r"in main\.emitMetrics; the receiver G\d+ \(main\.uploadMetrics\) was asleep",
                 r"in emit_metrics; the receiver G\d+ \(upload_metrics\) was asleep"),
-    "starved": ("starved", r"the only 1 P was taken .* most by main\.crunch\b", r"the only 1 P was taken .* most by crunch\b"),
+    "starved": ("starved", r"the only P was taken .* most by main\.crunch\b", r"the only P was taken .* most by crunch\b"),
     "starved2": ("starved", r"all 2 Ps were taken .* most by main\.hashBlocks\b", r"all 2 Ps were taken .* most by hash_blocks\b"),
     "gc": ("gc-assist", r"most in main\.tree \(main\.parseForest\)", None),
     "gc2": ("gc-assist", r"most in main\.tree \(main\.decodeBatch\)", None),

@@ -389,7 +389,7 @@ Test(findings, too_few_ps_are_one)
 	end(&s);
 	view = first(&s);
 	cr_assert_str_eq(view.kind, "starved", "%s", view.title);
-	cr_assert(strstr(view.title, "the only 1 P was taken (100 %"), "%s", view.title);
+	cr_assert(strstr(view.title, "the only P was taken (100 %"), "%s", view.title);
 	cr_assert(strstr(view.title, "GOMAXPROCS is below"), "%s", view.title);
 	cr_assert_eq(view.lost_ns, 4 * 400 * INT64_C(1000000));
 	drop(&s);
@@ -623,6 +623,44 @@ Test(cpu, does_not_guess)
 	cr_assert(strstr(text, "\"on_ns\":70000000,\n\"off_ns\":10000000,\n\"unknown_ns\":20000000,"), "%s", text);
 	cr_assert(strstr(text, "\"on_ns\":0,\n\"off_ns\":0,\n\"unknown_ns\":100000000,"), "%s", text);
 	cr_assert(strstr(text, "\"on_ns\":70000000,\n\"off_ns\":10000000,\n\"unknown_ns\":120000000,"), "%s", text);
+	free(text);
+	drop(&s);
+}
+
+/* G2 has the lock that G3 waits for; in these 50 ms it is taken from its CPU five times, and no piece of that is as long as it runs in all. */
+Test(cpu, a_chain_counts_all_pieces_without_a_cpu)
+{
+	struct story s;
+	char *text;
+
+	begin(&s);
+	on_cpu(&s, 0, 0, "CpuIn tid=102 cpu=0");
+	on_cpu(&s, 0, 1, "CpuIn tid=103 cpu=1");
+	at(&s, 0, 2, "MStart tid=102");
+	at(&s, 0, 3, "MStart tid=103");
+	create(&s, 0, 1, 0);
+	run(&s, 0, 1);
+	create(&s, 0, 2, 2);
+	create(&s, 0, 3, 1);
+	run(&s, 0, 2);
+	run(&s, 0, 3);
+	lock_held(&s, 10, 3, 0xa0, 2);
+	on_cpu(&s, 10, 1, "CpuOut tid=103 cpu=1 runnable=0");
+	for (int i = 0; i < 5; i++) {
+		on_cpu(&s, 13 + 10 * i, 0, "CpuOut tid=102 cpu=0 runnable=1");
+		on_cpu(&s, 20 + 10 * i, 0, "CpuIn tid=102 cpu=0");
+	}
+	at(&s, 60, 2, "GoReady g=3 old=waiting by=2");
+	at(&s, 61, 3, "GoRun g=3 old=runnable p=3");
+	create(&s, 70, 9, 1);
+	end(&s);
+	cr_assert(strstr(first(&s).title, "was off CPU (main.holder): preempted by another process"), "%s",
+		first(&s).title);
+	text = report(&s);
+	cr_assert(strstr(text, "who G2 (main.holder) ran, but was off CPU for 35.0 ms"), "%s", text);
+	free(text);
+	text = json(&s);
+	cr_assert(strstr(text, "\"root\":\"off CPU\""), "%s", text);
 	free(text);
 	drop(&s);
 }

@@ -567,7 +567,7 @@ def attach_namespaces(bench):
     if os.geteuid() != 0 or bench.run(["unshare", "-p", "-f", "-m", "--mount-proc", "true"]).returncode != 0:
         raise Skip("namespaces cannot be made here")
     linked = os.path.join(os.path.dirname(bench.gtrace), "runtime-midway")
-    for program in [[build_go("midway", newest()[0])]] + [[linked]] * os.path.exists(linked):
+    for program in [[build_go("midway", newest()[0])]] + [[linked, "-q"]] * os.path.exists(linked):
         with Program(["unshare", "-p", "-f", "-m", "--mount-proc", "--kill-child"] + program) as p:
             p.until(b"phase 1\n")
             inside = int(open("/proc/%d/task/%d/children" % (p.pid, p.pid)).read().split()[0])

@@ -175,25 +175,28 @@ def gc_modes(bench):
         yield "Go %s: stripped, PIE, external link, no stacks" % version
 
 
-def interrupted_assists(path, version):
-    """A copy of a Go program of before 1.22, changed in one call: where an assist tells Go's tracer of its begin, the scheduler wants
-    the goroutine's thread, each time."""
+def interrupted(bench, path, version, caller, callee):
+    """A copy of a Go program, changed in one call: where @caller calls @callee, the scheduler wants the goroutine's thread, each time."""
     command, env = go(version)
     symbols = subprocess.run([command, "tool", "nm", path], env=env, stdout=subprocess.PIPE).stdout.decode().splitlines()
-    symbols = {words[-1]: int(words[0], 16) for words in map(str.split, symbols) if words[-2] in "Tt"}
+    symbols = {words[-1]: int(words[0], 16) for words in map(str.split, symbols) if len(words) > 2 and words[-2] in "Tt"}
     code = bytearray(open(path, "rb").read())
     programs, size, count = struct.unpack_from("<Q", code, 32)[0], *struct.unpack_from("<HH", code, 54)
     segments = [struct.unpack_from("<IIQQQQ", code, programs + i * size) for i in range(count)]
     text, start, bytes_ = next((s[2], s[3], s[5]) for s in segments if s[0] == 1 and s[1] & 1)
-    assist, told = (symbols["runtime." + name] - start for name in ("gcAssistAlloc", "traceEvent"))
-    call = next(at for at in range(assist, assist + 2048) if code[text + at] == 0xE8 and at + 5 + struct.unpack_from("<i", code, text + at + 1)[0] == told)
-    # movq $stackPreempt, 16(%r14): g.stackguard0; jmp traceEvent: between two functions
+    begin, told = symbols[caller] - start, symbols[callee] - start
+    call = next(at for at in range(begin, begin + 2048) if code[text + at] == 0xE8 and at + 5 + struct.unpack_from("<i", code, text + at + 1)[0] == told)
+    # movq $stackPreempt, 16(%r14): g.stackguard0; jmp @callee: between two functions
     change = bytes.fromhex("49c74610defaffff")
     hole = code.index(b"\xcc" * (len(change) + 5), text + symbols["runtime.text"] - start, text + bytes_) - text
     change += b"\xe9" + struct.pack("<i", told - hole - len(change) - 5)
     code[text + hole : text + hole + len(change)] = change
     struct.pack_into("<i", code, text + call + 1, hole - call - 5)
-    return bytes(code)
+    out = bench.path(".exe")
+    with open(out, "wb") as copy:
+        copy.write(code)
+    os.chmod(out, 0o755)
+    return out
 
 
 @case
@@ -203,10 +206,7 @@ def gc_interrupted(bench):
     if not older:
         raise Skip("only before Go 1.22 can an assist be preempted before it began")
     for version in older:
-        program, file = bench.path(".exe"), bench.path(".gotrace")
-        with open(program, "wb") as copy:
-            copy.write(interrupted_assists(build_go("gcstory", version), version))
-        os.chmod(program, 0o755)
+        program, file = interrupted(bench, build_go("gcstory", version), version, "runtime.gcAssistAlloc", "runtime.traceEvent"), bench.path(".gotrace")
         for procs in (1, 2):
             out, run = bench.record([program, file], env={"GOMAXPROCS": procs})
             trace = trace_reader.load(bench.gtrace, out)
@@ -370,6 +370,21 @@ def marks_story(bench):
             out, run = bench.record([build_go("marks", version, mode)] + arguments, ["--events=marks"], {"GOMAXPROCS": procs})
             told += compare_marks(trace_reader.load(bench.gtrace, out), json.loads(run.stdout))
         yield "Go %s: %d marks" % (version, told)
+
+
+@case
+def marks_interrupted(bench):
+    """With Go's tracer on, each StartRegion is preempted before it calls userRegion, which is hooked too: one of them tells the region."""
+    for version in versions():
+        program = interrupted(bench, build_go("marks", version), version, "runtime/trace.StartRegion", "runtime/trace.userRegion")
+        for procs in (1, 2):
+            out, run = bench.record([program, bench.path(".gotrace")], env={"GOMAXPROCS": procs})
+            trace = trace_reader.load(bench.gtrace, out)
+            told = compare_marks(trace, json.loads(run.stdout))
+            stopped = sum(e.args.get("reason") == "preempt" for e in trace.named("GoYield"))
+            regions = len(trace.named("RegionBegin"))
+            expect(stopped >= regions // 2, "%d regions, %d preemptions" % (regions, stopped))
+        yield "Go %s: %d marks, %d regions among them, %d preemptions" % (version, told, regions, stopped)
 
 
 @case

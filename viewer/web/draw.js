@@ -1,6 +1,6 @@
 // draw.js - the timeline: what is seen of the model. Nothing here asks the server but through `model`, and nothing is made for a slice.
 import { ROW, HEAD, KIND } from "./model.js";
-import { STATES, duration, moment, bytes } from "./text.js";
+import { STATES, duration, moment, bytes, number } from "./text.js";
 import { colours, groupColour, inkOn, fit, clip, widthOf, step, FONT, BOLD } from "./look.js";
 
 export const AXIS = 24;
@@ -177,13 +177,13 @@ function counterLabel(c, look, heap, most, y, tall) {
   c.fillStyle = look.ink;
   c.fillText(clip(c, heap ? "heap" : "busy goroutines", size.label - 28), 22, y + 13);
   c.fillStyle = look.soft;
-  c.fillText(clip(c, "at most " + (heap ? bytes(most) : most), size.label - 28), 22, y + 28);
+  c.fillText(clip(c, "at most " + (heap ? bytes(most) : number(most)), size.label - 28), 22, y + 28);
 }
 
 // ---- rows ----
 
 function headOf(c, look, model, section, y, width) {
-  const label = size.label, count = section.count + "";
+  const label = size.label, count = number(section.count);
   c.fillStyle = look.raised;
   c.fillRect(0, y, width, HEAD);
   c.fillStyle = look.line;
@@ -200,7 +200,7 @@ function headOf(c, look, model, section, y, width) {
   c.font = FONT;
   if (section.ns && !section.open) share(c, look, section.ns, end, y, width);
   c.fillStyle = look.soft;
-  if (section.loaded && !section.count) c.fillText(clip(c, model.filter ? "no goroutine fits the filter: x shows all" : "none", width - end - 20), end + 10, y + HEAD / 2);
+  if (section.loaded && !section.count) c.fillText(clip(c, model.filter ? "no goroutine fits the filter: Clear (x) shows all" : "none", width - end - 20), end + 10, y + HEAD / 2);
 }
 
 // A closed group shows how its goroutines spent their time.

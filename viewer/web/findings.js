@@ -1,11 +1,11 @@
 // findings.js - what gtrace report finds in this trace, the worst first: each with its cost, what helps, and a way to its worst moment.
 import { ask } from "./ask.js";
 import { about as short, moment, make, jump, folded, stackList } from "./text.js";
-import { page, choose } from "./page.js";
+import { $, page, choose } from "./page.js";
 import { openTab } from "./tabs.js";
 
 const POLL_MS = 250;
-let asked = null;
+let asked = null, found = false;
 
 // Found once: the server reads the file anew for it, when all of it is shown already.
 async function look() {
@@ -16,12 +16,14 @@ async function look() {
   }
 }
 
-export async function findings(box) {
+export async function findings(box, current) {
   if (page.model.info.reading) return void box.append(make("p", "What cost the most time is looked for when the trace has been read.", "quiet"));
   asked ||= look();
+  if (!found && current()) $("tab").replaceChildren(make("p", "Looking for what cost the most time…", "quiet"));
   let answer;
   try {
     answer = await asked;
+    found = true;
   } catch (error) {
     asked = null;
     throw error;

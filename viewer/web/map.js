@@ -1,5 +1,5 @@
 // map.js - the whole trace in a strip: goroutines by state, the heap's line, and what of it is shown and selected.
-import { bytes } from "./text.js";
+import { bytes, number } from "./text.js";
 import { colours, fit, FONT } from "./look.js";
 
 let kept = null, keptOf = null; // the strip's picture, and of what: it changes less often than what is shown
@@ -62,7 +62,7 @@ function strip(c, model, look, width, height) {
 }
 
 function legend(c, look, most, heap, width) {
-  const texts = [["busy goroutines, at most " + most + ":"], ["running", look.running], ["runnable", look.runnable], ["in system calls", look.syscall]];
+  const texts = [["busy goroutines, at most " + number(most) + ":"], ["running", look.running], ["runnable", look.runnable], ["in system calls", look.syscall]];
   if (heap) texts.push(["heap, at most " + bytes(heap), look.accent]);
   c.font = FONT;
   c.textBaseline = "middle";

@@ -9,7 +9,8 @@ import { flame } from "./flame.js";
 
 const TABS = { findings, groups: functions, durations, longest, flame, tasks, events, about };
 const SCOPED = new Set(["groups", "durations", "longest", "flame", "tasks", "events"]);
-let turn = 0, shownOf = "";
+const SLOW_MS = 200;
+let turn = 0, shownOf = "", there = "";
 
 const buttons = () => document.querySelectorAll("nav [data-tab]");
 
@@ -31,14 +32,21 @@ export async function again() {
   scopeBar();
   shownOf = key();
   tab.setAttribute("aria-busy", "true");
+  // What is asked for anew stays until then; another table's rows would be taken for this one's.
+  const slow = page.tab === there ? 0 : setTimeout(() => {
+    if (mine === turn) tab.replaceChildren(make("p", "One moment…", "quiet"));
+  }, SLOW_MS);
   try {
     await TABS[page.tab](box, () => mine === turn);
     if (mine === turn) tab.replaceChildren(box);
+    if (mine === turn) there = page.tab;
     // Canvases know their width now.
     if (mine === turn) box.dispatchEvent(new Event("shown"));
   } catch (error) {
+    if (mine === turn) there = "";
     if (mine === turn) tab.replaceChildren(make("p", server.gone ? "This table cannot be shown: gtrace view does not answer." : "This table cannot be shown: " + error.message, "quiet"));
   }
+  clearTimeout(slow);
   if (mine === turn) tab.removeAttribute("aria-busy");
 }
 

@@ -177,15 +177,16 @@ func work(rounds int) (sum uint64) {
 	return sum
 }
 
+// So long that a thread which shares its CPU is taken away again and again meanwhile.
 func rebuildIndex(n int) {
 	index.Lock()
-	index.words[n%64] += work(2000000)
+	index.words[n%64] += work(8000000)
 	index.Unlock()
 }
 
 func indexer(wg *sync.WaitGroup) {
 	defer wg.Done()
-	for i := 0; i < 6; i++ {
+	for i := 0; i < 4; i++ {
 		rebuildIndex(i)
 		pause(2)
 	}
@@ -196,15 +197,16 @@ var epoch struct {
 	seals uint64
 }
 
+// More than twice what the quota gives for a period.
 func sealEpoch() {
 	epoch.Lock()
-	epoch.seals += work(3000000)
+	epoch.seals += work(24000000)
 	epoch.Unlock()
 }
 
 func sealer(wg *sync.WaitGroup) {
 	defer wg.Done()
-	for i := 0; i < 6; i++ {
+	for i := 0; i < 3; i++ {
 		sealEpoch()
 		pause(1)
 	}

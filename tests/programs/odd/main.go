@@ -1,6 +1,6 @@
 // odd does to its own process what programs rarely do, while goroutines work; then it says what it saw.
 //
-//	odd WHAT...    each in turn: see below. Reads a line of its input after "ready" and before the first of them, and after "done"
+//	odd WHAT...    each in turn (do, below). It waits for a line of its input after "ready", before the first of them, and after "done"
 package main
 
 import (
@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"unsafe"
 )
 
 func fail(what string, err error) {
@@ -81,42 +80,6 @@ func closeAll() {
 		fail(fmt.Sprintf("the first descriptor is %d", fd), err)
 	}
 	syscall.Close(fd)
-}
-
-// A fork that Go's runtime knows nothing of: the child works on, alone in its thread.
-func rawFork() {
-	var pipe [2]int
-	if err := syscall.Pipe(pipe[:]); err != nil {
-		fail("pipe", err)
-	}
-	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
-	if errno != 0 {
-		fail("fork", errno)
-	}
-	if pid == 0 {
-		sum := 0
-		c := make(chan int, 1)
-		for i := 0; i < 1000; i++ {
-			c <- i
-			sum += <-c
-			runtime.Gosched()
-		}
-		byte := []byte{byte(sum % 251)}
-		syscall.RawSyscall(syscall.SYS_WRITE, uintptr(pipe[1]), uintptr(unsafe.Pointer(&byte[0])), 1)
-		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
-	}
-	syscall.Close(pipe[1])
-	work()
-	var got [1]byte
-	n, err := syscall.Read(pipe[0], got[:])
-	if n != 1 || got[0] != byte(499500%251) {
-		fail(fmt.Sprintf("the child said %d bytes, %d", n, got[0]), err)
-	}
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(int(pid), &status, 0, nil); err != nil || status != 0 {
-		fail(fmt.Sprintf("the child ended with %#x", status), err)
-	}
-	syscall.Close(pipe[0])
 }
 
 // As daemons begin: itself again in a session of its own, which starts another and ends. The last one, nobody's child, says so.
@@ -188,8 +151,6 @@ func do(what string) {
 		}
 	case "session":
 		syscall.Setsid()
-	case "fork":
-		rawFork()
 	case "daemon":
 		daemon()
 	default:
