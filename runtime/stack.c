@@ -138,7 +138,8 @@ size_t gt__stack_bytes(void)
 	return stacks.slot_bytes;
 }
 
-void gt__stack_bounds(const struct gt_g *g, char **low, char **high)
+/* A slot's number is written once for ever; the list of who lives (alive.c) reads it beside that, and finds by its swap that it had no use. */
+GT_SAN_NO_TSAN void gt__stack_bounds(const struct gt_g *g, char **low, char **high)
 {
 	*low = slot_low(g->slot) + GUARD_BYTES;
 	*high = (char *)(uintptr_t)g;
