@@ -102,8 +102,11 @@ bool gt__attach_stopped(pid_t pid)
 bool gt__attach_same_program(const struct gt_attach *attach)
 {
 	struct stat status;
+	uint8_t byte;
 
-	return stat(attach->exe, &status) == 0 && status.st_dev == attach->device && status.st_ino == attach->inode;
+	/* After an exec of the same file its memory is another: what we have open is that of nobody. */
+	return stat(attach->exe, &status) == 0 && status.st_dev == attach->device && status.st_ino == attach->inode &&
+	       gt__memory_read(attach->memory, attach->stub, &byte, 1) == 0;
 }
 
 int gt__attach_not_allowed(pid_t pid, int code, struct gt_error *err)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #define THREADS_MAX  100000
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define NAP_NS       1000000 /* between two looks, should the news of a stop be lost */
+#define SEIZE_US     5000    /* a PTRACE_SEIZE that takes longer waits for an execve that waits for us */
 
 /* ---- what /proc says ---- */
 
@@ -89,23 +91,6 @@ static const struct gt_thread *known(const struct gt_threads *threads, pid_t tid
 	return NULL;
 }
 
-/* 1: taken; 0: it is gone. */
-static int take(struct gt_threads *threads, pid_t tid, struct gt_error *err)
-{
-	struct gt_thread *thread;
-
-	if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)(long)PTRACE_O_TRACESYSGOOD) < 0)
-		return seize_failed(threads, tid, errno, err);
-	thread = add(threads, tid);
-	if (!thread) {
-		/* It runs, so it cannot be let go here; the end of gtrace does. */
-		return gt_fail(err, ENOMEM, "cannot attach: process %d: too many threads", (int)threads->pid);
-	}
-	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0)
-		thread->gone = true;
-	return 1;
-}
-
 /* What waitpid said of @thread. */
 static void note(struct gt_thread *thread, int status)
 {
@@ -126,19 +111,9 @@ static void note(struct gt_thread *thread, int status)
 		thread->stopped = thread->plain = false;
 }
 
-static void nap(void)
-{
-	const struct timespec limit = {.tv_nsec = NAP_NS};
-	sigset_t child;
-
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	sigtimedwait(&child, NULL, &limit);
-}
-
 /*
- * Looks at each that neither stands nor is gone; returns how many are left. All of them, at every look: when the process ends, its
- * first thread is told of only after the others, which are ours to wait for.
+ * Looks at each that is not gone; returns how many neither stand nor are gone. All of them, at every look: when the process ends, its
+ * first thread is told of only after the others, which are ours to wait for; and so are those that stood, when another's execve kills them.
  */
 static size_t look(struct gt_threads *threads)
 {
@@ -149,17 +124,93 @@ static size_t look(struct gt_threads *threads)
 		int status;
 		pid_t got;
 
-		if (thread->stopped || thread->gone)
+		if (thread->gone)
 			continue;
 		got = waitpid(thread->tid, &status, __WALL | WNOHANG);
 		if (got == thread->tid)
 			note(thread, status);
 		else if (got < 0)
 			thread->gone = true;
-		else
-			left++;
+		left += !thread->gone && !thread->stopped;
 	}
 	return left;
+}
+
+/*
+ * execve in one thread kills the others and waits until they are gone, which those that are ours are when we have waited for them. The
+ * kernel's lock that it holds meanwhile is what PTRACE_SEIZE of any thread waits for. So that call is made with a timer: its handler waits
+ * for those that died, and the call goes on by itself.
+ */
+static struct gt_threads *seizing;
+
+static void on_timer(int signal)
+{
+	int error = errno;
+
+	(void)signal;
+	if (seizing)
+		look(seizing);
+	errno = error;
+}
+
+static int seize(struct gt_threads *threads, pid_t tid)
+{
+	sigset_t alarm, before;
+	int ret;
+
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	seizing = threads;
+	sigprocmask(SIG_UNBLOCK, &alarm, &before);
+	ret = ptrace(PTRACE_SEIZE, tid, NULL, (void *)(long)PTRACE_O_TRACESYSGOOD) < 0 ? -errno : 0;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	seizing = NULL;
+	return ret;
+}
+
+/* From here on until @timer is 0 again each seize() is looked after. */
+static void set_timer(struct gt_threads *threads, suseconds_t timer)
+{
+	const struct itimerval often = {{0, timer}, {0, timer}};
+	struct sigaction action = {.sa_handler = on_timer, .sa_flags = SA_RESTART};
+
+	if (timer)
+		sigaction(SIGALRM, &action, &threads->alarm_before);
+	setitimer(ITIMER_REAL, &often, NULL);
+	if (!timer) {
+		/* Ignored, one that is pending is gone. */
+		action.sa_handler = SIG_IGN;
+		sigaction(SIGALRM, &action, NULL);
+		sigaction(SIGALRM, &threads->alarm_before, NULL);
+	}
+}
+
+/* 1: taken; 0: it is gone. */
+static int take(struct gt_threads *threads, pid_t tid, struct gt_error *err)
+{
+	struct gt_thread *thread;
+	int ret = seize(threads, tid);
+
+	if (ret < 0)
+		return seize_failed(threads, tid, -ret, err);
+	thread = add(threads, tid);
+	if (!thread) {
+		/* It runs, so it cannot be let go here; the end of gtrace does. */
+		return gt_fail(err, ENOMEM, "cannot attach: process %d: too many threads", (int)threads->pid);
+	}
+	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0)
+		thread->gone = true;
+	return 1;
+}
+
+static void nap(void)
+{
+	const struct timespec limit = {.tv_nsec = NAP_NS};
+	sigset_t child;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigtimedwait(&child, NULL, &limit);
 }
 
 /* All that are known stand, or are gone. */
@@ -242,6 +293,7 @@ int gt_threads_stop(struct gt_threads *threads, int64_t limit_ns, struct gt_erro
 
 	begin(threads);
 	until_ns = threads->begin_ns + limit_ns;
+	set_timer(threads, SEIZE_US);
 	do {
 		ret = take_new(threads, err);
 		if (ret > 0) {
@@ -250,6 +302,7 @@ int gt_threads_stop(struct gt_threads *threads, int64_t limit_ns, struct gt_erro
 			ret = waited < 0 ? waited : ret;
 		}
 	} while (ret > 0);
+	set_timer(threads, 0);
 	if (ret >= 0 && !standing(threads)) {
 		threads->ended = true;
 		ret = gt_fail(err, ESRCH, "cannot attach: process %d is gone", (int)threads->pid);
@@ -264,7 +317,9 @@ int gt_threads_stop_one(struct gt_threads *threads, pid_t tid, int64_t limit_ns,
 	int ret;
 
 	begin(threads);
+	set_timer(threads, SEIZE_US);
 	ret = take(threads, tid, err);
+	set_timer(threads, 0);
 	if (ret > 0)
 		ret = wait_all(threads, threads->begin_ns + limit_ns, err);
 	if (ret >= 0 && !standing(threads))
@@ -274,11 +329,18 @@ int gt_threads_stop_one(struct gt_threads *threads, pid_t tid, int64_t limit_ns,
 	return ret;
 }
 
-static void let_go(const struct gt_thread *thread)
+/* One that was killed while it stood cannot be let go: it is looked at until it is over. */
+static void let_go(struct gt_thread *thread)
 {
-	if (thread->stopped && !thread->gone &&
-		ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->signal) < 0 && errno == EIO)
-		ptrace(PTRACE_DETACH, thread->tid, NULL, NULL);
+	int ret;
+
+	if (!thread->stopped || thread->gone)
+		return;
+	ret = ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->signal) < 0 ? -errno : 0;
+	if (ret == -EIO)
+		ret = ptrace(PTRACE_DETACH, thread->tid, NULL, NULL) < 0 ? -errno : 0;
+	thread->stopped = false;
+	thread->gone = ret != -ESRCH;
 }
 
 void gt_threads_go(struct gt_threads *threads)
@@ -286,15 +348,11 @@ void gt_threads_go(struct gt_threads *threads)
 	for (size_t i = 0; i < threads->count; i++)
 		let_go(&threads->list[i]);
 	threads->stop_ns = gt_monotonic_ns() - threads->begin_ns;
-	for (size_t i = 0; i < threads->count; i++)
-		threads->list[i].gone |= threads->list[i].stopped; /* let go */
 	/* One that never stood cannot be detached; it is asked to stop already, and waited for as long as it takes: it is either on its way
 	 * here, or asleep in the kernel where it delays nobody but itself. */
 	while (look(threads) || standing(threads)) {
-		for (size_t i = 0; i < threads->count; i++) {
+		for (size_t i = 0; i < threads->count; i++)
 			let_go(&threads->list[i]);
-			threads->list[i].gone |= threads->list[i].stopped;
-		}
 		nap();
 	}
 	threads->count = 0;

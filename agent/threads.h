@@ -6,13 +6,14 @@
  *
  * A thread that stands at the delivery of a signal gets that signal when it goes on, once. A process that job control has stopped
  * stays so. Should gtrace die in between, the kernel does what gt_threads_go does.
- * One thread calls all this; SIGCHLD must be blocked in it, and not ignored.
+ * One thread calls all this; SIGCHLD must be blocked in it, and not ignored. SIGALRM and ITIMER_REAL are used while threads are sought.
  */
 #ifndef GT_AGENT_THREADS_H
 #define GT_AGENT_THREADS_H
 
 #include "base/error.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,7 @@ struct gt_threads {
 	int64_t begin_ns; /* of the stop */
 	int64_t stop_ns;  /* how long the last stop took, from the first request to the last thread's going on */
 	bool ended;       /* the process is gone, or another program runs in it */
+	struct sigaction alarm_before;
 };
 
 /* -EAGAIN: some thread does not come out of the kernel within @limit_ns (a vfork, a dead disk); nothing is stopped then.

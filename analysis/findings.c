@@ -271,7 +271,7 @@ static void find_lock(struct gt_analysis *a, const struct gt__blame *blame, int6
 			who, gt__time(lost, time), name, blame->name);
 	else if (culprit && root == GT__ROOT_OFF_CPU)
 		finding->title = gt__format("%s waited %s for %s in %s; its holder's thread was %s; G%llu's for %s "
-					    "in one piece",
+					    "in one wait",
 			who, gt__time(lost, time), name, gt__short(blame->name), what, (unsigned long long)culprit->g,
 			gt__time(culprit->longest_ns, hold_text));
 	else

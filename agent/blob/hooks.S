@@ -670,6 +670,7 @@ HOOK \name
 	mov	%edx, M_TOOK(%r13)
 	jmp	.Lend\@
 .Lalone\@:
+	movl	$0, M_TOOK(%r13)                /* whatever was left by one whose record could not be */
 	.endif
 	mov	K_P_ID(%rdi), %esi
 	inc	%esi

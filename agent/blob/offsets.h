@@ -103,7 +103,7 @@
 #define MARK_LOG          5
 #define MARK_START_REGION 16
 #define MARK_SURE         0x100 /* of MARK_REGION: StartRegion has not told it */
-#define MARK_LOGF         17 /* and, 8 bits up, the length of its format */
+#define MARK_LOGF         17    /* and, 8 bits up, the length of its format */
 #define CALL_ENTER        1
 #define CALL_LEAVE        2
 #define CALL_LONG         3

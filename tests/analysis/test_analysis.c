@@ -657,7 +657,7 @@ Test(cpu, a_chain_counts_all_pieces_without_a_cpu)
 	cr_assert(strstr(first(&s).title, "was off CPU (main.holder): preempted by another process"), "%s",
 		first(&s).title);
 	text = report(&s);
-	cr_assert(strstr(text, "who G2 (main.holder) ran, but was off CPU for 35.0 ms"), "%s", text);
+	cr_assert(strstr(text, "because G2 (main.holder) ran, but was off CPU for 35.0 ms"), "%s", text);
 	free(text);
 	text = json(&s);
 	cr_assert(strstr(text, "\"root\":\"off CPU\""), "%s", text);

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 from cases_attach import Attached, Program
-from harness import LIMIT, Skip, build_c, build_go, case, expect, newest, versions
+from harness import LIMIT, Skip, build_c, build_go, case, expect, newest, runs
 
 # mlockall makes the whole of gtrace's table of threads resident: not on a small machine.
 ODD = ["close", "session", "daemon", "undumpable", "files", "addresses"]
@@ -18,16 +18,15 @@ def doings(bench):
 @case
 def odd_record(bench):
     """What a program closes, limits, gives up or leaves: it ends as without gtrace, and its trace is whole."""
-    for version in versions():
-        program = build_go("odd", version)
-        for what in doings(bench):
-            plain = bench.plain([program, what], stdin=subprocess.DEVNULL)
-            if plain.returncode:
-                yield "%s is not possible here: %s" % (what, plain.stderr.decode().strip()[-100:])
-                continue
-            out, run = bench.record([program, what], ["-q"], stdin=subprocess.DEVNULL)
-            expect(run.stdout == plain.stdout, "%s: %r, not %r" % (what, run.stdout, plain.stdout))
-        yield "Go %s: %s" % (version, ", ".join(doings(bench)))
+    program = build_go("odd", newest()[0])
+    for what in doings(bench):
+        plain = bench.plain([program, what], stdin=subprocess.DEVNULL)
+        if plain.returncode:
+            yield "%s is not possible here: %s" % (what, plain.stderr.decode().strip()[-100:])
+            continue
+        out, run = bench.record([program, what], ["-q"], stdin=subprocess.DEVNULL)
+        expect(run.stdout == plain.stdout, "%s: %r, not %r" % (what, run.stdout, plain.stdout))
+        yield "%s: as without gtrace" % what
 
 
 def one_attached(bench, program, what, before):
@@ -58,8 +57,7 @@ def one_attached(bench, program, what, before):
 @case
 def odd_attach(bench):
     """The same, attached to before it does so, and after."""
-    version = newest()[0]
-    program = build_go("odd", version)
+    program = build_go("odd", newest()[0])
     for what in doings(bench):
         if bench.plain([program, what], stdin=subprocess.DEVNULL).returncode:
             yield "%s is not possible here" % what
@@ -74,8 +72,7 @@ def odd_attach(bench):
 @case
 def odd_filter(bench):
     """A seccomp filter that kills for a call that gtrace needs: attach sees that before, and the program goes on."""
-    version = newest()[0]
-    program, refuse = build_go("odd", version), build_c("refuse")
+    program, refuse = build_go("odd", newest()[0]), build_c("refuse")
     if bench.run([refuse, "mbind=kill", "/bin/true"]).returncode != 0:
         raise Skip("seccomp filters are not allowed here")
     readable = re.search(r"^Seccomp:\s+0$", open("/proc/self/status").read(), re.M) and os.geteuid() == 0
@@ -96,3 +93,19 @@ def odd_filter(bench):
             out, err = p.run.communicate(timeout=LIMIT)
             expect(p.run.returncode == 0 and out == b"125250\n", "%s: it ended with %d: %r %r" % (call, p.run.returncode, out, err))
         yield text.splitlines()[0]
+
+
+@case
+def odd_exec(bench):
+    """A program with many threads becomes itself again and again while gtrace attaches: an exec waits until its other threads are gone,
+    those that gtrace holds too, and what gtrace asks of it meanwhile waits for the exec."""
+    program, tried = build_go("odd", newest()[0]), 0
+    with Program([program, "again", str(runs(100, long=3000))], env={"GOMAXPROCS": 4}) as p:
+        while p.run.poll() is None:
+            run = bench.run([bench.gtrace, "attach", "-q", "-o", bench.path(), "--duration", "2ms", str(p.pid)])
+            tried += 1
+            text = run.stderr.decode()
+            expect(run.returncode == 0 or (run.returncode == 1 and text.startswith("gtrace: ")), "exit %d: %s" % (run.returncode, text))
+        out, err = p.run.communicate(timeout=LIMIT)
+        expect(p.run.returncode == 0 and out == b"125250\n", "it ended with %d: %r %r" % (p.run.returncode, out, err[-2000:]))
+    yield "%d times asked" % tried

@@ -31,13 +31,22 @@ def stress(bench):
         yield "Go %s: %d recordings, one output" % (version, total)
 
 
+EVERY_HOOK = "--events=all,-kernel,-samples,-faults"
+
+
 @case
 def stress_sets(bench):
-    """The same with every set of the hooks on, and a small heap."""
+    """The same with every set of the hooks on, and a small heap; with threads of C, and with the program's own profiler's signals."""
     for version in versions():
-        program, total = [build_go("stress", version)], 0
+        programs = [(build_go("stress", version), runs(2, long=100)), (build_go("cpuprof", version), runs(1, long=30))]
+        try:
+            programs.append((build_go("cgo", version, "cgo"), runs(1, long=40)))
+        except Skip as skip:
+            yield "without cgo: %s" % skip
+        total = 0
         for procs in (1, 2, 8):
-            total += same(bench, program, runs(2, long=100), {"GOMAXPROCS": procs, "GOGC": 5}, ["--events=all,-kernel,-samples,-faults"], "Go %s GOMAXPROCS=%d" % (version, procs))
+            for program, times in programs:
+                total += same(bench, [program], times, {"GOMAXPROCS": procs, "GOGC": 5}, [EVERY_HOOK], "Go %s %s GOMAXPROCS=%d" % (version, os.path.basename(program), procs))
         yield "Go %s: %d recordings, one output" % (version, total)
 
 
@@ -285,8 +294,9 @@ def real_programs(bench):
         again = bench.plain(command, cwd=REAL, timeout=300)
         expect((plain.stdout, plain.returncode) == (again.stdout, again.returncode), "%s is not the same twice without gtrace" % name)
         times = runs(5, long=50)
-        for _ in range(times):
-            out, run = bench.record(command, ["-q"], cwd=REAL, timeout=300, code=plain.returncode)
+        for i in range(times):
+            options = ["-q", EVERY_HOOK] if i % 4 == 0 else ["-q"]
+            out, run = bench.record(command, options, cwd=REAL, timeout=300, code=plain.returncode)
             expect(run.stdout == plain.stdout, "%s: %d bytes of output differ from %d" % (name, len(run.stdout), len(plain.stdout)))
             os.unlink(out)
         yield "%s: %d recordings, %d bytes of output, the same" % (name, times, len(plain.stdout))

@@ -14,8 +14,8 @@
  *
  * Memory. All recorders of a process share one ring, which the first of them (or gt_start) makes for the life of the process. It, the
  * names of goroutines and the packed history together never exceed the largest max_bytes that was asked for; gt_flight_stat tells.
- * A recorder that comes later and asks for more gets it as packed history. Beside it stand some 2 MiB for packing and, while a
- * snapshot is written, a copy of the ring and the writer's 9 MiB.
+ * A recorder that comes later and asks for more gets it as packed history. Beside it stand some 50 KiB for packing and, while a
+ * snapshot is written, a copy of the ring, 2 MiB of what is unpacked, and the writer's 9 MiB.
  *
  * Return values are 0 or -errno; then gt_flight_error() says in one line what happened.
  */
@@ -33,7 +33,8 @@ struct gt_flight;
 
 /* All may be 0 or NULL. Texts are copied. */
 struct gt_flight_config {
-	/* A snapshot holds everything of the last so many ns, as far as max_bytes holds it, and nothing older. 0: all that is held. */
+	/* A snapshot holds everything of the last so many ns, as far as max_bytes holds it, and nothing older. What the ring alone holds so
+	 * long is not packed. 0: all that is held. */
 	uint64_t min_age_ns;
 	/* Hard; 0: 16 MiB. The least is some 300 KiB; below 2 MiB nothing is packed. */
 	uint64_t max_bytes;

@@ -1,5 +1,6 @@
 // odd does to its own process what programs rarely do, while goroutines work; then it says what it saw.
 //
+//	odd again N    becomes itself N times, each time with threads that are at work
 //	odd WHAT...    each in turn (do, below). It waits for a line of its input after "ready", before the first of them, and after "done"
 package main
 
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -119,6 +121,21 @@ func daemon() {
 	}
 }
 
+func again(times string) {
+	left, err := strconv.Atoi(times)
+	if err != nil {
+		fail("again", err)
+	}
+	if sum := work(); left == 0 {
+		fmt.Println(sum)
+		return
+	}
+	for i := 0; i < 4; i++ {
+		go work()
+	}
+	fail("exec", syscall.Exec("/proc/self/exe", []string{"odd", "again", strconv.Itoa(left - 1)}, os.Environ()))
+}
+
 func do(what string) {
 	switch what {
 	case "close":
@@ -161,6 +178,10 @@ func do(what string) {
 func main() {
 	if os.Getenv("ODD_DAEMON") != "" {
 		daemon()
+		return
+	}
+	if len(os.Args) == 3 && os.Args[1] == "again" {
+		again(os.Args[2])
 		return
 	}
 	input := bufio.NewReader(os.Stdin)
