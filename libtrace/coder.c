@@ -115,6 +115,8 @@ static inline enum lane lane_of(const struct parts *parts, uint64_t last[LANES],
 		}
 		break;
 	case GT_REC_HINT:
+	case GT_REC_POLLED:
+	case GT_REC_WOKEN:
 		lane = READIED;
 		break;
 	case GT_REC_SLOT:
@@ -164,6 +166,8 @@ static inline void step_on(struct trail *trail, const struct parts *parts, uint6
 	trail->before = parts->head & LOW;
 	if (parts->words > 2 && (parts->kind == GT_REC_STATE2 || parts->kind == GT_REC_CORO))
 		trail->stack = (uint32_t)second;
+	else if (parts->kind == GT_REC_ENTER)
+		trail->stack = parts->head >> 8;
 }
 
 /* ---- bytes ---- */

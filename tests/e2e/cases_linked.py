@@ -3,7 +3,6 @@ import glob
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import time
