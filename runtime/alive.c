@@ -55,15 +55,37 @@ static GT_SAN_NO_TSAN uint32_t stands_at(const struct gt_g *g, uint32_t state)
 	return gt__waits_at(g, &pc, &frame) ? gt__stack_id(g, pc, frame) : 0;
 }
 
-/* What it reads may change under it; then the swap fails. */
-static GT_SAN_NO_TSAN bool claim(struct gt_g *g, uint32_t gate, bool on_m, struct gt_hook_alive *out)
+/* Whom it has: `landing` while that is hidden from `after`. */
+static GT_SAN_NO_TSAN struct gt_g *goroutine_of(const struct gt_worker *m)
+{
+	struct gt_g *g = *(struct gt_g *volatile const *)&m->g;
+
+	if (!g)
+		g = *(struct gt_g *volatile const *)&m->landing;
+	return g ? g : *(struct gt_g *volatile const *)&m->g;
+}
+
+/* @m: of one that runs or is in a system call. What it reads may change under it; then the swap fails. */
+static GT_SAN_NO_TSAN bool claim(struct gt_g *g, uint32_t gate, const struct gt_worker *m, struct gt_hook_alive *out)
 {
 	uint32_t told = load_acquire(&g->told);
-	uint32_t state = load_acquire(&g->state);
+	uint32_t state = load_acquire(&g->state); /* [runs] */
 
 	if (told >> 4 == gate >> GT_GATE_SETS || state == GT_STATE_NONE || state == GT_STATE_DEAD ||
-		on_m != (state == GT_STATE_RUNNING || state == GT_STATE_SYSCALL))
+		!m == (state == GT_STATE_RUNNING || state == GT_STATE_SYSCALL))
 		return false;
+	/* An M that read the gate shut may have let go of it since @m was asked, and another have stored that it runs there, and be about to
+	 * tell. An M lets go before the goroutine can be had by another: so who still has it now is where it ran then. */
+	if (m && goroutine_of(m) != g)
+		return false;
+	/* What the list tells was so when the trace began. Who began to run after its M saw the gate open, and told who ran there before,
+	 * or whose P it took, must tell that itself; and does, since the gate stays open. */
+	if (state == GT_STATE_RUNNING) {
+		uint32_t ran_gate = load_acquire(&m->ran_gate);
+
+		if (ran_gate == GT_RAN_UNKNOWN || gt__hook_same_trace(gate, ran_gate))
+			return false;
+	}
 	out->g = g->id;
 	out->parent = g->parent;
 	out->start = (const void *)(uintptr_t)g->start;
@@ -77,18 +99,16 @@ static GT_SAN_NO_TSAN bool claim(struct gt_g *g, uint32_t gate, bool on_m, struc
 
 static GT_SAN_NO_TSAN bool claim_of(struct gt_worker *m, uint32_t gate, struct gt_hook_alive *out)
 {
-	struct gt_g *g = *(struct gt_g *volatile *)&m->g;
+	struct gt_g *g = goroutine_of(m);
 	struct gt_p *p;
 	uint32_t id;
 
-	if (!g)
-		g = *(struct gt_g *volatile *)&m->landing;
 	if (!g)
 		return false;
 	/* While a goroutine runs its M has the same P: what is read before the swap still holds when that succeeds. */
 	p = *(struct gt_p *volatile *)&m->p;
 	id = gt_hook_m(&m->trace_id, (uint32_t)m->thread);
-	if (!id || !m->thread || !claim(g, gate, true, out))
+	if (!id || !m->thread || !claim(g, gate, m, out))
 		return false;
 	out->m = id;
 	out->p = out->state == GT_STATE_RUNNING && p ? p->id + 1 : 0;
@@ -118,7 +138,7 @@ size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_
 	}
 	for (; slot < slots && count < room; slot++) {
 		out[count] = (struct gt_hook_alive){0};
-		count += claim(gt__stack_g(slot), gate, false, &out[count]);
+		count += claim(gt__stack_g(slot), gate, NULL, &out[count]);
 	}
 	at[1] = slot;
 	return count;

@@ -19,6 +19,7 @@
  *   [until]  timers.min stored, fence, poll_until loaded <> [min] poll_until stored, fence, every min looked at again
  *   [take]   P.status CAS from syscall: one of exit, sysmon and others wins
  *   [wake]   worker.wake exchange                      -> [woken] exchange: next_p, spinning
+ *   [runs]   state store-release (running)             -> [runs]  load-acquire: who had it before has let go, ran_gate is unknown
  */
 #ifndef GT_RUNTIME_RT_H
 #define GT_RUNTIME_RT_H
@@ -129,8 +130,10 @@ struct gt_worker {
 	uint32_t id;
 	int thread;
 	_Atomic uint32_t trace_id; /* in the trace, + 1 */
-	struct gt_g *landing;      /* g, while that is hidden from `after` */
-	struct gt_p *next_p;       /* from whoever wakes it */
+	_Atomic uint32_t
+		ran_gate;     /* the gate when g began to run here; GT_RAN_UNKNOWN: it is about to be told (alive.c) */
+	struct gt_g *landing; /* g, while that is hidden from `after` */
+	struct gt_p *next_p;  /* from whoever wakes it */
 	struct gt_p *syscall_p;
 	void *_Atomic stopped_at;       /* while it waits in the signal handler: ucontext_t of what it stopped */
 	_Atomic uint32_t wake;          /* 0; 1: woken; 2: asleep */
@@ -142,6 +145,8 @@ struct gt_worker {
 	uint32_t created_depth;
 	uintptr_t created[GT_CREATED_DEPTH]; /* the stack that started this thread */
 };
+
+#define GT_RAN_UNKNOWN UINT32_MAX
 
 _Static_assert(offsetof(struct gt_worker, locks) == GT_WORKER_LOCKS, "sched.h counts them");
 
@@ -175,18 +180,27 @@ uint32_t gt__stack_id(const struct gt_g *g, const void *pc, const void *frame) _
 #define GT_PARKS __attribute__((section("gt_parks"), noinline))
 size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_t room);
 
+/* The gate, to be asked when the state is stored. */
+static inline uint32_t gt__gate_seen(void)
+{
+	atomic_signal_fence(memory_order_seq_cst); /* the state is stored; the rest is membarrier's */
+	return gt_hook_sets();
+}
+
+/* The transition is to be told to the trace of @gate. */
+static inline bool gt__tells(struct gt_g *g, uint32_t gate, enum gt_state old, enum gt_state new_)
+{
+	if (LIKELY(!gate))
+		return false;
+	return LIKELY(load_relaxed(&g->told) == GT_TOLD(gate, GT_TOLD_SELF)) || gt__tell_first(g, gate, old, new_);
+}
+
 /* The gate of the trace to which the transition is to be told; 0: none. */
 static inline uint32_t gt__tell_gate(struct gt_g *g, enum gt_state old, enum gt_state new_)
 {
-	uint32_t gate;
+	uint32_t gate = gt__gate_seen();
 
-	atomic_signal_fence(memory_order_seq_cst); /* the state is stored; the rest is membarrier's */
-	gate = gt_hook_sets();
-	if (LIKELY(!gate))
-		return 0;
-	if (UNLIKELY(load_relaxed(&g->told) != GT_TOLD(gate, GT_TOLD_SELF)) && !gt__tell_first(g, gate, old, new_))
-		return 0;
-	return gate;
+	return gt__tells(g, gate, old, new_) ? gate : 0;
 }
 
 static inline void gt__tell(struct gt_g *g, enum gt_state old, enum gt_state new_, unsigned int arg)
@@ -195,6 +209,16 @@ static inline void gt__tell(struct gt_g *g, enum gt_state old, enum gt_state new
 
 	if (UNLIKELY(gate))
 		gt__hook_state_in(gate, g->id, old, new_, arg);
+}
+
+/* It runs on @m from now on, whose ran_gate is unknown since before the state was stored. */
+static inline void gt__tell_runs(struct gt_worker *m, struct gt_g *g, enum gt_state old, unsigned int arg)
+{
+	uint32_t gate = gt__gate_seen();
+
+	if (UNLIKELY(gt__tells(g, gate, old, GT_STATE_RUNNING)))
+		gt__hook_state_in(gate, g->id, old, GT_STATE_RUNNING, arg);
+	store_relaxed(&m->ran_gate, gate);
 }
 
 static inline void gt__tell_block(struct gt_g *g, const void *pc, const void *frame)

@@ -113,10 +113,11 @@ static inline __attribute__((always_inline)) void execute(struct gt_worker *m, s
 		if (UNLIKELY(load_relaxed(&p->preempt)))
 			store_relaxed(&p->preempt, false);
 	}
-	store_relaxed(&g->state, GT_STATE_RUNNING);
+	store_relaxed(&m->ran_gate, GT_RAN_UNKNOWN);
+	store_release(&g->state, GT_STATE_RUNNING); /* [runs] */
 	m->g = g;
 	gt__track_run(g, p);
-	gt__tell(g, GT_STATE_RUNNABLE, GT_STATE_RUNNING, p->id + 1);
+	gt__tell_runs(m, g, GT_STATE_RUNNABLE, p->id + 1);
 }
 
 void gt__execute(struct gt_worker *m, struct gt_g *g, bool inherit)
@@ -376,8 +377,8 @@ static __attribute__((noinline)) void syscall_exit_slow(struct gt_worker *m, str
 	if (p) {
 		gt__worker_take_p(m, p);
 		gt__prof_runs(g);
-		store_relaxed(&g->state, GT_STATE_RUNNING);
-		gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
+		store_release(&g->state, GT_STATE_RUNNING); /* [runs] */
+		gt__tell_runs(m, g, GT_STATE_SYSCALL, 0);
 		m->locks--;
 		return;
 	}
@@ -400,6 +401,7 @@ void gt_syscall_exit(void)
 	if (UNLIKELY(!g))
 		return;
 	gt__count_own(&m->syscall_edges, 1);
+	store_relaxed(&m->ran_gate, GT_RAN_UNKNOWN);
 	p = m->syscall_p;
 	/* Another M may have had the P and be in a system call itself: then we take it from that one. */
 	if (UNLIKELY(!atomic_compare_exchange_strong_explicit(
@@ -414,8 +416,8 @@ void gt_syscall_exit(void)
 	m->p = p;
 	store_relaxed(&p->syscall_tick, load_relaxed(&p->syscall_tick) + 1);
 	gt__prof_runs(g);
-	store_relaxed(&g->state, GT_STATE_RUNNING);
-	gt__tell(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
+	store_release(&g->state, GT_STATE_RUNNING); /* [runs] */
+	gt__tell_runs(m, g, GT_STATE_SYSCALL, 0);
 	m->locks--;
 }
 

@@ -273,11 +273,27 @@ static void judge(int cycle, struct gt_trace *trace)
 	gt_model_free(model);
 }
 
+/* The trace of the first cycle that failed is kept. */
+static void keep_failed(int cycle, const char *path)
+{
+	char kept[1100];
+	FILE *file;
+
+	snprintf(kept, sizeof(kept), "%s.failed", path);
+	if (cycle % 3) {
+		rename(path, kept);
+	} else if ((file = fopen(kept, "w")) != NULL) {
+		fwrite(memory.bytes, 1, memory.size, file);
+		fclose(file);
+	}
+	fprintf(stderr, "kept: %s\n", kept);
+}
+
 static int run_one(int cycle, const char *path)
 {
 	struct gt_trace *trace = NULL;
 	struct gt_error error;
-	int fd = -1, ret;
+	int fd = -1, ret, bad_before = bad;
 
 	switch (cycle % 3) {
 	case 0:
@@ -310,6 +326,8 @@ static int run_one(int cycle, const char *path)
 	else
 		fail(cycle, "file", 0, error.text);
 	gt_trace_close(trace);
+	if (bad && !bad_before)
+		keep_failed(cycle, path);
 	gt_syscall_exit();
 	if (fd >= 0)
 		close(fd);
