@@ -40,13 +40,25 @@ static void add_object(
 	event->args[3] = holder;
 }
 
+/* The set of four in which a hint for @g stands. */
+static uint64_t *hints_of(struct gt_decoder *decoder, uint64_t g)
+{
+	return decoder->hints + (g * 0x9e3779b97f4a7c15u >> 59) * GT_DECODE_HINTS_A;
+}
+_Static_assert(GT_DECODE_HINTS == GT_DECODE_HINTS_A << 5, "5 bits choose one");
+
 /* The descriptor that the M's poller found ready for @g. */
 static uint64_t take_hint(struct gt_decoder *decoder, uint64_t g)
 {
-	for (unsigned int i = 0; i < GT_DECODE_HINTS; i++) {
-		if (decoder->hints[i].g == g) {
-			decoder->hints[i].g = 0;
-			return decoder->hints[i].fd;
+	uint64_t *set = hints_of(decoder, g), hint;
+
+	for (unsigned int i = 0; i < GT_DECODE_HINTS_A; i++) {
+		hint = set[i];
+		if (hint && (hint & GT_G_MASK) == g) {
+			for (; i + 1 < GT_DECODE_HINTS_A; i++)
+				set[i] = set[i + 1];
+			set[i] = 0;
+			return hint >> GT_G_BITS;
 		}
 	}
 	return GT_FD_UNKNOWN;
@@ -56,13 +68,17 @@ static int decode_hint(struct gt_decoder *decoder, const struct gt_record *recor
 {
 	uint64_t g = record->word[1] & GT_G_MASK;
 	uint64_t fd = record->words > 2 ? record->word[2] : record->word[1] >> GT_G_BITS;
-	uint32_t at = decoder->hint_next++ % GT_DECODE_HINTS;
+	uint64_t *set = hints_of(decoder, g);
 
 	if (!g)
 		return -EBADMSG;
 	take_hint(decoder, g); /* one that was not used is old */
-	decoder->hints[at].g = g;
-	decoder->hints[at].fd = fd < GT_FD_UNKNOWN ? (uint32_t)fd : GT_FD_UNKNOWN;
+	if (fd >> GT_SIDE_BITS)
+		return 0;
+	for (unsigned int i = GT_DECODE_HINTS_A - 1; i > 0; i--)
+		set[i] = set[i - 1];
+	set[0] = fd << GT_G_BITS | g;
+	decoder->hinted = true;
 	return 0;
 }
 
@@ -82,7 +98,7 @@ static void add_why(struct gt_decoder *decoder, struct gt_event *out, int *count
 		event->args[0] = g;
 		event->args[1] = gt_cause_known(cause) ? cause : GT_CAUSE_NONE;
 		event->args[2] = brief ? 0 : record->word[2] >> 32;
-		if (cause == GT_CAUSE_NETPOLL && (brief || decoder->hint_next))
+		if (cause == GT_CAUSE_NETPOLL && (brief || decoder->hinted))
 			event->args[2] = take_hint(decoder, g);
 	}
 }

@@ -21,20 +21,19 @@ struct gt_record {
 	uint64_t word[6];
 };
 
-#define GT_DECODE_HINTS 16
-#define GT_FD_UNKNOWN   UINT32_MAX /* in a WakeCause */
+/* As many as Go's poller finds at once (128 from 1.14 on) find room nearly always; in sets of four. */
+#define GT_DECODE_HINTS   128
+#define GT_DECODE_HINTS_A 4          /* a set */
+#define GT_FD_UNKNOWN     UINT32_MAX /* in a WakeCause */
 
 struct gt_decoder {
 	uint64_t coro_from; /* 0 = no switch is pending */
 	uint64_t coro_to;
 	uint64_t coro_p;
 	bool coro_exits; /* to runs only after from's end */
-	/* Who may be woken by the poller, and by which descriptor: the last ones that the M has said. */
-	struct {
-		uint64_t g;
-		uint32_t fd;
-	} hints[GT_DECODE_HINTS];
-	uint32_t hint_next;
+	/* Who may be woken by the poller, and by which descriptor: fd << 40 | g, the newest of each set first; 0: none. */
+	uint64_t hints[GT_DECODE_HINTS];
+	bool hinted; /* there was one */
 };
 
 /* A record gives at most so many events. Before a GoBlock stands what g waits for, before a GoReady the cause. */

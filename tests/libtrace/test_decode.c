@@ -383,6 +383,29 @@ Test(decode, brief_wakes_of_a_coroutine_switch_are_told_once)
 	cr_assert_eq(decode(&decoder, brief(GT_REC_WOKEN, 8, 0xffffff), out), 1);
 }
 
+/* Go's poller finds up to 128 descriptors at once, and wakes nobody before it has said them all. */
+Test(decode, hints_of_a_whole_poll_are_kept)
+{
+	struct gt_event out[GT_DECODE_EVENTS_MAX];
+	struct gt_decoder decoder = {0};
+	unsigned int known = 0;
+
+	for (uint64_t step = 1; step < 6; step++) {
+		for (uint64_t i = 0; i < 64; i++)
+			cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, 1000 + i * step, i), out), 0);
+		for (uint64_t i = 0; i < 64; i++) {
+			cr_assert_eq(
+				decode(&decoder,
+					state(1000 + i * step, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL),
+					out),
+				2);
+			known += out[0].args[2] == i;
+			cr_assert(out[0].args[2] == i || out[0].args[2] == GT_FD_UNKNOWN);
+		}
+	}
+	cr_assert_geq(known, 5 * 60, "%u of %u", known, 5 * 64);
+}
+
 /* A hint says nothing itself: its goroutine may be woken by another. */
 Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
 {
@@ -394,7 +417,7 @@ Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
 	cr_assert_eq(decode(&decoder, wake, out), 2);
 	cr_assert_eq(out[0].kind, GT_EV_WAKE_CAUSE);
 	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
-	for (uint64_t g = 1; g <= GT_DECODE_HINTS + 4; g++)
+	for (uint64_t g = 1; g <= 9; g++)
 		cr_assert_eq(decode(&decoder,
 				     (struct gt_record){
 					     .ticks = 5, .kind = GT_REC_HINT, .words = 4, .word = {0, g, 100 + g}},
@@ -404,6 +427,8 @@ Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
 	cr_assert_eq(out[0].args[2], 108);
 	cr_assert_eq(decode(&decoder, wake, out), 2); /* it was used */
 	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
+	for (uint64_t g = 100; g < 100 + 32 * GT_DECODE_HINTS; g++)
+		cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, g, 7), out), 0);
 	wake.word[1] = GT_STATE_WORD(2, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL);
 	cr_assert_eq(decode(&decoder, wake, out), 2); /* too many came after it */
 	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
@@ -413,7 +438,7 @@ Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
 	cr_assert_eq(decode(&decoder, (struct gt_record){.kind = GT_REC_HINT, .words = 4}, out), -EBADMSG);
 	/* Of one cell, as the wake-up may be; one that was not used does not outlive the next of its goroutine. */
 	cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, 9, 55), out), 0);
-	for (uint64_t g = 20; g < 20 + GT_DECODE_HINTS / 2; g++)
+	for (uint64_t g = 20; g < 20 + GT_DECODE_HINTS_A; g++)
 		cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, g, 1), out), 0);
 	cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, 9, 56), out), 0);
 	wake = state(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL);
