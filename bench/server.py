@@ -55,7 +55,17 @@ def free_port():
         return s.getsockname()[1]
 
 
+def serverload(url, options):
+    """Our own client: at a rate, or as fast as the server answers."""
+    client = build("serverload", ".", os.path.join(measure.ROOT, "bench", "serverload"))
+    command = [client, url, str(options.connections), "%ds" % options.seconds] + ([str(options.rate)] if options.rate else [])
+    out = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.split()
+    return float(out[0]), float(out[1]), int(out[2])
+
+
 def wrk(url, options, *more):
+    if options.rate:
+        return serverload(url, options)
     out = subprocess.run(["wrk", "-t", "1", "-c", str(options.connections), "-d", "%ds" % options.seconds, "--latency"] + list(more) + [url], stdout=subprocess.PIPE, check=True).stdout.decode()
     number, unit = re.search(r"99%\s+([0-9.]+)(us|ms|s)", out).groups()
     errors = sum(int(n) for line in out.splitlines() if "Socket errors" in line or "Non-2xx" in line for n in re.findall(r"\d+", line.replace("2xx", "").replace("3xx", "")))
@@ -110,12 +120,10 @@ class Nats:
 
     def start(self, folder):
         self.port = free_port()
-        self.client = build("natsload", ".", os.path.join(measure.ROOT, "bench", "natsload"))
         return [debian("nats-server", "nats-server"), "-a", "127.0.0.1", "-p", str(self.port)]
 
     def ask(self, options):
-        out = subprocess.run([self.client, "127.0.0.1:%d" % self.port, str(options.connections), "%ds" % options.seconds], stdout=subprocess.PIPE, check=True).stdout.split()
-        return float(out[0]), float(out[1]), int(out[2])
+        return serverload("nats://127.0.0.1:%d" % self.port, options)
 
 
 SERVERS = {"caddy": Caddy, "prometheus": Prometheus, "nats": Nats, "etcd": Etcd}
@@ -237,10 +245,11 @@ def main():
     parser.add_argument("--seconds", type=int, default=1, help="of each measurement")
     parser.add_argument("--settle", type=float, default=0.3, help="seconds before each")
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--rate", type=int, default=0, help="requests a second (default: as many as the server answers); not of etcd")
     parser.add_argument("--max-bytes", default="16M")
     options = parser.parse_args()
-    if options.pairs < 3 or any(name not in SERVERS for name in options.servers):
-        parser.error("at least 3 pairs; servers are " + ", ".join(SERVERS))
+    if options.pairs < 3 or any(name not in SERVERS for name in options.servers) or (options.rate and "etcd" in options.servers):
+        parser.error("at least 3 pairs; servers are " + ", ".join(SERVERS) + "; etcd only without --rate")
     print(measure.machine())
     good = [measured(name, options) for name in options.servers]
     if not all(good):

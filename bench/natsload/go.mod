@@ -1,3 +1,0 @@
-module natsload
-
-go 1.19

@@ -1,0 +1,3 @@
+module serverload
+
+go 1.19
