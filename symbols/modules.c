@@ -329,9 +329,12 @@ void gt_modules_kernel(struct gt_modules *m)
 	const char *name;
 	char line[512];
 	uint64_t address;
-	FILE *in = m->kernel_tried ? NULL : fopen("/proc/kallsyms", "re");
+	FILE *in;
 
+	if (m->kernel_tried)
+		return;
 	m->kernel_tried = true;
+	in = fopen("/proc/kallsyms", "re");
 	while (in && m->kernel_count < KERNEL_MAX && fgets(line, sizeof(line), in)) {
 		struct kernel_symbol *list;
 		size_t length;
