@@ -578,6 +578,7 @@ void gt_record_kernel(struct gt_recording *r, pid_t pid, bool running)
 		.pid = pid,
 		.sets = r->options.sets & GT_KERNEL_SETS,
 		.sample_period_ns = r->options.sample_period_ns,
+		.fault_every = r->options.fault_every,
 		.store_bytes = r->options.flight ? kernel_bytes(r, r->options.window_bytes_max) : 0,
 		.running = running,
 		.frame = frame_at,
