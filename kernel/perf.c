@@ -22,8 +22,9 @@
 
 #define RING_PAGES_MAX 128 /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
 #define RING_PAGES_TRY \
-	256 /* samples are large: where it is granted; more does not stay in the cache that the program needs, */
-#define PAGES_ALL_MAX  16384u /* and in all rings together */
+	1024 /* where samples come faster than that, and where it is granted: a larger ring is not in the caches, */
+#define DENSE_NS       200000
+#define PAGES_ALL_MAX  16384u /* in all rings together */
 #define RING_PAGES_MIN 4
 #define CPUS_MAX       4096
 #define LOOKS_MAX      64          /* for threads that are made while we open */
@@ -202,7 +203,8 @@ static int keep(struct gt__perf *perf, int kind, int fd)
 static int map_ring(const struct gt__perf *perf, struct ring *ring, int fd)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t most = perf->wants.sample_period_ns ? RING_PAGES_TRY : RING_PAGES_MAX;
+	uint64_t period_ns = perf->wants.sample_period_ns;
+	size_t most = period_ns && period_ns < DENSE_NS ? RING_PAGES_TRY : RING_PAGES_MAX;
 
 	while (most > RING_PAGES_MAX && most * perf->ring_count > PAGES_ALL_MAX)
 		most /= 2;
