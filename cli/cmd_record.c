@@ -168,7 +168,7 @@ static void take_sets(const char *text, struct gt_record_options *o)
 	}
 	if (parse_sets(text, o, &wrong, &size))
 		return;
-	fprintf(stderr, "gtrace: no such set of events: %.*s: these are:\n", (int)size, wrong);
+	gt_die_text(0, "no such set of events: %.*s: these are:", (int)size, wrong);
 	list_sets(stderr);
 	exit(GT_EXIT_USAGE);
 }
@@ -187,6 +187,9 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	case 'o':
 		if (!*arg || strlen(arg) >= PATH_MAX)
 			argp_error(state, "-o takes the name of a file");
+		if (strcmp(arg, "-") == 0)
+			argp_error(state, "-o takes the name of a file, not -: standard output is the program's (a "
+					  "file of that name: ./-)");
 		o->output = arg;
 		return 0;
 	case 'q':

@@ -442,7 +442,9 @@ void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *b
 	if (gt_writer_close(r->writer, now.ticks, now.monotonic_ns, &r->failure) < 0)
 		r->failed = true;
 	r->writer = NULL;
-	*bytes = stat(r->output, &file) == 0 ? (uint64_t)file.st_size : 0;
+	/* What went into a pipe is what was written. */
+	if (stat(r->output, &file) == 0 && S_ISREG(file.st_mode))
+		*bytes = (uint64_t)file.st_size;
 }
 
 /* A slot is 16 bytes, a stack of ten frames 44. */
