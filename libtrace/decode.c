@@ -98,7 +98,8 @@ static void add_why(struct gt_decoder *decoder, struct gt_event *out, int *count
 		event->args[0] = g;
 		event->args[1] = gt_cause_known(cause) ? cause : GT_CAUSE_NONE;
 		event->args[2] = brief ? 0 : record->word[2] >> 32;
-		if (cause == GT_CAUSE_NETPOLL && (brief || decoder->hinted))
+		/* What POLLED says itself is newer than any hint. */
+		if (cause == GT_CAUSE_NETPOLL && record->kind != GT_REC_POLLED && (brief || decoder->hinted))
 			event->args[2] = take_hint(decoder, g);
 	}
 }
@@ -205,6 +206,9 @@ static int decode_brief(
 		longer.word[1] = GT_STATE_WORD(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
 		break;
 	case GT_REC_POLLED:
+		if (decoder->hinted)
+			take_hint(decoder, g);
+		longer.kind = GT_REC_POLLED;
 		longer.word[1] = GT_STATE_WORD(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL);
 		longer.word[2] = side << 32;
 		break;

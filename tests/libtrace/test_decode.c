@@ -447,3 +447,23 @@ Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
 	cr_assert_eq(decode(&decoder, wake, out), 2);
 	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
 }
+
+/* The poller of one M tells some descriptors beforehand, those that it has no room for, and the others with the wake-up. */
+Test(decode, a_descriptor_told_with_the_wake_up_holds_whatever_was_hinted)
+{
+	struct gt_event out[GT_DECODE_EVENTS_MAX];
+	struct gt_decoder decoder = {0};
+
+	cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, 7, 31), out), 0);
+	cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, 8, 32), out), 0);
+	cr_assert_eq(decode(&decoder, brief(GT_REC_POLLED, 9, 33), out), 2);
+	cr_assert_eq(out[0].kind, GT_EV_WAKE_CAUSE);
+	cr_assert_eq(out[0].args[2], 33, "%llu", (unsigned long long)out[0].args[2]);
+	/* Of the same goroutine: the hint is the older one, and of no use any more. */
+	cr_assert_eq(decode(&decoder, brief(GT_REC_POLLED, 8, 34), out), 2);
+	cr_assert_eq(out[0].args[2], 34);
+	cr_assert_eq(decode(&decoder, state(8, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL), out), 2);
+	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
+	cr_assert_eq(decode(&decoder, state(7, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL), out), 2);
+	cr_assert_eq(out[0].args[2], 31);
+}
