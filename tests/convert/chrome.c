@@ -118,7 +118,8 @@ Test(chrome, a_window_tells_from_where_on_it_is_complete)
 	json = convert_parts(trace, GT_CONVERT_SLICES, NULL);
 	expect_line(json, "\"ts\":2.000,\"name\":\"COMPLETE from here on\"");
 	expect_line(json, "\"tid\":6,\"name\":\"running\",\"ts\":2.000,\"dur\":1.000}");
-	expect_line(json, "\"tid\":5,\"name\":\"runnable\",\"ts\":1.000,\"dur\":8.000}");
+	/* It may have run and ended on an M whose first events are overwritten: no later event of it says that it did not. */
+	expect_line(json, "\"tid\":5,\"name\":\"runnable\",\"ts\":1.000,\"dur\":1.000,\"args\":{\"lost\":");
 	free(json);
 	fake_free(trace);
 }
