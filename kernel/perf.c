@@ -20,10 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_PAGES_MAX 128 /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
-#define RING_PAGES_TRY \
-	1024 /* where samples come faster than that, and where it is granted: a larger ring is not in the caches, */
-#define DENSE_NS       200000
+#define RING_PAGES_MAX 128  /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
+#define RING_PAGES_TRY 1024 /* where it is granted: a busy machine lets gtrace wait */
+#define RING_PAGES_FAULTS \
+	256 /* with faults, which are many: their program pays for rings that are larger than its caches; */
+#define DENSE_NS       200000 /* but samples that come faster than that need room */
 #define PAGES_ALL_MAX  16384u /* in all rings together */
 #define RING_PAGES_MIN 4
 #define CPUS_MAX       4096
@@ -204,7 +205,8 @@ static int map_ring(const struct gt__perf *perf, struct ring *ring, int fd)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	uint64_t period_ns = perf->wants.sample_period_ns;
-	size_t most = period_ns && period_ns < DENSE_NS ? RING_PAGES_TRY : RING_PAGES_MAX;
+	bool dense = period_ns && period_ns < DENSE_NS;
+	size_t most = perf->wants.fault_every && !dense ? RING_PAGES_FAULTS : RING_PAGES_TRY;
 
 	while (most > RING_PAGES_MAX && most * perf->ring_count > PAGES_ALL_MAX)
 		most /= 2;
