@@ -287,6 +287,8 @@ def compare_allocs(trace, story):
     expect(0 <= story["bytes"] - total <= 16 * tiny, "%d bytes, MemStats %d" % (total, story["bytes"]))
     expect(all(e.args["weight"] == e.args["bytes"] for e in allocs), "a weight that is not its size")
     more = sum(e.name == "Alloc" for e in second)
+    late = sum(e.name == "Alloc" and number(e.args["g"]) >= 1 << 15 for e in second)
+    expect(late >= 3 * 400 * 5, "%d allocations of the three later goroutines" % late)
     expect(more == story["mallocs_all"], "%d allocations of four goroutines, MemStats %d" % (more, story["mallocs_all"]))
 
 

@@ -68,6 +68,10 @@ func main() {
 	debug.SetGCPercent(-1)
 	const others = 3
 	start, done := make(chan bool), make(chan bool)
+	for i := 0; i < 1<<15; i++ { // ids that a record of one cell has no room for
+		go func() { done <- true }()
+		<-done
+	}
 	for i := 0; i < others; i++ {
 		go func() {
 			for range start {
