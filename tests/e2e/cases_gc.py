@@ -267,9 +267,11 @@ def alloc_counts(bench):
             out, run = bench.record([build_go("allocs", version)], ["--events=gc,alloc"], {"GOMAXPROCS": procs})
             compare_allocs(trace_reader.load(bench.gtrace, out), json.loads(run.stdout))
         yield "Go %s: %s" % (version, run.stdout.decode().strip())
+    out, run = bench.record([build_go("allocs", versions()[-1]), "late"], ["--events=gc,alloc"])
+    compare_allocs(trace_reader.load(bench.gtrace, out), json.loads(run.stdout), late=True)
 
 
-def compare_allocs(trace, story):
+def compare_allocs(trace, story, late=False):
     expect(trace.lost() == 0, "%d events lost" % trace.lost())
     stops = [at for at, e in enumerate(trace.events) if e.name == "StwStopped"]
     kinds = [e.args["kind"] for e in trace.named("StwBegin")]
@@ -287,6 +289,8 @@ def compare_allocs(trace, story):
     expect(0 <= story["bytes"] - total <= 16 * tiny, "%d bytes, MemStats %d" % (total, story["bytes"]))
     expect(all(e.args["weight"] == e.args["bytes"] for e in allocs), "a weight that is not its size")
     more = sum(e.name == "Alloc" for e in second)
+    theirs = sum(e.name == "Alloc" and number(e.args["g"]) >= 1 << 15 for e in second)
+    expect(not late or theirs >= 3 * 400 * 5, "%d allocations of the three late goroutines" % theirs)
     expect(more == story["mallocs_all"], "%d allocations of four goroutines, MemStats %d" % (more, story["mallocs_all"]))
 
 
