@@ -344,11 +344,12 @@ int gt_attach_open(pid_t pid, struct gt_attach **out, struct gt_error *err)
 		ret = gt__attach_leftover(attach, &at, &page, err);
 	if (ret > 0) {
 		take_over(attach, at, &page);
-		gt_places_make(attach->view.bin, &attach->hooks, attach->view.slide, &attach->places);
+		gt_places_make(
+			attach->view.bin, attach->view.layout, &attach->hooks, attach->view.slide, &attach->places);
 		ret = gt_attach_detach(attach, err);
 		if (ret >= 0 && attach->view.left_mapped)
 			ret = gt_fail(err, EAGAIN,
-				"cannot attach: hooks of a killed gtrace are in process %d, and a thread stays in "
+				"cannot attach: hooks of an earlier gtrace are in process %d, and a thread stays in "
 				"them: try again",
 				(int)pid);
 		attach->view.stops = 0;
@@ -515,7 +516,7 @@ int gt_attach_map(struct gt_attach *attach, bool stacks, uint32_t sets, const ch
 		ret = check_sites(attach, err);
 	if (ret < 0)
 		return gt_fail_prefix(err, ret, "cannot attach: process %d", (int)attach->view.pid);
-	gt_places_make(attach->view.bin, &attach->hooks, attach->view.slide, &attach->places);
+	gt_places_make(attach->view.bin, attach->view.layout, &attach->hooks, attach->view.slide, &attach->places);
 	attach->rings_size = rings_size;
 	attach->code_size = GT_HOOKPAGE_BYTES + gt_probe_code_size(attach->hooks.probes, attach->hooks.count);
 	attach->patch_count = 0;

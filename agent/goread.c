@@ -421,3 +421,35 @@ uint64_t gt_goread_m_of_thread(const struct gt_goread *read, pid_t tid, uint64_t
 	}
 	return GT_GOREAD_NO_M;
 }
+
+static bool stack_around(pid_t pid, const struct gt_golayout *layout, uint64_t g, uint64_t sp, uint64_t *end)
+{
+	uint64_t lo;
+
+	return g && read_one(pid, g + (uint64_t)layout->g_stack_lo, &lo, 8) &&
+	       read_one(pid, g + (uint64_t)layout->g_stack_hi, end, 8) && sp >= lo && sp < *end;
+}
+
+uint64_t gt_goread_stack_end(pid_t pid, const struct gt_golayout *layout, uint64_t fs_base, uint64_t sp)
+{
+	uint64_t slots[TLS_SLOTS];
+
+	if (!fs_base || !read_one(pid, fs_base - sizeof(slots), slots, sizeof(slots)))
+		return 0;
+	for (int i = TLS_SLOTS - 1; i >= 0; i--) {
+		uint64_t address, g0, back, end;
+		uint8_t m[M_BYTES];
+
+		if (!slots[i] || !read_one(pid, slots[i] + (uint64_t)layout->g_m, &address, 8) ||
+			!read_one(pid, address, m, sizeof(m)))
+			continue;
+		g0 = word(m, layout->m_g0);
+		if (!g0 || !read_one(pid, g0 + (uint64_t)layout->g_m, &back, 8) || back != address)
+			continue;
+		if (stack_around(pid, layout, g0, sp, &end) ||
+			stack_around(pid, layout, word(m, layout->m_gsignal), sp, &end) ||
+			stack_around(pid, layout, word(m, layout->m_curg), sp, &end))
+			return end;
+	}
+	return 0;
+}

@@ -57,5 +57,8 @@ void gt_goread_stacks(const struct gt_goread *read, struct gt_goroutine *list, s
 
 /* The id of the M that runs on thread @tid, whose thread-local storage ends at @fs_base. */
 uint64_t gt_goread_m_of_thread(const struct gt_goread *read, pid_t tid, uint64_t fs_base);
+/* Where the Go stack ends that a stopped thread's stack pointer lies in: its M's g0's, gsignal's, or that of the goroutine on it. 0: it lies in
+ * none of them (C code's own stack, a thread without an M). */
+uint64_t gt_goread_stack_end(pid_t pid, const struct gt_golayout *layout, uint64_t fs_base, uint64_t sp);
 
 #endif

@@ -1,6 +1,8 @@
 /* standing.c - looks at a thread's registers and stack. */
 #include "agent/standing.h"
 
+#include "agent/goread.h"
+
 #include <string.h>
 #include <sys/uio.h>
 
@@ -48,13 +50,15 @@ static size_t find_ranges(
 	return found;
 }
 
-void gt_places_make(struct gt_gobin *bin, const struct gt_gohooks *hooks, uint64_t slide, struct gt_places *places)
+void gt_places_make(struct gt_gobin *bin, const struct gt_golayout *layout, const struct gt_gohooks *hooks,
+	uint64_t slide, struct gt_places *places)
 {
 	_Static_assert(COUNT(changing) <= COUNT(((struct gt_places *)0)->changing), "too many");
 	_Static_assert(COUNT(settled) <= COUNT(((struct gt_places *)0)->settled), "too many");
 	_Static_assert(COUNT(handlers) <= COUNT(((struct gt_places *)0)->handlers), "too many");
 
 	memset(places, 0, sizeof(*places));
+	places->layout = layout;
 	places->text_lo = bin->text + slide;
 	places->text_hi = bin->etext + slide;
 	for (size_t i = 0; i < hooks->count; i++) {
@@ -129,6 +133,24 @@ static bool is_changing(
 	return found > 0;
 }
 
+/*
+ * Only as far as the stack goes: behind it lies another one's memory, and what a signal handler left there long ago looks like hooks for as long
+ * as nobody writes over it. A thread that sleeps on g0 has some hundred bytes above its stack pointer.
+ */
+static bool any_bad(
+	const struct gt_places *places, pid_t pid, const struct gt_thread *thread, const uint64_t *stack, size_t count)
+{
+	uint64_t from = thread->regs.rsp & ~7ull;
+
+	for (size_t i = 0; i < count; i++)
+		if (word_bad(places, stack[i])) {
+			uint64_t end = gt_goread_stack_end(pid, places->layout, thread->regs.fs_base, thread->regs.rsp);
+
+			return !end || from + 8 * i < end;
+		}
+	return false;
+}
+
 enum gt_standing gt_standing(const struct gt_places *places, pid_t pid, const struct gt_thread *thread)
 {
 	uint64_t stack[STACK_BYTES / 8];
@@ -151,9 +173,8 @@ enum gt_standing gt_standing(const struct gt_places *places, pid_t pid, const st
 	}
 	got = process_vm_readv(pid, &local, 1, remote, parts, 0);
 	size = got > 0 ? (size_t)got : 0;
-	for (size_t i = 0; i < size / 8; i++)
-		if (word_bad(places, stack[i]))
-			return GT_STANDING_BAD;
+	if (any_bad(places, pid, thread, stack, size / 8))
+		return GT_STANDING_BAD;
 	return is_changing(places, &thread->regs, (const uint8_t *)stack, size) ? GT_STANDING_CHANGING
 										: GT_STANDING_WELL;
 }

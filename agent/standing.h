@@ -12,6 +12,7 @@ struct gt_range {
 };
 
 struct gt_places {
+	const struct gt_golayout *layout;
 	uint64_t text_lo, text_hi;               /* all below lies in here, but for `code` */
 	struct gt_range windows[GT_GOHOOKS_MAX]; /* (first, last] bytes of each site: strictly inside */
 	size_t window_count;
@@ -25,7 +26,8 @@ struct gt_places {
 };
 
 /* Of the sites at @hooks in a program loaded @slide away. */
-void gt_places_make(struct gt_gobin *bin, const struct gt_gohooks *hooks, uint64_t slide, struct gt_places *places);
+void gt_places_make(struct gt_gobin *bin, const struct gt_golayout *layout, const struct gt_gohooks *hooks,
+	uint64_t slide, struct gt_places *places);
 
 enum gt_standing {
 	GT_STANDING_WELL = 0,
