@@ -11,8 +11,7 @@
 #define GT_STACK_HASH_SEED 0x2545f491u
 static inline uint64_t gt_stack_hash_step(uint64_t hash, uint32_t frame)
 {
-	hash = (hash ^ frame) * 0x4f6cdd1d;
-	return hash << 29 | hash >> 35;
+	return (hash + frame) * 0x4f6cdd1d;
 }
 
 static inline uint64_t gt_stack_hash_end(uint64_t hash)

@@ -711,6 +711,27 @@ park_classes:
 	.quad	K_PARK0, K_PARK1, K_PARK2, K_PARK3, K_PARK4, K_PARK5, K_PARK6, K_PARK7
 
 /*
+ * A walk takes the frame rsi = pc, \fp = its frame pointer into the hash rdx: rsi and \next are its caller's then. To \hashed when it was the
+ * last that may be taken, or is none. r13 = the text, r12 = the last place in the stack where a frame pointer and a return address can be,
+ * r10d = frames that may be taken. Two of them make a turn, each with the other's registers, so that none has to be moved.
+ */
+.macro WALK_FRAME fp, next, hashed, outermost
+	sub	%r13, %rsi
+	cmp	$K_TEXT_SIZE, %rsi
+	jae	\hashed
+	add	%rsi, %rdx
+	imul	$STACK_HASH_MULTIPLY, %rdx, %rdx
+	dec	%r10d
+	jz	\hashed
+	cmp	%r12, \fp
+	ja	\hashed
+	mov	8(\fp), %rsi
+	mov	(\fp), \next
+	cmp	\fp, \next
+	jbe	\outermost
+.endm
+
+/*
  * The id of a stack: rsi = innermost pc, rdi = frame pointer, r12 = its g -> r9, 0 when there is none.
  * Clobbers rdx rsi rdi r8 r10 r12 r13 r15. Frame pointers must lie in g's stack and grow. The hash says how deep it may be: \mark.
  */
@@ -723,31 +744,21 @@ park_classes:
 	mov	$STACK_HASH_SEED, %edx
 	mov	$\depth, %r10d
 	cmp	K_G_STACK_LO(%r12), %rdi
+	mov	K_G_STACK_HI(%r12), %r12
 	jb	.Lonly_pc\@
-	cmp	K_G_STACK_HI(%r12), %rdi
-	jb	.Lframe\@
+	cmp	%r12, %rdi
+	jb	.Linside\@
 .Lonly_pc\@:
 	mov	$1, %r10d
+	xor	%r12d, %r12d                    /* the stack's end, as thunk_stack tells it: no frame pointer is below */
+.Linside\@:
+	sub	$16, %r12
 .Lframe\@:
-	mov	%rsi, %r15
-	sub	%r13, %r15
-	cmp	$K_TEXT_SIZE, %r15
-	jae	.Lhashed\@
-	xor	%r15, %rdx
-	imul	$STACK_HASH_MULTIPLY, %rdx, %rdx
-	rol	$STACK_HASH_ROTATE, %rdx
-	dec	%r10d
-	jz	.Lhashed\@
-	mov	K_G_STACK_HI(%r12), %r15
-	sub	$16, %r15
-	cmp	%r15, %rdi
-	ja	.Lhashed\@
-	mov	8(%rdi), %rsi
-	mov	(%rdi), %r15
-	cmp	%rdi, %r15
-	mov	%r15, %rdi
-	ja	.Lframe\@
-	mov	$1, %r10d                       /* the outermost: its pc is the last */
+	WALK_FRAME %rdi, %r15, .Lhashed\@, .Loutermost\@
+	WALK_FRAME %r15, %rdi, .Lhashed\@, .Loutermost\@
+	jmp	.Lframe\@
+.Loutermost\@:
+	mov	$1, %r10d                       /* its pc is the last */
 	jmp	.Lframe\@
 .Lhashed\@:
 	cmp	$STACK_HASH_SEED, %rdx
@@ -873,7 +884,7 @@ thunk_refill:
 	xor	%r10d, %r10d
 	jmp	*%r11
 
-/* A stack that is not in the table: r8 = pc, r9 = frame pointer, rdx = hash, r12 = g -> r9 = its id or 0. */
+/* A stack that is not in the table: r8 = pc, r9 = frame pointer, rdx = hash, r12 = the stack's end less 16 -> r9 = its id or 0. */
 thunk_stack:
 	mov	%r8, %rsi
 	mov	%rdx, %r13
@@ -890,8 +901,8 @@ thunk_stack:
 	push	%r11
 	mov	%r15, %rdi
 	mov	%r9, %rdx
-	mov	K_G_STACK_LO(%r12), %rcx
-	mov	K_G_STACK_HI(%r12), %r8
+	mov	%r9, %rcx
+	lea	16(%r12), %r8
 	mov	%r13, %r9
 	movabs	$K_TEXT, %rax
 	push	$K_TEXT_SIZE

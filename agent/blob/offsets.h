@@ -190,7 +190,6 @@
 /* what gt_slow_stack needs to hash like the assembly does */
 #define STACK_HASH_SEED     0x2545f491
 #define STACK_HASH_MULTIPLY 0x4f6cdd1d
-#define STACK_HASH_ROTATE   29
 
 /* The hash's low bit: a stack of the set alloc, where more frames would make more stacks than the table holds */
 #define STACK_OF_ALLOC    1

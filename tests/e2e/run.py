@@ -17,6 +17,7 @@ import cases_same  # noqa: E402,F401
 import cases_hard  # noqa: E402,F401
 import cases_view  # noqa: E402,F401
 import cases_trigger  # noqa: E402,F401
+import cases_alike  # noqa: E402,F401
 import cases_attach  # noqa: E402,F401
 import cases_gc  # noqa: E402,F401
 import cases_calls  # noqa: E402,F401

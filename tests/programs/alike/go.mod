@@ -1,0 +1,3 @@
+module gtrace.example/alike
+
+go 1.19
