@@ -218,10 +218,12 @@ static struct gt__sample *sample_of(struct gt_analysis *a, uint64_t stack, uint6
 static void on_sample(struct gt_analysis *a, const struct gt_event *event)
 {
 	struct gt__row *row = event->args[0] ? gt__rows_goroutine(&a->rows, event->args[0]) : NULL;
-	const struct gt__goroutine *gor = row ? row->user : NULL;
+	struct gt__goroutine *gor = row ? row->user : NULL;
 	unsigned int state = row && gt__slice_open(&row->open) ? row->open.state : GT_STATE_NONE;
 	struct gt__sample *sample = sample_of(a, event->args[3], event->args[0], state);
 
+	if (gor)
+		gt__unwrap(a, gor, event->args[3]);
 	if (!sample)
 		return;
 	sample->count++;

@@ -130,11 +130,20 @@ static void put_recording(struct gt_analysis *a, FILE *out)
 	gt_trace_damage(a->trace, &damage);
 	gt_trace_info(a->trace, &info);
 	fprintf(out, "\nRECORDING\n");
-	if (program)
-		fprintf(out, "  program      %s (%s%s%s)\n", program, runtime ? runtime : "?", version ? " " : "",
-			version ? version : "");
-	fprintf(out, "  span         %s, %" PRIu64 " events%s%s\n", gt__time(gt__span_ns(a), time), a->events,
-		sets ? ", sets " : "", sets ? sets : "");
+	if (program) {
+		fprintf(out, "  program      ");
+		gt_put_one_line(out, program);
+		fprintf(out, " (");
+		gt_put_one_line(out, runtime ? runtime : "?");
+		if (version)
+			putc(' ', out);
+		gt_put_one_line(out, version ? version : "");
+		fprintf(out, ")\n");
+	}
+	fprintf(out, "  span         %s, %" PRIu64 " events%s", gt__time(gt__span_ns(a), time), a->events,
+		sets ? ", sets " : "");
+	gt_put_one_line(out, sets ? sets : "");
+	putc('\n', out);
 	if (a->options.from_ns || a->options.to_ns)
 		fprintf(out, "  part         from %s to %s\n", gt__time(a->begin_ns, time), gt__time(a->end_ns, text));
 	fprintf(out, "  machine      %s%s%" PRIu64 " P%s\n", cpus ? cpus : "",

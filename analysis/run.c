@@ -432,7 +432,7 @@ static void begin_at(struct gt_analysis *a, int64_t first_ns)
 	gt_trace_info(a->trace, &info);
 	a->begin_ns = first_ns;
 	if (info.complete_ns > first_ns && info.complete_ns < GT__TIME_MAX)
-		a->begin_ns = info.complete_ns;
+		a->begin_ns = a->rows.whole_ns = info.complete_ns;
 	if (a->options.from_ns > a->begin_ns)
 		a->begin_ns = a->options.from_ns;
 	a->rows.edge_ns = a->begin_ns;

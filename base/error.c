@@ -4,12 +4,22 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a user or a file gave may hold anything: it stays one line, and moves no cursor. */
-static void one_line(char *text)
+static char plain(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7f ? '?' : c;
+}
+
+char *gt_one_line(char *text)
+{
+	for (char *at = text; *at; at++)
+		*at = plain(*at);
+	return text;
+}
+
+void gt_put_one_line(FILE *out, const char *text)
 {
 	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
+		putc(plain(*text), out);
 }
 
 int gt_fail(struct gt_error *err, int code, const char *format, ...)
@@ -20,7 +30,7 @@ int gt_fail(struct gt_error *err, int code, const char *format, ...)
 		va_start(args, format);
 		vsnprintf(err->text, sizeof(err->text), format, args);
 		va_end(args);
-		one_line(err->text);
+		gt_one_line(err->text);
 	}
 	return code > 0 ? -code : code;
 }
@@ -35,7 +45,7 @@ int gt_fail_prefix(struct gt_error *err, int ret, const char *format, ...)
 		va_start(args, format);
 		vsnprintf(line, sizeof(line), format, args);
 		va_end(args);
-		one_line(line);
+		gt_one_line(line);
 		used = strlen(line);
 		snprintf(line + used, sizeof(line) - used, ": %.*s", (int)sizeof(err->text) - 3, err->text);
 		memcpy(err->text, line, sizeof(line));

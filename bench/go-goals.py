@@ -31,9 +31,9 @@ def run(command):
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = status
     said = CPU.search(text)
-    lost = re.search(r"lost: (\d+) events", text)
+    lost = sum(int(n) for found in re.findall(r"lost: (\d+) events|events, (\d+) lost:", text) for n in found if n)
     if said:
-        return float(said.group(1)) * UNITS[said.group(2)], float(said.group(3)) * UNITS[said.group(4)], int(lost.group(1)) if lost else 0
+        return float(said.group(1)) * UNITS[said.group(2)], float(said.group(3)) * UNITS[said.group(4)], lost
     return usage.ru_utime + usage.ru_stime, 0.0, 0
 
 

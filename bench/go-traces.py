@@ -61,6 +61,8 @@ def make(go, folder):
 
 
 def main():
+    if len(sys.argv) > 1 and not os.path.isfile(sys.argv[1]):
+        sys.exit("usage: " + __doc__.split("\n")[0])
     go = newest()
     if not go:
         sys.exit("no Go toolchain here")

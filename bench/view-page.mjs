@@ -10,6 +10,10 @@ import { createRequire } from 'node:module';
 import { serve } from '../tests/viewer/serve.mjs';
 
 const [tools, gtrace, file, executablePath = '/usr/bin/chromium'] = process.argv.slice(2);
+if (!file) {
+  console.error('usage: view-page.mjs PLAYWRIGHT_DIR GTRACE FILE [CHROMIUM]');
+  process.exit(2);
+}
 const { chromium } = createRequire(import.meta.url)(path.resolve(tools, 'playwright-core'));
 const browser = await chromium.launch({ executablePath, headless: true, args: ['--no-sandbox', '--disable-gpu', '--enable-precise-memory-info'] });
 const page = await browser.newPage({ viewport: { width: 1600, height: 1000 } });

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,9 @@ static void parse_goroutines(struct convert_options *o, const char *text, struct
 		if (o->goroutine_count == WANTED_MAX)
 			argp_error(state, "more than %d goroutines", WANTED_MAX);
 		o->goroutines[o->goroutine_count] = strtoull(text + (*text == 'G'), &end, 10);
-		if (end == text || errno || !o->goroutines[o->goroutine_count] || (*end && *end != ','))
+		/* strtoull would take a sign. */
+		if (end == text || errno || text[*text == 'G'] < '0' || text[*text == 'G'] > '9' ||
+			!o->goroutines[o->goroutine_count] || (*end && *end != ','))
 			argp_error(state, "no goroutine: %s: ids are numbers, as in 7 or 7,12", text);
 		o->goroutine_count++;
 		if (!*end)
@@ -159,6 +162,28 @@ static bool same_file(const char *a, const char *b)
 	       left.st_ino == right.st_ino;
 }
 
+/* What a signal that ends us finds half done. */
+static const char *volatile unfinished;
+
+static void interrupted(int number)
+{
+	if (unfinished)
+		unlink(unfinished);
+	raise(number); /* its own effect, once we return */
+}
+
+/* Those that are ignored, by nohup say, stay so. */
+static void remove_when_interrupted(const char *partial)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction before, action = {.sa_handler = interrupted, .sa_flags = SA_RESETHAND};
+
+	unfinished = partial;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+			sigaction(numbers[i], &action, NULL);
+}
+
 static int output_open(struct output *out, const char *in, const char *name, struct gt_error *err)
 {
 	struct stat st;
@@ -177,6 +202,7 @@ static int output_open(struct output *out, const char *in, const char *name, str
 			return gt_fail(err, EEXIST,
 				"cannot write: %s: it is what is to be read: choose another name with -o", name);
 		unlink(out->partial);
+		remove_when_interrupted(out->partial);
 		out->fd = open(out->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	}
 	if (out->fd < 0)
@@ -203,6 +229,7 @@ static int output_close(struct output *out, int ret, struct gt_error *err)
 			ret = gt_fail(err, errno, "cannot write: %s: %s", out->name, strerror(errno));
 		if (ret < 0)
 			unlink(out->partial);
+		unfinished = NULL;
 	}
 	return ret;
 }
@@ -435,21 +462,22 @@ static FILE *foreign_text(const char *in, struct gt_error *err)
 	return text;
 }
 
-static bool is_foreign(const char *in)
+static bool begins_with(const char *in, const char *mark)
 {
-	char first[5] = "";
+	char first[16];
+	size_t size = strlen(mark);
 	FILE *file = strcmp(in, "-") == 0 ? NULL : fopen(in, "re");
-	bool foreign = file && fread(first, 1, sizeof(first), file) == sizeof(first) && !memcmp(first, "go 1.", 5);
+	bool same = file && fread(first, 1, size, file) == size && memcmp(first, mark, size) == 0;
 
 	if (file)
 		fclose(file);
-	return foreign;
+	return same;
 }
 
 /* Exact text back to a file; or one of Go's own traces. */
 static int from_text(const char *in, struct output *out, struct gt_error *err)
 {
-	bool foreign = is_foreign(in);
+	bool foreign = begins_with(in, "go 1.");
 	FILE *text = foreign ? foreign_text(in, err) : strcmp(in, "-") == 0 ? stdin : fopen(in, "re");
 	int ret;
 
@@ -474,6 +502,8 @@ static int convert(const struct convert_options *o, const struct format *format,
 
 	if (format->convert)
 		ret = gt_trace_open(o->in, &trace, err);
+	else if (begins_with(o->in, "\x89GTRACE\n"))
+		ret = gt_fail(err, EINVAL, "nothing to convert: %s: it is a .gtrace file already", o->in);
 	if (ret >= 0)
 		ret = output_open(&out, o->in, name, err);
 	if (ret >= 0) {
@@ -508,6 +538,7 @@ int gt_cmd_convert(int argc, char **argv)
 	char *name = NULL;
 	int ret;
 
+	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error like others */
 	argp_err_exit_status = GT_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	choose_packing(&o);

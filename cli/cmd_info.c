@@ -19,6 +19,15 @@ static void print_time(int64_t realtime_ns)
 	printf("%-18s %s.%09" PRId64 " UTC\n", "start", text, realtime_ns % 1000000000);
 }
 
+/* A program's name or arguments may hold anything. */
+static void put_meta(const char *key, const char *value)
+{
+	gt_put_one_line(stdout, key);
+	printf("%*s ", strlen(key) < 18 ? 18 - (int)strlen(key) : 0, "");
+	gt_put_one_line(stdout, value);
+	putchar('\n');
+}
+
 /* Of a window, or a file that was cut: the events themselves tell. */
 static void print_counts(struct gt_trace *trace)
 {
@@ -66,7 +75,7 @@ int gt_cmd_info(int argc, char **argv)
 	printf(")\n");
 	for (at = 0; gt_trace_metas(trace, &at, &key, &value);)
 		if (strcmp(key, "recorder") != 0)
-			printf("%-18s %s\n", key, value);
+			put_meta(key, value);
 	if (gt_trace_recorder_text(trace, cost, sizeof(cost)))
 		printf("%-18s %s\n", "recorder", cost);
 	if (!gt_trace_meta(trace, "counts"))

@@ -29,7 +29,8 @@ enum {
 	KEY_NO_URING,
 	KEY_LAYOUT,
 	KEY_EVENTS,
-	KEY_SAMPLE
+	KEY_SAMPLE,
+	KEY_FAULT
 };
 
 static const struct argp_option common_options[] = {
@@ -46,7 +47,10 @@ static const struct argp_option common_options[] = {
 		"set `alloc'",
 		0},
 	{"sample-every", KEY_SAMPLE, "TIME", 0,
-		"with --events=samples: a sample of the stack after so much CPU time of a thread (default: 1ms)", 0},
+		"with --events=samples: a sample of the stack after so much CPU time of a thread (default: 10ms)", 0},
+	{"fault-every", KEY_FAULT, "N", 0,
+		"with --events=faults: of the page faults of a thread on a CPU each N-th, 1 to 1000000 (default: 1)",
+		0},
 	{"flight", KEY_FLIGHT, NULL, 0,
 		"keep the last moments in memory only; `gtrace snapshot PID', SIGUSR2 to gtrace and the program's end "
 		"write "
@@ -164,7 +168,7 @@ static void take_sets(const char *text, struct gt_record_options *o)
 	}
 	if (parse_sets(text, o, &wrong, &size))
 		return;
-	fprintf(stderr, "gtrace: no such set of events: %.*s: these are:\n", (int)size, wrong);
+	gt_die_text(0, "no such set of events: %.*s: these are:", (int)size, wrong);
 	list_sets(stderr);
 	exit(GT_EXIT_USAGE);
 }
@@ -183,6 +187,9 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	case 'o':
 		if (!*arg || strlen(arg) >= PATH_MAX)
 			argp_error(state, "-o takes the name of a file");
+		if (strcmp(arg, "-") == 0)
+			argp_error(state, "-o takes the name of a file, not -: standard output is the program's (a "
+					  "file of that name: ./-)");
 		o->output = arg;
 		return 0;
 	case 'q':
@@ -212,6 +219,13 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 			o->sample_period_ns > 1000000000)
 			argp_error(state, "--sample-every takes a time from 10us to 1s, with its unit: %s", arg);
 		o->sampled = true;
+		return 0;
+	case KEY_FAULT:
+		depth = strtoul(arg, &end, 10);
+		if (*end || end == arg || *arg == '-' || depth < 1 || depth > 1000000)
+			argp_error(state, "--fault-every takes a number from 1 to 1000000: %s", arg);
+		o->fault_every = depth;
+		o->faults_counted = true;
 		return 0;
 	case KEY_FLIGHT:
 		o->flight = true;
@@ -255,6 +269,8 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (o->sampled)
 			o->sets |= GT_SET_SAMPLES;
+		if (o->faults_counted)
+			o->sets |= GT_SET_FAULTS;
 		if (o->window_option && !o->flight)
 			argp_error(state, "%s goes with --flight", o->window_option);
 		return 0;
@@ -274,7 +290,8 @@ void gt_record_defaults(struct gt_record_options *o)
 		.window_bytes_max = 16 << 20,
 		.sets = gt_sets_default(),
 		.alloc_rate = 512 << 10,
-		.sample_period_ns = 1000000,
+		.sample_period_ns = 10000000,
+		.fault_every = 1,
 		.triggers = {.after_ns = 200000000, .interval_ns = 1000000000},
 	};
 }

@@ -5,6 +5,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +88,7 @@ static int recover(const struct options *options, int fd)
 {
 	char output[4096], text[32];
 	struct gt_recovered told;
-	struct stat status;
+	struct stat status, there;
 	struct gt_error err;
 	uint64_t got = 0;
 	void *map;
@@ -102,6 +103,10 @@ static int recover(const struct options *options, int fd)
 	if (ret)
 		return ret;
 	snprintf(output, sizeof(output), "%s.gtrace", options->file);
+	if (options->output && stat(options->output, &there) == 0 && there.st_dev == status.st_dev &&
+		there.st_ino == status.st_ino)
+		return gt_die_text(GT_EXIT_FAILURE,
+			"cannot write: %s: it is what is to be read: choose another name with -o", options->output);
 	map = read_all(fd, (uint64_t)status.st_size, &got);
 	if (!map)
 		return gt_die_text(GT_EXIT_FAILURE, "cannot recover: %s: no memory for %s", options->file,
@@ -125,6 +130,7 @@ int gt_cmd_recover(int argc, char **argv)
 	struct options options = {0};
 	int fd, ret;
 
+	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error like others */
 	argp_err_exit_status = GT_EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	fd = open(options.file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -44,6 +44,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'o':
 		if (!*arg || strlen(arg) >= PATH_MAX)
 			argp_error(state, "-o takes the name of a file");
+		if (strcmp(arg, "-") == 0)
+			argp_error(state,
+				"-o takes the name of a file, not -: who records writes it (a file of that name: ./-)");
 		o->output = arg;
 		return 0;
 	case 'q':

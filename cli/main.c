@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,12 +93,12 @@ int gt_die(int status, const struct gt_error *err)
 
 int gt_die_text(int status, const char *format, ...)
 {
+	char text[2 * PATH_MAX];
 	va_list args;
 
-	fputs("gtrace: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	fprintf(stderr, "gtrace: %s\n", gt_one_line(text));
 	return status;
 }

@@ -36,6 +36,8 @@ struct gt_record_options {
 	uint64_t buffer_bytes;     /* 0: what fits the sets */
 	uint64_t sample_period_ns; /* of CPU time; set samples */
 	bool sampled;              /* --sample-every was given: the set is meant */
+	uint64_t fault_every;      /* each so-manieth page fault; set faults */
+	bool faults_counted;       /* --fault-every was given: the set is meant */
 	bool no_uring;
 	bool quiet;
 	struct gt_trigger_options triggers;

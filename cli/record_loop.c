@@ -367,6 +367,24 @@ static int64_t children_cpu_ns(void)
 	       (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ll;
 }
 
+static void write_kinds(const uint64_t by_kind[GT_EVENT_KIND_COUNT])
+{
+	for (unsigned int kind = 0, shown = 0; kind < GT_EVENT_KIND_COUNT; kind++)
+		if (by_kind[kind])
+			fprintf(stderr, "%s %s %" PRIu64, shown++ ? "," : "", gt_event_specs[kind].text, by_kind[kind]);
+}
+
+static void summarize_kernel(const struct gt_kernel *kernel)
+{
+	struct gt_kernel_totals totals;
+
+	gt_kernel_totals(kernel, &totals);
+	fprintf(stderr, "gtrace: the kernel's layer: %" PRIu64 " events, %" PRIu64 " lost:", totals.events,
+		totals.lost);
+	write_kinds(totals.by_kind);
+	fprintf(stderr, "\n");
+}
+
 void gt_record_summary(const struct gt_recording *r, const struct gt_collector_totals *totals, uint64_t bytes,
 	int64_t span_ns, const char *end)
 {
@@ -380,11 +398,11 @@ void gt_record_summary(const struct gt_recording *r, const struct gt_collector_t
 	fprintf(stderr, "; %s\n", end);
 	fprintf(stderr, "gtrace: %" PRIu64 " goroutines, %" PRIu64 " events on %" PRIu64 " Ms:", totals->goroutines,
 		totals->events, totals->ms);
-	for (unsigned int kind = 0, shown = 0; kind < GT_EVENT_KIND_COUNT; kind++)
-		if (totals->by_kind[kind])
-			fprintf(stderr, "%s %s %" PRIu64, shown++ ? "," : "", gt_event_specs[kind].text,
-				totals->by_kind[kind]);
-	fprintf(stderr, "\ngtrace: lost: %" PRIu64 " events", totals->lost);
+	write_kinds(totals->by_kind);
+	fprintf(stderr, "\n");
+	if (r->kernel)
+		summarize_kernel(r->kernel);
+	fprintf(stderr, "gtrace: lost: %" PRIu64 " events", totals->lost);
 	if (totals->lost)
 		fprintf(stderr,
 			" (no room %" PRIu64 ", in a signal %" PRIu64 ", under way at the end %" PRIu64
@@ -392,7 +410,7 @@ void gt_record_summary(const struct gt_recording *r, const struct gt_collector_t
 			totals->lost_full, totals->lost_nested, totals->lost_in_flight,
 			totals->lost - totals->lost_full - totals->lost_nested - totals->lost_in_flight,
 			totals->lost_full ? ": a larger --buffer helps" : "");
-	fprintf(stderr, "; cost: hooks about %s of the program's %s of CPU time (%.2f %%), gtrace itself %s\n",
+	fprintf(stderr, "; cost: hooks at least %s of the program's %s of CPU time (%.2f %%), gtrace itself %s\n",
 		gt_format_duration((uint64_t)hooks_ns, cost), gt_format_duration((uint64_t)program_ns, text),
 		program_ns > 0 ? 100 * hooks_ns / (double)program_ns : 0.0,
 		gt_format_duration((uint64_t)r->cost.now.own_ns, own));
@@ -424,7 +442,9 @@ void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *b
 	if (gt_writer_close(r->writer, now.ticks, now.monotonic_ns, &r->failure) < 0)
 		r->failed = true;
 	r->writer = NULL;
-	*bytes = stat(r->output, &file) == 0 ? (uint64_t)file.st_size : 0;
+	/* What went into a pipe is what was written. */
+	if (stat(r->output, &file) == 0 && S_ISREG(file.st_mode))
+		*bytes = (uint64_t)file.st_size;
 }
 
 /* A slot is 16 bytes, a stack of ten frames 44. */
@@ -578,6 +598,7 @@ void gt_record_kernel(struct gt_recording *r, pid_t pid, bool running)
 		.pid = pid,
 		.sets = r->options.sets & GT_KERNEL_SETS,
 		.sample_period_ns = r->options.sample_period_ns,
+		.fault_every = r->options.fault_every,
 		.store_bytes = r->options.flight ? kernel_bytes(r, r->options.window_bytes_max) : 0,
 		.running = running,
 		.frame = frame_at,

@@ -5,8 +5,8 @@
 # one link, so a wrong include does not compile.
 function(gtrace_folder name)
   cmake_parse_arguments(F "" "" "SOURCES;LINKS" ${ARGN})
-  set(root ${CMAKE_BINARY_DIR}/include-root/${name})
-  file(RELATIVE_PATH below ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  set(root ${PROJECT_BINARY_DIR}/include-root/${name})
+  file(RELATIVE_PATH below ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
   get_filename_component(parent ${root}/${below} DIRECTORY)
   file(MAKE_DIRECTORY ${parent})
   file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${root}/${below} SYMBOLIC)

@@ -10,7 +10,7 @@ function(gtrace__test_properties name)
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 900) # for what hangs: a busy machine takes its time
   endif()
-  set(environment "GTRACE_SOURCE_DIR=${CMAKE_SOURCE_DIR}" "GTRACE_BUILD_DIR=${CMAKE_BINARY_DIR}")
+  set(environment "GTRACE_SOURCE_DIR=${PROJECT_SOURCE_DIR}" "GTRACE_BUILD_DIR=${PROJECT_BINARY_DIR}")
   if(GTRACE_SANITIZE MATCHES address AND folder MATCHES "^(agent|e2e|runtime)$")
     # LeakSanitizer stops threads by ptrace in a process of its own: tests that forbid ptrace, or watch every child, would see it.
     # And it does not look at the stacks of goroutines for what still points to memory.

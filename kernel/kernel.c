@@ -24,7 +24,9 @@
 #define RECORD_WORDS     (GT__PERF_FRAMES_MAX + 2)
 #define MAPPINGS_MAX     4096
 #define FRAMES_KNOWN_MAX 65536
-#define NAMES_MAX        16384 /* of other processes' threads */
+#define PENDING_WORDS    65536
+#define NAMING_NS        3000000 /* in a round: a first look into a file's DWARF alone may take longer */
+#define NAMES_MAX        16384   /* of other processes' threads */
 
 /* One event, as it is kept in flight and on its way to the writer. */
 struct item {
@@ -75,6 +77,9 @@ struct gt_kernel {
 	uint64_t *words;
 	size_t word_count, word_max;
 	struct gt_map places; /* flight: id -> place in words */
+	/* Stream: stacks that the writer does not have yet, as id, count, pcs...: names take time, and rings fill meanwhile. */
+	uint64_t *pending;
+	size_t pending_at, pending_count;
 
 	struct item *items; /* stream: the batch; flight: a ring of the newest */
 	size_t item_max, item_first, item_count;
@@ -607,6 +612,12 @@ static int sampled(struct gt_kernel *k, struct gt_writer *writer, const struct g
 	item->number = stack_id(k, words, size, &fresh);
 	if (!fresh || !writer)
 		return 0;
+	if (k->pending_count + 1 + size <= PENDING_WORDS) {
+		k->pending[k->pending_count] = item->number;
+		memcpy(k->pending + k->pending_count + 1, words, size * sizeof(*words));
+		k->pending_count += 1 + size;
+		return 0;
+	}
 	return k->config.write_stack(k->config.context, writer, item->number, words + 1, size - 1);
 }
 
@@ -750,6 +761,22 @@ static int tell_threads(struct gt_kernel *k, struct gt_writer *writer, uint64_t 
 	return ret;
 }
 
+/* Those that come behind @until_ns wait for the next round. */
+static int write_pending(struct gt_kernel *k, struct gt_writer *writer, int64_t until_ns)
+{
+	int ret = 0;
+
+	while (ret >= 0 && k->pending_at < k->pending_count && gt_monotonic_ns() < until_ns) {
+		const uint64_t *stack = k->pending + k->pending_at;
+
+		ret = k->config.write_stack(k->config.context, writer, stack[0], stack + 2, stack[1]);
+		k->pending_at += 2 + stack[1];
+	}
+	if (k->pending_at == k->pending_count)
+		k->pending_at = k->pending_count = 0;
+	return ret;
+}
+
 int gt_kernel_round(struct gt_kernel *k, struct gt_writer *writer)
 {
 	static struct gt__perf_record record;
@@ -782,6 +809,11 @@ int gt_kernel_round(struct gt_kernel *k, struct gt_writer *writer)
 	if (writer && ret >= 0)
 		ret = flush(k, writer);
 	k->from = k->to;
+	if (writer && ret >= 0 && k->pending_count) {
+		gt__perf_leave(k->perf);
+		ret = write_pending(k, writer, gt_monotonic_ns() + NAMING_NS);
+		gt__perf_back(k->perf);
+	}
 	if (writer) {
 		k->hold = begin - k->skew_ticks > k->hold ? begin - k->skew_ticks : k->hold;
 		gt_writer_hold(writer, k->hold);
@@ -838,6 +870,19 @@ int gt_kernel_write(struct gt_kernel *k, struct gt_writer *writer, uint64_t sinc
 	return ret;
 }
 
+/* How many events there are does not tell how many faults there were. */
+static void write_faults(struct gt_kernel *k, struct gt_writer *writer, uint64_t every)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, every);
+	gt_writer_meta(writer, "fault_every", text);
+	if (k->config.store_bytes)
+		return;
+	snprintf(text, sizeof(text), "%" PRIu64, gt__perf_faults(k->perf));
+	gt_writer_meta(writer, "page_faults", text);
+}
+
 void gt_kernel_write_end(struct gt_kernel *k, struct gt_writer *writer)
 {
 	const struct gt__perf_wants *has = gt__perf_has(k->perf);
@@ -846,8 +891,8 @@ void gt_kernel_write_end(struct gt_kernel *k, struct gt_writer *writer)
 	size_t used;
 
 	k->throttle_read_ns = 0;
-	if (!k->config.store_bytes && look_at_quota(k, writer) >= 0)
-		flush(k, writer);
+	if (!k->config.store_bytes && look_at_quota(k, writer) >= 0 && flush(k, writer) >= 0)
+		write_pending(k, writer, INT64_MAX);
 
 	gt_writer_loss(writer, "kernel events", k->totals.lost);
 	gt_writer_loss(writer, "stacks of samples", k->totals.stacks_lost);
@@ -866,6 +911,8 @@ void gt_kernel_write_end(struct gt_kernel *k, struct gt_writer *writer)
 		snprintf(text, sizeof(text), "%" PRIu64, has->sample_period_ns);
 		gt_writer_meta(writer, "sample_period_ns", text);
 	}
+	if (has->fault_every)
+		write_faults(k, writer, has->fault_every);
 }
 
 /* ---- life ---- */
@@ -884,6 +931,9 @@ static int make_room(struct gt_kernel *k)
 	} else {
 		k->word_max = STREAM_WORDS;
 		k->item_max = BATCH_EVENTS;
+		k->pending = malloc(PENDING_WORDS * sizeof(*k->pending));
+		if (!k->pending)
+			return -ENOMEM;
 	}
 	k->items = malloc(k->item_max * sizeof(*k->items));
 	return k->items ? 0 : -ENOMEM;
@@ -894,7 +944,7 @@ int gt_kernel_open(const struct gt_kernel_config *config, struct gt_kernel **out
 	const struct gt__perf_wants wants = {
 		.switches = config->sets & GT_SET_KERNEL,
 		.others = config->sets & GT_SET_KERNEL,
-		.faults = config->sets & GT_SET_FAULTS,
+		.fault_every = config->sets & GT_SET_FAULTS ? config->fault_every : 0,
 		.sample_period_ns = config->sets & GT_SET_SAMPLES ? config->sample_period_ns : 0,
 	};
 	struct gt_kernel *k = calloc(1, sizeof(*k));
@@ -955,6 +1005,7 @@ void gt_kernel_close(struct gt_kernel *k)
 	gt_map_free(&k->places);
 	free(k->threads);
 	free(k->words);
+	free(k->pending);
 	free(k->items);
 	free(k);
 }
@@ -963,8 +1014,8 @@ uint32_t gt_kernel_sets(const struct gt_kernel *k)
 {
 	const struct gt__perf_wants *has = gt__perf_has(k->perf);
 
-	return k->config.sets &
-	       ~((has->sample_period_ns ? 0 : (uint32_t)GT_SET_SAMPLES) | (has->faults ? 0 : (uint32_t)GT_SET_FAULTS));
+	return k->config.sets & ~((has->sample_period_ns ? 0 : (uint32_t)GT_SET_SAMPLES) |
+					(has->fault_every ? 0 : (uint32_t)GT_SET_FAULTS));
 }
 
 const char *gt_kernel_missing(const struct gt_kernel *k)

@@ -26,6 +26,7 @@ struct gt_kernel_config {
 	pid_t pid;                  /* all its threads, and those that they make; not its child processes */
 	uint32_t sets;              /* enum gt_set: GT_SET_KERNEL, GT_SET_SAMPLES, GT_SET_FAULTS */
 	uint64_t sample_period_ns;  /* of CPU time */
+	uint64_t fault_every;       /* each so-manieth page fault is told, of a thread on a CPU */
 	size_t store_bytes;         /* flight: what is kept takes so much; 0: stream */
 	bool running;               /* @pid runs its program already; else it is about to execute it */
 	struct gt_modules *modules; /* set samples: gets what is mapped */

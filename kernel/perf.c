@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +20,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_PAGES_MAX 128 /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
-#define RING_PAGES_TRY \
-	1024 /* samples are large, and names take time when they are first asked for: where it is granted, */
-#define PAGES_ALL_MAX  16384u /* and in all rings together */
+#define RING_PAGES_MAX 128  /* with one more page, what perf_event_mlock_kb grants a user for each CPU */
+#define RING_PAGES_TRY 1024 /* where it is granted: a busy machine lets gtrace wait */
+#define RING_PAGES_FAULTS \
+	256 /* with faults, which are many: their program pays for rings that are larger than its caches; */
+#define DENSE_NS       200000 /* but samples that come faster than that need room */
+#define PAGES_ALL_MAX  16384u /* in all rings together */
 #define RING_PAGES_MIN 4
 #define CPUS_MAX       4096
-#define LOOKS_MAX      64 /* for threads that are made while we open */
-#define TRAILER_BYTES  24 /* pid and tid, time, identifier: behind every record that is no sample */
+#define LOOKS_MAX      64          /* for threads that are made while we open */
+#define SPILL_MAX      (64u << 20) /* what is kept of all rings while their reader is away */
+#define SPILL_KEPT     (1u << 20)  /* its memory, of a ring, afterwards */
+#define SPILL_NS       4000000     /* and how often they are looked at then */
+#define TRAILER_BYTES  24          /* pid and tid, time, identifier: behind every record that is no sample */
 
 /* Newer than the oldest headers that this is built with. */
 #define FORMAT_LOST     (1u << 4)
@@ -45,6 +52,19 @@ struct ring {
 	uint64_t head, tail;
 	uint64_t ahead; /* MAPPED before it was given already */
 	uint64_t lost;  /* told by records */
+	/* What was taken out of the ring before it was read: from tail up to spill_end. Where that is, the ring begins at released. */
+	uint8_t *spill;
+	size_t spill_room;
+	uint64_t spill_from, spill_end, released;
+};
+
+/* Empties the rings while their reader is away. */
+struct drain {
+	pthread_t thread;
+	pthread_mutex_t lock; /* whoever touches the rings has it, or is the reader while not away */
+	pthread_cond_t wake;
+	bool tried, runs, away, end;
+	size_t bytes; /* in all spills */
 };
 
 struct gt__perf {
@@ -52,8 +72,11 @@ struct gt__perf {
 	struct gt__perf_wants wants;
 	struct ring *rings;
 	size_t ring_count;
-	int *fds;
-	size_t fd_count, fd_room;
+	struct event {
+		int fd;
+		int kind;
+	} * events;
+	size_t event_count, event_room;
 	struct gt_map kinds; /* identifier -> SAMPLES or FAULTS; others are SWITCHES */
 	/* Newer kernels' (6.0, 5.13, 5.12), and what takes rights. */
 	bool lost_format, inherit_thread, build_id, user_stack, kernel_frames;
@@ -62,6 +85,7 @@ struct gt__perf {
 		size_t prev_pid, prev_state, prev_state_bytes, next_comm, next_pid; /* in its data */
 	} tracepoint;
 	char missing[400];
+	struct drain drain;
 	uint8_t record[65536]; /* one that lies across the ring's end */
 };
 
@@ -117,8 +141,8 @@ static void describe(const struct gt__perf *perf, int kind, struct perf_event_at
 		break;
 	default:
 		attr->config = PERF_COUNT_SW_PAGE_FAULTS;
-		attr->sample_period = 1;
-		attr->sample_type |= PERF_SAMPLE_IP | PERF_SAMPLE_ADDR;
+		attr->sample_period = perf->wants.fault_every;
+		attr->sample_type |= PERF_SAMPLE_ADDR;
 		break;
 	}
 }
@@ -162,25 +186,27 @@ static int event_open(struct gt__perf *perf, int kind, pid_t tid, unsigned int c
 	return -EINVAL;
 }
 
-static int keep(struct gt__perf *perf, int fd)
+static int keep(struct gt__perf *perf, int kind, int fd)
 {
-	if (perf->fd_count == perf->fd_room) {
-		size_t room = perf->fd_room ? perf->fd_room * 2 : 64;
-		int *fds = realloc(perf->fds, room * sizeof(*fds));
+	if (perf->event_count == perf->event_room) {
+		size_t room = perf->event_room ? perf->event_room * 2 : 64;
+		struct event *events = realloc(perf->events, room * sizeof(*events));
 
-		if (!fds)
+		if (!events)
 			return -ENOMEM;
-		perf->fds = fds;
-		perf->fd_room = room;
+		perf->events = events;
+		perf->event_room = room;
 	}
-	perf->fds[perf->fd_count++] = fd;
+	perf->events[perf->event_count++] = (struct event){fd, kind};
 	return 0;
 }
 
 static int map_ring(const struct gt__perf *perf, struct ring *ring, int fd)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t most = perf->wants.sample_period_ns ? RING_PAGES_TRY : RING_PAGES_MAX;
+	uint64_t period_ns = perf->wants.sample_period_ns;
+	bool dense = period_ns && period_ns < DENSE_NS;
+	size_t most = perf->wants.fault_every && !dense ? RING_PAGES_FAULTS : RING_PAGES_TRY;
 
 	while (most > RING_PAGES_MAX && most * perf->ring_count > PAGES_ALL_MAX)
 		most /= 2;
@@ -204,7 +230,7 @@ static int map_ring(const struct gt__perf *perf, struct ring *ring, int fd)
 static bool wanted(const struct gt__perf *perf, int kind)
 {
 	return kind == SWITCHES || (kind == SAMPLES && perf->wants.sample_period_ns) ||
-	       (kind == FAULTS && perf->wants.faults) || (kind == OTHERS && perf->wants.others);
+	       (kind == FAULTS && perf->wants.fault_every) || (kind == OTHERS && perf->wants.others);
 }
 
 static const char who_else[] = "who else takes a CPU";
@@ -225,7 +251,7 @@ static bool do_without(struct gt__perf *perf, int kind, int ret)
 		perf->wants.sample_period_ns = 0;
 		miss(perf, "samples", strerror(-ret));
 	} else if (kind == FAULTS) {
-		perf->wants.faults = false;
+		perf->wants.fault_every = 0;
 		miss(perf, "page faults", strerror(-ret));
 	} else {
 		perf->wants.others = false;
@@ -242,7 +268,7 @@ static int open_kind(struct gt__perf *perf, int kind, pid_t tid, struct ring *ri
 
 	if (fd < 0)
 		return fd;
-	ret = keep(perf, fd);
+	ret = keep(perf, kind, fd);
 	if (ret < 0) {
 		close(fd);
 		return ret;
@@ -469,6 +495,136 @@ static int explain(int ret, struct gt_error *err)
 	}
 }
 
+/* ---- while the reader is away ---- */
+
+/* All that is written goes behind what was taken before. */
+static void spill(struct gt__perf *perf, struct ring *ring)
+{
+	uint64_t head = ring->page ? __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE) : ring->released;
+	uint64_t bytes = head - ring->released, at = ring->released & (ring->size - 1), before_end = ring->size - at;
+	size_t used, room;
+
+	if (!bytes || bytes > ring->size || perf->drain.bytes + bytes > SPILL_MAX)
+		return;
+	if (ring->spill_end <= ring->tail)
+		ring->spill_from = ring->spill_end = ring->released;
+	used = (size_t)(ring->spill_end - ring->spill_from);
+	room = ring->spill_room ? ring->spill_room : ring->size;
+	while (room < used + bytes)
+		room *= 2;
+	if (room > ring->spill_room) {
+		uint8_t *grown = realloc(ring->spill, room);
+
+		if (!grown)
+			return;
+		ring->spill = grown;
+		ring->spill_room = room;
+	}
+	if (before_end > bytes)
+		before_end = bytes;
+	memcpy(ring->spill + used, ring->data + at, before_end);
+	memcpy(ring->spill + used + before_end, ring->data, bytes - before_end);
+	perf->drain.bytes += bytes;
+	ring->spill_end = ring->released = head;
+	__atomic_store_n(&ring->page->data_tail, head, __ATOMIC_RELEASE);
+}
+
+static void *drain(void *arg)
+{
+	struct gt__perf *perf = arg;
+	struct drain *d = &perf->drain;
+	struct timespec until;
+
+	pthread_mutex_lock(&d->lock);
+	while (!d->end) {
+		if (!d->away) {
+			pthread_cond_wait(&d->wake, &d->lock);
+			continue;
+		}
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += SPILL_NS;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		while (!d->end && pthread_cond_timedwait(&d->wake, &d->lock, &until) == 0)
+			;
+		for (size_t i = 0; d->away && i < perf->ring_count; i++)
+			spill(perf, &perf->rings[i]);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return NULL;
+}
+
+/* Signals are for who waits for them. */
+static void begin_drain(struct gt__perf *perf)
+{
+	struct drain *d = &perf->drain;
+	pthread_condattr_t attributes;
+	sigset_t all, before;
+
+	d->tried = true;
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&d->wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	d->runs = pthread_create(&d->thread, NULL, drain, perf) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void end_drain(struct drain *d)
+{
+	if (d->runs) {
+		pthread_mutex_lock(&d->lock);
+		d->end = true;
+		pthread_cond_signal(&d->wake);
+		pthread_mutex_unlock(&d->lock);
+		pthread_join(d->thread, NULL);
+	}
+	if (d->tried) {
+		pthread_cond_destroy(&d->wake);
+		pthread_mutex_destroy(&d->lock);
+	}
+}
+
+static void set_away(struct gt__perf *perf, bool away)
+{
+	struct drain *d = &perf->drain;
+
+	if (!d->tried)
+		begin_drain(perf);
+	if (!d->runs)
+		return;
+	pthread_mutex_lock(&d->lock);
+	d->away = away;
+	if (away)
+		pthread_cond_signal(&d->wake);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void gt__perf_leave(struct gt__perf *perf)
+{
+	set_away(perf, true);
+}
+
+void gt__perf_back(struct gt__perf *perf)
+{
+	set_away(perf, false);
+}
+
+size_t gt__perf_spilled(struct gt__perf *perf)
+{
+	size_t bytes = 0;
+
+	if (perf->drain.runs) {
+		pthread_mutex_lock(&perf->drain.lock);
+		bytes = perf->drain.bytes;
+		pthread_mutex_unlock(&perf->drain.lock);
+	}
+	return bytes;
+}
+
 static void more_files(void)
 {
 	struct rlimit limit;
@@ -506,7 +662,7 @@ int gt__perf_open(pid_t pid, const struct gt__perf_wants *wants, struct gt__perf
 			break;
 	}
 	gt_map_free(&known);
-	if (ret >= 0 && perf->fd_count == 0)
+	if (ret >= 0 && perf->event_count == 0)
 		ret = -ESRCH;
 	if (ret < 0) {
 		if (perf)
@@ -521,13 +677,16 @@ int gt__perf_open(pid_t pid, const struct gt__perf_wants *wants, struct gt__perf
 
 void gt__perf_close(struct gt__perf *perf)
 {
-	for (size_t i = 0; perf->rings && i < perf->ring_count; i++)
+	end_drain(&perf->drain);
+	for (size_t i = 0; perf->rings && i < perf->ring_count; i++) {
 		if (perf->rings[i].page)
 			munmap(perf->rings[i].page, perf->rings[i].map_bytes);
-	for (size_t i = 0; i < perf->fd_count; i++)
-		close(perf->fds[i]);
+		free(perf->rings[i].spill);
+	}
+	for (size_t i = 0; i < perf->event_count; i++)
+		close(perf->events[i].fd);
 	gt_map_free(&perf->kinds);
-	free(perf->fds);
+	free(perf->events);
 	free(perf->rings);
 	free(perf);
 }
@@ -557,6 +716,17 @@ unsigned int gt__perf_cpu(const struct gt__perf *perf, size_t at)
 	return perf->rings[at].cpu;
 }
 
+/* Those of threads that inherited the event, and are gone perhaps, are in it. */
+uint64_t gt__perf_faults(const struct gt__perf *perf)
+{
+	uint64_t value[2], total = 0; /* and what was lost, where the kernel tells that */
+
+	for (size_t i = 0; i < perf->event_count; i++)
+		if (perf->events[i].kind == FAULTS && read(perf->events[i].fd, value, sizeof(value)) >= 8)
+			total += value[0];
+	return total;
+}
+
 /* ---- reading ---- */
 
 void gt__perf_look(struct gt__perf *perf, size_t at)
@@ -566,7 +736,7 @@ void gt__perf_look(struct gt__perf *perf, size_t at)
 	/* Pairs with the kernel's barrier before it moves data_head: what lies before it is written. */
 	ring->head = ring->page ? __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE) : ring->tail;
 	/* The kernel never writes over what was not read. */
-	if (ring->head - ring->tail > ring->size)
+	if (ring->head - ring->released > ring->size)
 		ring->tail = ring->head;
 }
 
@@ -574,8 +744,19 @@ void gt__perf_done(struct gt__perf *perf, size_t at)
 {
 	struct ring *ring = &perf->rings[at];
 
+	if (ring->tail >= ring->spill_end) {
+		perf->drain.bytes -= (size_t)(ring->spill_end - ring->spill_from);
+		ring->spill_from = ring->spill_end = ring->tail;
+		if (ring->spill_room > SPILL_KEPT) {
+			free(ring->spill);
+			ring->spill = NULL;
+			ring->spill_room = 0;
+		}
+	}
+	if (ring->released < ring->tail)
+		ring->released = ring->tail;
 	if (ring->page)
-		__atomic_store_n(&ring->page->data_tail, ring->tail, __ATOMIC_RELEASE);
+		__atomic_store_n(&ring->page->data_tail, ring->released, __ATOMIC_RELEASE);
 }
 
 struct record {
@@ -586,13 +767,15 @@ struct record {
 /* The next record at @place, in one piece. */
 static bool take(struct gt__perf *perf, const struct ring *ring, uint64_t *place, uint64_t head, struct record *out)
 {
-	uint64_t at = *place & (ring->size - 1), before_end = ring->size - at;
-	const uint8_t *bytes = ring->data + at;
+	bool spilled = *place < ring->spill_end;
+	uint64_t at = *place & (ring->size - 1), before_end = spilled ? ring->spill_end - *place : ring->size - at;
+	const uint8_t *bytes = spilled ? ring->spill + (*place - ring->spill_from) : ring->data + at;
 
-	if (head - *place < sizeof(out->header))
+	if (head - *place < sizeof(out->header) || before_end < sizeof(out->header))
 		return false;
 	memcpy(&out->header, bytes, sizeof(out->header)); /* sizes are multiples of 8: a header is never split */
-	if (out->header.size < sizeof(out->header) || out->header.size > head - *place) {
+	if (out->header.size < sizeof(out->header) || out->header.size > head - *place ||
+		(spilled && out->header.size > before_end)) {
 		*place = head; /* no kernel writes this */
 		return false;
 	}
@@ -682,7 +865,19 @@ static bool read_other(const struct gt__perf *perf, const struct record *record,
 	return (state & 255) == 0 && out->number;
 }
 
-/* identifier, ip, pid and tid, time, then the address or the chain */
+/* identifier, pid and tid, time, address */
+static bool read_fault(const struct gt__perf *perf, const struct record *record, struct gt__perf_record *out)
+{
+	if (record->end - record->body < 32 || u32_at(record->body + 8) != (uint32_t)perf->pid)
+		return false;
+	out->kind = GT__PERF_FAULT;
+	out->tid = u32_at(record->body + 12);
+	out->raw_ns = u64_at(record->body + 16);
+	out->number = u64_at(record->body + 24);
+	return true;
+}
+
+/* identifier, ip, pid and tid, time, then the chain */
 static bool read_sample(const struct gt__perf *perf, const struct record *record, struct gt__perf_record *out)
 {
 	const uint64_t *kind;
@@ -692,15 +887,15 @@ static bool read_sample(const struct gt__perf *perf, const struct record *record
 	kind = gt_map_find(&perf->kinds, u64_at(record->body));
 	if (kind && *kind == OTHERS)
 		return read_other(perf, record, out);
+	if (kind && *kind == FAULTS)
+		return read_fault(perf, record, out);
 	if (!kind || record->end - record->body < 40 || u32_at(record->body + 16) != (uint32_t)perf->pid)
 		return false;
 	out->tid = u32_at(record->body + 20);
 	out->raw_ns = u64_at(record->body + 24);
 	out->number = u64_at(record->body + 32);
-	out->kind = *kind == FAULTS ? GT__PERF_FAULT : GT__PERF_SAMPLE;
+	out->kind = GT__PERF_SAMPLE;
 	out->stack_bytes = 0;
-	if (*kind == FAULTS)
-		return true;
 	read_chain(record, out->number, out);
 	if (perf->user_stack)
 		read_stack(record, out->number, out);

@@ -58,9 +58,10 @@ struct gt__perf_record {
 struct gt__perf;
 
 struct gt__perf_wants {
-	bool switches, faults;
+	bool switches;
 	bool others;               /* with switches, where it is allowed */
 	uint64_t sample_period_ns; /* 0: none */
+	uint64_t fault_every;      /* each so-manieth of a thread on a CPU; 0: none */
 };
 
 int gt__perf_open(pid_t pid, const struct gt__perf_wants *wants, struct gt__perf **out, struct gt_error *err);
@@ -73,6 +74,9 @@ bool gt__perf_kernel_frames(const struct gt__perf *perf);
 size_t gt__perf_cpus(const struct gt__perf *perf);
 unsigned int gt__perf_cpu(const struct gt__perf *perf, size_t at);
 
+/* How many page faults there were, told or not. */
+uint64_t gt__perf_faults(const struct gt__perf *perf);
+
 /* How far the ring is written now: gt__perf_next gives what stands before it. */
 void gt__perf_look(struct gt__perf *perf, size_t at);
 /* Ahead of gt__perf_next: each MAPPED, EXEC and BORN once, up to what is written by now. After a look at all rings it brings whatever was
@@ -81,5 +85,11 @@ bool gt__perf_ahead(struct gt__perf *perf, size_t at, struct gt__perf_record *ou
 bool gt__perf_next(struct gt__perf *perf, size_t at, struct gt__perf_record *out);
 /* What was read makes room again. */
 void gt__perf_done(struct gt__perf *perf, size_t at);
+
+/* After the last gt__perf_done and before the next look, for as long as it takes: a thread takes out of the rings what fills them. */
+void gt__perf_leave(struct gt__perf *perf);
+void gt__perf_back(struct gt__perf *perf);
+/* How many bytes that thread has taken that are not read yet. */
+size_t gt__perf_spilled(struct gt__perf *perf);
 
 #endif

@@ -36,7 +36,7 @@ struct gt_coder {
 };
 
 /* Whose id was last said where. */
-enum lane { RUNS, READIED, SLOT, MADE, LANES };
+enum lane { RUNS, READIED, SLOT, MADE, ALLOC, LANES };
 
 /* How things stand in a block: from one record to the next. */
 struct trail {
@@ -118,6 +118,9 @@ static inline enum lane lane_of(const struct parts *parts, uint64_t last[LANES],
 	case GT_REC_POLLED:
 	case GT_REC_WOKEN:
 		lane = READIED;
+		break;
+	case GT_REC_ALLOC: /* whose goroutine is only a part of it */
+		lane = ALLOC;
 		break;
 	case GT_REC_SLOT:
 	case GT_REC_THREAD:

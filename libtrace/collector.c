@@ -237,6 +237,7 @@ static bool may_tell_fd(const struct gt_record *record, int count)
 	case GT_REC_ENTER:
 	case GT_REC_LEAVE:
 	case GT_REC_WOKEN:
+	case GT_REC_ALLOC:
 		return false;
 	default:
 		return true;

@@ -106,7 +106,8 @@ static void add_why(struct gt_decoder *decoder, struct gt_event *out, int *count
 		event->args[0] = g;
 		event->args[1] = gt_cause_known(cause) ? cause : GT_CAUSE_NONE;
 		event->args[2] = brief ? 0 : record->word[2] >> 32;
-		if (cause == GT_CAUSE_NETPOLL && (brief || decoder->hints))
+		/* What POLLED says itself is newer than any hint. */
+		if (cause == GT_CAUSE_NETPOLL && record->kind != GT_REC_POLLED && (brief || decoder->hints))
 			event->args[2] = take_hint(decoder, g);
 	}
 }
@@ -213,6 +214,9 @@ static int decode_brief(
 		longer.word[1] = GT_STATE_WORD(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
 		break;
 	case GT_REC_POLLED:
+		if (decoder->hints)
+			take_hint(decoder, g);
+		longer.kind = GT_REC_POLLED;
 		longer.word[1] = GT_STATE_WORD(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL);
 		longer.word[2] = side << 32;
 		break;
@@ -429,6 +433,25 @@ static int decode_heap(const struct gt_record *record, struct gt_event *out)
 	return count;
 }
 
+/* Of one cell: as the one of two. */
+static int decode_alloc(const struct gt_record *record, struct gt_event *out)
+{
+	uint64_t word = record->word[1], g, stack, bytes;
+	struct gt_record longer = {.ticks = record->ticks, .kind = GT_REC_HEAP, .words = 4};
+
+	g = word & ((1u << GT_ALLOC_G_BITS) - 1);
+	word >>= GT_ALLOC_G_BITS;
+	stack = word & ((1u << GT_ALLOC_STACK_BITS) - 1);
+	word >>= GT_ALLOC_STACK_BITS;
+	bytes = word & ((1u << GT_ALLOC_SIZE_BITS) - 1);
+	word >>= GT_ALLOC_SIZE_BITS;
+	longer.word[1] = GT_HEAP_ALLOC | g << 8;
+	longer.word[2] = bytes;
+	longer.word[3] = word << GT_ALLOC_TYPE_SHIFT << 32 | stack;
+	return decode_heap(&longer, out);
+}
+_Static_assert(GT_ALLOC_G_BITS + GT_ALLOC_STACK_BITS + GT_ALLOC_SIZE_BITS + GT_ALLOC_TYPE_BITS == 64, "a word");
+
 static int decode_gc(const struct gt_record *record, struct gt_event *out)
 {
 	/* What its arguments are: g, a word, the record's arg, a stack; 0 ends. */
@@ -546,6 +569,7 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		[GT_REC_LEAVE] = 2,
 		[GT_REC_POLLED] = 2,
 		[GT_REC_WOKEN] = 2,
+		[GT_REC_ALLOC] = 2,
 	};
 	bool brief = record->kind >= GT_REC_ENTER && record->kind <= GT_REC_WOKEN;
 	int count;
@@ -582,6 +606,8 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 		return decode_hint(decoder, record);
 	case GT_REC_TIMER:
 		return decode_timer(record, out);
+	case GT_REC_ALLOC:
+		return decode_alloc(record, out);
 	case GT_REC_GC:
 		return decode_gc(record, out);
 	default:

@@ -100,6 +100,8 @@
  *           running. p + 1 = 0: a SLOT record has told which P it has
  *   POLLED  word 1 = g:40 | fd:24: waiting -> runnable by the poller, as STATE2 after a HINT
  *   WOKEN   word 1 = g:40 | by - g:24, signed: waiting -> runnable by goroutine by
+ *   ALLOC   word 1 = g:15 | stack id:17 | bytes:10 | type:22, the type's distance from the text in units of 8 bytes, 0 none: where
+ *           every allocation is told, as HEAP's alloc of 2 cells
  *
  * Hooks of Go fill the parts of STATE2 that they know; 0 is not known in each of them.
  */
@@ -122,8 +124,9 @@ enum gt_record_kind {
 	GT_REC_LEAVE,
 	GT_REC_POLLED,
 	GT_REC_WOKEN,
-	GT_REC_GC = 20, /* 18, 19 and 21 */
-	GT_REC_END,     /* to 31 are free */
+	GT_REC_GC = 20, /* 18 and 19 are free */
+	GT_REC_ALLOC,
+	GT_REC_END, /* to 31 are free */
 };
 enum gt_slot_op { GT_SLOT_START = 1, GT_SLOT_STOP, GT_SLOT_IDLE };
 enum gt_thread_op { GT_THREAD_START = 1, GT_THREAD_IDLE, GT_THREAD_END };
@@ -157,6 +160,12 @@ enum gt_timer_op { GT_TIMER_SET = 1, GT_TIMER_FIRE, GT_TIMER_STOP, GT_TIMER_SET_
 #define GT_G_BITS    40
 #define GT_G_MASK    0xffffffffffull
 #define GT_SIDE_BITS 24 /* what a word has beside a goroutine's id */
+/* Word 1 of ALLOC, from bit 0 up. */
+#define GT_ALLOC_G_BITS     15
+#define GT_ALLOC_STACK_BITS 17
+#define GT_ALLOC_SIZE_BITS  10
+#define GT_ALLOC_TYPE_BITS  22
+#define GT_ALLOC_TYPE_SHIFT 3
 #define GT_STATE_WORD(g, old, new_, arg) \
 	((uint64_t)(g) | (uint64_t)(old) << 40 | (uint64_t)(new_) << 44 | (uint64_t)(arg) << 48)
 

@@ -167,6 +167,7 @@ static bool changes_nothing(const struct gt_decoder *decoder, const uint64_t *ce
 	case GT_REC_SLOT:
 	case GT_REC_HINT:
 	case GT_REC_HEAP:
+	case GT_REC_ALLOC:
 	case GT_REC_TIMER:
 		return true;
 	default:

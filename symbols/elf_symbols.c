@@ -2,12 +2,15 @@
 #include "symbols/elf_symbols.h"
 
 #include <dwarf.h>
+#include <elf.h>
 #include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 struct gt_elf_symbols {
@@ -66,6 +69,25 @@ void gt_elf_symbols_close(struct gt_elf_symbols *symbols)
 	if (symbols->dwfl)
 		dwfl_end(symbols->dwfl);
 	free(symbols);
+}
+
+int gt_elf_vdso(void)
+{
+	const uint8_t *image = (const uint8_t *)(uintptr_t)getauxval(AT_SYSINFO_EHDR);
+	const Elf64_Ehdr *header = (const Elf64_Ehdr *)(const void *)image;
+	size_t size;
+	int fd;
+
+	if (!image || memcmp(image, ELFMAG, SELFMAG) != 0)
+		return -1;
+	/* Its section headers are the last that it has. */
+	size = header->e_shoff + (size_t)header->e_shnum * header->e_shentsize;
+	fd = memfd_create("vdso", MFD_CLOEXEC);
+	if (fd >= 0 && (size > 65536 || write(fd, image, size) != (ssize_t)size)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 /* DW_AT_linkage_name is not wanted: C has none, and C++'s plain name reads better. */

@@ -19,6 +19,8 @@ struct gt_elf_symbols;
 /* Opens the file at @path. -errno, or -ENOEXEC when elfutils does not take it. */
 int gt_elf_symbols_open(const char *path, struct gt_elf_symbols **out, struct gt_error *err);
 void gt_elf_symbols_close(struct gt_elf_symbols *symbols);
+/* A file of the vdso, which every process has the same; its addresses are offsets in it. A descriptor, or -1. */
+int gt_elf_vdso(void);
 
 /* The frames at @pc, innermost first, as gt_pclntab_lookup. Strings live until close. Always fills one frame when @max
  * allows; its function is "" when nothing is known. */

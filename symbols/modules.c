@@ -108,26 +108,6 @@ static void *more(void *list, size_t count, size_t *room, size_t each)
 	return list;
 }
 
-/* Every process has the same one. */
-static int vdso_file(void)
-{
-	const uint8_t *image = (const uint8_t *)(uintptr_t)getauxval(AT_SYSINFO_EHDR);
-	const Elf64_Ehdr *header = (const Elf64_Ehdr *)(const void *)image;
-	size_t size;
-	int fd;
-
-	if (!image || memcmp(image, ELFMAG, SELFMAG) != 0)
-		return -1;
-	/* Its section headers are the last that it has. */
-	size = header->e_shoff + (size_t)header->e_shnum * header->e_shentsize;
-	fd = memfd_create("vdso", MFD_CLOEXEC);
-	if (fd >= 0 && (size > 65536 || write(fd, image, size) != (ssize_t)size)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 /* By the process's own view of files: it may live in another namespace. */
 static int open_file(const struct gt_modules *m, const char *path, struct stat *st)
 {
@@ -179,7 +159,7 @@ static ssize_t file_of(struct gt_modules *m, const struct gt_mapping *mapping)
 	if (!name)
 		return -ENOMEM;
 	if (vdso)
-		fd = vdso_file();
+		fd = gt_elf_vdso();
 	else if (mapping->path[0] == '/' && mapping->path[1] != '/' && m->file_count < FILES_MAX)
 		fd = open_file(m, mapping->path, &st);
 	for (size_t i = 0; i < m->file_count; i++)
@@ -329,9 +309,12 @@ void gt_modules_kernel(struct gt_modules *m)
 	const char *name;
 	char line[512];
 	uint64_t address;
-	FILE *in = m->kernel_tried ? NULL : fopen("/proc/kallsyms", "re");
+	FILE *in;
 
+	if (m->kernel_tried)
+		return;
 	m->kernel_tried = true;
+	in = fopen("/proc/kallsyms", "re");
 	while (in && m->kernel_count < KERNEL_MAX && fgets(line, sizeof(line), in)) {
 		struct kernel_symbol *list;
 		size_t length;

@@ -7,7 +7,7 @@
 #   variables   GTRACE_NAME in a document is read by something
 #   functions   gt_name in a document is the name of something; each function declared in a header is called from somewhere, or public
 #   markers     nothing is left to do
-#   scripts     every script says in its first lines what it is
+#   scripts     every script says in its first lines what it is; those for people (bench, tools) can be run by their names
 import collections
 import glob
 import os
@@ -103,7 +103,7 @@ def options(path, known):
 
 
 def main():
-    code = {f: read(f) for f in FILES if f.endswith(SOURCE + (".py", ".sh", ".cmake", ".txt", ".js", ".go", ".in", ".cli")) or f in ("check", "demo")}
+    code = {f: read(f) for f in FILES if f.endswith(SOURCE + (".py", ".sh", ".cmake", ".txt", ".js", ".mjs", ".go", ".in", ".cli")) or f in ("check", "demo")}
     documents = [f for f in FILES if re.search(r"\.(md|[1-8])$", f)]
     plain = {f: re.sub(r"/\*.*?\*/|//[^\n]*", "", t, flags=re.S) for f, t in code.items() if f.endswith(SOURCE)}
     count = collections.Counter(w for t in plain.values() for w in re.findall(r"\bgt_\w+", t))
@@ -130,6 +130,8 @@ def main():
                 tell(path, number, "a forgotten marker: %s" % line.strip()[:80])
         if re.search(r"\.(py|sh)$", path) and not re.search(r"^(#(?!!)|\"\"\")", "\n".join(code[path].splitlines()[:3]), re.M):
             tell(path, 1, "does not say what it is")
+        if path.startswith(("bench/", "tools/")) and code[path].startswith("#!") and not os.access(path, os.X_OK):
+            tell(path, 1, "is not executable")
 
     for path, text in plain.items():
         if not path.endswith(".h") or path.startswith("tests/"):

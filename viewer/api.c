@@ -114,6 +114,7 @@ static void info(const struct gt_index *index, const struct gt__asked *asked, st
 	gt__put_number(out, ",\"regions\":", index->kinds[GT_INDEX_REGION]);
 	gt__put_number(out, ",\"marks\":", index->marks.count);
 	gt__put_number(out, ",\"samples\":", index->marks.kinds[GT_EV_CPU_SAMPLE]);
+	gt__put_number(out, ",\"faults\":", index->marks.kinds[GT_EV_FAULT]);
 	gt__put(out, "}");
 }
 

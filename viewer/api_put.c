@@ -220,8 +220,12 @@ void gt__put_object(const struct gt_index *index, struct gt_sink *out, uint32_t 
 
 	if (!object || !object->what)
 		return;
-	gt__put_string(out, ",\"object\":", gt_trace_object(index->trace, object->what, object->object, text));
+	gt_trace_object(index->trace, object->what, object->object, text);
 	name = is_fd(object->what) ? gt_marks_fd(&index->marks, object->object, at_ns) : 0;
+	/* What the descriptor was then, not what it is at the end of what was read. */
+	if (name)
+		text[strcspn(text, "0123456789") + strspn(text + strcspn(text, "0123456789"), "0123456789")] = '\0';
+	gt__put_string(out, ",\"object\":", text);
 	if (name)
 		gt__put_string(out, ",\"fd\":", gt_trace_string(index->trace, name));
 	if (object->holder) {
@@ -277,6 +281,8 @@ static void put_task_name(const struct gt_index *index, struct gt_sink *out, uin
 
 void gt__put_mark(const struct gt_index *index, struct gt_sink *out, const struct gt_mark *mark)
 {
+	char address[24];
+
 	gt__put_number(out, "{\"at\":", mark->at_ns);
 	gt__put_string(out, ",\"kind\":", gt_event_specs[mark->kind].text);
 	if (mark->row < index->row_count) {
@@ -319,6 +325,11 @@ void gt__put_mark(const struct gt_index *index, struct gt_sink *out, const struc
 	case GT_EV_CPU_SAMPLE:
 		if (mark->a < UINT32_MAX)
 			gt__put_number(out, ",\"cpu\":", (int64_t)mark->a);
+		break;
+	case GT_EV_FAULT:
+		gt__put_number(out, ",\"tid\":", mark->b);
+		snprintf(address, sizeof(address), "0x%" PRIx64, mark->a);
+		gt__put_string(out, ",\"address\":", address);
 		break;
 	case GT_EV_MAPPED:
 		put_text(index, out, ",\"name\":", mark->b);

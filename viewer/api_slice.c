@@ -34,7 +34,7 @@ static void put_marks(
 	const struct gt_index *index, struct gt_sink *out, uint32_t row, const struct gt_index_slice *slice)
 {
 	const struct gt_marks *marks = &index->marks;
-	uint32_t first = gt_marks_from(marks, slice->since_ns), given = 0, more = 0;
+	uint32_t first = gt_marks_from(marks, slice->since_ns), given = 0, more = 0, faults = 0;
 
 	gt__put(out, ",\"marks\":[");
 	for (uint32_t i = first;
@@ -45,6 +45,7 @@ static void put_marks(
 		if (mark->row != row || mark->kind == GT_EV_EVENT_STACK ||
 			(mark->at_ns == slice->end_ns && slice->end_ns > slice->since_ns))
 			continue;
+		faults += mark->kind == GT_EV_FAULT;
 		if (given == MARKS_MAX) {
 			more++;
 			continue;
@@ -54,6 +55,8 @@ static void put_marks(
 	}
 	gt__put(out, "]");
 	gt__put_number(out, ",\"marks_more\":", more);
+	if (faults)
+		gt__put_number(out, ",\"faults\":", faults);
 	if (marks->full_ns >= 0 && slice->end_ns > marks->full_ns)
 		gt__put(out, ",\"marks_full\":true");
 }
@@ -369,7 +372,7 @@ static bool has_words(const struct gt_index *index, const struct gt_mark *mark, 
 	if (mark->kind == GT_EV_SYSCALL_INFO) {
 		texts[1] = gt_trace_syscall(index->trace, mark->b);
 		texts[2] = gt_trace_string(index->trace, gt_marks_fd(&index->marks, mark->a, mark->at_ns));
-	} else if (mark->kind != GT_EV_WAKE_CAUSE) {
+	} else if (mark->kind != GT_EV_WAKE_CAUSE && mark->kind != GT_EV_FAULT) {
 		texts[1] = gt_trace_string(index->trace, mark->b);
 		texts[2] = mark->kind == GT_EV_LOG || mark->kind == GT_EV_MAPPED
 				   ? gt_trace_string(index->trace, mark->c)

@@ -177,7 +177,7 @@ void gt__api_flames(const struct gt_index *index, const struct gt__asked *asked,
 
 struct function {
 	uint64_t ns[GT_INDEX_STATES], reasons[GT_REASON_COUNT];
-	uint64_t assist_ns, slices, wakeups, latency_ns, latency_most_ns;
+	uint64_t assist_ns, faults, slices, wakeups, latency_ns, latency_most_ns;
 	uint32_t rows;
 };
 
@@ -223,6 +223,21 @@ static void add_assists(
 	}
 }
 
+static void add_faults(
+	const struct gt_index *index, const struct gt__chosen *chosen, struct function *functions, uint32_t count)
+{
+	const struct gt_marks *marks = &index->marks;
+
+	for (uint32_t i = gt_marks_from(marks, chosen->t0);
+		i < marks->count && marks->list[i].at_ns < chosen->t1 && marks->kinds[GT_EV_FAULT]; i++) {
+		const struct gt_mark *mark = &marks->list[i];
+
+		if (mark->kind == GT_EV_FAULT && mark->row < index->row_count && index->rows[mark->row].group < count &&
+			gt__is_chosen_row(chosen, index, mark->row))
+			functions[index->rows[mark->row].group].faults++;
+	}
+}
+
 static void put_function(
 	const struct gt_index *index, struct gt_sink *out, uint32_t group, const struct function *function)
 {
@@ -233,6 +248,7 @@ static void put_function(
 	gt__put_number(out, ",\"rows\":", function->rows);
 	gt__put_times(out, ",\"ns\":", function->ns);
 	gt__put_number(out, ",\"assist\":", (int64_t)function->assist_ns);
+	gt__put_number(out, ",\"faults\":", (int64_t)function->faults);
 	gt__put_number(out, ",\"slices\":", (int64_t)function->slices);
 	gt__put_number(out, ",\"wakeups\":", (int64_t)function->wakeups);
 	gt__put_number(out, ",\"latency\":", (int64_t)function->latency_ns);
@@ -259,8 +275,10 @@ void gt__api_functions(const struct gt_index *index, const struct gt__asked *ask
 	for (uint32_t i = 0; functions && i < index->row_count; i++)
 		if (gt__is_chosen_row(&chosen, index, i) && index->rows[i].group < count)
 			add_row(&functions[index->rows[i].group], &chosen, &index->rows[i]);
-	if (functions)
+	if (functions) {
 		add_assists(index, &chosen, functions, count);
+		add_faults(index, &chosen, functions, count);
+	}
 	for (uint32_t i = 0; functions && i < count; i++) {
 		if (!functions[i].rows)
 			continue;

@@ -14,6 +14,7 @@
 #define PROGRESS_EVENTS (1u << 18)
 #define DEPTH_MAX       15
 #define UNWRAP_SLICES   16
+#define MIXED           UINT64_MAX
 #define NO_ROW          UINT32_MAX
 #define AHEAD           8 /* events by which each step of fetch is ahead of the next */
 /* 36 years: columns are counted in doubles. */
@@ -43,6 +44,8 @@ struct building {
 	struct span *spans;
 	uint32_t span_count, span_room;
 	struct gt_map span_of; /* row -> place in spans */
+	struct gt_map insides; /* a wrapper's group -> that of what all its goroutines are for, or MIXED */
+	struct gt_map m_of;    /* tid -> M, of threads that had page faults */
 	struct gt_map taken;   /* tid -> CPU that another process's thread took from it */
 	uint32_t ended;        /* row of the goroutine that ended with this event, or NO_ROW */
 	int64_t count_due_ns;
@@ -228,17 +231,53 @@ static void need_name(struct building *b, uint32_t at)
 	}
 }
 
-/* A wrapper of the compiler tells nothing: its group is that of what it calls. */
+static bool in_wrapper(const struct building *b, const struct gt_index_row *row)
+{
+	return row->kind == GT_INDEX_GOROUTINE && gt__is_wrapper(b->index->groups[row->group].function);
+}
+
+/* A wrapper of the compiler tells nothing: its group is that of what it calls, if the stack tells that. */
+static bool unwrap_by(struct building *b, struct gt_index_row *row, uint64_t stack)
+{
+	const char *inside = gt__wrapped(b->index->trace, stack, b->index->groups[row->group].function);
+	uint64_t *known, wrapper = row->group;
+
+	if (!inside)
+		return false;
+	regroup(b->index, row, group_named(b, inside));
+	known = gt_map_find(&b->insides, wrapper);
+	if (!known && gt_map_put(&b->insides, wrapper, row->group) < 0)
+		b->failed = true;
+	else if (known && *known != row->group)
+		*known = MIXED;
+	return true;
+}
+
 static void unwrap(struct building *b, struct gt_index_row *row)
 {
-	const char *name = b->index->groups[row->group].function, *inside = NULL;
+	for (uint32_t i = 0; in_wrapper(b, row) && i < row->count && i < UNWRAP_SLICES; i++)
+		if (unwrap_by(b, row, gt_index_slice(row, i)->stack))
+			return;
+}
 
-	if (!gt__is_wrapper(name))
-		return;
-	for (uint32_t i = 0; i < row->count && i < UNWRAP_SLICES && !inside; i++)
-		inside = gt__wrapped(b->index->trace, gt_index_slice(row, i)->stack, name);
-	if (inside)
-		regroup(b->index, row, group_named(b, inside));
+/* Who told no stack of its own: what it allocated or was sampled in tells it; or all others of the wrapper are for one function. */
+static void unwrap_rest(struct building *b)
+{
+	struct gt_index *index = b->index;
+
+	for (uint32_t i = 0; i < index->marks.count; i++) {
+		const struct gt_mark *mark = &index->marks.list[i];
+
+		if (mark->stack && mark->row < index->row_count && in_wrapper(b, &index->rows[mark->row]))
+			(void)unwrap_by(b, &index->rows[mark->row], mark->stack);
+	}
+	for (uint32_t i = 0; b->insides.count && i < index->row_count; i++) {
+		struct gt_index_row *row = &index->rows[i];
+		const uint64_t *inside = in_wrapper(b, row) ? gt_map_find(&b->insides, row->group) : NULL;
+
+		if (inside && *inside != MIXED)
+			regroup(index, row, (uint32_t)*inside);
+	}
 }
 
 static uint32_t object_of(struct building *b, const struct gt__slice *open)
@@ -468,11 +507,48 @@ static void task(struct building *b, const struct gt_event *event, int64_t now)
 }
 
 /* Logs, calls, allocations: what is no slice. */
+/* The M whose thread it is; NULL: none, or not known. The number of a thread that ended is used again. */
+static const struct gt__row *m_of_thread(struct building *b, uint64_t tid)
+{
+	const uint64_t *known = gt_map_find(&b->m_of, tid);
+	const struct gt__row *m = known ? gt__rows_thread(&b->rows, *known) : NULL;
+	const struct gt_trace_thread *told;
+	size_t at = 0;
+
+	if (m && m->start_pc == tid)
+		return m;
+	while ((m = gt__map_each(&b->rows.threads, &at)) && m->start_pc != tid)
+		;
+	/* One that was there before the trace began has no event that tells its thread. */
+	if (!m) {
+		gt__gate_ask(&b->index->own->names);
+		for (at = 0; (m = gt__map_each(&b->rows.threads, &at));) {
+			told = m->start_pc ? NULL : gt_trace_thread(b->index->trace, m->id);
+			if (told && told->tid == tid)
+				break;
+		}
+		gt__gate_leave(&b->index->own->names);
+	}
+	if (m && gt_map_put(&b->m_of, tid, m->id) < 0)
+		b->failed = true;
+	return m;
+}
+
+/* Who runs on the thread. */
+static const struct gt__row *goroutine_on(struct building *b, uint64_t tid)
+{
+	const struct gt__row *m = m_of_thread(b, tid);
+
+	return m && gt__slice_open(&m->open) ? gt__rows_goroutine(&b->rows, m->open.g) : NULL;
+}
+
 static void mark(struct building *b, const struct gt_event *event, int64_t now)
 {
 	const struct gt__row *row = NULL;
 
-	if (gt_marks_wants[event->kind] > 0 && event->args[0])
+	if (event->kind == GT_EV_FAULT)
+		row = goroutine_on(b, event->args[0]);
+	else if (gt_marks_wants[event->kind] > 0 && event->args[0])
 		row = gt__rows_goroutine(&b->rows, event->args[0]);
 	gt_marks_event(&b->index->marks, event, now, row ? row->number : NO_ROW);
 }
@@ -608,6 +684,7 @@ static void finish_rows(struct building *b)
 		}
 		trim(index, row);
 	}
+	unwrap_rest(b);
 }
 
 /* ---- one batch ---- */
@@ -675,6 +752,7 @@ static void first_event(struct building *b, int64_t time_ns)
 	gt__gate_leave(&b->index->own->names);
 	b->index->begin_ns = time_ns > 0 ? time_ns : 0;
 	b->rows.edge_ns = info.complete_ns > b->index->begin_ns ? info.complete_ns : b->index->begin_ns;
+	b->rows.whole_ns = info.complete_ns;
 }
 
 static void end_of_goroutine(struct building *b, const struct gt__obituary *obituary, int64_t now)
@@ -814,6 +892,8 @@ int gt_index_read(struct gt_index *index, struct gt_error *err)
 	gt_map_free(&b->group_of);
 	gt_map_free(&b->span_of);
 	gt_map_free(&b->taken);
+	gt_map_free(&b->insides);
+	gt_map_free(&b->m_of);
 	free(b->spans);
 	free(b->unnamed);
 	free(b);

@@ -31,6 +31,7 @@ const int8_t gt_marks_wants[GT_EVENT_KIND_COUNT] = {
 	ITSELF(TIMER_SET),
 	ITSELF(TIMER_STOP),
 	ITSELF(CPU_SAMPLE),
+	[GT_EV_FAULT] = -1, /* of the goroutine that its thread runs */
 	[GT_EV_FD_NAME] = -1,
 	[GT_EV_LOST] = -1,
 	[GT_EV_THROTTLED] = -1,
@@ -268,6 +269,10 @@ static void simple(struct gt_marks *marks, const struct gt_event *event, int64_t
 		break;
 	case GT_EV_TIMER_FIRE:
 		mark->a = args[1];
+		break;
+	case GT_EV_FAULT:
+		mark->a = args[1];
+		mark->b = id32(args[0]);
 		break;
 	case GT_EV_MAPPED:
 		mark->a = args[1];

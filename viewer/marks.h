@@ -19,10 +19,10 @@ struct gt_mark {
 	int64_t at_ns;
 	int64_t took_ns; /* a call, an assist, a stop of time: so long; -1: it has not ended, or nothing that lasts */
 	uint64_t
-		a; /* Log, TaskBegin, TaskEnd: task. Alloc, Free, Mapped: bytes. SyscallInfo: the first argument. Timers: delay. CpuOther: tid, CPU << 32 */
+		a; /* Log, TaskBegin, TaskEnd: task. Alloc, Free, Mapped: bytes. SyscallInfo: the first argument. Timers: delay. CpuOther: tid, CPU << 32. Fault: address */
 	uint32_t row; /* of the goroutine; UINT32_MAX: none */
 	uint32_t
-		b; /* Log: key. TaskBegin: name. Alloc: type. SyscallInfo: number. GoLabel: label. WakeCause: cause. Mapped: file. CpuOther: its name. Strings */
+		b; /* Log: key. TaskBegin: name. Alloc: type. SyscallInfo: number. GoLabel: label. WakeCause: cause. Mapped: file. CpuOther: its name. Strings. Fault: tid */
 	uint32_t
 		c; /* Log: value. SyscallInfo: the result, when it fits, else UINT32_MAX. WakeCause: detail. Mapped: build id. CpuOther: from tid */
 	uint32_t stack;

@@ -452,6 +452,39 @@ HOOK_END heap_goal
 
 /* ---- allocations: mallocgc(size, typ, needzero): RAX, RBX; and those of its kind for small sizes (\small) ---- */
 
+/* A record of 1 cell, where all fits: most do. r9 = the stack id. On to what is longer when not. */
+.macro ALLOC_BRIEF name
+	mov	K_G_GOID(%r14), %rsi
+	movabs	$K_TEXT, %rdx
+	mov	%rbx, %rdi
+	sub	%rdx, %rdi
+	test	%rbx, %rbx
+	cmovz	%rbx, %rdi                      /* no type */
+	ror	$ALLOC_TYPE_SHIFT, %rdi         /* an odd place comes out too far */
+	cmp	$((1 << ALLOC_TYPE_BITS) - 1), %rdi
+	ja	.L\name\()_longer
+	cmp	$((1 << ALLOC_SIZE_BITS) - 1), %rax
+	ja	.L\name\()_longer
+	cmp	$((1 << ALLOC_STACK_BITS) - 1), %r9
+	ja	.L\name\()_longer
+	cmp	$((1 << ALLOC_G_BITS) - 1), %rsi
+	ja	.L\name\()_longer
+	shl	$(64 - ALLOC_TYPE_BITS), %rdi
+	or	%rdi, %rsi
+	mov	%rax, %rdi
+	shl	$(ALLOC_G_BITS + ALLOC_STACK_BITS), %rdi
+	or	%rdi, %rsi
+	shl	$ALLOC_G_BITS, %r9
+	or	%r9, %rsi
+	jmp	.L\name\()_brief
+.L\name\()_brief_full:
+	FULL	16, .L\name\()_brief, .L\name\()_end
+.L\name\()_brief:
+	EMIT1	REC_ALLOC, .L\name\()_brief_full
+	jmp	.L\name\()_end
+.L\name\()_longer:
+.endm
+
 /*
  * A sample: M_ALLOC_LEFT bytes may still go by. Its weight are the bytes since the last one, its own included. How many go by
  * until the next is chance: between half the rate and one and a half.
@@ -489,6 +522,9 @@ HOOK \name
 	mov	%rax, M_ALLOC_STEP(%r13)
 	mov	%rax, M_ALLOC_LEFT(%r13)
 	mov	%r8, %rax
+	.endif
+	.if	\all
+	ALLOC_BRIEF \name
 	.endif
 	/* a type of the program's file, told by its distance from the text */
 	movabs	$K_TEXT, %rdx

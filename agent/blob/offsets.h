@@ -71,6 +71,7 @@
 #define REC_LEAVE    15
 #define REC_POLLED   16
 #define REC_WOKEN    17
+#define REC_ALLOC    21
 #define SLOT_START   1
 #define SLOT_STOP    2
 #define SLOT_IDLE    3
@@ -80,6 +81,13 @@
 
 #define HEAP_ALLOC 1
 #define HEAP_LIVE  3
+
+/* REC_ALLOC's word 1 */
+#define ALLOC_G_BITS     15
+#define ALLOC_STACK_BITS 17
+#define ALLOC_SIZE_BITS  10
+#define ALLOC_TYPE_BITS  22
+#define ALLOC_TYPE_SHIFT 3
 
 /* enum gt_gc_op */
 #define GC_BEGIN        1

@@ -4,6 +4,7 @@
 #include "format/convert/json.h"
 #include "format/convert/rows.h"
 #include "format/convert/text.h"
+#include "format/convert/wrapper.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -67,6 +68,7 @@ struct chrome {
 	uint32_t tid_next; /* of ids that do not fit */
 	struct gt__rows rows;
 	struct gt__texts texts;
+	struct gt__insides insides; /* what the goroutines of wrappers are for */
 	struct gt__map tasks;
 	struct gt_convert_totals totals;
 	int64_t counter_step_ns;
@@ -225,17 +227,17 @@ static void tell_goroutine(struct chrome *chrome, struct gt__row *row)
 static void name_goroutine(struct chrome *chrome, struct gt__row *row)
 {
 	const struct gt_trace_goroutine *known = NULL;
+	const char *function;
 
 	if (!row->start_pc)
 		known = gt_trace_goroutine(chrome->trace, row->id);
 	if (known)
 		row->start_pc = known->start_pc;
-	row->label = gt__texts_name(&chrome->texts, row->start_pc);
-	if (chrome->options->shown) {
-		const char *function = row->start_pc ? gt_trace_function(chrome->trace, row->start_pc) : NULL;
-
+	function = gt__insides_function(
+		&chrome->insides, chrome->trace, row->id, row->start_pc, chrome->totals.events + 1);
+	row->label = gt__texts_name(&chrome->texts, function);
+	if (chrome->options->shown)
 		row->hidden = !chrome->options->shown(chrome->options->shown_user, row->id, function);
-	}
 	if (!chrome->lazy || row->told)
 		tell_goroutine(chrome, row);
 }
@@ -1124,7 +1126,7 @@ static void put_edge(struct chrome *chrome)
 	gt_trace_info(chrome->trace, &info);
 	if (info.complete_ns <= 0)
 		return;
-	chrome->rows.edge_ns = info.complete_ns;
+	chrome->rows.edge_ns = chrome->rows.whole_ns = info.complete_ns;
 	put_notice(chrome, info.complete_ns > chrome->from_ns ? info.complete_ns : chrome->from_ns,
 		"COMPLETE from here on", "what", "before this, some threads' events were already overwritten");
 }
@@ -1249,6 +1251,7 @@ static void chrome_free(struct chrome *chrome)
 		free(call);
 	gt__map_free(&chrome->calls);
 	gt__spans_free(&chrome->spans);
+	gt__insides_free(&chrome->insides);
 	gt__texts_free(&chrome->texts);
 	gt__rows_free(&chrome->rows);
 	free(chrome);

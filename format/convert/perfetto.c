@@ -148,7 +148,7 @@ static void put_edge(struct gt__perfetto *pf)
 	gt_trace_info(pf->trace, &info);
 	if (info.complete_ns <= 0)
 		return;
-	pf->rows.edge_ns = info.complete_ns;
+	pf->rows.edge_ns = pf->rows.whole_ns = info.complete_ns;
 	put_notice(pf, info.complete_ns > pf->from_ns ? info.complete_ns : pf->from_ns, "COMPLETE from here on",
 		"before this, some threads' events were already overwritten");
 }

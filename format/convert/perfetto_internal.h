@@ -6,6 +6,7 @@
 #include "format/convert/perfetto.h"
 #include "format/convert/protobuf.h"
 #include "format/convert/rows.h"
+#include "format/convert/wrapper.h"
 
 #define GT__PF_THREADS      2u /* the sequence of Ms and CPUs, which are a machine of their own */
 #define GT__PF_MACHINE      1u
@@ -103,7 +104,8 @@ struct gt__perfetto {
 	uint32_t thread_pid;
 	struct gt__rows rows;
 	struct gt__intern intern;
-	struct gt__map pids;        /* start pc -> process */
+	struct gt__insides insides; /* what the goroutines of wrappers are for */
+	struct gt__map pids;        /* function, a pointer to its name -> process */
 	struct gt__map tasks;       /* id -> task */
 	struct gt__map calls;       /* M -> the system call it is in */
 	struct gt__map sweeps;      /* M -> the goroutine that sweeps there */

@@ -57,16 +57,16 @@ static char *put_process(char *to, uint64_t pid, const char *name)
 	return gt_pb_close(inner, gt__pb_text(to, 3, name, GT__INTERN_TEXT_MAX));
 }
 
-/* The process that stands for all goroutines with this start function; @fresh when it has to be told of. */
-static uint32_t process_of(struct gt__perfetto *pf, uint64_t start_pc, bool *fresh)
+/* The process that stands for all goroutines of this function (of one text in the trace); @fresh when it has to be told of. */
+static uint32_t process_of(struct gt__perfetto *pf, const char *function, bool *fresh)
 {
-	uintptr_t known = (uintptr_t)gt__map_get(&pf->pids, start_pc);
+	uintptr_t known = (uintptr_t)gt__map_get(&pf->pids, (uintptr_t)function);
 
 	*fresh = !known;
 	if (known)
 		return (uint32_t)known;
 	known = pf->pid_next;
-	if (gt__map_put(&pf->pids, start_pc, (void *)known) < 0) {
+	if (gt__map_put(&pf->pids, (uintptr_t)function, (void *)known) < 0) {
 		pf->failed = true;
 		return GT_PERFETTO_PID_FIRST;
 	}
@@ -101,7 +101,7 @@ static void name_goroutine(struct gt__perfetto *pf, struct gt__row *row, struct 
 
 	strip->told = true;
 	row->number = pf->track_next++;
-	pid = process_of(pf, function ? row->start_pc : 0, &fresh);
+	pid = process_of(pf, function, &fresh);
 	to = gt_pb_number(gt__pf_open(pf), PACKET_SEQUENCE, GT__INTERN_SEQUENCE);
 	tree = to = gt_pb_open(to, PACKET_PROCESSES);
 	if (fresh)
@@ -170,7 +170,7 @@ static void on_goroutine(struct gt__perfetto *pf, struct gt__row *row)
 	strip->min_ns = pf->from_ns;
 	if (pf->ended[row->id % GT__PF_ENDED].g == row->id && pf->ended[row->id % GT__PF_ENDED].end_ns > strip->min_ns)
 		strip->min_ns = pf->ended[row->id % GT__PF_ENDED].end_ns;
-	function = row->start_pc ? gt_trace_function(pf->trace, row->start_pc) : NULL;
+	function = gt__insides_function(&pf->insides, pf->trace, row->id, row->start_pc, pf->totals.events + 1);
 	row->label = function && *function ? function : NULL;
 	strip->hidden = pf->options->shown && !pf->options->shown(pf->options->shown_user, row->id, row->label);
 }
@@ -578,6 +578,7 @@ void gt__pf_rows_free(struct gt__perfetto *pf)
 		free(slab);
 		slab = next;
 	}
+	gt__insides_free(&pf->insides);
 	gt__map_free(&pf->pids);
 	gt__map_free(&pf->tid_ms);
 	gt__map_free(&pf->tid_tracks);

@@ -616,12 +616,30 @@ static int on_event(struct gt__rows *rows, const struct gt_event *event, struct 
 	return 0;
 }
 
+/* All events are there from now on, which does not mend what was told before: such a goroutine may have run on an M of which that is missing. */
+static void become_whole(struct gt__rows *rows)
+{
+	struct gt__row *row;
+	size_t at = 0;
+
+	while ((row = gt__ids_each(&rows->goroutines, &at))) {
+		if (row->open.state != GT_STATE_RUNNABLE)
+			continue;
+		row->open.cut = true;
+		rows->cuts++;
+		end_slice(rows, row, rows->whole_ns);
+	}
+	rows->whole_ns = 0;
+}
+
 int gt__rows_event(struct gt__rows *rows, const struct gt_event *event)
 {
 	int64_t time_ns = event->time_ns < TIME_NS_MAX ? event->time_ns : TIME_NS_MAX;
 	struct gt__row *thread;
 	int ret;
 
+	if (__builtin_expect(rows->whole_ns > 0, 0) && time_ns >= rows->whole_ns)
+		become_whole(rows);
 	if (time_ns > rows->now_ns)
 		rows->now_ns = time_ns;
 	if (gt_m_is_kernel(event->m))

@@ -6,7 +6,8 @@
  *
  * A slice is given when it ends, so rows nest by construction and nothing but what is open is held: memory is
  * O(live goroutines + live Ms + Ps). Events that do not fit what is open are believed, and what was open ends where it may have
- * ended (at the last loss): such a slice has `cut` set. What was so before the first event is open from edge_ns on.
+ * ended (at the last loss): such a slice has `cut` set. What was so before the first event is open from edge_ns on. A goroutine that
+ * was told runnable before whole_ns may have run and ended unseen: what it is behind that, its next event tells, if there is one.
  */
 #ifndef GT_FORMAT_ROWS_H
 #define GT_FORMAT_ROWS_H
@@ -84,9 +85,10 @@ struct gt__rows {
 	struct gt__ids goroutines;
 	struct gt__map slots, threads;
 	struct gt__rows_user out;
-	int64_t now_ns;  /* of the last event; never goes back */
-	int64_t edge_ns; /* what is first seen was so from here on */
-	int64_t loss_ns; /* the last loss, -1 none */
+	int64_t now_ns;   /* of the last event; never goes back */
+	int64_t edge_ns;  /* what is first seen was so from here on */
+	int64_t whole_ns; /* before it events may be missing (a window's); 0: it is past, or nowhere */
+	int64_t loss_ns;  /* the last loss, -1 none */
 	uint64_t links;
 	uint64_t counts[GT_STATE_COUNT]; /* goroutines in each state */
 	uint64_t slots_running;          /* Ps with a running goroutine */

@@ -80,17 +80,13 @@ static const struct gt__text *keep(struct gt__texts *texts, struct gt__map *map,
 	return text;
 }
 
-const struct gt__text *gt__texts_name(struct gt__texts *texts, uint64_t start_pc)
+const struct gt__text *gt__texts_name(struct gt__texts *texts, const char *function)
 {
-	const struct gt__text *text = gt__map_get(&texts->names, start_pc);
-	const char *function;
+	const struct gt__text *text = function ? gt__map_get(&texts->names, (uintptr_t)function) : NULL;
 
-	if (text || !start_pc)
+	if (text || !function || !*function)
 		return text;
-	function = gt_trace_function(texts->trace, start_pc);
-	if (!function || !*function)
-		return NULL;
-	return keep(texts, &texts->names, start_pc, gt__text_new(function, GT__NAME_BYTES_MAX));
+	return keep(texts, &texts->names, (uintptr_t)function, gt__text_new(function, GT__NAME_BYTES_MAX));
 }
 
 const struct gt__text *gt__texts_string(struct gt__texts *texts, uint64_t id)

@@ -20,7 +20,7 @@ struct gt__text {
 
 struct gt__texts {
 	const struct gt_trace *trace;
-	struct gt__map names; /* start pc */
+	struct gt__map names; /* function, a pointer to its name in the trace */
 	struct gt__map stacks, strings, pcs, objects;
 	size_t cache_bytes;
 };
@@ -28,8 +28,8 @@ struct gt__texts {
 void gt__texts_init(struct gt__texts *texts, const struct gt_trace *trace);
 void gt__texts_free(struct gt__texts *texts);
 
-/* Each gives NULL when nothing is known, or no memory is left. */
-const struct gt__text *gt__texts_name(struct gt__texts *texts, uint64_t start_pc);
+/* Each gives NULL when nothing is known, or no memory is left. @function is a string of the trace's, or NULL. */
+const struct gt__text *gt__texts_name(struct gt__texts *texts, const char *function);
 const struct gt__text *gt__texts_string(struct gt__texts *texts, uint64_t id);
 /* "function file:line" */
 const struct gt__text *gt__texts_pc(struct gt__texts *texts, uint64_t pc);

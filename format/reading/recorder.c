@@ -58,13 +58,13 @@ bool gt_trace_recorder_text(const struct gt_trace *trace, char *out, size_t size
 
 	if (!gt_trace_recorder(trace, &cost))
 		return false;
-	used = snprintf(out, size, "%sevents/s, %sB/s, %.1f ns a record: ", scaled(cost.events_per_s, events),
+	used = snprintf(out, size, "%sevents/s, %sB/s, at least %.1f ns a record: ", scaled(cost.events_per_s, events),
 		scaled(cost.bytes_per_s, bytes), cost.record_ns);
 	if (used < 0 || (size_t)used >= size)
 		return true;
 	if (cost.program_cpu_ns)
 		snprintf(out + used, size - (size_t)used,
-			"hooks about %.2f %% of the program's %.1f ms of CPU time; gtrace beside it took %.1f ms",
+			"hooks at least %.2f %% of the program's %.1f ms of CPU time; gtrace beside it took %.1f ms",
 			100 * (double)cost.hooks_ns / (double)cost.program_cpu_ns, (double)cost.program_cpu_ns / 1e6,
 			(double)cost.own_cpu_ns / 1e6);
 	else

@@ -76,6 +76,8 @@ static const char *advice(int code)
 		return "whoever reads it is too slow";
 	case EPIPE:
 		return "whoever read it is gone";
+	case EMFILE:
+		return "raise the limit on open files (ulimit -n)";
 	case ENOENT:
 		return "make the directory first or choose another place with -o";
 	default:

@@ -16,7 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE 4096u
+#define PAGE       4096u
+#define VDSO_NAMES 64
 
 /* What is left out of a stack at its ends. */
 #define END_KNOWN 1u
@@ -28,6 +29,11 @@ struct gt_symbolizer {
 	size_t count, room;
 	char *exe;          /* the program's path */
 	struct gt_map ends; /* by address: END_* */
+	/* Its functions, as they are shown. */
+	struct vdso_name {
+		const char *function;
+		char *shown;
+	} vdso[VDSO_NAMES];
 };
 
 /* ---- modules ---- */
@@ -132,6 +138,8 @@ void gt__symbolizer_free(struct gt_symbolizer *s)
 		free((char *)s->modules[i].path);
 		free((char *)s->modules[i].build_id);
 	}
+	for (size_t i = 0; i < VDSO_NAMES; i++)
+		free(s->vdso[i].shown);
 	gt_map_free(&s->ends);
 	free(s->modules);
 	free(s->exe);
@@ -152,6 +160,40 @@ int gt__symbolizer_module(struct gt_symbolizer *s, uintptr_t pc)
 	return -1;
 }
 
+static bool is_vdso(const struct gt_symbols_module *module)
+{
+	return module->path && strncmp(module->path, "linux-vdso", 10) == 0;
+}
+
+static void open_vdso(struct gt_symbols_module *module)
+{
+	char path[40];
+	int fd = gt_elf_vdso();
+
+	if (fd < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (gt_elf_symbols_open(path, &module->symbols, NULL) < 0)
+		module->symbols = NULL;
+	close(fd);
+}
+
+/* "[vdso] clock_gettime" */
+static const char *vdso_name(struct gt_symbolizer *s, const char *function)
+{
+	for (size_t i = 0; i < VDSO_NAMES && function[0]; i++) {
+		struct vdso_name *name = &s->vdso[i];
+
+		if (name->shown && name->function != function)
+			continue;
+		name->function = function;
+		if (!name->shown && asprintf(&name->shown, "[vdso] %s", function) < 0)
+			name->shown = NULL;
+		return name->shown ? name->shown : "[vdso]";
+	}
+	return "[vdso]";
+}
+
 /* The program's file may have been replaced or removed since: the link in /proc leads to the one that runs. */
 static struct gt_elf_symbols *symbols_of(struct gt_symbolizer *s, struct gt_symbols_module *module)
 {
@@ -159,8 +201,10 @@ static struct gt_elf_symbols *symbols_of(struct gt_symbolizer *s, struct gt_symb
 		bool program = s->exe && strcmp(module->path, s->exe) == 0;
 
 		module->tried = true;
-		if (module->path[0] == '/' &&
-			gt_elf_symbols_open(program ? "/proc/self/exe" : module->path, &module->symbols, NULL) < 0)
+		if (is_vdso(module))
+			open_vdso(module);
+		else if (module->path[0] == '/' &&
+			 gt_elf_symbols_open(program ? "/proc/self/exe" : module->path, &module->symbols, NULL) < 0)
 			module->symbols = NULL;
 	}
 	return module->symbols;
@@ -175,11 +219,12 @@ size_t gt__symbolizer_lines(struct gt_symbolizer *s, uintptr_t pc, struct gt_sym
 
 	if (index < 0 || max == 0)
 		return 0;
-	if (strncmp(s->modules[index].path ? s->modules[index].path : "", "linux-vdso", 10) == 0) {
-		lines[0] = (struct gt_symbols_line){"[vdso]", "", 0, 0};
+	symbols = symbols_of(s, &s->modules[index]);
+	if (is_vdso(&s->modules[index])) {
+		count = symbols ? gt_elf_symbols_lookup(symbols, pc - s->modules[index].bias, found, 1) : 0;
+		lines[0] = (struct gt_symbols_line){vdso_name(s, count ? found[0].function : ""), "", 0, 0};
 		return 1;
 	}
-	symbols = symbols_of(s, &s->modules[index]);
 	if (!symbols)
 		return 0;
 	count = gt_elf_symbols_lookup(

@@ -208,3 +208,33 @@ Test(intern, begins_anew_at_the_limit)
 	free(bytes);
 	fake_free(trace);
 }
+
+static size_t count_text(const char *bytes, size_t size, const char *text)
+{
+	size_t count = 0, length = strlen(text);
+
+	for (const char *at = bytes; (at = memmem(at, size - (size_t)(at - bytes), text, length)); at += length)
+		count++;
+	return count;
+}
+
+Test(perfetto, goroutines_of_wrappers_are_named_and_grouped_after_what_they_call)
+{
+	struct gt_trace *trace = fake_new();
+	size_t size;
+	char *bytes;
+
+	wrapped_trace(trace);
+	bytes = convert(trace, GT_CONVERT_SLICES, &size, NULL);
+	/* The thread's name, its track's. */
+	cr_assert_eq(count_text(bytes, size, "G11 main.fetch"), 2);
+	cr_assert_eq(count_text(bytes, size, "G12 main.store"), 2);
+	cr_assert_eq(count_text(bytes, size, "G13 sync.(*WaitGroup).Go.func1"), 2);
+	cr_assert_eq(count_text(bytes, size, "G21 main.serve"), 2);
+	cr_assert_eq(count_text(bytes, size, "G22 main.serve"), 2);
+	/* And one group for both. */
+	cr_assert_eq(count_text(bytes, size, "main.serve"), 5);
+	cr_assert_eq(count_text(bytes, size, "gowrap"), 0);
+	free(bytes);
+	fake_free(trace);
+}

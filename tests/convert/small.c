@@ -57,3 +57,34 @@ void small_trace(struct gt_trace *trace)
 	fake_loss(trace, "threads without a block", 3);
 	fake_damage(trace)->events_lost = 15;
 }
+
+static const uint64_t wrapped_stacks[][2] = {{0x110, 0x101}, {0x210, 0x101}, {0x310, 0x301}};
+
+void wrapped_trace(struct gt_trace *trace)
+{
+	fake_pc(trace, 0x100, "sync.(*WaitGroup).Go.func1", "waitgroup.go", 1);
+	fake_pc(trace, 0x101, "sync.(*WaitGroup).Go.func1", "waitgroup.go", 2);
+	fake_pc(trace, 0x110, "main.fetch", "main.go", 10);
+	fake_pc(trace, 0x210, "main.store", "main.go", 20);
+	fake_pc(trace, 0x300, "main.run.gowrap1", "main.go", 30);
+	fake_pc(trace, 0x301, "main.run.gowrap1", "main.go", 30);
+	fake_pc(trace, 0x310, "main.serve", "main.go", 40);
+	for (uint64_t i = 0; i < 3; i++)
+		fake_stack(trace, i + 1, wrapped_stacks[i], 2);
+	for (uint64_t g = 11; g <= 13; g++)
+		fake_goroutine(trace, g, 0x100);
+	for (uint64_t g = 21; g <= 22; g++)
+		fake_goroutine(trace, g, 0x300);
+	for (uint64_t g = 11; g <= 22; g += g == 13 ? 8 : 1) {
+		int64_t at = (int64_t)g * 1000;
+
+		FAKE_EVENT(trace, GO_CREATE, 0, at, g, GT_STATE_RUNNABLE, 0, g < 20 ? 0x100 : 0x300, 0);
+		FAKE_EVENT(trace, GO_RUN, 0, at + 100, g, GT_STATE_RUNNABLE, 1);
+		/* The last of each wrapper ends without having told a stack. */
+		if (g != 13 && g != 22)
+			FAKE_EVENT(trace, GO_BLOCK, 0, at + 500, g, GT_REASON_SELECT, g == 11 ? 1 : g == 12 ? 2 : 3);
+		else
+			FAKE_EVENT(trace, GO_END, 0, at + 500, g);
+	}
+	FAKE_EVENT(trace, M_IDLE, 0, 90000);
+}

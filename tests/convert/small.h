@@ -6,4 +6,10 @@
 
 void small_trace(struct gt_trace *trace);
 
+/*
+ * Goroutines of wrappers: G11 main.fetch and G12 main.store of one WaitGroup's, G13 of the same, that told nothing; G21 main.serve of a
+ * go statement's, and G22 of the same, that told nothing.
+ */
+void wrapped_trace(struct gt_trace *trace);
+
 #endif

@@ -14,6 +14,7 @@ import trace
 from harness import case, expect
 
 SETS = "--events=default,kernel,samples,faults"
+OFTEN = "--sample-every=1ms"
 
 
 def kernel_of(bench, path):
@@ -69,11 +70,7 @@ def kernel_switches(bench):
     for version in harness.versions():
         program = [harness.build_go("kernel", version), "switches", str(harness.runs(100, 2000))]
         for options in ([], ["--flight", "--max-bytes", "64M"]):
-            for _ in range(20):  # what a gtrace that got no CPU for long has lost is told as lost
-                path, run = bench.record(program, [SETS] + options)
-                kernel_of(bench, path)
-                if b"lost: kernel events" not in bench.run([bench.gtrace, "info", path]).stdout:
-                    break
+            path, run = recorded(bench, program, SETS, options)
             events = read(bench, path).events
             alternate(events)
             count = switches_agree(events, run.stdout.decode())
@@ -85,8 +82,7 @@ def kernel_switches(bench):
 @case
 def kernel_samples(bench):
     for version in harness.versions():
-        path, run = bench.record([harness.build_go("kernel", version), "burn", "100"], [SETS, "--sample-every=500us"])
-        kernel_of(bench, path)
+        path, run = recorded(bench, [harness.build_go("kernel", version), "burn", "100"], SETS, ["--sample-every=500us"])
         g, tid = re.search(r"^burner (\d+) (\d+)$", run.stdout.decode(), re.M).groups()
         seen = read(bench, path)
         stacks = stacks_of(bench, path)
@@ -108,14 +104,43 @@ def stacks_of(bench, path):
     return {ident: [name for pc in pcs.split() for name in functions.get(pc, [])] for ident, pcs in re.findall(r"^Stack id=(\d+) pcs=\[(.*)\]$", text, re.M)}
 
 
+def is_whole(bench, path):
+    """Nothing of the kernel's is lost: on a very busy machine rings fill before gtrace gets a CPU, which the trace tells."""
+    return b"lost: kernel events 0" in bench.run([bench.gtrace, "info", path]).stdout
+
+
 def recorded(bench, program, sets, options=()):
     """A recording from which nothing of the kernel's is missing, however busy the machine is."""
     for _ in range(20):
         path, run = bench.record(program, [sets] + list(options))
         kernel_of(bench, path)
-        if b"lost: kernel events 0" in bench.run([bench.gtrace, "info", path]).stdout:
+        if is_whole(bench, path):
             return path, run
     raise harness.Failure("the kernel's events were lost, again and again")
+
+
+@case
+def kernel_faults(bench):
+    """How many page faults there were is told exactly, whether each has an event or not; the kernel says the same of the program."""
+    program = [harness.build_go("kernel", harness.newest()[0]), "touch", "20000"]
+    for every in (1, 7):
+        path, run = recorded(bench, program, "--events=faults", ["--fault-every=%d" % every])
+        begin, pages, minor = (int(x, 0) for x in run.stdout.split())
+        info = bench.run([bench.gtrace, "info", path]).stdout.decode()
+        total = int(re.search(r"^page_faults +(\d+)$", info, re.M).group(1))
+        expect(re.search(r"^fault_every +%d$" % every, info, re.M), "info does not tell how many each stands for: " + info)
+        seen = read(bench, path)
+        faults = seen.named("Fault")
+        touched = [arg(e, "address") for e in faults if begin <= arg(e, "address") < begin + 4096 * pages]
+        if every == 1:
+            expect(len(faults) == total, "%d events of %d faults" % (len(faults), total))
+            expect(sorted(touched) == list(range(begin, begin + 4096 * pages, 4096)), "%d faults of %d pages" % (len(touched), pages))
+        else:
+            # Each thread has counted on each CPU, and what is left there is less than one event.
+            rest = (every - 1) * os.cpu_count() * len({e.args["tid"] for e in seen.named("ThreadBegin")})
+            expect(total - rest <= every * len(faults) <= total, "%d events, each of %d, of %d faults" % (len(faults), every, total))
+        expect(pages <= minor <= total, "%d pages were touched, getrusage says %d, the trace %d" % (pages, minor, total))
+        yield "each %d.: %d events of %d faults; %d of the %d pages touched" % (every, len(faults), total, len(touched), pages)
 
 
 REFUSALS = [
@@ -154,7 +179,7 @@ def kernel_old(bench):
     refuse = harness.build_c("refuse")
     out = bench.path()
     program = [harness.build_go("kernel", harness.newest()[0]), "burn", "100"]
-    run = bench.run([refuse, "perf_event_open=old"] + bench.command(program, [SETS], out))
+    run = bench.run([refuse, "perf_event_open=old"] + bench.command(program, [SETS, OFTEN], out))
     if run.returncode == 77:
         raise harness.Skip(run.stderr.decode().strip())
     expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr.decode()))
@@ -184,7 +209,7 @@ def kernel_plain_user(bench):
         shutil.copyfile(source, target)
         os.chmod(target, 0o755)
     os.chmod(bench.dir, 0o777)
-    run = bench.run([tool, "record", "-o", out, SETS, "--", copy, "burn", "100"], user=65534, group=65534, extra_groups=[])
+    run = bench.run([tool, "record", "-o", out, SETS, OFTEN, "--", copy, "burn", "100"], user=65534, group=65534, extra_groups=[])
     expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr.decode()))
     missing = missing_of(kernel_of(bench, out))
     expect("who else takes a CPU: it takes root" in missing and "the kernel's own time in samples: it takes" in missing, "missing: " + missing)
@@ -326,7 +351,7 @@ def kernel_perf(bench):
     for version in harness.versions():
         program = [harness.build_go("kernel", version), "shares", "1000"]
         theirs = perf_shares(bench, program)
-        path, _ = bench.record(program, [SETS])
+        path, _ = bench.record(program, [SETS, OFTEN])
         kernel_of(bench, path)
         stacks = stacks_of(bench, path)
         ours = dict.fromkeys(FUNCTIONS, 0)
@@ -407,11 +432,14 @@ def kernel_linked(bench):
     expect(program.stderr.readline() == b"phase 1\n", "the program does not begin")
     for _ in range(20):  # it may get no CPU at all in so short a time
         out = bench.path()
-        run = bench.run([bench.gtrace, "attach", "--duration=200ms", SETS, "-o", out, str(program.pid)])
+        run = bench.run([bench.gtrace, "attach", "--duration=200ms", SETS, OFTEN, "-o", out, str(program.pid)])
         expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr.decode()))
         bench.check(out)
         kernel_of(bench, out)
         seen, stacks = read(bench, out), stacks_of(bench, out)
+        tied = []
+        if not is_whole(bench, out):
+            continue
         alternate(seen.events)
         begun = {arg(e, "tid") for e in seen.named("ThreadBegin")}
         expect({arg(e, "tid") for e in seen.named("CpuIn")} <= begun, "a thread is on a CPU and never began")
@@ -420,7 +448,7 @@ def kernel_linked(bench):
         tied = [e for e in seen.named("CpuSample") if e.args["g"] != "0" and "gt__g_main" in stacks.get(e.args["stack"], [])]
         if tied:
             break
-    expect(tied, "no sample of a goroutine in 20 recordings")
+    expect(tied, "no sample of a goroutine in 20 recordings from which nothing is lost")
     yield "%d switches, %d samples of goroutines" % (len(seen.named("CpuIn")), len(tied))
 
 
@@ -534,6 +562,12 @@ def kernel_attach(bench):
         yield "%s, attached: %d voluntary switches, as the kernel counted them" % (version, switches_agree(events, output))
 
 
+def throttled_ns(group):
+    stat = open(os.path.join(group, "cpu.stat")).read()
+    us = re.search(r"throttled_usec (\d+)", stat)
+    return int(us.group(1)) * 1000 if us else int(re.search(r"throttled_time (\d+)", stat).group(1))
+
+
 @case
 def kernel_throttled(bench):
     group = "/sys/fs/cgroup/cpu/gtrace-test-%d" % os.getpid()
@@ -550,15 +584,19 @@ def kernel_throttled(bench):
         except OSError as error:
             raise harness.Skip("no CPU quota can be set: %s" % error)
         program = [harness.build_go("kernel", harness.newest()[0]), "burn", "200"]
-        out = bench.path()
-        run = bench.run(["sh", "-c", 'echo $$ >%s/cgroup.procs && exec "$@"' % group, "sh"] + bench.command(program, [SETS], out))
-        expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr.decode()))
-        kernel_of(bench, out)
-        stat = open(os.path.join(group, "cpu.stat")).read()
-        want = re.search(r"throttled_usec (\d+)", stat)
-        want = int(want.group(1)) * 1000 if want else int(re.search(r"throttled_time (\d+)", stat).group(1))
-        got = sum(arg(e, "duration") for e in read(bench, out).named("Throttled"))
-        expect(0 < got <= want, "%d ns of throttling are told, cpu.stat has %d" % (got, want))
+        got = 0
+        for _ in range(20):  # on a busy machine it may get no more than the quota would let it have
+            out = bench.path()
+            before = throttled_ns(group)
+            run = bench.run(["sh", "-c", 'echo $$ >%s/cgroup.procs && exec "$@"' % group, "sh"] + bench.command(program, [SETS], out))
+            expect(run.returncode == 0, "exit %d: %s" % (run.returncode, run.stderr.decode()))
+            kernel_of(bench, out)
+            want = throttled_ns(group) - before
+            got = sum(arg(e, "duration") for e in read(bench, out).named("Throttled"))
+            expect(got <= want, "%d ns of throttling are told, cpu.stat has %d" % (got, want))
+            if got:
+                break
+        expect(got, "the quota never held the program")
     finally:
         # The last process of it is gone in a moment.
         for _ in range(200):

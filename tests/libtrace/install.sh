@@ -21,6 +21,19 @@ $cc -Wall -Wextra -Werror -O2 "$source" $(pkg-config --cflags gtrace) -L"$libdir
 readelf -n "$work/static" | grep -q gtrace || { echo "the note that gtrace looks for is not in the program"; exit 1; }
 readelf -d "$work/shared" | grep -q 'NEEDED.*libgtrace\.so' || { echo "the shared library is not used"; exit 1; }
 
+# A prefix with a space in it, staged as packagers do: the manifest names all that came.
+DESTDIR=$work/stage cmake --install "$GTRACE_BUILD_DIR" --prefix "/a copy" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+flags=$(PKG_CONFIG_PATH="$work/stage/a copy/${pc#"$work/copy/"}" && PKG_CONFIG_PATH=${PKG_CONFIG_PATH%/*} pkg-config --cflags --libs gtrace)
+case $flags in
+'-I/a\ copy/'*' -L/a\ copy/'*) ;;
+*) echo "flags that no compiler understands: $flags"; exit 1 ;;
+esac
+
+# As a part of another project.
+mkdir "$work/outer"
+printf 'cmake_minimum_required(VERSION 3.25)\nproject(outer C ASM)\nadd_subdirectory(%s gtrace)\n' "$GTRACE_SOURCE_DIR" >"$work/outer/CMakeLists.txt"
+cmake -S "$work/outer" -B "$work/outer/build" -G Ninja -DGTRACE_TESTS=OFF >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+
 # Nothing but the interface is seen, and a C++ program may include gtrace.h.
 nm -D --defined-only "$libdir/libgtrace.so" | awk '{print $3}' | grep -v '^gt_' | grep -v '^$' && { echo "the library shows more than gt_ names"; exit 1; }
 if command -v c++ >/dev/null; then

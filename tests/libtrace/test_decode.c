@@ -157,6 +157,8 @@ Test(decode, records_that_no_hook_writes_are_refused)
 		record.words = 2;
 		/* Of those that need one cell any word is good that names a goroutine. */
 		memset(record.word, kind >= GT_REC_HINT && kind <= GT_REC_WOKEN ? 0 : 0xff, sizeof(record.word));
+		if (kind == GT_REC_ALLOC) /* any word at all */
+			record.words = 1;
 		cr_assert_eq(gt_decode(&decoder, NULL, &record, out), -EBADMSG, "kind %u", kind);
 	}
 	cr_assert_eq(decode(&decoder, state(1, 5, GT_STATE_RUNNING, 0), out), -EBADMSG);
@@ -327,6 +329,20 @@ static struct gt_record brief(unsigned int kind, uint64_t g, uint64_t side)
 	return (struct gt_record){.ticks = 5, .kind = kind, .words = 2, .word = {0, g | side << GT_G_BITS}};
 }
 
+static struct gt_record alloc(uint64_t g, uint64_t bytes, uint64_t stack, uint64_t type)
+{
+	return (struct gt_record){
+		.ticks = 5, .kind = GT_REC_ALLOC, .words = 2, .word = {0, g | stack << 15 | bytes << 32 | type << 42}};
+}
+
+static struct gt_record alloc_longer(uint64_t g, uint64_t bytes, uint64_t stack, uint64_t type)
+{
+	return (struct gt_record){.ticks = 5,
+		.kind = GT_REC_HEAP,
+		.words = 4,
+		.word = {0, GT_HEAP_ALLOC | g << 8, bytes, type << 32 | stack}};
+}
+
 /* A record of one cell gives the very events of the longer ones. */
 Test(decode, brief_kinds_say_what_longer_ones_do)
 {
@@ -353,6 +369,14 @@ Test(decode, brief_kinds_say_what_longer_ones_do)
 			{state2(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_TIMER, 0, 0)}},
 		{state(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0),
 			{state2(9, GT_STATE_WAITING, GT_STATE_RUNNABLE, 0, 0, 0)}},
+		/* goroutine, bytes, stack and type: none, the least, the most */
+		{alloc(0, 0, 0, 0), {alloc_longer(0, 0, 0, 0)}},
+		{alloc(1, 1, 1, 1), {alloc_longer(1, 1, 1, 1 << 3)}},
+		{alloc(0x7fff, 0, 0, 0), {alloc_longer(0x7fff, 0, 0, 0)}},
+		{alloc(7, 0x3ff, 0, 0), {alloc_longer(7, 0x3ff, 0, 0)}},
+		{alloc(7, 48, 0x1ffff, 0), {alloc_longer(7, 48, 0x1ffff, 0)}},
+		{alloc(7, 48, 9, 0x3fffff), {alloc_longer(7, 48, 9, 0x1fffff8)}},
+		{alloc(0x7fff, 0x3ff, 0x1ffff, 0x3fffff), {alloc_longer(0x7fff, 0x3ff, 0x1ffff, 0x1fffff8)}},
 		{{.ticks = 5, .kind = GT_REC_HEAP, .words = 2, .word = {0, GT_HEAP_LIVE | 0xff12345678ull << 8}},
 			{{.ticks = 5, .kind = GT_REC_HEAP, .words = 4, .word = {0, GT_HEAP_LIVE, 0xff12345678ull, 0}}}},
 	};
@@ -450,4 +474,25 @@ Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
 	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
 	gt_decoder_clear(&decoder);
 	cr_assert_null(decoder.hints);
+}
+
+/* The poller of one M tells some descriptors beforehand, those that it has no room for, and the others with the wake-up. */
+Test(decode, a_descriptor_told_with_the_wake_up_holds_whatever_was_hinted)
+{
+	struct gt_event out[GT_DECODE_EVENTS_MAX];
+	struct gt_decoder decoder = {0};
+
+	cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, 7, 31), out), 0);
+	cr_assert_eq(decode(&decoder, brief(GT_REC_HINT, 8, 32), out), 0);
+	cr_assert_eq(decode(&decoder, brief(GT_REC_POLLED, 9, 33), out), 2);
+	cr_assert_eq(out[0].kind, GT_EV_WAKE_CAUSE);
+	cr_assert_eq(out[0].args[2], 33, "%llu", (unsigned long long)out[0].args[2]);
+	/* Of the same goroutine: the hint is the older one, and of no use any more. */
+	cr_assert_eq(decode(&decoder, brief(GT_REC_POLLED, 8, 34), out), 2);
+	cr_assert_eq(out[0].args[2], 34);
+	cr_assert_eq(decode(&decoder, state(8, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL), out), 2);
+	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
+	cr_assert_eq(decode(&decoder, state(7, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL), out), 2);
+	cr_assert_eq(out[0].args[2], 31);
+	gt_decoder_clear(&decoder);
 }

@@ -100,6 +100,13 @@ async function cpus() {
 	const lost = /on a CPU 60 % of it; preempted by <b>ffmpeg<\/b> \(99\) 3\.000 µs .*; waited in the kernel \(a page, a lock\) 1\.000 µs/;
 	await chosen(page, 1);
 	await says(page, '#side', lost);
+	// Of its own thread's page faults: counted, told, drawn; the other thread's are nobody's.
+	await says(page, '#side', /Events in it: 2\D/);
+	await says(page, '#side', /page fault at 0xc000123000 in thread 40/);
+	await page.waitForFunction(() => gtrace.model.ticks.list.filter((t) => t.tick === 'fault' && t.row !== undefined).length === 2);
+	await tab(page, 'groups');
+	assert.match(await page.locator('#tab thead').innerText(), /page faults/);
+	assert.equal(await page.locator('#tab tbody tr').first().locator('td').last().innerText(), '2');
 	const row = (kind, id) => page.evaluate(([k, n]) => gtrace.model.info.rows.find((r) => r.kind === k && r.id === n).row, [kind, id]);
 	const go = async (number, slice, words) => {
 		await page.evaluate(([r, s]) => { location.hash = `#row=${r}&slice=${s}`; }, [number, slice]);

@@ -4,7 +4,7 @@ import { Model } from "./model.js";
 import { size } from "./draw.js";
 import { duration, number } from "./text.js";
 import { themeChanged } from "./look.js";
-import { $, page, paint, say, all } from "./page.js";
+import { $, page, paint, say, all, first, beginOf } from "./page.js";
 import { pointer } from "./pointer.js";
 import { keyboard, help } from "./keys.js";
 import { filters, fromAddress, chosenFrom } from "./filters.js";
@@ -97,11 +97,13 @@ async function follow(info) {
 // More is there: who looked at the whole goes on to look at the whole.
 async function grown(before, info) {
   const { view, model } = page, whole = view.t0 <= before.begin_ns && view.t1 >= Math.max(before.span_ns, before.begin_ns + 1);
+  const untouched = view.t0 === beginOf(before) && view.t1 >= before.span_ns;
   model.whole = (await ask("counters", { px: MAP_POINTS })).points;
   model.grown(info);
   await model.fill();
   facts(info);
   if (whole) all();
+  else if (untouched) first();
   else paint();
   // Tables are sums over all that was read: at the end once.
   if (!info.reading) again();
@@ -126,7 +128,7 @@ async function main() {
   $("retry").addEventListener("click", retry);
   page.model.whole = (await ask("counters", { px: MAP_POINTS })).points;
   page.model.arrange();
-  all();
+  first();
   for (const id of ["lines", "map"]) new ResizeObserver(paint).observe($(id));
   // For tests and benches: what is shown, and what painting took.
   window.gtrace = { view: page.view, at: page.at, model: page.model, page, size, frames: () => page.frames.slice(), first: () => page.first, ready: false };

@@ -286,6 +286,9 @@ function ticks(c, look, model, view, width, height) {
     } else if (y !== undefined && tick.tick === "assist") {
       c.fillStyle = look.gc;
       c.fillRect(x, y + ROW - 4, Math.max(1, (tick.took || 0) * scale), 3);
+    } else if (y !== undefined && tick.tick === "fault") {
+      c.fillStyle = look.ink;
+      c.fillRect(x - 1, y + ROW - 6, 2, 5);
     } else if (y !== undefined) {
       c.fillStyle = look.ink;
       c.beginPath();

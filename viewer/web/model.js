@@ -1,12 +1,13 @@
 // model.js - rows in sections, as far as they were asked for, and what is seen of them between two times.
 import { ask } from "./ask.js";
+import { brief } from "./text.js";
 
 export const ROW = 18, HEAD = 22, TALL = 46;
 const PAGE = 200;          // goroutines asked for at once
 const TILES_MAX = 4000;    // rows whose pieces are held
 const ROWS_AT_ONCE = 120;
 const UNFOLDED = 120;      // rows of groups that are open at first
-const TICKS = { log: 20, assist: 49, lost: 21 };
+const TICKS = { log: 20, assist: 49, lost: 21, fault: 83 };
 export const KIND = { goroutine: 0, p: 1, m: 2, cpu: 3, gc: 4, region: 5, task: 6, counter: 9 };
 
 // Pieces as they came over the wire (struct gt_index_piece, 32 bytes): read where they are, none becomes an object.
@@ -121,7 +122,7 @@ export class Model {
     return groups.map(g => {
       const open = shown + g.rows <= UNFOLDED;
       if (open) shown += g.rows;
-      return { key: "g" + g.group, head: g.function || "?", rows: [], count: g.rows, open, tall: ROW, params: { group: g.group, sort: this.sort }, ns: g.ns };
+      return { key: "g" + g.group, head: brief(g.function || "?"), full: g.function, rows: [], count: g.rows, open, tall: ROW, params: { group: g.group, sort: this.sort }, ns: g.ns };
     });
   }
 
@@ -381,15 +382,17 @@ export class Model {
     return true;
   }
 
-  // Logs, assists and losses: what is drawn on rows though it has no length.
+  // Logs, assists, losses and page faults: what is drawn on rows though it has no length.
   async load_ticks(view, t0, t1, ns) {
     const held = this.ticks;
     if (!this.info.marks || (held.t0 <= view.t0 && held.t1 >= view.t1 && held.ns <= ns * 1.5 && (held.all || held.ns >= ns / 3))) return false;
     const list = [], all = t0 <= this.info.begin_ns && t1 >= this.end;
     let more = 0;
     for (const [name, kind] of Object.entries(TICKS)) {
+      if (name === "fault" && !this.info.faults) continue;
       const answer = await ask("marks", { t0, t1, kind, limit: 1500 });
-      for (const mark of answer.marks) list.push({ ...mark, tick: name });
+      // So many that some are left out say nothing of where they are dense: nearer, all are there.
+      if (name !== "fault" || !answer.more) for (const mark of answer.marks) list.push({ ...mark, tick: name });
       more += answer.more;
     }
     this.ticks = { t0, t1, ns: all && !more ? 0 : ns, list, all: all && !more };

@@ -86,6 +86,13 @@ export function show(t0, t1) {
   moved();
 }
 
+// A window's begin is in part overwritten: what is whole is shown first.
+export const beginOf = info => info.complete_ns > info.begin_ns && info.complete_ns < info.span_ns ? info.complete_ns : info.begin_ns;
+
+export function first() {
+  show(beginOf(page.model.info), page.model.end);
+}
+
 export function all() {
   show(page.model.info.begin_ns, page.model.end);
 }

@@ -104,7 +104,7 @@ function hover(hit, e) {
 // What the narrow column of labels cut off.
 function labelTip(hit, e) {
   if (!hit || e.offsetX >= size.label) return "";
-  if (hit.head) return hit.section.head;
+  if (hit.head) return hit.section.full || hit.section.head;
   return hit.row.kind === KIND.counter ? "" : page.model.nameOf(hit.row);
 }
 

@@ -70,7 +70,7 @@ function nothing() {
     dt.append(chip(state), STATES[state]);
     legend.append(dt, make("dd", text));
   }
-  side.append(legend, make("p", "▾ on a row is a log of the program; a line below a slice, help for the garbage collector."));
+  side.append(legend, make("p", "▾ on a row is a log of the program; a line below a slice, help for the garbage collector; a short stroke, a page fault."));
 }
 
 function goroutine(row) {
@@ -203,6 +203,7 @@ function events(side, slice) {
     list.append(li);
   }
   side.append(make("h3", "Events in it: " + number(slice.marks.length + slice.marks_more)));
+  if (slice.faults > 1 && slice.faults < slice.marks.length + slice.marks_more) side.append(make("p", number(slice.faults) + " of them are page faults."));
   side.append(slice.marks.length > 12 ? folded("the first " + slice.marks.length, list) : list);
   if (slice.marks_full) side.append(make("p", "The index has no room for more events of this trace: some are missing here. Give gtrace view more --max-memory."));
 }

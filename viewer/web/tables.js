@@ -1,7 +1,7 @@
 // tables.js - tables: functions with their goroutines' time, the longest slices, tasks and regions, events, facts of the trace.
 import { ask } from "./ask.js";
 import { KIND } from "./model.js";
-import { STATES, duration, about as short, moment, number, bytes, make, jump, button, chip, option, told as describe, stackList } from "./text.js";
+import { STATES, duration, about as short, moment, number, bytes, make, jump, button, brief, chip, option, told as describe, stackList } from "./text.js";
 import { $, page, choose, scoped, setScope } from "./page.js";
 import { search } from "./filters.js";
 import { waitOf } from "./side.js";
@@ -40,7 +40,7 @@ function table(name, columns, rows) {
     for (const [, , , cell, kind] of columns) {
       const td = make("td", null, kind);
       td.append(cell(row) ?? "");
-      if (kind === "name") td.title = td.textContent;
+      if (kind === "name") td.title = row.function || td.textContent;
       tr.append(td);
     }
     body.append(tr);
@@ -72,17 +72,18 @@ function split(ns) {
 export async function functions(box) {
   const { functions: list, more } = await ask("functions", scoped()), reasons = page.model.info.reasons;
   if (!list.length) return void box.append(make("p", "No goroutine was there in this time.", "quiet"));
-  const assists = list.some(f => f.assist), of = f => f.latency / Math.max(1, f.wakeups);
+  const assists = list.some(f => f.assist), faults = list.some(f => f.faults), of = f => f.latency / Math.max(1, f.wakeups);
   const why = f => f.reasons.sort((a, b) => b[1] - a[1]).slice(0, 3).map(([r, ns]) => (reasons[r] || "not told") + " " + short(ns)).join(", ");
   const some = ns => ns ? short(ns) : "", time = (head, state, told) => [`${head} (${told})`, head, f => f.ns[state], f => some(f.ns[state]), "number"];
   box.append(table("groups", [
     ["", "", null, f => button("▸", () => unfold(f), "jump", "each reason, and its tables"), "open"],
-    ["function", "function", f => f.function, f => jump(f.function, () => search(f.function), "its goroutines only, as rows"), "name"],
+    ["function", "function", f => f.function, f => jump(brief(f.function), () => search(f.function), "its goroutines only, as rows"), "name"],
     ["goroutines", "rows", f => f.rows, f => number(f.rows), "number"],
     ["split (all its goroutines' time by state; ordered by what is not waiting)", "busy", f => f.ns[1] + f.ns[2] + f.ns[3], f => split(f.ns)], time("running", 2, "all its goroutines together"),
     time("runnable", 1, "could run, and waited for a P: all together"), ["mean wait (for a P, each time)", "mean", of, f => f.wakeups ? short(of(f)) : "", "number"], ["worst (the longest wait for a P)", "most", f => f.latency_most, f => f.wakeups ? short(f.latency_most) : "", "number"],
     time("syscalls", 3, "in system calls or in C"), time("waiting", 4, "for channels, locks, timers, the network"), ["for what, most", "why", null, why, "soft"],
     ...(assists ? [["GC assist (marked for the collector before it might allocate)", "assist", f => f.assist, f => some(f.assist), "number"]] : []),
+    ...(faults ? [["page faults (of the threads that ran them)", "faults", f => f.faults, f => f.faults ? number(f.faults) : "", "number"]] : []),
   ], list));
   rest(box, list);
   if (more) box.append(make("p", number(more) + " functions that were seen later are not counted", "quiet"));
@@ -191,7 +192,7 @@ export async function events(box) {
   text.setAttribute("aria-label", "text in the event");
   text.addEventListener("change", () => { mine.q = text.value; again(); });
   $("tools")?.append(kind, " ", text);
-  if (!answer.marks.length) return void box.append(make("p", answer.kinds.length ? "No such event in this time." : "This trace has no logs, system calls, allocations or samples: record with --events to have them (gtrace record --help).", "quiet"));
+  if (!answer.marks.length) return void box.append(make("p", answer.kinds.length ? "No such event in this time." : "This trace has no logs, system calls, allocations samples or page faults: record with --events to have them (gtrace record --help).", "quiet"));
   const when = m => m.row === undefined ? moment(m.at) : jump(moment(m.at), () => choose(m.row, undefined, { at: m.at, go: true }));
   const what = m => {
     const stack = stackList(m.stack);

@@ -58,6 +58,9 @@ export function jump(text, act, title) {
   return e;
 }
 
+// Without its package's folders, as a report names it: of long paths the end tells them apart, and there is room for the begin only.
+export const brief = name => name.replace(/^(?:[\w.~%-]+\/)+(?=[\w~%-]+\.)/, "");
+
 export function option(value, text, chosen) {
   const e = make("option", text);
   e.value = value;
@@ -89,6 +92,7 @@ export function told(mark) {
     case "TimerStop": return "stops a timer";
     case "TimerFire": return "a timer fires, " + duration(mark.ns) + " late";
     case "CpuSample": return "sampled" + (mark.cpu === undefined ? "" : " on CPU " + mark.cpu);
+    case "Fault": return "page fault at " + mark.address + " in thread " + mark.tid;
     case "Mapped": return (mark.name || "a file without a name") + " is mapped to be executed, " + bytes(mark.bytes) + (mark.value ? ", build id " + mark.value : "");
     case "CpuOther": return (mark.name || "a thread") + " (" + mark.tid + ") of another process took CPU " + mark.cpu + " from thread " + mark.from;
     case "Throttled": return "the cgroup's quota kept it from running for " + duration(mark.ns);

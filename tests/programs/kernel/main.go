@@ -6,6 +6,7 @@
 //	kernel shares MS    burns in main.heavy, main.middle and main.light, 6 : 3 : 1, in turns
 //	kernel churn N      so many threads come and go, eight at a time: "thread TID" each; then waits for the end of standard input
 //	kernel crowd N      so many threads wait in system calls for the end of standard input
+//	kernel touch N      one thread touches so many pages for the first time: "ADDRESS N MINOR", MINOR its page faults meanwhile as getrusage tells
 //	kernel wait ...     the same, when a line comes on standard input
 package main
 
@@ -79,6 +80,24 @@ func sleeper(n int) string {
 	return fmt.Sprintf("thread %d %#x %#x %d", syscall.Gettid(), from, to, after-before)
 }
 
+func touch(n int) string {
+	const noHugePages = 15
+	runtime.LockOSThread()
+	memory, err := syscall.Mmap(-1, 0, n*os.Getpagesize(), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err == nil {
+		err = syscall.Madvise(memory, noHugePages)
+	}
+	if err != nil && err != syscall.EINVAL { // a kernel without them
+		panic(err)
+	}
+	before := usage()
+	for i := 0; i < n; i++ {
+		memory[i*os.Getpagesize()] = 1
+	}
+	after := usage()
+	return fmt.Sprintf("%#x %d %d", uintptr(unsafe.Pointer(&memory[0])), n, after.Minflt-before.Minflt)
+}
+
 //go:noinline
 func burn(until time.Duration) (sum uint64) {
 	for {
@@ -143,6 +162,8 @@ func main() {
 		all.Wait()
 		fmt.Println(<-lines)
 		fmt.Println(<-lines)
+	case "touch":
+		fmt.Println(touch(number(args[1])))
 	case "shares":
 		runtime.LockOSThread()
 		var sum uint64
