@@ -161,12 +161,21 @@ int64_t gt_seccomp_run(const struct sock_filter *filter, size_t count, const str
 
 /* ---- those of a thread ---- */
 
+/* An action that the kernel does not know ends it, too. */
 static bool ends_it(int64_t answer)
 {
-	uint32_t action = (uint32_t)answer & SECCOMP_RET_ACTION_FULL;
-
-	return answer < 0 || action == SECCOMP_RET_KILL_PROCESS || action == SECCOMP_RET_KILL_THREAD ||
-	       action == SECCOMP_RET_TRAP;
+	if (answer < 0)
+		return true;
+	switch ((uint32_t)answer & SECCOMP_RET_ACTION_FULL) {
+	case SECCOMP_RET_ALLOW:
+	case SECCOMP_RET_LOG:
+	case SECCOMP_RET_TRACE:
+	case SECCOMP_RET_USER_NOTIF:
+	case SECCOMP_RET_ERRNO:
+		return false;
+	default:
+		return true;
+	}
 }
 
 int gt_seccomp_check(pid_t tid, const struct gt_call *calls, size_t count, struct gt_error *err)

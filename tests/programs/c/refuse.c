@@ -2,7 +2,7 @@
  * refuse.c - runs a program in which some system calls fail: refuse ptrace,io_uring_setup=ENOSYS PROG ARG...
  *
  *   CALL=ERRNO   by name; EPERM where none is given
- *   CALL=kill    the program is ended
+ *   CALL=kill    the program is ended; CALL=unknown: by an action that no kernel knows
  *   perf_event_open=old   as a kernel of 2020 answers: what Linux 5.12, 5.13 and 6.0 brought is EINVAL
  */
 #define _GNU_SOURCE
@@ -160,6 +160,10 @@ static int refuse(char *what)
 	}
 	if (how && strcmp(how, "kill") == 0) {
 		filter(calls[i].number, SECCOMP_RET_KILL_PROCESS, 0);
+		return 0;
+	}
+	if (how && strcmp(how, "unknown") == 0) { /* an action that no kernel knows ends the program, too */
+		filter(calls[i].number, 0x12340000, 0);
 		return 0;
 	}
 	while (how && error < sizeof(errors) / sizeof(errors[0]) && strcmp(errors[error].name, how) != 0)
