@@ -16,29 +16,12 @@ import tempfile
 import time
 
 import measure
-from harness import build_go, go, latest
+from harness import build_go, go, held_by, latest
 
 KINDS = ("plain", "go", "gtrace")
 NAMES = {"plain": "plain", "go": "Go's FlightRecorder", "gtrace": "gtrace record --flight"}
 TRANSITIONS = 6  # of a round trip: two goroutines block, are made ready, run
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}
-
-
-def kib(pid):
-    """Private memory, and the pages of a memfd, counted once: of the one who is asked."""
-    own = shared = 0
-    memfd = False
-    try:
-        for line in open("/proc/%d/smaps" % pid):
-            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-                memfd = "memfd:" in line
-            elif line.startswith("Private_Dirty:") and not memfd:
-                own += int(line.split()[1])
-            elif line.startswith("Rss:") and memfd:
-                shared += int(line.split()[1])
-    except OSError:
-        pass
-    return own, shared
 
 
 def child_of(pid):
@@ -67,9 +50,9 @@ def run(options, kind, folder, kill=False):
     started.stdout.readline()
     pid = child_of(started.pid) if kind == "gtrace" else started.pid
     started.stdout.readline()  # the snapshot's time
-    held = [kib(pid)]
+    held = [held_by(pid)]
     if kind == "gtrace":
-        held.append((kib(started.pid)[0], 0))
+        held.append((held_by(started.pid)[0], 0))  # the window is counted once: with the program
         os.kill(started.pid, signal.SIGUSR2)
     if kill:
         time.sleep(0.3)

@@ -29,6 +29,16 @@ struct gt__m_state *gt__collector_m(struct gt_collector *c, uint32_t m)
 	return &(*chunk)[m % GT__CHUNK_MS];
 }
 
+static void free_chunk(struct gt_collector *c, size_t index)
+{
+	struct gt__m_state *chunk = c->chunks[index];
+
+	for (size_t i = 0; chunk && i < GT__CHUNK_MS; i++)
+		gt_decoder_clear(&chunk[i].decoder);
+	free(chunk);
+	c->chunks[index] = NULL;
+}
+
 /* ---- names: whatever an event refers to is written before it ---- */
 
 int gt__collector_pc(struct gt_collector *c, struct gt_writer *writer, uint64_t pc)
@@ -268,7 +278,7 @@ void gt__batch_lost(struct gt_collector *c, struct gt__m_state *state, uint64_t 
 	event->kind = GT_EV_LOST;
 	event->ticks = ticks;
 	event->args[0] = count;
-	gt_decoder_lost(&state->decoder);
+	gt_decoder_clear(&state->decoder);
 }
 
 int gt__batch_write(struct gt_collector *c, struct gt_writer *writer, uint32_t m)
@@ -544,8 +554,7 @@ void gt__collector_drop_ms(struct gt_collector *c, bool flight)
 		for (uint32_t i = 0; i < GT_MS_A_PAGE; i++)
 			drop_m(c, m + i, flight);
 		gt_shm_drop_ms(memory, m);
-		free(c->chunks[m / GT__CHUNK_MS]);
-		c->chunks[m / GT__CHUNK_MS] = NULL;
+		free_chunk(c, m / GT__CHUNK_MS);
 		live -= GT_MS_A_PAGE;
 	}
 }
@@ -901,7 +910,7 @@ void gt_collector_free(struct gt_collector *c)
 	if (!c)
 		return;
 	for (uint32_t i = 0; i <= c->memory->m_count / GT__CHUNK_MS; i++)
-		free(c->chunks[i]);
+		free_chunk(c, i);
 	free(c->chunks);
 	gt__found_free(c);
 	gt_map_free(&c->fresh);

@@ -46,6 +46,8 @@ struct gt__m_state {
 	bool ended;     /* MEnd was seen */
 	bool reclaimed; /* its last block was taken back */
 };
+_Static_assert(
+	sizeof(struct gt__m_state) <= 256, "a window beside 1000 threads has no room for more (e2e: window_memory)");
 
 /* Flight: goroutines that live, or ended within the window: their creation may be overwritten, their name is needed. */
 #define GT__NAME_NONE UINT32_MAX

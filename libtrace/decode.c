@@ -4,6 +4,7 @@
 #include "libtrace/shm.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct gt_event *add(struct gt_event *out, int *count, const struct gt_record *record, enum gt_event_kind kind)
@@ -50,8 +51,11 @@ _Static_assert(GT_DECODE_HINTS == GT_DECODE_HINTS_A << 5, "5 bits choose one");
 /* The descriptor that the M's poller found ready for @g. */
 static uint64_t take_hint(struct gt_decoder *decoder, uint64_t g)
 {
-	uint64_t *set = hints_of(decoder, g), hint;
+	uint64_t *set, hint;
 
+	if (!decoder->hints)
+		return GT_FD_UNKNOWN;
+	set = hints_of(decoder, g);
 	for (unsigned int i = 0; i < GT_DECODE_HINTS_A; i++) {
 		hint = set[i];
 		if (hint && (hint & GT_G_MASK) == g) {
@@ -68,17 +72,21 @@ static int decode_hint(struct gt_decoder *decoder, const struct gt_record *recor
 {
 	uint64_t g = record->word[1] & GT_G_MASK;
 	uint64_t fd = record->words > 2 ? record->word[2] : record->word[1] >> GT_G_BITS;
-	uint64_t *set = hints_of(decoder, g);
+	uint64_t *set;
 
 	if (!g)
 		return -EBADMSG;
 	take_hint(decoder, g); /* one that was not used is old */
 	if (fd >> GT_SIDE_BITS)
 		return 0;
+	if (!decoder->hints)
+		decoder->hints = calloc(GT_DECODE_HINTS, sizeof(*decoder->hints));
+	if (!decoder->hints)
+		return 0; /* the wake-up's descriptor is not known then */
+	set = hints_of(decoder, g);
 	for (unsigned int i = GT_DECODE_HINTS_A - 1; i > 0; i--)
 		set[i] = set[i - 1];
 	set[0] = fd << GT_G_BITS | g;
-	decoder->hinted = true;
 	return 0;
 }
 
@@ -99,7 +107,7 @@ static void add_why(struct gt_decoder *decoder, struct gt_event *out, int *count
 		event->args[1] = gt_cause_known(cause) ? cause : GT_CAUSE_NONE;
 		event->args[2] = brief ? 0 : record->word[2] >> 32;
 		/* What POLLED says itself is newer than any hint. */
-		if (cause == GT_CAUSE_NETPOLL && record->kind != GT_REC_POLLED && (brief || decoder->hinted))
+		if (cause == GT_CAUSE_NETPOLL && record->kind != GT_REC_POLLED && (brief || decoder->hints))
 			event->args[2] = take_hint(decoder, g);
 	}
 }
@@ -206,7 +214,7 @@ static int decode_brief(
 		longer.word[1] = GT_STATE_WORD(g, GT_STATE_SYSCALL, GT_STATE_RUNNING, 0);
 		break;
 	case GT_REC_POLLED:
-		if (decoder->hinted)
+		if (decoder->hints)
 			take_hint(decoder, g);
 		longer.kind = GT_REC_POLLED;
 		longer.word[1] = GT_STATE_WORD(g, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL);
@@ -607,7 +615,8 @@ int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const str
 	}
 }
 
-void gt_decoder_lost(struct gt_decoder *decoder)
+void gt_decoder_clear(struct gt_decoder *decoder)
 {
+	free(decoder->hints);
 	memset(decoder, 0, sizeof(*decoder));
 }

@@ -31,9 +31,9 @@ struct gt_decoder {
 	uint64_t coro_to;
 	uint64_t coro_p;
 	bool coro_exits; /* to runs only after from's end */
-	/* Who may be woken by the poller, and by which descriptor: fd << 40 | g, the newest of each set first; 0: none. */
-	uint64_t hints[GT_DECODE_HINTS];
-	bool hinted; /* there was one */
+	/* Who may be woken by the poller, and by which descriptor: fd << 40 | g, the newest of each set first; 0: none.
+	 * NULL until the M says the first: most Ms never do, and there are thousands. */
+	uint64_t *hints;
 };
 
 /* A record gives at most so many events. Before a GoBlock stands what g waits for, before a GoReady the cause. */
@@ -46,7 +46,7 @@ struct gt_decoder {
 int gt_decode(struct gt_decoder *decoder, const uint8_t *wait_reasons, const struct gt_record *record,
 	struct gt_event out[GT_DECODE_EVENTS_MAX]);
 
-/* After a loss on this M nothing pending holds any more. */
-void gt_decoder_lost(struct gt_decoder *decoder);
+/* After a loss on this M nothing pending holds any more; at the M's end what it took is given back. */
+void gt_decoder_clear(struct gt_decoder *decoder);
 
 #endif

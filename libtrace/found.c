@@ -84,7 +84,7 @@ static int note_first(struct firsts *firsts, const struct gt_event *event, uint3
 static int note_views(struct gt_collector *c, struct firsts *firsts)
 {
 	struct gt_event events[GT_DECODE_EVENTS_MAX];
-	struct gt_decoder decoder;
+	struct gt_decoder decoder = {0};
 	int ret = 0;
 
 	for (uint32_t i = 0; i < c->copy.view_count && ret >= 0; i++) {
@@ -93,7 +93,7 @@ static int note_views(struct gt_collector *c, struct firsts *firsts)
 		struct gt_record record;
 
 		if (!i || view->m != view[-1].m)
-			memset(&decoder, 0, sizeof(decoder));
+			gt_decoder_clear(&decoder);
 		while (ret >= 0 && gt_walk_next(&walk, view, true, &record) > 0) {
 			int count = gt_decode(&decoder, c->config.wait_reasons, &record, events);
 
@@ -103,6 +103,7 @@ static int note_views(struct gt_collector *c, struct firsts *firsts)
 					ret = note_first(firsts, &events[j], view->m);
 		}
 	}
+	gt_decoder_clear(&decoder);
 	return ret;
 }
 

@@ -133,7 +133,7 @@ static bool where_it_stopped(
 		walk->at = state->offset;
 	} else if (view->seq != state->seq + 1 || state->partial) {
 		/* Of the missing ones nobody knows how much they held. */
-		gt_decoder_lost(&state->decoder);
+		gt_decoder_clear(&state->decoder);
 		c->lost_seen -= (view->seq - state->seq) * (GT_BLOCK_CELL_BYTES / GT_CELL_BYTES);
 	}
 	state->seq = view->seq;
@@ -756,6 +756,8 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 		ret = gt__batch_write(c, writer, view.m);
 	}
 	ages(window, c->gone_ticks, newest, result);
+	for (size_t i = 0; states && i < window->m_count; i++)
+		gt_decoder_clear(&states[i].decoder);
 	free(order);
 	free(states);
 	return ret;

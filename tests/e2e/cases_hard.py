@@ -11,7 +11,7 @@ import time
 
 import trace as trace_reader
 from cases_same import child_of, read_until
-from harness import LIMIT, Skip, build_c, build_go, case, expect, newest, runs, versions, wait
+from harness import LIMIT, Skip, build_c, build_go, case, expect, held_by, newest, runs, versions, wait
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -169,20 +169,6 @@ def quiet_threads(bench):
     yield "%d events held beside 200 threads, %d alone" % (beside, alone)
     for threads, turns, naps in (("20", "2000", "10"), ("100", "300", "30"), ("300", "100", "10")):
         yield "%s threads, %s naps: %d events held" % (threads, naps, held(threads, turns, naps))
-
-
-def held_by(pid):
-    """KiB that gtrace holds: its own memory, and the pages of the memory that it shares with the program. Pages of files are nobody's own
-    until they are written to; but they count as dirty here until they are on the disk, so those of a program that was just built do."""
-    own = shared = 0
-    for line in open("/proc/%d/smaps" % pid):
-        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-            ours, file = "memfd:" in line, re.search(r" /\S", line)
-        elif line.startswith("Rss:") and ours:
-            shared += int(line.split()[1])
-        elif line.startswith(("Anonymous:" if file else "Private_Dirty:", "Swap:")) and not ours:
-            own += int(line.split()[1])
-    return own, shared
 
 
 # KiB beside the window: gtrace's own (symbols, tables of threads and stacks); what packing needs where there is a history; buffers of a snapshot's file,

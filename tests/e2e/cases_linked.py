@@ -9,9 +9,9 @@ import time
 
 import trace as trace_reader
 from cases_attach import Attached, Program, outside, refused, settled, unchanged, until, wait_state
-from cases_hard import ITSELF, PACKING, cpu_ticks, held_by
+from cases_hard import ITSELF, PACKING, cpu_ticks
 from cases_same import child_of
-from harness import LIMIT, Failure, Skip, build_go, case, expect, newest, runs, wait
+from harness import LIMIT, Failure, Skip, build_go, case, expect, held_by, newest, runs, wait
 from trace import number
 
 

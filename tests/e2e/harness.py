@@ -2,6 +2,7 @@
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -166,6 +167,20 @@ def children_of(pid):
 
 # Nothing takes as long as that; what does will never come.
 LIMIT = 120
+
+
+def held_by(pid):
+    """KiB that a process holds: its own memory, and the pages of memfds, which gtrace shares with the program. Pages of files are nobody's own
+    until they are written to; but they count as dirty here until they are on the disk, so those of a program that was just built do."""
+    own = shared = 0
+    for line in open("/proc/%d/smaps" % pid):
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            ours, file = "memfd:" in line, re.search(r" /\S", line)
+        elif line.startswith("Rss:") and ours:
+            shared += int(line.split()[1])
+        elif line.startswith(("Anonymous:" if file else "Private_Dirty:", "Swap:")) and not ours:
+            own += int(line.split()[1])
+    return own, shared
 
 
 def wait(condition, what, limit=LIMIT):

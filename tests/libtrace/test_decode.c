@@ -428,6 +428,7 @@ Test(decode, hints_of_a_whole_poll_are_kept)
 		}
 	}
 	cr_assert_geq(known, 5 * 60, "%u of %u", known, 5 * 64);
+	gt_decoder_clear(&decoder);
 }
 
 /* A hint says nothing itself: its goroutine may be woken by another. */
@@ -441,6 +442,7 @@ Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
 	cr_assert_eq(decode(&decoder, wake, out), 2);
 	cr_assert_eq(out[0].kind, GT_EV_WAKE_CAUSE);
 	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
+	cr_assert_null(decoder.hints); /* an M that says none takes no room for them */
 	for (uint64_t g = 1; g <= 9; g++)
 		cr_assert_eq(decode(&decoder,
 				     (struct gt_record){
@@ -470,6 +472,8 @@ Test(decode, the_pollers_descriptor_comes_from_the_last_hint)
 	cr_assert_eq(out[0].args[2], 56);
 	cr_assert_eq(decode(&decoder, wake, out), 2);
 	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
+	gt_decoder_clear(&decoder);
+	cr_assert_null(decoder.hints);
 }
 
 /* The poller of one M tells some descriptors beforehand, those that it has no room for, and the others with the wake-up. */
@@ -490,4 +494,5 @@ Test(decode, a_descriptor_told_with_the_wake_up_holds_whatever_was_hinted)
 	cr_assert_eq(out[0].args[2], GT_FD_UNKNOWN);
 	cr_assert_eq(decode(&decoder, state(7, GT_STATE_WAITING, GT_STATE_RUNNABLE, GT_CAUSE_NETPOLL), out), 2);
 	cr_assert_eq(out[0].args[2], 31);
+	gt_decoder_clear(&decoder);
 }

@@ -4,24 +4,9 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"time"
 )
-
-// What the kernel says this process holds apart from the file of /memfd: its own memory, in KiB.
-func rollup() string {
-	text, err := os.ReadFile("/proc/self/smaps_rollup")
-	if err != nil {
-		return "?"
-	}
-	for _, line := range strings.Split(string(text), "\n") {
-		if strings.HasPrefix(line, "Private_Dirty:") {
-			return strings.Fields(line)[1]
-		}
-	}
-	return "?"
-}
 
 // quiet crowd GOROUTINES THREADS: so many goroutines come and go all the time, so many threads sleep, until standard input ends.
 func crowd() {
@@ -51,7 +36,6 @@ func crowd() {
 		}
 		runtime.Gosched()
 	}
-	fmt.Println(rollup())
 }
 
 // quiet wait GOROUTINES [THREADS]: so many wait for ever, and so many threads sleep, until standard input ends.
