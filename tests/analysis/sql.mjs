@@ -19,7 +19,6 @@ async function load(file, cut) {
 }
 
 const plain = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value).sort(([a], [b]) => (a < b ? -1 : 1)));
-const known = (start) => (start === 'goroutines' ? '(unknown)' : start);
 const add = (to, key, value) => { to[key] = (to[key] ?? 0) + value; };
 
 async function check(file, cut) {
@@ -31,6 +30,9 @@ async function check(file, cut) {
   const begin = base + report.recording.begin_ns, end = base + report.recording.end_ns;
   // Of a window, times are counted from where all is complete; what is open ends at the end.
   const dur = (t) => `max(0, min(iif(${t}.dur < 0, ${end}, ${t}.ts + ${t}.dur), ${end}) - max(${t}.ts, ${begin}))`;
+  // Rows are named after what a goroutine runs, the report's sums after what it was started with: those started through a wrapper are compared together.
+  const direct = new Set(report.groups.filter((group) => group.function === group.start).map((group) => group.start));
+  const known = (start) => (start === 'goroutines' ? '(unknown)' : direct.has(start) ? start : '(wrapped)');
   const state = { Running: 'running', R: 'runnable', S: 'waiting', D: 'syscall' };
 
   same('errors of the import', await ask("select name, idx, value from stats where value > 0 and severity != 'info'"), []);
@@ -45,7 +47,7 @@ async function check(file, cut) {
   }
   for (const group of report.groups)
     for (const name of Object.values(state))
-      add(told, `${group.start} ${name}`, group[name].total_ns);
+      add(told, `${known(group.start)} ${name}`, group[name].total_ns);
   const together = (states) => plain(Object.entries(states).reduce((sum, [key, value]) => (add(sum, key.replace(/ (running|syscall)$/, ' on an M'), value), sum), {}));
   same('thread_state', together(sql), together(told));
   const late = Object.fromEntries(Object.keys(told).map((key) => [key, (told[key] ?? 0) - (sql[key] ?? 0)]).filter(([, ns]) => ns));
@@ -59,7 +61,7 @@ async function check(file, cut) {
     add(reasons, `${known(start)}: ${reason === 'waiting' ? 'unknown' : reason}`, total);
   for (const group of report.groups)
     for (const [reason, stat] of Object.entries(group.reasons))
-      add(toldReasons, `${group.start}: ${reason}`, stat.total_ns);
+      add(toldReasons, `${known(group.start)}: ${reason}`, stat.total_ns);
   same('waits by reason', plain(reasons), plain(toldReasons));
 
   // sched: each P.
