@@ -129,30 +129,16 @@ static int find_goroutines(struct gt_attached *a)
 
 	if (ret < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
-	found = calloc(count + 1, sizeof(*found));
-	if (!found) {
-		free(list);
-		return gt_die_text(GT_EXIT_FAILURE, "out of memory");
-	}
 	if (gt_attach_goroutines_again(a->attach, list, &count, &err) < 0) {
-		free(found);
 		free(list);
 		return gt_die(GT_EXIT_FAILURE, &err);
 	}
 	gt_attach_stacks(a->attach, list, count, r->options.stack_depth, take_stack, r->collector);
-	for (size_t i = 0; i < count; i++)
-		found[i] = (struct gt_found){
-			.g = list[i].g,
-			.parent = list[i].parent,
-			.start_pc = list[i].start_pc,
-			.site_pc = list[i].site_pc,
-			.m = list[i].m,
-			.p = list[i].p,
-			.stack = list[i].stack,
-			.state = list[i].state,
-			.reason = list[i].reason,
-			.fresh = list[i].fresh,
-		};
+	found = gt_standing_list(list, count);
+	if (!found) {
+		free(list);
+		return gt_die_text(GT_EXIT_FAILURE, "out of memory");
+	}
 	a->found = count;
 	ret = gt_collector_found(r->collector, r->writer, a->view->ticks, found, count, a->view->settled);
 	if (ret < 0)
@@ -204,6 +190,7 @@ static int hook(struct gt_attached *a)
 		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, a->view->foreign ? 0 : r->pid, a->view->slide);
 	r->resolver.slide = a->view->slide;
+	gt_standing_find(r, a->view->slide);
 	gt_record_kernel(r, r->pid, true);
 	return find_goroutines(a);
 }
@@ -272,6 +259,9 @@ static void unhook(struct gt_attached *a)
 		gt_linked_unhook(a);
 		return;
 	}
+	/* Behind the last record nobody knows who stands where. */
+	if (a->recording->options.flight)
+		gt_standing_read(a->recording);
 	ret = gt_attach_detach(a->attach, &err);
 
 	/* Its end is known a moment after its threads are gone. */

@@ -413,7 +413,8 @@ static bool take_due(struct gt_flight *f, int64_t now_ns)
 	return f->writing_count != 0;
 }
 
-static int copy(struct gt_flight *f, struct gt__copied *copied)
+/* @lives: the process; its goroutines are read. */
+static int copy(struct gt_flight *f, bool lives, struct gt__copied *copied)
 {
 	struct gt_recording *r = f->recording;
 	struct timespec now;
@@ -422,6 +423,8 @@ static int copy(struct gt_flight *f, struct gt__copied *copied)
 
 	if (r->kernel)
 		gt_kernel_round(r->kernel, NULL);
+	if (lives)
+		gt_standing_read(r);
 	gt_collector_follow(r->collector);
 	gt_cost_step(&r->cost);
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -443,9 +446,10 @@ static void take(struct gt_flight *f)
 	char why[160];
 	int ret;
 
-	if (copy(f, &copied) < 0)
+	if (copy(f, true, &copied) < 0)
 		return;
 	ret = start_child(f, &copied);
+	gt_collector_standing(f->recording->collector, 0, NULL, 0);
 	if (ret < 0) {
 		snprintf(why, sizeof(why), "cannot start the process that writes it: %s: try again", strerror(-ret));
 		end_writing(f, why);
@@ -551,7 +555,7 @@ int gt_flight_end(struct gt_flight *f, const char *cause, const char *exit_text,
 	last->exit_text = exit_text;
 	memmove(f->writing + 1, f->writing, f->writing_count++ * sizeof(*f->writing));
 	f->writing[0] = last;
-	if (copy(f, &copied) < 0)
+	if (copy(f, false, &copied) < 0)
 		return -ENOMEM;
 	write_all(f, &copied, -1);
 	end_writing(f, "out of memory");

@@ -111,14 +111,18 @@ static void write_head(struct gt_recording *r, const struct gt__snapshot *s, str
 	gt_metas_number(writer, "max_bytes", r->options.window_bytes_max);
 }
 
-static void write_result(
-	const struct gt_snapshot_result *result, const struct gt_collector_totals *totals, struct gt_writer *writer)
+static void write_result(const struct gt_snapshot_result *result, const struct gt_collector_totals *totals,
+	const char *standing_missing, struct gt_writer *writer)
 {
 	gt_metas_number(writer, "kept_bytes", result->kept_bytes);
 	gt_metas_number(writer, "kept_ns", (uint64_t)ticks_to_ns(result->kept_ticks));
 	gt_metas_number(writer, "complete_ns", (uint64_t)ticks_to_ns(result->complete_ticks));
 	gt_metas_number(writer, "copy_ns", (uint64_t)result->copy_ns);
 	gt_metas_number(writer, "copy_bytes", result->scratch_bytes);
+	if (!result->whole && standing_missing)
+		gt_writer_meta(writer, "standing", standing_missing);
+	else if (result->standing)
+		gt_metas_number(writer, "standing", result->standing);
 	gt_record_write_losses(totals, writer);
 	if (result->blocks_torn)
 		gt_writer_loss(writer, "blocks overwritten during the copy", result->blocks_torn);
@@ -192,7 +196,7 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 			totals.lost_in_flight += result.in_flight;
 			totals.lost += result.in_flight;
 		}
-		write_result(&result, &totals, writer);
+		write_result(&result, &totals, s->last ? NULL : r->standing_missing, writer);
 		gt_record_kernel_end(r, writer);
 		write_cost(r, &result, writer);
 		now = gt_clock_pair();

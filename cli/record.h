@@ -58,7 +58,10 @@ struct gt_recording {
 	struct gt_writer *writer; /* stream; NULL in flight */
 	struct gt_agent_result agent;
 	pid_t pid;
-	pid_t waker; /* process that last waited in our place while we were stopped */
+	uint64_t allgs; /* of a Go program: where it has its goroutines, in the process; 0: not known */
+	const char *
+		standing_missing; /* why they were not read for the last snapshot; NULL: they were, or it is no Go program */
+	pid_t waker;              /* process that last waited in our place while we were stopped */
 
 	struct gt_clock_pair start;
 	int64_t start_realtime_ns;
@@ -86,6 +89,14 @@ int gt_record_check_go_sets(struct gt_recording *recording);
 int gt_record_lay_out(
 	struct gt_recording *recording, struct gt_shm_config *memory, struct gt_collector_config *collector);
 int gt_record_begin(struct gt_recording *recording);
+/* A Go program: finds where it has its goroutines, so that they can be read. @slide: address in the process = address in the file + slide. */
+void gt_standing_find(struct gt_recording *recording, uint64_t slide);
+struct gt_goroutine;
+struct gt_found;
+/* As the collector wants them; NULL: out of memory. */
+struct gt_found *gt_standing_list(const struct gt_goroutine *list, size_t count);
+/* Right before a copy, of a process that lives: the collector gets its goroutines as they stand. What cannot be read is not told. */
+void gt_standing_read(struct gt_recording *recording);
 /* The process is there, and @running, or about to execute the program: opens what the kernel tells of it, as far as it was asked for and is allowed. */
 void gt_record_kernel(struct gt_recording *recording, pid_t pid, bool running);
 /* META `kernel_layer` and what is lost, before the trace is closed. */

@@ -711,6 +711,8 @@ static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *
 		atomic_store(&r->memory.shm->barrier, 1);
 	gt_collector_started(r->collector, r->pid, r->agent.slide);
 	r->resolver.slide = r->agent.slide;
+	if (r->layout)
+		gt_standing_find(r, r->agent.slide);
 	if (r->writer)
 		gt_metas_number(r->writer, "pid", (uint64_t)r->pid);
 	return 0;

@@ -913,6 +913,7 @@ void gt_collector_free(struct gt_collector *c)
 		free_chunk(c, i);
 	free(c->chunks);
 	gt__found_free(c);
+	free(c->standing);
 	gt_map_free(&c->fresh);
 	gt__names_free(c);
 	gt_history_free(c->history);

@@ -112,6 +112,10 @@ size_t gt_collector_follow(struct gt_collector *collector);
 /* After the last follow of a program that ended: triggers are judged up to its end. */
 void gt_collector_follow_end(struct gt_collector *collector);
 
+/* Flight: the goroutines as they were read from the process, from @ticks on until right before gt_collector_copy; each write of that copy tells
+ * those that did nothing in the window. Takes @list (malloc); NULL: forgets the last. */
+void gt_collector_standing(struct gt_collector *collector, uint64_t ticks, struct gt_found *list, size_t count);
+
 struct gt_snapshot_result {
 	uint64_t events;
 	uint64_t kept_bytes;    /* of records */
@@ -123,6 +127,7 @@ struct gt_snapshot_result {
 	uint64_t in_flight;   /* records that were begun and not committed: left out */
 	int64_t copy_ns;
 	uint64_t scratch_bytes;                /* what the copy takes: apart from the window */
+	uint64_t standing;                     /* goroutines that did nothing in it, told as they were read */
 	bool whole;                            /* nothing was evicted: everything since the start */
 	uint64_t by_kind[GT_EVENT_KIND_COUNT]; /* of the events that were written */
 };

@@ -115,6 +115,9 @@ struct gt_collector {
 	struct gt_found *found; /* flight: told again in each snapshot that reaches so far back */
 	size_t found_count;
 	uint64_t found_ticks;
+	struct gt_found *standing; /* flight: as they were read before the copy */
+	size_t standing_count;
+	uint64_t standing_ticks;                 /* when that began */
 	struct gt_map fresh;                     /* found goroutines whose creation may still come */
 	uint64_t lost_no_m_seen;                 /* of those counted so far: more of them need more Ms */
 	int failed;                              /* first failure of the writer */
@@ -177,6 +180,20 @@ void gt__attic_views(const struct gt__attic *attic, struct gt_view *out);
 int gt__names_start(struct gt_collector *collector, size_t bytes_max);
 void gt__names_free(struct gt_collector *collector);
 void gt__name_found(struct gt_collector *collector, const struct gt_found *found);
+/* @list: by M. */
+int gt__states_write(struct gt_collector *collector, struct gt_writer *writer, const struct gt_found *list,
+	size_t count, uint64_t ticks);
+/* Who is to be told as standing since @ticks; list to free(). */
+struct gt__standing {
+	struct gt_found *list;
+	size_t count;
+	uint64_t ticks;
+};
+/* Of the window that @views are, by M; nothing is missing from @edge to @end, when it was copied. @m_free: an M that nothing is told of. */
+int gt__standing_choose(struct gt_collector *collector, const struct gt_view *views, size_t view_count, uint64_t edge,
+	uint64_t end, uint32_t m_free, struct gt__standing *out);
+/* Names that were in what is missing. */
+void gt__standing_names(struct gt_collector *collector);
 int gt__found_write_states(struct gt_collector *collector, struct gt_writer *writer);
 bool gt__found_created(struct gt_collector *collector, const struct gt_event *event);
 void gt__found_free(struct gt_collector *collector);

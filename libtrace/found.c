@@ -155,22 +155,28 @@ static int write_state(struct gt_writer *writer, const struct gt_found *found, u
 	return ret < 0 || !found->stack ? ret : gt_writer_event(writer, GT_EV_GO_STACK, ticks, stack);
 }
 
-int gt__found_write_states(struct gt_collector *c, struct gt_writer *writer)
+int gt__states_write(
+	struct gt_collector *c, struct gt_writer *writer, const struct gt_found *list, size_t count, uint64_t ticks)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < c->found_count && ret >= 0; i++)
-		ret = gt__collector_name_stack(c, writer, c->found[i].stack);
-	for (size_t i = 0; i < c->found_count && ret >= 0;) {
-		uint64_t m = c->found[i].m;
+	for (size_t i = 0; i < count && ret >= 0; i++)
+		ret = gt__collector_name_stack(c, writer, list[i].stack);
+	for (size_t i = 0; i < count && ret >= 0;) {
+		uint64_t m = list[i].m;
 
-		ret = gt_writer_events_begin(writer, m, c->found_ticks);
-		for (; i < c->found_count && c->found[i].m == m && ret >= 0; i++)
-			ret = write_state(writer, &c->found[i], c->found_ticks);
+		ret = gt_writer_events_begin(writer, m, ticks);
+		for (; i < count && list[i].m == m && ret >= 0; i++)
+			ret = write_state(writer, &list[i], ticks);
 		if (ret >= 0)
 			ret = gt_writer_events_end(writer);
 	}
 	return ret;
+}
+
+int gt__found_write_states(struct gt_collector *c, struct gt_writer *writer)
+{
+	return gt__states_write(c, writer, c->found, c->found_count, c->found_ticks);
 }
 
 static int write_names(struct gt_collector *c, struct gt_writer *writer)

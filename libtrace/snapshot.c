@@ -647,10 +647,21 @@ static int write_lost_at_birth(
 	return ret;
 }
 
+/* Since when nothing of any M is missing; 0: of none ever was. */
+static uint64_t complete_since(const struct window *window, uint64_t gone)
+{
+	uint64_t complete = gone;
+
+	for (uint32_t i = 0; i < window->m_count; i++)
+		if (!window->ms[i].whole && window->ms[i].since > complete)
+			complete = window->ms[i].since;
+	return complete;
+}
+
 /* Since when something of every M is held, and since when nothing of any is missing. */
 static void ages(const struct window *window, uint64_t gone, uint64_t newest, struct gt_snapshot_result *result)
 {
-	uint64_t held = 0, complete = 0, birth = UINT64_MAX;
+	uint64_t held = 0, complete = complete_since(window, gone), birth = UINT64_MAX;
 
 	for (uint32_t i = 0; i < window->m_count; i++) {
 		const struct gt_copy_m *m = &window->ms[i];
@@ -658,15 +669,11 @@ static void ages(const struct window *window, uint64_t gone, uint64_t newest, st
 
 		if (first < window->since)
 			first = window->since;
-		if (!m->whole && m->since > complete)
-			complete = m->since;
 		if (!m->whole && first > held)
 			held = first;
 		if (m->since && m->since < birth) /* 0: it never had a block */
 			birth = m->since;
 	}
-	if (gone > complete)
-		complete = gone;
 	held = held ? held : birth;
 	complete = complete ? complete : birth;
 	result->kept_ticks = newest > held ? (int64_t)(newest - held) : 0;
@@ -690,9 +697,10 @@ static const struct gt_copy_m *m_of(const struct window *window, uint32_t m)
 }
 
 /* In order of age, so that each block's begin is a watermark: what follows is younger. */
-static int write_views(struct gt_collector *c, const struct window *window, struct gt_writer *writer,
-	struct gt_snapshot_result *result)
+static int write_views(struct gt_collector *c, const struct window *window, const struct gt__standing *standing,
+	struct gt_writer *writer, struct gt_snapshot_result *result)
 {
+	bool stood = !standing->count;
 	struct gt__m_state *states = calloc(window->m_count + 1, sizeof(*states));
 	const struct gt_view **order = calloc(window->view_count + 1, sizeof(*order));
 	int ret = states && order ? 0 : -ENOMEM;
@@ -719,6 +727,13 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 		if (!view.cells) {
 			ret = -ENOMEM;
 			break;
+		}
+		/* The last moment: what follows is younger. Their Ms have said nothing since. */
+		if (!stood && view.t_open > standing->ticks) {
+			stood = true;
+			ret = gt__states_write(c, writer, standing->list, standing->count, standing->ticks);
+			if (ret < 0)
+				break;
 		}
 		gt_writer_watermark(writer, view.t_open);
 		lost = state->seq ? view.lost - state->lost_told + (view.seq - state->seq - 1) : 0;
@@ -755,12 +770,29 @@ static int write_views(struct gt_collector *c, const struct window *window, stru
 		result->events += c->batch_count;
 		ret = gt__batch_write(c, writer, view.m);
 	}
+	if (!stood && ret >= 0)
+		ret = gt__states_write(c, writer, standing->list, standing->count, standing->ticks);
 	ages(window, c->gone_ticks, newest, result);
 	for (size_t i = 0; states && i < window->m_count; i++)
 		gt_decoder_clear(&states[i].decoder);
 	free(order);
 	free(states);
 	return ret;
+}
+
+/* Who did nothing in the window; nobody when it holds all there ever was, or what it misses is younger than the list. */
+static int choose_standing(struct gt_collector *c, const struct window *window, struct gt__standing *standing)
+{
+	uint64_t edge = complete_since(window, c->gone_ticks);
+	uint32_t m_free = c->ms_seen;
+
+	for (uint32_t i = 0; i < window->m_count; i++)
+		if (window->ms[i].m >= m_free)
+			m_free = window->ms[i].m + 1;
+	if (edge < window->since)
+		edge = window->since;
+	return edge ? gt__standing_choose(c, window->views, window->view_count, edge, window->ticks, m_free, standing)
+		    : 0;
 }
 
 int gt_collector_copy(struct gt_collector *c, struct gt_snapshot_result *result, struct gt_error *err)
@@ -788,6 +820,7 @@ int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer
 {
 	struct gt_collector_totals totals = c->totals;
 	uint64_t since = c->since;
+	struct gt__standing standing = {0};
 	struct window window = {0};
 	int ret = join_history(c, &window);
 
@@ -798,6 +831,10 @@ int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer
 	for (uint32_t i = 0; i < window.m_count; i++)
 		if (!window.ms[i].whole)
 			result->whole = false;
+	gt__standing_names(c);
+	if (ret >= 0)
+		ret = choose_standing(c, &window, &standing);
+	result->standing = standing.count;
 	if (ret >= 0)
 		ret = write_names(c, &window, writer);
 	/* Of no use any more, but for a snapshot that only shows less than there is. */
@@ -809,10 +846,11 @@ int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer
 	gt_fds_again(&c->fds);
 	c->fds.replay = true;
 	if (ret >= 0)
-		ret = write_views(c, &window, writer, result);
+		ret = write_views(c, &window, &standing, writer, result);
 	c->fds.replay = false;
 	gt_fds_again(&c->fds);
 	window_free(&window);
+	free(standing.list);
 	c->since = since;
 	c->hidden = 0;
 	for (size_t i = 0; i < GT_EVENT_KIND_COUNT; i++)

@@ -12,7 +12,7 @@ import time
 
 from cases_hard import ITSELF, PACKING, UNPACKING, WRITING
 from cases_same import child_of, read_until
-from harness import Skip, build_go, case, children_of, expect, newest, runs, wait
+from harness import Skip, build_go, case, children_of, expect, newest, runs, versions, wait
 
 NAME = re.compile(r"-(\d{8}T\d{6}\.\d{3})Z-([A-Za-z0-9-]+)\.gtrace$")
 
@@ -491,3 +491,74 @@ def window_cgroup(bench):
                 process.wait()
         for group in groups:
             group.close()
+
+
+# By kind: the state, and for what it waits as the Go versions call it.
+STANDS = {"receives": ("waiting", "chan receive"), "selects": ("waiting", "select"), "locks": ("waiting", "sync.Mutex.Lock|semacquire"), "sleeps": ("waiting", "sleep"),
+          "joins": ("waiting", "sync.WaitGroup.Wait|semacquire"), "reads": ("syscall", "unknown")}
+
+
+def stand(bench, path, known, what):
+    """Each goroutine that @known has did nothing in this window: told once, as it stands, with its name and its stack. How many there are in all."""
+    bench.check(path)
+    text = bench.run([bench.gtrace, "convert", path, "--to", "text", "-o", "-"]).stdout.decode(errors="replace")
+    expect(re.search(r"^Since m=\d+ ticks=[1-9]", text, re.M) or re.search(r"^Since .*ticks=[1-9]", text, re.M), "%s: the window holds all there was" % what)
+    lines = [line.decode(errors="replace") for line in events(bench, path)]
+    told = collections.Counter()
+    for g, kind in known.items():
+        state, reason = STANDS[kind]
+        own = [line for line in lines if re.search(r"\bg=%d\b" % g, line)]
+        # An idle M's block may hold what is older than the window's edge. Where a call was made can be read since Go 1.23.
+        own = own[-1:] if kind == "reads" and " GoState " in own[-1] else own[-2:]
+        expect([line.split()[1] for line in own] in (["GoState", "GoStack"], ["GoState"]), "%s: goroutine %d (%s): %s" % (what, g, kind, own))
+        expect(re.search('old=none new=%s reason="(%s)"' % (state, reason), own[0]), "%s: goroutine %d (%s): %s" % (what, g, kind, own[0]))
+        told[kind] += 1
+    rows = bench.run([bench.gtrace, "convert", path, "--to", "csv", "-o", "-"]).stdout.decode().splitlines()[1:]
+    names = {int(row.split(",")[0]): row.split(",")[2].strip('"') for row in rows}
+    for g, kind in known.items():
+        expect(names.get(g) == "main." + kind, "%s: goroutine %d (%s) is called %s" % (what, g, kind, names.get(g)))
+    expect(set(told.values()) == {3} and len(told) == len(STANDS), "%s: %s" % (what, told))
+    return len(names)
+
+
+@case
+def snapshot_standing(bench):
+    """Goroutines that have waited since before the window are in it, as they stand; recorded from the start, and attached to. Too many are not read, and that is told."""
+    window = ["--max-bytes", "1M", "--min-age", "100ms"]
+    table = os.path.join(bench.dir, "table")
+    recorder = Recorder(bench, [build_go("standing", newest()[0]), table, "10000"], window)
+    for _ in range(200):
+        path, said = recorder.ask()
+        if "the last" in said:
+            break
+    expect("more than 10000" in str(meta(bench, path, "standing")), "of too many: %s: %s" % (said, meta(bench, path, "standing")))
+    recorder.end(signal.SIGKILL)
+    for version in versions():
+        program = [build_go("standing", version), table]
+        recorder = Recorder(bench, program, window)
+        known = {int(line.split()[0]): line.split()[1] for line in open(table)}
+        for _ in range(200):
+            path, said = recorder.ask()
+            if "the last" in said:
+                break
+        else:
+            expect(False, "the window still holds all: %s" % said)
+        stand(bench, path, known, "recorded")
+        stand(bench, recorder.ask()[0], known, "recorded, again")
+        recorder.end(signal.SIGKILL)
+        program = bench.start(program, stdout=subprocess.PIPE)
+        read_until(program.stdout.fileno(), b"ready")
+        known = {int(line.split()[0]): line.split()[1] for line in open(table)}
+        attached = bench.start([bench.gtrace, "attach", "--flight", "-o", recorder.out] + window + [str(program.pid)], env=recorder.env, stderr=subprocess.PIPE)
+        wait(lambda: recorder.sockets() or attached.poll() is not None, "a socket")
+        for _ in range(200):
+            path, said = recorder.ask(pid=program.pid)
+            if "the last" in said:
+                break
+        stand(bench, path, known, "attached to")
+        attached.send_signal(signal.SIGINT)
+        attached.communicate(timeout=120)
+        count = stand(bench, recorder.out, known, "at the end")
+        program.kill()
+        program.communicate()
+        yield "Go %s: %d goroutines that wait, %d in all" % (version, len(known), count)

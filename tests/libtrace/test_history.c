@@ -131,6 +131,7 @@ struct stage {
 	struct gt_collector *collector;
 	char path[64];
 	uint64_t told;
+	struct gt_clock_pair start;
 };
 
 static void set_up(struct stage *stage)
@@ -141,6 +142,7 @@ static void set_up(struct stage *stage)
 
 	gt_clock_init();
 	memset(stage, 0, sizeof(*stage));
+	stage->start = gt_clock_pair();
 	snprintf(stage->path, sizeof(stage->path), "/tmp/gtrace-history-%d.gtrace", (int)getpid());
 	cr_assert_eq(gt_shm_create(&config, &stage->memory, &err), 0, "%s", err.text);
 	collector.memory = &stage->memory;
@@ -171,8 +173,16 @@ static void record(struct stage *stage, unsigned int count)
 	}
 }
 
+struct stood {
+	int64_t time_ns;
+	uint64_t count, m;
+	uint8_t state, reason;
+};
+
 struct seen {
 	uint64_t first, next, events, lost, gaps;
+	int64_t edge_ns;        /* all is there from here on */
+	struct stood stood[16]; /* by goroutine: GoState */
 };
 
 static struct gt_snapshot_result snapshot(struct stage *stage, struct seen *seen)
@@ -182,12 +192,13 @@ static struct gt_snapshot_result snapshot(struct stage *stage, struct seen *seen
 		.path = stage->path,
 		.window = true,
 		.ticks_per_second = gt_clock_rate(),
-		.start_ticks = now.ticks,
-		.start_monotonic_ns = now.monotonic_ns,
+		.start_ticks = stage->start.ticks,
+		.start_monotonic_ns = stage->start.monotonic_ns,
 	};
 	struct gt_snapshot_result result;
 	struct gt_event event;
 	struct gt_writer *writer;
+	struct gt_trace_info info;
 	struct gt_trace *trace;
 	struct gt_error err = {""};
 
@@ -198,6 +209,13 @@ static struct gt_snapshot_result snapshot(struct stage *stage, struct seen *seen
 	cr_assert_eq(gt_writer_close(writer, now.ticks, now.monotonic_ns, &err), 0, "%s", err.text);
 	cr_assert_eq(gt_trace_open(stage->path, &trace, &err), 0, "%s", err.text);
 	while (gt_trace_next(trace, &event) > 0) {
+		if (event.kind == GT_EV_GO_STATE && event.args[0] < 16) {
+			struct stood *stood = &seen->stood[event.args[0]];
+
+			cr_assert_eq(event.args[1], GT_STATE_NONE);
+			*stood = (struct stood){event.time_ns, stood->count + 1, event.m, (uint8_t)event.args[2],
+				(uint8_t)event.args[3]};
+		}
 		if (event.kind == GT_EV_LOST) {
 			seen->lost += event.args[0];
 			seen->gaps++;
@@ -210,6 +228,8 @@ static struct gt_snapshot_result snapshot(struct stage *stage, struct seen *seen
 			cr_assert(seen->gaps, "run %lu instead of %lu", event.args[2] - 1, seen->next);
 		seen->next = event.args[2];
 	}
+	gt_trace_info(trace, &info);
+	seen->edge_ns = info.complete_ns;
 	gt_trace_close(trace);
 	unlink(stage->path);
 	return result;
@@ -260,6 +280,74 @@ Test(window, an_unbroken_end_when_the_history_is_full)
 	cr_assert_eq(seen.lost, 0);
 	cr_assert_eq(seen.next % 60000, stage.told / 2 % 60000);
 	cr_assert_gt(seen.events * 2 * GT_CELL_BYTES, GT_HISTORY_BYTES_MIN);
+	tear_down(&stage);
+}
+
+/* As they were read: 7 is busy, 9 and 12 wait, 10 runs on the busy M, 11 is in a call on M 5. */
+static void read_standing(struct stage *stage, uint64_t ticks)
+{
+	const struct gt_found found[] = {
+		{.g = 7, .state = GT_STATE_RUNNABLE, .m = UINT64_MAX},
+		{.g = 9, .state = GT_STATE_WAITING, .reason = GT_REASON_CHAN_RECEIVE, .m = UINT64_MAX},
+		{.g = 10, .state = GT_STATE_RUNNING, .m = 0, .p = 1},
+		{.g = 11, .state = GT_STATE_SYSCALL, .m = 5},
+		{.g = 12, .state = GT_STATE_RUNNABLE, .m = UINT64_MAX, .fresh = true},
+	};
+	struct gt_found *list = malloc(sizeof(found));
+
+	memcpy(list, found, sizeof(found));
+	gt_collector_standing(stage->collector, ticks, list, sizeof(found) / sizeof(found[0]));
+}
+
+Test(window, who_did_nothing_is_told_as_he_stands)
+{
+	static const uint64_t told[] = {[9] = 1, [11] = 1, [12] = 1, [15] = 0};
+	struct gt_snapshot_result result;
+	struct stage stage;
+	struct seen seen;
+
+	set_up(&stage);
+	record(&stage, 500);
+	gt_collector_follow(stage.collector);
+	/* All there ever was is held: whoever is not in it was not there. */
+	read_standing(&stage, gt_ticks());
+	result = snapshot(&stage, &seen);
+	cr_assert(result.whole);
+	cr_assert_eq(result.standing, 0);
+
+	gt_collector_keep(stage.collector, 1);
+	for (int i = 0; i < 40; i++) {
+		record(&stage, 500);
+		gt_collector_follow(stage.collector);
+	}
+	read_standing(&stage, gt_ticks());
+	for (int again = 0; again < 2; again++) {
+		result = snapshot(&stage, &seen);
+		cr_assert_not(result.whole);
+		cr_assert_eq(result.standing, 3);
+		for (uint64_t g = 0; g < 16; g++)
+			cr_assert_eq(seen.stood[g].count, told[g], "goroutine %lu: %lu times", g, seen.stood[g].count);
+		for (uint64_t g = 9; g <= 12; g++)
+			cr_assert(g == 10 || seen.stood[g].time_ns == seen.edge_ns, "goroutine %lu: %ld instead of %ld", g, seen.stood[g].time_ns, seen.edge_ns);
+		cr_assert_eq(seen.stood[9].state, GT_STATE_WAITING);
+		cr_assert_eq(seen.stood[9].reason, GT_REASON_CHAN_RECEIVE);
+		cr_assert_eq(seen.stood[11].state, GT_STATE_SYSCALL);
+		cr_assert_eq(seen.stood[11].m, 5);
+		cr_assert_eq(seen.stood[12].state, GT_STATE_RUNNABLE);
+		/* No M of the program's. */
+		cr_assert_eq(seen.stood[12].m, seen.stood[9].m);
+		cr_assert_neq(seen.stood[12].m, 0);
+		cr_assert_neq(seen.stood[12].m, 5);
+		cr_assert_eq(seen.lost, 0);
+	}
+
+	/* A list that is older than what is missing says nothing. */
+	read_standing(&stage, 1);
+	result = snapshot(&stage, &seen);
+	cr_assert_eq(result.standing, 0);
+	gt_collector_standing(stage.collector, 0, NULL, 0);
+	result = snapshot(&stage, &seen);
+	cr_assert_eq(result.standing, 0);
 	tear_down(&stage);
 }
 
