@@ -202,7 +202,7 @@ static void on_slice(void *user, const struct gt__row *row, int64_t end_ns)
 	struct gt_analysis *a = user;
 	struct gt__slice slice = row->open;
 
-	if (end_ns < a->begin_ns)
+	if (end_ns < a->begin_ns || (end_ns == a->begin_ns && slice.since_ns < a->begin_ns))
 		return;
 	if (slice.since_ns < a->begin_ns)
 		slice.since_ns = a->begin_ns;
