@@ -61,10 +61,10 @@ void gt_standing_read(struct gt_recording *r)
 	uint64_t ticks = gt_ticks();
 	size_t count;
 
-	gt_collector_standing(r->collector, 0, NULL, 0);
-	r->standing_missing = NULL;
+	/* Found when the hooks are in: before that there may be no collector either. */
 	if (!r->allgs)
 		return;
+	gt_collector_standing(r->collector, 0, NULL, 0);
 	r->standing_missing = "not read: the process cannot be read";
 	count = count_of(r);
 	if (count > GOROUTINES_MAX && count != UINT64_MAX)

@@ -328,7 +328,8 @@ Test(window, who_did_nothing_is_told_as_he_stands)
 		for (uint64_t g = 0; g < 16; g++)
 			cr_assert_eq(seen.stood[g].count, told[g], "goroutine %lu: %lu times", g, seen.stood[g].count);
 		for (uint64_t g = 9; g <= 12; g++)
-			cr_assert(g == 10 || seen.stood[g].time_ns == seen.edge_ns, "goroutine %lu: %ld instead of %ld", g, seen.stood[g].time_ns, seen.edge_ns);
+			cr_assert(g == 10 || seen.stood[g].time_ns == seen.edge_ns, "goroutine %lu: %ld instead of %ld",
+				g, seen.stood[g].time_ns, seen.edge_ns);
 		cr_assert_eq(seen.stood[9].state, GT_STATE_WAITING);
 		cr_assert_eq(seen.stood[9].reason, GT_REASON_CHAN_RECEIVE);
 		cr_assert_eq(seen.stood[11].state, GT_STATE_SYSCALL);
