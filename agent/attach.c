@@ -215,28 +215,40 @@ static int map_both(struct gt_attach *attach, struct gt_remote *remote, int *mem
 	return code < 0 ? (int)code : 0;
 }
 
-static int unmap_both(struct gt_attach *attach, struct gt_remote *remote, struct gt_error *err)
+/* One of both; 0 is nothing. */
+static int unmap_one(struct gt_remote *remote, uint64_t *address, uint64_t size, struct gt_error *err)
 {
 	int64_t ret = 0;
 
-	uint64_t nothing[2] = {0, 0};
-
-	/* The code last: its first page tells of the rings, but not of what may be in their place a moment later. */
-	if (attach->rings && attach->code_address)
-		ret = gt__memory_write(attach->memory, remote->thread->tid,
-			attach->code_address + offsetof(struct gt_hookpage, rings), nothing, sizeof(nothing));
-	if (attach->rings && ret >= 0)
-		ret = call(remote, GT_REMOTE_PLAIN, "unmap memory", SYS_munmap,
-			(const uint64_t[6]){attach->rings, attach->rings_size}, err);
-	if (ret >= 0)
-		attach->rings = 0;
-	if (ret >= 0 && attach->code_address)
-		ret = call(remote, GT_REMOTE_PLAIN, "unmap memory", SYS_munmap,
-			(const uint64_t[6]){attach->code_address, attach->code_size}, err);
+	if (*address)
+		ret = call(
+			remote, GT_REMOTE_PLAIN, "unmap memory", SYS_munmap, (const uint64_t[6]){*address, size}, err);
 	if (ret < 0)
 		return (int)ret;
-	attach->code_address = 0;
+	*address = 0;
 	return 0;
+}
+
+/*
+ * The code's first page tells of the rings, but not of what may be in their place a moment later, if we die in between. So that is struck out
+ * there; where that cannot be done the code goes first, and the rings would stay for nothing.
+ */
+static int unmap_both(struct gt_attach *attach, struct gt_remote *remote, struct gt_error *err)
+{
+	static const uint64_t nothing[2] = {0, 0};
+	int ret = 0;
+
+	if (attach->code_sealed)
+		ret = unmap_one(remote, &attach->code_address, attach->code_size, err);
+	else if (attach->rings && attach->code_address)
+		ret = gt__memory_write(attach->memory, remote->thread->tid,
+			attach->code_address + offsetof(struct gt_hookpage, rings), nothing, sizeof(nothing));
+	if (ret >= 0)
+		ret = unmap_one(remote, &attach->rings, attach->rings_size, err);
+	if (ret >= 0)
+		ret = unmap_one(remote, &attach->code_address, attach->code_size, err);
+	attach->code_sealed = attach->code_sealed && ret < 0;
+	return ret;
 }
 
 typedef int work_fn(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err);

@@ -22,6 +22,7 @@ struct gt_attach {
 	uint64_t ms_gone[GT_M_IDS_MAX / GT_MS_A_PAGE / 64];
 	pid_t idle;                                          /* a thread that slept at the last stop */
 	uint64_t code_address, code_size, rings, rings_size; /* in the process; 0: not mapped */
+	bool code_sealed; /* its first page cannot be written: a gtrace that started the program made it */
 	struct gt_patch patches[GT_GOHOOKS_MAX];
 	size_t patch_count;
 	bool patched;

@@ -208,11 +208,14 @@ int gt__attach_leftover(struct gt_attach *attach, uint64_t *at, struct gt_hookpa
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < count && !ret; i++) {
-		if (!mappings[i].runs || gt__memory_read(attach->memory, mappings[i].lo, page, sizeof(*page)) < 0 ||
+		/* A gtrace that started the program has put them into a memory file, one that attached into memory of no name. */
+		if (!(mappings[i].runs || mappings[i].hooks) ||
+			gt__memory_read(attach->memory, mappings[i].lo, page, sizeof(*page)) < 0 ||
 			memcmp(page->magic, GT_HOOKPAGE_MAGIC, sizeof(page->magic)) ||
 			!believable(attach, page, &mappings[i], mappings, count))
 			continue;
 		*at = mappings[i].lo;
+		attach->code_sealed = mappings[i].hooks;
 		ret = 1;
 		if (gt_hookpage_owned(page))
 			ret = gt_fail(err, EBUSY,

@@ -92,6 +92,7 @@ int gt__mappings_read(pid_t pid, struct gt__mapping **mappings, size_t *count, s
 			    &inode) < 3)
 			continue;
 		mapping->gtrace = strstr(line, " /memfd:gtrace") != NULL;
+		mapping->hooks = mapping->gtrace && rights[2] == 'x';
 		mapping->unnamed = !inode && !strchr(line, '[');
 		mapping->runs = !strcmp(rights, "r-xp") && (inode || mapping->unnamed || strstr(line, "[vdso]"));
 		(*count)++;

@@ -19,6 +19,7 @@ struct gt__mapping {
 	bool runs;    /* r-xp */
 	bool unnamed; /* of no file */
 	bool gtrace;  /* of a memory file of gtrace's */
+	bool hooks;   /* of one, and executable */
 };
 
 /* Of process @pid; *@mappings to free(). */

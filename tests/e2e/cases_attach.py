@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import trace as trace_reader
-from harness import LIMIT, MODES, Failure, Skip, build_c, build_go, case, expect, minor, newest, runs, versions, wait
+from harness import LIMIT, MODES, Failure, Skip, build_c, build_go, case, children_of, expect, minor, newest, runs, versions, wait
 from trace import number
 
 REASONS = {"finalizer wait", "GC sweep wait", "GC scavenge wait", "force gc (idle)"}
@@ -274,6 +274,41 @@ def refused(bench, pid, pattern, changed=None, options=(), prefix=()):
     if changed:
         unchanged(changed, before, "a refused attach changed something")
     return text.strip()
+
+
+@case
+def attach_takes_over(bench):
+    """gtrace record is killed: another gtrace attaches to its program, takes the old hooks out, and leaves none behind."""
+    for version in versions():
+        program = build_go("web", version)
+        for options in ([], ["--flight", "--max-bytes", "2M"]):
+            out = bench.path()
+            recorder = subprocess.Popen([bench.gtrace, "record", "-q", "-o", out] + options + [program, "serve"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            pid = None
+            try:
+                address = until(recorder.stdout, b"\n").decode().strip()
+                pid = children_of(recorder.pid)[0]
+                expect([line for line in outside(pid)["gtrace"] if "x" in line[1]], "no hooks in process %d" % pid)
+                refused(bench, pid, "is traced by another gtrace .process %d.: end that first" % recorder.pid)
+                recorder.kill()
+                recorder.wait()
+                with Program([program, "load", address, "20"]) as client:
+                    for _ in range(3):
+                        a = Attached(bench, pid)
+                        time.sleep(0.15)
+                        a.end()
+                        expect(int(re.search(r"(\d+) goroutines found", a.text).group(1)) > 0, "nobody was found: " + a.text)
+                        expect(not outside(pid)["gtrace"], "something of gtrace's is left: %r" % outside(pid)["gtrace"])
+                    client.say(b"\n")
+                    stdout, err = client.run.communicate(timeout=LIMIT)
+                    asked, wrong = stdout.split()[:2]
+                    expect(client.run.returncode == 0 and int(asked) > 0 and wrong == b"0", "errors of clients: %r %r" % (stdout, err))
+            finally:
+                if pid:
+                    os.kill(pid, signal.SIGKILL)
+                recorder.kill()
+                recorder.communicate()
+        yield "Go %s: taken over, from a file and from a window" % version
 
 
 @case
