@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define ANSWER_NS    10000000000
+#define LIST_NS      300000000 /* nobody looks after the window meanwhile */
 #define STOPPED_NS   300000000
 #define STOP_NS      200000000
 #define STAND_TRIES  25
@@ -152,7 +153,7 @@ static int read_area(const struct gt_linked *linked, struct gt_attend *out, stru
 
 /* ---- open ---- */
 
-int gt_linked_open(pid_t pid, struct gt_linked **out, struct gt_error *err)
+int gt_linked_open(pid_t pid, bool waits, struct gt_linked **out, struct gt_error *err)
 {
 	struct gt_linked *linked = calloc(1, sizeof(*linked));
 	struct gt_elf_identity identity;
@@ -186,9 +187,9 @@ int gt_linked_open(pid_t pid, struct gt_linked **out, struct gt_error *err)
 	if (ret >= 0)
 		ret = find_area(linked, err);
 	/* One that has just begun is about to listen. */
-	for (int i = 0; ret >= 0 && i < LISTENS_NAPS; i++) {
+	for (int i = 0; ret >= 0 && i <= (waits ? LISTENS_NAPS : 0); i++) {
 		ret = read_area(linked, &area, err);
-		if (ret < 0 || area.asleep)
+		if (ret < 0 || area.asleep || !waits)
 			break;
 		nap();
 	}
@@ -278,9 +279,10 @@ static void nudge(const struct gt_linked *linked, const struct gt_attend *area)
 }
 
 /* What it wants is written already. */
-static int ask(struct gt_linked *linked, enum gt_attend_what what, struct gt_attend *area, struct gt_error *err)
+static int ask(struct gt_linked *linked, enum gt_attend_what what, int64_t limit_ns, struct gt_attend *area,
+	struct gt_error *err)
 {
-	int64_t until_ns = gt_monotonic_ns() + ANSWER_NS, nudge_ns = 0, stopped_ns = 0;
+	int64_t until_ns = gt_monotonic_ns() + limit_ns, nudge_ns = 0, stopped_ns = 0;
 	uint32_t request;
 
 	linked->number = (linked->number + 1) & 0xfffffff;
@@ -387,7 +389,7 @@ int gt_linked_memory(struct gt_linked *linked, const struct gt_shm_config *confi
 	ret = put(linked, offsetof(struct gt_attend, since), &area.since,
 		sizeof(area) - offsetof(struct gt_attend, since));
 	if (ret >= 0)
-		ret = ask(linked, GT_ATTEND_MEMORY, &area, err);
+		ret = ask(linked, GT_ATTEND_MEMORY, ANSWER_NS, &area, err);
 	if (ret < 0)
 		return ret;
 	fd = open_memory(linked->pid, area.fd, err);
@@ -401,31 +403,20 @@ int gt_linked_memory(struct gt_linked *linked, const struct gt_shm_config *confi
 	return ret;
 }
 
-int gt_linked_begin(struct gt_linked *linked, const struct gt_memory *memory, uint64_t since_ticks, uint32_t sets,
-	struct gt_attend_alive **list, size_t *count, uint32_t *none_m, struct gt_error *err)
+/* Those that are what they should be. */
+static int read_list(const struct gt_linked *linked, const struct gt_attend *area, const struct gt_memory *memory,
+	struct gt_attend_alive **list, size_t *count, struct gt_error *err)
 {
-	struct gt_attend area = {.since = since_ticks, .sets = sets};
-	size_t kept = 0;
-	int ret = PUT(linked, &area, since);
+	size_t told = area->alive_count, kept = 0;
 
-	*list = NULL;
-	*count = 0;
-	if (ret >= 0)
-		ret = PUT(linked, &area, sets);
-	if (ret < 0)
-		return gt_fail(err, ESRCH, "cannot attach: process %d is gone", (int)linked->pid);
-	ret = ask(linked, GT_ATTEND_OPEN, &area, err);
-	if (ret < 0)
-		return ret;
-	if (area.alive_count > ALIVE_MAX || area.none_m >= memory->m_count)
+	if (told > ALIVE_MAX)
 		return gt_fail(err, EBADMSG, "cannot attach: process %d tells what cannot be", (int)linked->pid);
-	*none_m = area.none_m;
-	*list = calloc(area.alive_count + 1, sizeof(**list));
+	*list = calloc(told + 1, sizeof(**list));
 	if (!*list)
 		return gt_fail(err, ENOMEM, "out of memory");
-	if (gt__memory_read(linked->memory, area.alive, *list, area.alive_count * sizeof(**list)) < 0)
-		area.alive_count = 0;
-	for (size_t i = 0; i < area.alive_count; i++) {
+	if (gt__memory_read(linked->memory, area->alive, *list, told * sizeof(**list)) < 0)
+		told = 0;
+	for (size_t i = 0; i < told; i++) {
 		const struct gt_attend_alive *who = &(*list)[i];
 
 		if (who->g && who->m <= memory->m_count && who->p <= 1u << 20 && gt_state_known(who->state) &&
@@ -436,6 +427,41 @@ int gt_linked_begin(struct gt_linked *linked, const struct gt_memory *memory, ui
 	return 0;
 }
 
+int gt_linked_begin(struct gt_linked *linked, const struct gt_memory *memory, uint64_t since_ticks, uint32_t sets,
+	struct gt_attend_alive **list, size_t *count, uint32_t *none_m, struct gt_error *err)
+{
+	struct gt_attend area = {.since = since_ticks, .sets = sets};
+	int ret = PUT(linked, &area, since);
+
+	*list = NULL;
+	*count = 0;
+	if (ret >= 0)
+		ret = PUT(linked, &area, sets);
+	if (ret < 0)
+		return gt_fail(err, ESRCH, "cannot attach: process %d is gone", (int)linked->pid);
+	ret = ask(linked, GT_ATTEND_OPEN, ANSWER_NS, &area, err);
+	if (ret < 0)
+		return ret;
+	if (area.none_m >= memory->m_count)
+		return gt_fail(err, EBADMSG, "cannot attach: process %d tells what cannot be", (int)linked->pid);
+	*none_m = area.none_m;
+	return read_list(linked, &area, memory, list, count, err);
+}
+
+int gt_linked_list(struct gt_linked *linked, const struct gt_memory *memory, struct gt_attend_alive **list,
+	size_t *count, struct gt_error *err)
+{
+	struct gt_attend area;
+	int ret = read_area(linked, &area, err);
+
+	if (ret < 0)
+		return ret;
+	/* Another gtrace, of an attach that ended, may have asked since. */
+	linked->number = area.request >> 4;
+	ret = ask(linked, GT_ATTEND_LIST, LIST_NS, &area, err);
+	return ret < 0 ? ret : read_list(linked, &area, memory, list, count, err);
+}
+
 int gt_linked_end(struct gt_linked *linked, struct gt_error *err)
 {
 	struct gt_attend area;
@@ -443,7 +469,7 @@ int gt_linked_end(struct gt_linked *linked, struct gt_error *err)
 
 	if (!linked->mine)
 		return 0;
-	ret = ask(linked, GT_ATTEND_CLOSE, &area, err);
+	ret = ask(linked, GT_ATTEND_CLOSE, ANSWER_NS, &area, err);
 	area.owner = 0;
 	if (ret >= 0)
 		PUT(linked, &area, owner);

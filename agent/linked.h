@@ -19,8 +19,8 @@
 
 struct gt_linked;
 
-/* 1: *@out; 0: the process links no libtrace; else -errno and a line. */
-int gt_linked_open(pid_t pid, struct gt_linked **out, struct gt_error *err);
+/* 1: *@out; 0: the process links no libtrace; else -errno and a line. @waits: one that does not listen yet is waited for, for a second. */
+int gt_linked_open(pid_t pid, bool waits, struct gt_linked **out, struct gt_error *err);
 void gt_linked_close(struct gt_linked *linked); /* NULL is fine */
 const char *gt_linked_program(const struct gt_linked *linked);
 const char *gt_linked_exe(const struct gt_linked *linked); /* what to open */
@@ -33,6 +33,13 @@ int gt_linked_memory(struct gt_linked *linked, const struct gt_shm_config *confi
 /* *@list to free(), of *@count that are what they should be; *@none_m: the M that tells of those on none. */
 int gt_linked_begin(struct gt_linked *linked, const struct gt_memory *memory, uint64_t since_ticks, uint32_t sets,
 	struct gt_attend_alive **list, size_t *count, uint32_t *none_m, struct gt_error *err);
+
+/*
+ * Who is there now, and stands where, of a program that is recorded (by whomever: gtrace record too). *@list to free(), those with an M last.
+ * The program has some tenths of a second to answer.
+ */
+int gt_linked_list(struct gt_linked *linked, const struct gt_memory *memory, struct gt_attend_alive **list,
+	size_t *count, struct gt_error *err);
 
 /* -ESRCH: the process is gone. */
 int gt_linked_end(struct gt_linked *linked, struct gt_error *err);

@@ -68,22 +68,11 @@ static int blocks_in_turn(struct gt_attached *a, uint64_t allowed, uint32_t *out
 static int tell_alive(struct gt_attached *a, const struct gt_attend_alive *list, size_t count, uint32_t none_m)
 {
 	struct gt_recording *r = a->recording;
-	struct gt_hook_alive *alive = calloc(count + 1, sizeof(*alive));
+	struct gt_hook_alive *alive = gt_standing_alive(list, count);
 	int ret = 0;
 
 	if (!alive)
 		return gt_die_text(GT_EXIT_FAILURE, "out of memory");
-	for (size_t i = 0; i < count; i++)
-		alive[i] = (struct gt_hook_alive){
-			.g = list[i].g,
-			.parent = list[i].parent,
-			.start = (const void *)(uintptr_t)list[i].start,
-			.m = list[i].m,
-			.p = list[i].p,
-			.state = list[i].state,
-			.reason = list[i].reason,
-			.stack = list[i].stack,
-		};
 	if (r->options.flight)
 		ret = gt_collector_alive_kept(r->collector, alive, count, none_m);
 	else
@@ -149,6 +138,7 @@ int gt_linked_hook(struct gt_attached *a)
 	if (gt_linked_begin(a->linked, &r->memory, r->start.ticks, r->options.sets, &list, &count, &none_m, &err) < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
 	a->hooked = true;
+	r->linked = a->linked;
 	gt_record_kernel(r, r->pid, true);
 	ret = tell_alive(a, list, count, none_m);
 	free(list);

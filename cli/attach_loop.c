@@ -54,7 +54,7 @@ static int look(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
 	struct gt_error err;
-	int ret = gt_linked_open(a->options->pid, &a->linked, &err);
+	int ret = gt_linked_open(a->options->pid, true, &a->linked, &err);
 
 	if (ret < 0)
 		return gt_die(GT_EXIT_FAILURE, &err);
@@ -255,13 +255,13 @@ static void unhook(struct gt_attached *a)
 	struct gt_error err;
 	int ret;
 
+	/* Behind the last record nobody knows who stands where. */
+	if (a->recording->options.flight && (a->recording->allgs || a->recording->linked))
+		gt_standing_read(a->recording);
 	if (a->linked) {
 		gt_linked_unhook(a);
 		return;
 	}
-	/* Behind the last record nobody knows who stands where. */
-	if (a->recording->options.flight)
-		gt_standing_read(a->recording);
 	ret = gt_attach_detach(a->attach, &err);
 
 	/* Its end is known a moment after its threads are gone. */

@@ -59,9 +59,10 @@ struct gt_recording {
 	struct gt_agent_result agent;
 	pid_t pid;
 	uint64_t allgs; /* of a Go program: where it has its goroutines, in the process; 0: not known */
-	const char *
-		standing_missing; /* why they were not read for the last snapshot; NULL: they were, or it is no Go program */
-	pid_t waker;              /* process that last waited in our place while we were stopped */
+	struct gt_linked *
+		linked; /* of a program that links libtrace: through this it tells who is there; NULL: not asked yet. Attach's, or ours */
+	const char *standing_missing; /* why they were not read for the last snapshot; NULL: they were */
+	pid_t waker;                  /* process that last waited in our place while we were stopped */
 
 	struct gt_clock_pair start;
 	int64_t start_realtime_ns;
@@ -95,6 +96,9 @@ struct gt_goroutine;
 struct gt_found;
 /* As the collector wants them; NULL: out of memory. */
 struct gt_found *gt_standing_list(const struct gt_goroutine *list, size_t count);
+struct gt_attend_alive;
+struct gt_hook_alive;
+struct gt_hook_alive *gt_standing_alive(const struct gt_attend_alive *list, size_t count); /* the same */
 /* Right before a copy, of a process that lives: the collector gets its goroutines as they stand. What cannot be read is not told. */
 void gt_standing_read(struct gt_recording *recording);
 /* The process is there, and @running, or about to execute the program: opens what the kernel tells of it, as far as it was asked for and is allowed. */

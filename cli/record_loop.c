@@ -9,6 +9,7 @@
 #include "cli/record.h"
 
 #include "agent/gotypes.h"
+#include "agent/linked.h"
 #include "base/clock.h"
 #include "cli/death.h"
 #include "cli/flight.h"
@@ -823,6 +824,7 @@ int gt_record_run(struct gt_recording *r)
 	gt_kernel_close(r->kernel);
 	gt_modules_free(r->resolver.modules);
 	gt_collector_free(r->collector);
+	gt_linked_close(r->linked);
 	close(signals);
 	gt_shm_close(&r->memory);
 	if (WIFSIGNALED(status))

@@ -1,8 +1,14 @@
-/* standing.c - the goroutines of a Go program that lives, read from its memory: who did nothing in a window is in no record of it. */
+/*
+ * standing.c - the goroutines of a program that lives: who did nothing in a window is in no record of it. A Go program's are read from its
+ * memory; one that links libtrace is asked (libtrace/attend.h).
+ */
 #include "agent/goread.h"
+#include "agent/linked.h"
 #include "base/clock.h"
 #include "cli/record.h"
 
+#include <errno.h>
+#include <gtrace/hooks.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 
@@ -38,6 +44,24 @@ struct gt_found *gt_standing_list(const struct gt_goroutine *list, size_t count)
 	return found;
 }
 
+struct gt_hook_alive *gt_standing_alive(const struct gt_attend_alive *list, size_t count)
+{
+	struct gt_hook_alive *alive = calloc(count + 1, sizeof(*alive));
+
+	for (size_t i = 0; alive && i < count; i++)
+		alive[i] = (struct gt_hook_alive){
+			.g = list[i].g,
+			.parent = list[i].parent,
+			.start = (const void *)(uintptr_t)list[i].start,
+			.m = list[i].m,
+			.p = list[i].p,
+			.state = list[i].state,
+			.reason = list[i].reason,
+			.stack = list[i].stack,
+		};
+	return alive;
+}
+
 static uint32_t take_stack(void *collector, const uint64_t *pcs, size_t count)
 {
 	return gt_collector_stack(collector, pcs, count);
@@ -52,30 +76,76 @@ static uint64_t count_of(const struct gt_recording *r)
 	return process_vm_readv(r->pid, &local, 1, &remote, 1, 0) == sizeof(count) ? count : UINT64_MAX;
 }
 
-void gt_standing_read(struct gt_recording *r)
+static const char *read_go(struct gt_recording *r)
 {
 	const struct gt_goread read = {r->pid, r->allgs, r->layout};
+	const char *missing = "not read: the process cannot be read";
 	struct gt_goroutine *list;
 	struct gt_found *found;
 	struct gt_error err;
 	uint64_t ticks = gt_ticks();
-	size_t count;
+	size_t count = count_of(r);
 
-	/* Found when the hooks are in: before that there may be no collector either. */
-	if (!r->allgs)
-		return;
-	gt_collector_standing(r->collector, 0, NULL, 0);
-	r->standing_missing = "not read: the process cannot be read";
-	count = count_of(r);
 	if (count > GOROUTINES_MAX && count != UINT64_MAX)
-		r->standing_missing = "not read: the program has, or had, more than 10000 goroutines at once";
+		return "not read: the program has, or had, more than 10000 goroutines at once";
 	if (count > GOROUTINES_MAX || gt_goread_all(&read, &list, &count, &err) < 0)
-		return;
+		return missing;
 	if (gt_goread_again(&read, list, &count, &err) >= 0) {
 		gt_goread_stacks(&read, list, count, r->options.stack_depth, take_stack, r->collector);
 		found = gt_standing_list(list, count);
 		gt_collector_standing(r->collector, ticks, found, count);
-		r->standing_missing = NULL;
+		missing = NULL;
 	}
 	free(list);
+	return missing;
+}
+
+static int ask_linked(struct gt_recording *r)
+{
+	struct gt_attend_alive *list;
+	struct gt_hook_alive *alive;
+	struct gt_error err;
+	uint64_t ticks;
+	size_t count;
+	int ret = r->linked ? 1 : gt_linked_open(r->pid, false, &r->linked, &err);
+
+	if (ret <= 0)
+		return ret < 0 ? ret : -ESRCH;
+	ticks = gt_ticks();
+	ret = gt_linked_list(r->linked, &r->memory, &list, &count, &err);
+	if (ret < 0)
+		return ret;
+	alive = gt_standing_alive(list, count);
+	ret = alive ? gt_collector_standing_alive(r->collector, ticks, alive, count) : -ENOMEM;
+	free(alive);
+	free(list);
+	return ret;
+}
+
+static const char *read_linked(struct gt_recording *r)
+{
+	switch (-ask_linked(r)) {
+	case 0:
+		return NULL;
+	case E2BIG:
+		return "not read: the program has, or had, more than 10000 goroutines at once";
+	case ENOSYS:
+		return "not read: the program's scheduler cannot tell";
+	case ETIMEDOUT:
+	case EAGAIN:
+		return "not read: the program did not answer in time";
+	case ENOMEM:
+		return "not read: out of memory";
+	default:
+		return "not read: the process cannot be asked";
+	}
+}
+
+void gt_standing_read(struct gt_recording *r)
+{
+	/* Before the hooks are in there may be no collector either. */
+	if (!r->collector)
+		return;
+	gt_collector_standing(r->collector, 0, NULL, 0);
+	r->standing_missing = r->allgs ? read_go(r) : !r->layout ? read_linked(r) : NULL;
 }

@@ -171,6 +171,27 @@ static void tell_alive(const struct gt_hook_alive *list, size_t count, uint32_t 
 	gt__attend.alive_count = own.alive_count;
 }
 
+static int list_standing(void)
+{
+	struct gt_hook_alive *list;
+	size_t count;
+	int ret;
+
+	if (!gt__connected())
+		return gt_fail(&error, EPROTO, "nothing is recorded");
+	ret = gt__own_standing(&list, &count);
+	if (ret < 0)
+		return gt_fail(&error, -ret, "%s",
+			ret == -E2BIG    ? "the program has, or had, more than 10000 goroutines at once"
+			: ret == -ENOSYS ? "the program's scheduler cannot tell"
+					 : "out of memory");
+	own.alive_count = 0;
+	gt__attend.alive_count = 0;
+	tell_alive(list, count, gt__attend.none_m);
+	free(list);
+	return 0;
+}
+
 static int open_gate(void)
 {
 	uint32_t sets = gt__attend.sets;
@@ -194,13 +215,13 @@ static int serve(enum gt_attend_what what)
 
 	error.text[0] = '\0';
 	gt__own_lock();
-	ret = what == GT_ATTEND_MEMORY ? make_memory()
-	      : what == GT_ATTEND_OPEN ? open_gate()
-	      : what == GT_ATTEND_CLOSE
-		      ? end()
-		      : gt_fail(&error, EPROTO, "this program's libtrace does not know what is asked");
+	ret = what == GT_ATTEND_MEMORY  ? make_memory()
+	      : what == GT_ATTEND_OPEN  ? open_gate()
+	      : what == GT_ATTEND_CLOSE ? end()
+	      : what == GT_ATTEND_LIST  ? list_standing()
+				       : gt_fail(&error, EPROTO, "this program's libtrace does not know what is asked");
 	gt__own_unlock();
-	if (ret >= 0)
+	if (ret >= 0 && !(what == GT_ATTEND_LIST && opened()))
 		own.state = what;
 	own.result = ret;
 	gt__attend.state = own.state;
@@ -233,8 +254,9 @@ static void *attend(void *arg)
 			store(&gt__attend.answer, request);
 		} else if (owner_gone()) {
 			serve(GT_ATTEND_CLOSE);
-		} else {
-			syscall(SYS_futex, &gt__attend.request, FUTEX_WAIT_PRIVATE, request, &limit, NULL, 0);
+		} else if (syscall(SYS_futex, &gt__attend.request, FUTEX_WAIT_PRIVATE, request, &limit, NULL, 0) < 0 &&
+			   errno == ETIMEDOUT && own.state == GT_ATTEND_LIST) {
+			serve(GT_ATTEND_CLOSE); /* the list was read long ago */
 		}
 		if (own.state == GT_ATTEND_CLOSE || (own.result < 0 && !own.state))
 			break;

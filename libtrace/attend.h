@@ -8,6 +8,7 @@
  *
  *   MEMORY   the memory is made, as gtrace wants it, or is there from an earlier recording: a descriptor of it
  *   OPEN     hooks go on; who is there is listed
+ *   LIST     who is there now, and stands where; at any time, also for the gtrace that started the program
  *   CLOSE    hooks go off; what was begun is written. The memory stays for the next time, without its pages (gtrace takes them out)
  *
  * A recorder whose process is gone is closed by the answering thread. Both sides check what the other says.
@@ -21,7 +22,7 @@
 #define GT_ATTEND_MAGIC "gtattnd"
 #define GT_ATTEND_ABI   1u
 
-enum gt_attend_what { GT_ATTEND_MEMORY = 1, GT_ATTEND_OPEN, GT_ATTEND_CLOSE };
+enum gt_attend_what { GT_ATTEND_MEMORY = 1, GT_ATTEND_OPEN, GT_ATTEND_CLOSE, GT_ATTEND_LIST };
 
 struct gt_attend_alive {
 	uint64_t g, parent, start;
@@ -39,12 +40,14 @@ struct gt_attend {
 	uint64_t asleep;    /* address of a word that is 0 unless the thread that looks sleeps on it; 0: nobody looks */
 	uint32_t looker;    /* id of that thread */
 	uint32_t attendant; /* of the thread that answers; 0: there is none */
-	uint32_t state;     /* enum gt_attend_what of the last request that was done; CLOSE or 0: nobody records */
-	uint32_t answer;    /* the request that was answered last */
-	int32_t result;     /* 0 or -errno, and a line */
-	int32_t fd;         /* MEMORY */
-	uint64_t alive, alive_count; /* OPEN: a list of struct gt_attend_alive, those with an M first; until CLOSE */
-	uint32_t none_m;             /* the M that tells of goroutines that are on none */
+	uint32_t
+		state; /* enum gt_attend_what of the last request that was done (LIST: only when nobody is attached); CLOSE or 0: nobody records */
+	uint32_t answer; /* the request that was answered last */
+	int32_t result;  /* 0 or -errno, and a line */
+	int32_t fd;      /* MEMORY */
+	uint64_t alive,
+		alive_count; /* OPEN: a list of struct gt_attend_alive, those with an M first; LIST: those with one last; until the next, or CLOSE */
+	uint32_t none_m; /* the M that tells of goroutines that are on none */
 	uint32_t reserved;
 	char text[256];
 

@@ -115,6 +115,9 @@ void gt_collector_follow_end(struct gt_collector *collector);
 /* Flight: the goroutines as they were read from the process, from @ticks on until right before gt_collector_copy; each write of that copy tells
  * those that did nothing in the window. Takes @list (malloc); NULL: forgets the last. */
 void gt_collector_standing(struct gt_collector *collector, uint64_t ticks, struct gt_found *list, size_t count);
+/* The same, of what a scheduler told itself (struct gt_hook_world). -ENOMEM: nothing is known. */
+int gt_collector_standing_alive(
+	struct gt_collector *collector, uint64_t ticks, const struct gt_hook_alive *alive, size_t count);
 
 struct gt_snapshot_result {
 	uint64_t events;

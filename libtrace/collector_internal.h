@@ -193,6 +193,8 @@ struct gt__standing {
 int gt__standing_choose(struct gt_collector *collector, const struct gt_view *views, size_t view_count, uint64_t edge,
 	uint64_t end, uint32_t m_free, struct gt__standing *out);
 /* Names that were in what is missing. */
+/* @m: of one on no M. */
+struct gt_found gt__found_of(const struct gt_hook_alive *alive, uint32_t m);
 void gt__standing_names(struct gt_collector *collector);
 int gt__found_write_states(struct gt_collector *collector, struct gt_writer *writer);
 bool gt__found_created(struct gt_collector *collector, const struct gt_event *event);

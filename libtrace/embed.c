@@ -180,6 +180,58 @@ void gt__own_alive(void (*tell)(const struct gt_hook_alive *list, size_t count, 
 		tell(list, count, m - 1);
 }
 
+static int by_g(const void *left, const void *right)
+{
+	const struct gt_hook_alive *a = left, *b = right;
+
+	return a->g < b->g ? -1 : a->g > b->g;
+}
+
+/* What Ms have comes behind those that wait, and voids what was said of the same before. */
+static size_t strike(struct gt_hook_alive *list, size_t count)
+{
+	size_t waiting = 0, kept = 0;
+
+	while (waiting < count && !list[waiting].m)
+		waiting++;
+	qsort(list + waiting, count - waiting, sizeof(*list), by_g);
+	for (size_t i = 0; i < count; i++)
+		if (i < waiting ? !bsearch(&list[i], list + waiting, count - waiting, sizeof(*list), by_g)
+				: list[i].state != GT_STATE_NONE)
+			list[kept++] = list[i];
+	return kept;
+}
+
+int gt__own_standing(struct gt_hook_alive **list, size_t *count)
+{
+	size_t room = 0, got = ALIVE_AT_ONCE;
+	uint64_t at[2] = {0};
+
+	*list = NULL;
+	*count = 0;
+	while (gt__world.standing && got && got != SIZE_MAX) {
+		if (room - *count < ALIVE_AT_ONCE) {
+			struct gt_hook_alive *more = realloc(*list, (2 * room + ALIVE_AT_ONCE) * sizeof(*more));
+
+			if (!more) {
+				free(*list);
+				return -ENOMEM;
+			}
+			*list = more;
+			room = 2 * room + ALIVE_AT_ONCE;
+		}
+		got = gt__world.standing(at, *list + *count, ALIVE_AT_ONCE);
+		*count += got == SIZE_MAX ? 0 : got;
+	}
+	if (!gt__world.standing || got == SIZE_MAX) {
+		free(*list);
+		return got == SIZE_MAX ? -E2BIG : -ENOSYS;
+	}
+	barrier(); /* what Ms have told before is in the ring for all */
+	*count = strike(*list, *count);
+	return 0;
+}
+
 int gt__own_start_thread(void *(*run)(void *), struct gt_error *err)
 {
 	sigset_t all, old;

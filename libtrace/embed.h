@@ -54,6 +54,10 @@ void gt__own_sets(uint32_t sets);
  * have none. */
 void gt__own_alive(void (*tell)(const struct gt_hook_alive *list, size_t count, uint32_t m));
 
+/* Who stands where now, of those whom the scheduler can tell; *@list to free(). -ENOSYS: it cannot tell; -E2BIG: more than
+ * GT_HOOK_STANDING_MAX; -ENOMEM. */
+int gt__own_standing(struct gt_hook_alive **list, size_t *count);
+
 int gt__own_start_thread(void *(*run)(void *), struct gt_error *err);
 
 void gt__own_metas(struct gt_writer *writer, uint32_t sets);

@@ -220,12 +220,33 @@ static void meta_number(struct gt_writer *writer, const char *key, uint64_t valu
 	gt_writer_meta(writer, key, text);
 }
 
+/* Right before the copy: who stands where. What is given is why that is not known; NULL: it is. */
+static const char *read_standing(void)
+{
+	uint64_t ticks = gt_ticks();
+	struct gt_hook_alive *list;
+	size_t count;
+	int ret = gt__own_standing(&list, &count);
+
+	if (ret >= 0) {
+		ret = gt_collector_standing_alive(gt__own.collector, ticks, list, count);
+		free(list);
+	} else {
+		gt_collector_standing(gt__own.collector, 0, NULL, 0);
+	}
+	return ret >= 0         ? NULL
+	       : ret == -E2BIG  ? "not read: the program has, or had, more than 10000 goroutines at once"
+	       : ret == -ENOSYS ? "not read: the program's scheduler cannot tell"
+				: "not read: out of memory";
+}
+
 static int write_window(
 	struct gt_flight *flight, struct gt_writer *writer, const char *cause, struct gt_snapshot_result *result)
 {
 	struct gt_snapshot_cut cut = {.max_bytes = flight->max_bytes, .sets = flight->sets};
 	struct gt_clock_pair now = gt_clock_pair();
 	uint64_t age = to_ticks(flight->min_age_ns);
+	const char *standing_missing;
 	int ret;
 
 	if (flight->min_age_ns && age < now.ticks)
@@ -239,12 +260,17 @@ static int write_window(
 		cut.max_bytes = 0;
 	else
 		cut.max_bytes -= cut.max_bytes / 8;
+	standing_missing = read_standing();
 	ret = gt_collector_snapshot_cut(gt__own.collector, writer, &cut, result);
 	if (ret < 0)
 		return gt_fail(&error, -ret, "cannot copy the window: %s", strerror(-ret));
 	meta_number(writer, "kept_bytes", result->kept_bytes);
 	meta_number(writer, "kept_ns", (uint64_t)to_ns(result->kept_ticks));
 	meta_number(writer, "complete_ns", (uint64_t)to_ns(result->complete_ticks));
+	if (!result->whole && standing_missing)
+		gt_writer_meta(writer, "standing", standing_missing);
+	else if (result->standing)
+		meta_number(writer, "standing", result->standing);
 	gt__own_losses(writer);
 	if (result->blocks_torn)
 		gt_writer_loss(writer, "blocks overwritten during the copy", result->blocks_torn);

@@ -316,6 +316,20 @@ uint32_t gt_collector_stack(struct gt_collector *c, const uint64_t *pcs, size_t 
 	return 0;
 }
 
+struct gt_found gt__found_of(const struct gt_hook_alive *alive, uint32_t m)
+{
+	return (struct gt_found){
+		.g = alive->g,
+		.parent = alive->parent,
+		.start_pc = (uintptr_t)alive->start,
+		.m = alive->m ? alive->m - 1 : m,
+		.p = alive->p,
+		.state = alive->state,
+		.reason = alive->reason,
+		.stack = alive->stack,
+	};
+}
+
 int gt_collector_alive_kept(struct gt_collector *c, const struct gt_hook_alive *alive, size_t count, uint32_t m)
 {
 	struct gt_found *list = realloc(c->found, (c->found_count + count + 1) * sizeof(*list));
@@ -325,16 +339,7 @@ int gt_collector_alive_kept(struct gt_collector *c, const struct gt_hook_alive *
 	c->found = list;
 	c->found_ticks = c->since;
 	for (size_t i = 0; i < count; i++) {
-		list[c->found_count] = (struct gt_found){
-			.g = alive[i].g,
-			.parent = alive[i].parent,
-			.start_pc = (uintptr_t)alive[i].start,
-			.m = alive[i].m ? alive[i].m - 1 : m,
-			.p = alive[i].p,
-			.state = alive[i].state,
-			.reason = alive[i].reason,
-			.stack = alive[i].stack,
-		};
+		list[c->found_count] = gt__found_of(&alive[i], m);
 		gt__name_found(c, &list[c->found_count]);
 		tell_triggers(c, &list[c->found_count++]);
 	}

@@ -780,7 +780,7 @@ static int write_views(struct gt_collector *c, const struct window *window, cons
 	return ret;
 }
 
-/* Who did nothing in the window; nobody when it holds all there ever was, or what it misses is younger than the list. */
+/* Who did nothing in a window that does not hold all there ever was; nobody when what it misses is younger than the list. */
 static int choose_standing(struct gt_collector *c, const struct window *window, struct gt__standing *standing)
 {
 	uint64_t edge = complete_since(window, c->gone_ticks);
@@ -804,6 +804,7 @@ int gt_collector_copy(struct gt_collector *c, struct gt_snapshot_result *result,
 	memset(result, 0, sizeof(*result));
 	if (ret < 0)
 		return ret;
+	result->in_flight = c->copy.begun;
 	result->copy_ns = gt_monotonic_ns() - begin_ns;
 	result->blocks_torn = c->copy.torn + c->copy.cut;
 	result->scratch_bytes = c->copy.scratch_bytes;
@@ -832,7 +833,7 @@ int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer
 		if (!window.ms[i].whole)
 			result->whole = false;
 	gt__standing_names(c);
-	if (ret >= 0)
+	if (ret >= 0 && !result->whole)
 		ret = choose_standing(c, &window, &standing);
 	result->standing = standing.count;
 	if (ret >= 0)

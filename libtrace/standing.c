@@ -11,6 +11,7 @@
 #include "libtrace/walk.h"
 
 #include <errno.h>
+#include <gtrace/hooks.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,16 @@ void gt_collector_standing(struct gt_collector *c, uint64_t ticks, struct gt_fou
 	c->standing = list;
 	c->standing_count = list ? count : 0;
 	c->standing_ticks = ticks;
+}
+
+int gt_collector_standing_alive(struct gt_collector *c, uint64_t ticks, const struct gt_hook_alive *alive, size_t count)
+{
+	struct gt_found *list = calloc(count + 1, sizeof(*list));
+
+	for (size_t i = 0; list && i < count; i++)
+		list[i] = gt__found_of(&alive[i], 0);
+	gt_collector_standing(c, ticks, list, count);
+	return list ? 0 : -ENOMEM;
 }
 
 /* ---- who did something since the edge ---- */

@@ -231,6 +231,7 @@ static void copy_open(const struct gt_memory *memory, struct gt_copy *copy)
 			view_own(memory, m, true, cells_of(copy, copy->view_count), &copy->views[copy->view_count])) {
 			/* It may open the next one meanwhile: that holds nothing yet. */
 			out->seq = copy->views[copy->view_count].seq;
+			copy->begun += load(&shared->pos) > load(&shared->done);
 			copy->view_count++;
 		}
 	}
@@ -402,7 +403,7 @@ int gt_copy_take(const struct gt_memory *memory, struct gt_copy *copy, struct gt
 		return gt_fail(err, ENOMEM, "no memory for a copy of the window");
 	copy->views = (struct gt_view *)(void *)cells_of(copy, memory->turn_count);
 	copy->ms = (struct gt_copy_m *)(void *)(copy->views + memory->turn_count);
-	copy->view_count = copy->m_count = copy->torn = copy->cut = 0;
+	copy->view_count = copy->m_count = copy->torn = copy->cut = copy->begun = 0;
 	copy->ticks = memory->dead_ticks ? memory->dead_ticks : gt_ticks();
 
 	copy_open(memory, copy);

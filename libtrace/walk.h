@@ -80,6 +80,7 @@ struct gt_copy {
 	uint32_t view_count, m_count;
 	uint32_t torn;  /* blocks that were taken away while they were copied */
 	uint32_t cut;   /* blocks before a gap: left out */
+	uint32_t begun; /* Ms that were in the midst of a record; of a dead program, these come no more */
 	uint64_t ticks; /* when it began */
 	void *scratch;
 	uint64_t scratch_bytes; /* at most the window's blocks and an index of 64 bytes each */

@@ -143,3 +143,78 @@ size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_
 	at[1] = slot;
 	return count;
 }
+
+/*
+ * ---- who stands where, in the midst of a trace ----
+ *
+ * A state is stored before it is told, so what is read may not be in the trace yet. Who parks is still its M's goroutine until that is told:
+ * so those that wait are read first, and what the Ms have after, behind a barrier, voids them. Who goes into a system call gives its P away
+ * behind the record; who begins to run has an M with an unknown gate until then. Only of one that became runnable nothing tells whether
+ * its waker has said so yet: those are left out.
+ */
+
+static GT_SAN_NO_TSAN bool waits(const struct gt_g *g, struct gt_hook_alive *out)
+{
+	if (load_acquire(&g->state) != GT_STATE_WAITING)
+		return false;
+	*out = (struct gt_hook_alive){
+		.g = g->id,
+		.parent = g->parent,
+		.start = (const void *)(uintptr_t)g->start,
+		.state = GT_STATE_WAITING,
+		.reason = (uint8_t)g->reason,
+		.stack = stands_at(g, GT_STATE_WAITING),
+	};
+	return true;
+}
+
+static GT_SAN_NO_TSAN bool has(struct gt_worker *m, struct gt_hook_alive *out)
+{
+	struct gt_g *g = goroutine_of(m);
+	const struct gt_p *p;
+	uint32_t id, state;
+
+	if (!g)
+		return false;
+	state = load_acquire(&g->state); /* [runs] */
+	p = *(struct gt_p *volatile *)&m->p;
+	id = load_relaxed(&m->trace_id);
+	*out = (struct gt_hook_alive){.g = g->id, .m = id ? id : 1};
+	if (!id || goroutine_of(m) != g)
+		return true;
+	if (state == GT_STATE_RUNNING ? !p || load_acquire(&m->ran_gate) == GT_RAN_UNKNOWN
+				      : state != GT_STATE_SYSCALL || p)
+		return true;
+	out->parent = g->parent;
+	out->start = (const void *)(uintptr_t)g->start;
+	out->state = (uint8_t)state;
+	out->p = state == GT_STATE_RUNNING ? p->id + 1 : 0;
+	out->stack = state == GT_STATE_SYSCALL ? stands_at(g, state) : 0;
+	return true;
+}
+
+/* @at: [1] is the slot to be looked at next, and when there are no more, [0] is the M, or 1 behind the last. */
+size_t gt__standing(uint64_t at[2], struct gt_hook_alive *out, size_t room)
+{
+	struct gt_worker *m = (struct gt_worker *)(uintptr_t)at[0];
+	uint32_t slots = gt__stack_count(), slot = (uint32_t)at[1];
+	size_t count = 0;
+
+	if (slots > GT_HOOK_STANDING_MAX)
+		return SIZE_MAX;
+	for (; !m && slot < slots && count < room; slot++)
+		count += waits(gt__stack_g(slot), &out[count]);
+	at[1] = slot;
+	if (count || at[0] == 1)
+		return count;
+	if (!m) {
+		gt__port_barrier();
+		gt__lock(&gt__sched.lock);
+		m = gt__sched.all_m;
+		gt__unlock(&gt__sched.lock);
+	}
+	for (; m && count < room; m = m->next_all)
+		count += has(m, &out[count]);
+	at[0] = m ? (uint64_t)(uintptr_t)m : 1;
+	return count;
+}

@@ -179,6 +179,7 @@ uint32_t gt__stack_id(const struct gt_g *g, const void *pc, const void *frame) _
 /* Of functions in which a goroutine waits: the caller of the outermost is where the trace says that it stands (gt__waits_at). */
 #define GT_PARKS __attribute__((section("gt_parks"), noinline))
 size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_t room);
+size_t gt__standing(uint64_t at[2], struct gt_hook_alive *out, size_t room);
 
 /* The gate, to be asked when the state is stored. */
 static inline uint32_t gt__gate_seen(void)

@@ -66,8 +66,10 @@ int gt_main(int argc, char **argv, int (*main_fn)(int argc, char **argv))
 	program.main_fn = main_fn;
 	store_relaxed(&s->next_id, 1);
 	gt_hook_current(current);
-	gt_hook_world(&(struct gt_hook_world){
-		.alive = gt__alive, .block_begin = gt_syscall_enter, .block_end = gt_syscall_exit});
+	gt_hook_world(&(struct gt_hook_world){.alive = gt__alive,
+		.block_begin = gt_syscall_enter,
+		.block_end = gt_syscall_exit,
+		.standing = gt__standing});
 	gt__port_barrier(); /* the first takes long, but for a process of one thread */
 	m = gt__worker_new();
 	s->m_count = 1;

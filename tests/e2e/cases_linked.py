@@ -10,7 +10,8 @@ import time
 import trace as trace_reader
 from cases_attach import Attached, Program, outside, refused, settled, unchanged, until, wait_state
 from cases_hard import ITSELF, PACKING, cpu_ticks
-from cases_same import child_of
+from cases_same import child_of, read_until
+from cases_snapshot import Recorder, meta, stand
 from harness import LIMIT, Failure, Skip, build_go, case, expect, held_by, newest, runs, wait
 from trace import number
 
@@ -335,3 +336,64 @@ def attach_memory(bench):
                 expect(shared <= kib and peak <= kib + fixed, "%d KiB held, %d shared, %d allowed" % (peak, shared, kib + fixed))
                 # Pages of code that hooks were put into are the process's own; a list of those that live; the runtimes' own work.
                 expect(grown <= 1024 and after <= 1024, "the program grew by %d KiB, then %d" % (grown, after))
+
+
+# As tests/runtime/standing.c waits.
+STANDS = {"receives": ("waiting", "chan receive"), "selects": ("waiting", "select"), "locks": ("waiting", "sync.Mutex.Lock"), "sleeps": ("waiting", "sleep"),
+          "joins": ("waiting", "sync.WaitGroup.Wait"), "reads": ("syscall", "unknown")}
+
+
+def known_of(table):
+    return {int(line.split()[0]): line.split()[1] for line in open(table)}
+
+
+def window_late(recorder, pid=None):
+    """A snapshot that does not reach back to the recorder's begin."""
+    for _ in range(200):
+        path, said = recorder.ask(pid=pid)
+        if "the last" in said:
+            return path
+    raise Failure("the window still holds all: %s" % said)
+
+
+@case
+def linked_standing(bench):
+    """Goroutines that have waited since before a window are in it, as they stand: in the program's own recorder, recorded from the start, attached to. So they are when
+    nobody does anything any more. Too many, or a stopped program: not read, and that is told."""
+    argv = [program(bench, "runtime-standing"), os.path.join(bench.dir, "table")]
+    window = ["--max-bytes", "1M", "--min-age", "100ms"]
+
+    def check(path, what, of=""):
+        return stand(bench, path, known_of(argv[1]), what, STANDS, of)
+
+    expect(bench.run(argv + ["0", bench.dir]).returncode == 0, "the program's own recorder")
+    for name in ("first", "last"):
+        check(os.path.join(bench.dir, name + ".gtrace"), "its own, " + name, None)  # functions that the dynamic linker does not know
+    recorder = Recorder(bench, argv + ["10000"], window)
+    path = window_late(recorder)
+    expect("more than 10000" in str(meta(bench, path, "standing")), "of too many: %s" % meta(bench, path, "standing"))
+    recorder.end(signal.SIGKILL)
+    recorder = Recorder(bench, argv + ["0"], window)
+    check(window_late(recorder), "recorded")
+    read_until(recorder.process.stdout.fileno(), b"stalled")
+    check(recorder.ask()[0], "recorded, stalled")
+    child = child_of(recorder.pid)
+    until_alone(child)
+    refused(bench, child, "gtrace records this process already|is recorded by another gtrace")
+    recorder.end(signal.SIGKILL)
+    p = bench.start(argv + ["0"], stdout=subprocess.PIPE)
+    until(p.stdout, b"ready")
+    attached = bench.start([bench.gtrace, "attach", "--flight", "-o", recorder.out] + window + [str(p.pid)], env=recorder.env, stderr=subprocess.PIPE)
+    wait(lambda: recorder.sockets() or attached.poll() is not None, "a socket")
+    check(window_late(recorder, p.pid), "attached to")
+    p.send_signal(signal.SIGSTOP)
+    wait_state(p.pid, "T")
+    path = recorder.ask(pid=p.pid)[0]
+    expect("did not answer" in str(meta(bench, path, "standing")), "of one that is stopped: %s" % meta(bench, path, "standing"))
+    p.send_signal(signal.SIGCONT)
+    attached.send_signal(signal.SIGINT)
+    attached.communicate(timeout=LIMIT)
+    count = check(recorder.out, "at the end")
+    p.kill()
+    p.communicate()
+    yield "%d goroutines that wait, %d in all; its own recorder, recorded, attached to" % (len(known_of(argv[1])), count)

@@ -498,7 +498,7 @@ STANDS = {"receives": ("waiting", "chan receive"), "selects": ("waiting", "selec
           "joins": ("waiting", "sync.WaitGroup.Wait|semacquire"), "reads": ("syscall", "unknown")}
 
 
-def stand(bench, path, known, what):
+def stand(bench, path, known, what, stands=STANDS, of="main."):
     """Each goroutine that @known has did nothing in this window: told once, as it stands, with its name and its stack. How many there are in all."""
     bench.check(path)
     text = bench.run([bench.gtrace, "convert", path, "--to", "text", "-o", "-"]).stdout.decode(errors="replace")
@@ -506,7 +506,7 @@ def stand(bench, path, known, what):
     lines = [line.decode(errors="replace") for line in events(bench, path)]
     told = collections.Counter()
     for g, kind in known.items():
-        state, reason = STANDS[kind]
+        state, reason = stands[kind]
         own = [line for line in lines if re.search(r"\bg=%d\b" % g, line)]
         # An idle M's block may hold what is older than the window's edge. Where a call was made can be read since Go 1.23.
         own = own[-1:] if kind == "reads" and " GoState " in own[-1] else own[-2:]
@@ -516,8 +516,8 @@ def stand(bench, path, known, what):
     rows = bench.run([bench.gtrace, "convert", path, "--to", "csv", "-o", "-"]).stdout.decode().splitlines()[1:]
     names = {int(row.split(",")[0]): row.split(",")[2].strip('"') for row in rows}
     for g, kind in known.items():
-        expect(names.get(g) == "main." + kind, "%s: goroutine %d (%s) is called %s" % (what, g, kind, names.get(g)))
-    expect(set(told.values()) == {3} and len(told) == len(STANDS), "%s: %s" % (what, told))
+        expect(of is None or names.get(g) == of + kind, "%s: goroutine %d (%s) is called %s" % (what, g, kind, names.get(g)))
+    expect(set(told.values()) == {3} and len(told) == len(stands), "%s: %s" % (what, told))
     return len(names)
 
 

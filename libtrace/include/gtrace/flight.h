@@ -61,7 +61,8 @@ int gt_flight_start(const struct gt_flight_config *config, struct gt_flight **ou
 /* Frees @flight. */
 int gt_flight_stop(struct gt_flight *flight);
 
-/* The window as it is now into a file, which appears when it is whole. @path NULL: config.path. The recording goes on. Any thread; several at
+/* The window as it is now into a file, which appears when it is whole. Goroutines of gt_main that did nothing in it are told as they stand (up to
+ * 10,000; not those that are runnable). @path NULL: config.path. The recording goes on. Any thread; several at
  * once take turns. Not in a signal handler: config.signal is for that. */
 int gt_flight_snapshot(struct gt_flight *flight, const char *path);
 /* By calls of @write on the library's thread, each with the next bytes: 0, or -errno, which ends the snapshot and is returned. */

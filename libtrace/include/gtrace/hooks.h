@@ -374,7 +374,14 @@ struct gt_hook_world {
 	/* Around what blocks the calling thread for some ms. */
 	void (*block_begin)(void);
 	void (*block_end)(void);
+	/*
+	 * At any time: goroutines as they stand, while all run on; called as `alive` is. First those that wait (m 0), then of each M that has a
+	 * goroutine this one: running or in a system call, and its last transition is told; else in state NONE, and then nothing said of it
+	 * before counts. Those that are runnable are left out. SIZE_MAX: more than GT_HOOK_STANDING_MAX lived at once: it would take too long.
+	 */
+	size_t (*standing)(uint64_t at[2], struct gt_hook_alive *out, size_t room);
 };
+#define GT_HOOK_STANDING_MAX 10000u
 GT_API void gt_hook_world(const struct gt_hook_world *world);
 
 /*
