@@ -115,8 +115,9 @@ static int ask_linked(struct gt_recording *r)
 	size_t count;
 	int ret = r->linked ? 1 : gt_linked_open(r->pid, false, &r->linked, &err);
 
+	/* One that does not listen is no runtime of ours. */
 	if (ret <= 0)
-		return ret < 0 ? ret : -ESRCH;
+		return ret == -EAGAIN ? -ENOSYS : ret < 0 ? ret : -ESRCH;
 	ticks = gt_ticks();
 	ret = gt_linked_list(r->linked, &r->memory, &list, &count, &err);
 	if (ret < 0)
