@@ -74,29 +74,76 @@ static void on_assist(struct gt_analysis *a, const struct gt_event *event)
 	}
 }
 
+/* What @key allocated; those of which there are too many are 0's. NULL: without memory. */
+static struct gt__alloc *alloc_of(struct gt_analysis *a, struct gt__allocs *of, uint64_t key)
+{
+	struct gt__alloc *alloc = gt__map_get(&of->map, key);
+
+	if (!alloc && of->count >= GT__SITES_MAX)
+		alloc = gt__map_get(&of->map, key = 0);
+	if (alloc)
+		return alloc;
+	alloc = calloc(1, sizeof(*alloc));
+	if (!alloc || gt__map_put(&of->map, key, alloc) < 0) {
+		free(alloc);
+		a->failed = true;
+		return NULL;
+	}
+	alloc->key = key;
+	of->count++;
+	return alloc;
+}
+
+static void add_alloc(struct gt_analysis *a, struct gt__allocs *of, uint64_t key, uint64_t bytes, uint64_t weight)
+{
+	struct gt__alloc *alloc = alloc_of(a, of, key);
+
+	if (!alloc)
+		return;
+	alloc->count++;
+	alloc->bytes += bytes;
+	alloc->weight += weight;
+}
+
 void gt__on_alloc(struct gt_analysis *a, const struct gt_event *event)
 {
-	struct gt__alloc *alloc = gt__map_get(&a->allocs, event->args[4]);
+	const uint64_t *args = event->args;
 
-	a->alloc_bytes += event->args[3];
-	if (!alloc) {
-		uint64_t stack = a->alloc_count < GT__SITES_MAX ? event->args[4] : 0;
-
-		alloc = gt__map_get(&a->allocs, stack);
-		if (!alloc) {
-			alloc = calloc(1, sizeof(*alloc));
-			if (!alloc || gt__map_put(&a->allocs, stack, alloc) < 0) {
-				free(alloc);
-				a->failed = true;
-				return;
-			}
-			alloc->stack = stack;
-			a->alloc_count++;
-		}
+	if (event->kind == GT_EV_ALLOC_TYPE) {
+		/* At once behind its Alloc, at the same time; another M's may come between in the very same ns. */
+		if (a->alloc_last.g == args[0] && a->alloc_last.weight)
+			add_alloc(a, &a->alloc_types, args[1], a->alloc_last.bytes, a->alloc_last.weight);
+		a->alloc_last.weight = 0;
+		return;
 	}
-	alloc->count++;
-	alloc->bytes += event->args[2];
-	alloc->weight += event->args[3];
+	a->alloc_count++;
+	a->alloc_sampled |= args[3] != args[2];
+	a->alloc_bytes += args[3];
+	add_alloc(a, &a->allocs, args[4], args[2], args[3]);
+	a->alloc_last.g = args[0];
+	a->alloc_last.bytes = args[2];
+	a->alloc_last.weight = args[3];
+}
+
+static int by_weight(const void *x, const void *y)
+{
+	const struct gt__alloc *a = *(struct gt__alloc *const *)x, *b = *(struct gt__alloc *const *)y;
+
+	if (a->weight != b->weight)
+		return a->weight < b->weight ? 1 : -1;
+	return a->key < b->key ? -1 : a->key > b->key;
+}
+
+struct gt__alloc **gt__allocs_sorted(const struct gt__allocs *of)
+{
+	struct gt__alloc **sorted = malloc((of->count + 1) * sizeof(*sorted)), *alloc;
+	size_t count = 0, at = 0;
+
+	while (sorted && count < of->count && (alloc = gt__map_each(&of->map, &at)))
+		sorted[count++] = alloc;
+	if (count)
+		qsort(sorted, count, sizeof(*sorted), by_weight);
+	return sorted;
 }
 
 void gt__on_gc(struct gt_analysis *a, const struct gt_event *event)

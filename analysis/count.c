@@ -282,3 +282,34 @@ void gt__count_object(struct gt_analysis *a, const struct gt__slice *slice, int6
 	if (object->waits.max_g == g && object->waits.max_ns == ns)
 		object->worst_holder = slice->holder;
 }
+
+/* ---- order: what is largest first, and the same each time: maps have theirs anew in each run ---- */
+
+int gt__by_site(const void *x, const void *y)
+{
+	const struct gt__site *a = *(struct gt__site *const *)x, *b = *(struct gt__site *const *)y;
+	int64_t left = gt__sum(a->done.total_ns, a->open.total_ns), right = gt__sum(b->done.total_ns, b->open.total_ns);
+
+	if (left != right)
+		return left < right ? 1 : -1;
+	if (a->stack != b->stack)
+		return a->stack < b->stack ? -1 : 1;
+	if (a->group->index != b->group->index)
+		return a->group->index < b->group->index ? -1 : 1;
+	if (a->state != b->state)
+		return a->state - b->state;
+	if (a->reason != b->reason)
+		return a->reason - b->reason;
+	return a->class != b->class ? a->class - b->class : a->what - b->what;
+}
+
+int gt__by_object(const void *x, const void *y)
+{
+	const struct gt__object *a = *(struct gt__object *const *)x, *b = *(struct gt__object *const *)y;
+
+	if (a->waits.total_ns != b->waits.total_ns)
+		return a->waits.total_ns < b->waits.total_ns ? 1 : -1;
+	if (a->object != b->object)
+		return a->object < b->object ? -1 : 1;
+	return a->what - b->what;
+}

@@ -546,7 +546,12 @@ static int by_lost(const void *x, const void *y)
 
 	if (a->lost_ns != b->lost_ns)
 		return a->lost_ns < b->lost_ns ? 1 : -1;
-	return a->at_ns < b->at_ns ? -1 : a->at_ns > b->at_ns;
+	if (a->at_ns != b->at_ns)
+		return a->at_ns < b->at_ns ? -1 : 1;
+	if (a->g != b->g)
+		return a->g < b->g ? -1 : 1;
+	return strcmp(a->kind, b->kind) ? strcmp(a->kind, b->kind)
+					: strcmp(a->title ? a->title : "", b->title ? b->title : "");
 }
 
 /* What one place waits for is one fault, on however many locks or channels: added up. False without memory. */

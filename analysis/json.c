@@ -266,15 +266,6 @@ static void put_latency(struct json *j, const struct gt_analysis *a)
 	close_with(j, '}');
 }
 
-static int by_object(const void *x, const void *y)
-{
-	const struct gt__object *a = *(struct gt__object *const *)x, *b = *(struct gt__object *const *)y;
-
-	if (a->waits.total_ns != b->waits.total_ns)
-		return a->waits.total_ns < b->waits.total_ns ? 1 : -1;
-	return a->object < b->object ? -1 : a->object > b->object;
-}
-
 static void put_objects(struct json *j, const struct gt_analysis *a)
 {
 	struct gt__object **sorted = malloc((a->object_count + 1) * sizeof(*sorted)), *object;
@@ -284,7 +275,7 @@ static void put_objects(struct json *j, const struct gt_analysis *a)
 	while (sorted && n < a->object_count && (object = gt__map_each(&a->objects, &at)))
 		sorted[n++] = object;
 	if (n)
-		qsort(sorted, n, sizeof(*sorted), by_object);
+		qsort(sorted, n, sizeof(*sorted), gt__by_object);
 	for (size_t i = 0; i < n && i < OBJECTS_SHOWN; i++) {
 		open_object(j, NULL);
 		text(j, "kind", gt_object_text(sorted[i]->what));
@@ -298,18 +289,6 @@ static void put_objects(struct json *j, const struct gt_analysis *a)
 	free(sorted);
 }
 
-static int by_total(const void *x, const void *y)
-{
-	const struct gt__site *a = *(struct gt__site *const *)x, *b = *(struct gt__site *const *)y;
-	int64_t left = gt__sum(a->done.total_ns, a->open.total_ns), right = gt__sum(b->done.total_ns, b->open.total_ns);
-
-	if (left != right)
-		return left < right ? 1 : -1;
-	if (a->stack != b->stack)
-		return a->stack < b->stack ? -1 : 1;
-	return a->group->index < b->group->index ? -1 : a->group->index > b->group->index;
-}
-
 static void put_sites(struct json *j, const struct gt_analysis *a)
 {
 	struct gt__site **sorted = malloc((a->site_count + 1) * sizeof(*sorted)), *site;
@@ -319,7 +298,7 @@ static void put_sites(struct json *j, const struct gt_analysis *a)
 	while (sorted && n < a->site_count && (site = gt__map_each(&a->sites, &at)))
 		sorted[n++] = site;
 	if (n)
-		qsort(sorted, n, sizeof(*sorted), by_total);
+		qsort(sorted, n, sizeof(*sorted), gt__by_site);
 	for (size_t i = 0; i < n && i < SITES_SHOWN; i++) {
 		site = sorted[i];
 		open_object(j, NULL);
@@ -426,6 +405,37 @@ static void put_gc(struct json *j, const struct gt_analysis *a)
 	close_with(j, '}');
 }
 
+static void put_allocs(struct json *j, const struct gt_analysis *a)
+{
+	struct gt__alloc **types = gt__allocs_sorted(&a->alloc_types), **places = gt__allocs_sorted(&a->allocs);
+
+	open_object(j, "allocations");
+	count(j, "bytes", a->alloc_bytes);
+	count(j, "events", a->alloc_count);
+	truth(j, "sampled", a->alloc_sampled);
+	open_array(j, "types");
+	for (size_t i = 0; types && i < a->alloc_types.count && i < SITES_SHOWN; i++) {
+		open_object(j, NULL);
+		text(j, "type", gt_trace_string(a->trace, types[i]->key));
+		count(j, "bytes", types[i]->weight);
+		count(j, "count", types[i]->count);
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+	open_array(j, "places");
+	for (size_t i = 0; places && i < a->allocs.count && i < SITES_SHOWN; i++) {
+		open_object(j, NULL);
+		stack_field(j, a, "stack", places[i]->key);
+		count(j, "bytes", places[i]->weight);
+		count(j, "count", places[i]->count);
+		close_with(j, '}');
+	}
+	close_with(j, ']');
+	close_with(j, '}');
+	free(types);
+	free(places);
+}
+
 static void put_slots(struct json *j, const struct gt_analysis *a)
 {
 	open_array(j, "procs");
@@ -496,6 +506,7 @@ int gt_report_json(struct gt_analysis *a, const char *file, FILE *out)
 	put_chains(&j, a);
 	put_calls(&j, a);
 	put_gc(&j, a);
+	put_allocs(&j, a);
 	put_slots(&j, a);
 	put_cpu(&j, &cpu);
 	number(&j, "throttled_ns", a->throttled_ns);

@@ -87,7 +87,7 @@ static size_t collect_cpu(const struct gt_analysis *a, bool labels, struct sampl
 /* Of one stack: together, unless nothing but the start is known, or labels tell them apart. *out is the caller's. */
 static int collect(struct gt_analysis *a, enum gt_profile profile, bool labels, struct sample **out, size_t *count)
 {
-	size_t room = (profile == GT_PROFILE_ALLOC        ? a->alloc_count
+	size_t room = (profile == GT_PROFILE_ALLOC        ? a->allocs.count
 			      : profile == GT_PROFILE_CPU ? a->samples.count
 							  : a->site_count) +
 		      1,
@@ -98,9 +98,8 @@ static int collect(struct gt_analysis *a, enum gt_profile profile, bool labels, 
 
 	if (!samples)
 		return -ENOMEM;
-	while (profile == GT_PROFILE_ALLOC && n < room && (alloc = gt__map_each(&a->allocs, &at)))
-		samples[n++] =
-			(struct sample){alloc->stack, "(unknown)", alloc->count, (int64_t)alloc->weight, 0, NULL};
+	while (profile == GT_PROFILE_ALLOC && n < room && (alloc = gt__map_each(&a->allocs.map, &at)))
+		samples[n++] = (struct sample){alloc->key, "(unknown)", alloc->count, (int64_t)alloc->weight, 0, NULL};
 	if (profile == GT_PROFILE_CPU)
 		n = collect_cpu(a, labels, samples, room);
 	while (profile != GT_PROFILE_ALLOC && profile != GT_PROFILE_CPU && n < room &&

@@ -190,7 +190,9 @@ static int by_weight(const void *x, const void *y)
 
 	if (a->system != b->system)
 		return a->system - b->system;
-	return left != right ? (left < right ? 1 : -1) : strcmp(a->name, b->name);
+	if (left != right)
+		return left < right ? 1 : -1;
+	return strcmp(a->name, b->name) ? strcmp(a->name, b->name) : a->index < b->index ? -1 : a->index > b->index;
 }
 
 /* Nothing is a dot: numbers are what is to be seen. */
@@ -363,15 +365,6 @@ static void put_reasons(struct gt_analysis *a, FILE *out)
 		fprintf(out, "  nobody waited\n");
 }
 
-static int by_object(const void *x, const void *y)
-{
-	const struct gt__object *a = *(struct gt__object *const *)x, *b = *(struct gt__object *const *)y;
-
-	if (a->waits.total_ns != b->waits.total_ns)
-		return a->waits.total_ns < b->waits.total_ns ? 1 : -1;
-	return strcmp(a->name ? a->name : "", b->name ? b->name : "");
-}
-
 static void put_objects(struct gt_analysis *a, FILE *out)
 {
 	struct gt__object **sorted = malloc((a->object_count + 1) * sizeof(*sorted)), *object;
@@ -384,7 +377,7 @@ static void put_objects(struct gt_analysis *a, FILE *out)
 	while (count < a->object_count && (object = gt__map_each(&a->objects, &at)))
 		sorted[count++] = object;
 	if (count)
-		qsort(sorted, count, sizeof(*sorted), by_object);
+		qsort(sorted, count, sizeof(*sorted), gt__by_object);
 	else
 		put_missing(a, out, "objects", "objects", "nobody waited for an object that is known");
 	for (size_t i = 0; i < count && i < TOP; i++)
@@ -395,16 +388,6 @@ static void put_objects(struct gt_analysis *a, FILE *out)
 	if (count > TOP)
 		fprintf(out, "  and %zu more\n", count - TOP);
 	free(sorted);
-}
-
-static int by_total(const void *x, const void *y)
-{
-	const struct gt__site *a = *(struct gt__site *const *)x, *b = *(struct gt__site *const *)y;
-	int64_t left = gt__sum(a->done.total_ns, a->open.total_ns), right = gt__sum(b->done.total_ns, b->open.total_ns);
-
-	if (left != right)
-		return left < right ? 1 : -1;
-	return a->stack < b->stack ? -1 : a->stack > b->stack;
 }
 
 static void put_sites(struct gt_analysis *a, FILE *out)
@@ -419,7 +402,7 @@ static void put_sites(struct gt_analysis *a, FILE *out)
 		if (site->state == GT_STATE_WAITING && !site->group->system)
 			sorted[count++] = site;
 	if (count)
-		qsort(sorted, count, sizeof(*sorted), by_total);
+		qsort(sorted, count, sizeof(*sorted), gt__by_site);
 	fprintf(out, "\nWAITING by stack\n");
 	for (size_t i = 0; i < count && i < TOP; i++) {
 		site = sorted[i];
@@ -559,6 +542,49 @@ static void put_gc(struct gt_analysis *a, FILE *out)
 	if (a->heap_peak)
 		fprintf(out, "  heap: at most %.1f MiB, %.1f MiB at the end\n", (double)a->heap_peak / 1048576,
 			(double)a->heap_last / 1048576);
+}
+
+static const char *size_text(uint64_t bytes, char out[32])
+{
+	if (bytes < 1024)
+		snprintf(out, 32, "%" PRIu64 " B", bytes);
+	else
+		snprintf(out, 32, bytes < 1048576 ? "%.1f KiB" : "%.1f MiB",
+			(double)bytes / (bytes < 1048576 ? 1024 : 1048576));
+	return out;
+}
+
+static void put_alloc(const struct gt__alloc *alloc, const char *what, FILE *out)
+{
+	char size[32];
+
+	fprintf(out, "  %10s in %6" PRIu64 "  %s\n", size_text(alloc->weight, size), alloc->count, what);
+}
+
+static void put_allocs(struct gt_analysis *a, FILE *out)
+{
+	struct gt__alloc **types, **places;
+	char size[32], stack[400];
+
+	if (!a->alloc_count)
+		return;
+	types = gt__allocs_sorted(&a->alloc_types);
+	places = gt__allocs_sorted(&a->allocs);
+	fprintf(out, "\nALLOCATED: %s, told by %" PRIu64 " %s%s\n", size_text(a->alloc_bytes, size), a->alloc_count,
+		a->alloc_sampled ? "sample" : "event", plural(a->alloc_count));
+	for (size_t i = 0; types && i < a->alloc_types.count && i < TOP; i++) {
+		const char *type = gt_trace_string(a->trace, types[i]->key);
+
+		put_alloc(types[i], type && *type ? type : "(a type that is not known)", out);
+	}
+	if (places && a->allocs.count)
+		fprintf(out, "  by place:\n");
+	for (size_t i = 0; places && i < a->allocs.count && i < TOP; i++) {
+		gt__stack_text(a, places[i]->key, 3, stack, sizeof(stack));
+		put_alloc(places[i], *stack ? stack : "(a place that is not known)", out);
+	}
+	free(types);
+	free(places);
 }
 
 static void put_slots(struct gt_analysis *a, FILE *out)
@@ -709,6 +735,7 @@ int gt_report_text(struct gt_analysis *a, const char *file, FILE *out)
 	put_chains(a, file, out);
 	put_calls(a, out);
 	put_gc(a, out);
+	put_allocs(a, out);
 	put_slots(a, out);
 	put_cpu(a, out);
 	put_samples(a, out);

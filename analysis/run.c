@@ -378,6 +378,7 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 		gt__on_call(a, event);
 		break;
 	case GT_EV_ALLOC:
+	case GT_EV_ALLOC_TYPE:
 		if (!gt__early(a, event->time_ns))
 			gt__on_alloc(a, event);
 		break;
@@ -630,7 +631,8 @@ void gt_analysis_free(struct gt_analysis *a)
 	free_all(&a->objects);
 	free_all(&a->sites);
 	free_all(&a->blames);
-	free_all(&a->allocs);
+	free_all(&a->allocs.map);
+	free_all(&a->alloc_types.map);
 	gt__map_free(&a->stack_names);
 	gt_map_free(&a->insides);
 	gt_map_free(&a->placed);

@@ -279,7 +279,12 @@ struct gt__slot {
 };
 
 struct gt__alloc {
-	uint64_t stack, count, bytes, weight;
+	uint64_t key; /* the stack, or the type's string */
+	uint64_t count, bytes, weight;
+};
+struct gt__allocs {
+	struct gt__map map; /* -> struct gt__alloc */
+	size_t count;
 };
 
 /* CPU samples of one goroutine at one stack. */
@@ -329,8 +334,9 @@ struct gt_analysis {
 	struct gt__map groups_by_name;
 	struct gt__group **groups;
 	size_t group_count;
-	struct gt__map sites, blames, objects, allocs, stack_names;
-	size_t site_count, blame_count, object_count, alloc_count, past_count;
+	struct gt__map sites, blames, objects, stack_names;
+	size_t site_count, blame_count, object_count, past_count;
+	struct gt__allocs allocs, alloc_types; /* by stack, by type */
 	struct gt__hist latency;
 	struct gt__latency worst[GT__WORST];
 	size_t worst_count;
@@ -355,7 +361,11 @@ struct gt_analysis {
 	size_t stw_count;
 	int64_t stw_since, sweep_since;
 	uint64_t stw_kind, stw_g;
-	uint64_t heap_peak, heap_last, heap_goal, alloc_bytes, swept, reclaimed;
+	struct {
+		uint64_t g, bytes, weight; /* 0: its type is told */
+	} alloc_last;
+	bool alloc_sampled;
+	uint64_t heap_peak, heap_last, heap_goal, alloc_count, alloc_bytes, swept, reclaimed;
 	uint64_t goroutines_live_peak, goroutines_live, goroutines_seen, goroutines_created, goroutines_ended;
 	int64_t throttled_ns;
 	struct gt__map cpu_threads, samples;
@@ -367,6 +377,9 @@ struct gt_analysis {
 
 /* ---- count.c ---- */
 void gt__stat_add(struct gt__stat *stat, int64_t ns, int64_t at_ns, uint64_t g);
+/* For qsort of pointers to them. */
+int gt__by_site(const void *x, const void *y);
+int gt__by_object(const void *x, const void *y);
 void gt__hist_add(struct gt__hist *hist, int64_t ns, int64_t at_ns, uint64_t g);
 int64_t gt__hist_quantile(const struct gt__hist *hist, double q);
 struct gt__goroutine *gt__goroutine_of(const struct gt_analysis *a, uint64_t g);
@@ -419,6 +432,8 @@ int64_t gt__sample_period(const struct gt_analysis *a);
 /* ---- beside.c ---- */
 void gt__on_call(struct gt_analysis *a, const struct gt_event *event);
 void gt__on_alloc(struct gt_analysis *a, const struct gt_event *event);
+/* Those that stand for most first; to free(). NULL: without memory. */
+struct gt__alloc **gt__allocs_sorted(const struct gt__allocs *of);
 void gt__on_gc(struct gt_analysis *a, const struct gt_event *event);
 
 /* ---- blame.c ---- */
