@@ -18,9 +18,11 @@ void gt__on_call(struct gt_analysis *a, const struct gt_event *event)
 
 	if (!thread)
 		return;
-	if (event->kind == GT_EV_SYSCALL_INFO) {
+	if (event->kind == GT_EV_SYSCALL_INFO || event->kind == GT_EV_SYSCALL_LONG) {
 		thread->number = event->args[1];
 		thread->since_ns = event->time_ns;
+		if (event->kind == GT_EV_SYSCALL_LONG)
+			thread->since_ns -= event->args[4] < INT64_MAX / 2 ? (int64_t)event->args[4] : 0;
 		thread->g = event->args[0];
 		thread->inside = true;
 		if (gor)

@@ -453,7 +453,7 @@ static void put_slots(struct json *j, const struct gt_analysis *a)
 static void put_missing(struct json *j, const struct gt_analysis *a)
 {
 	open_array(j, "missing");
-	if (!a->by_kind[GT_EV_SYSCALL_INFO]) {
+	if (!a->by_kind[GT_EV_SYSCALL_INFO] && !a->by_kind[GT_EV_SYSCALL_LONG]) {
 		key(j, NULL);
 		put_text(j, "syscalls");
 	}

@@ -483,6 +483,7 @@ static void put_chains(struct gt_analysis *a, const char *file, FILE *out)
 static void put_calls(struct gt_analysis *a, FILE *out)
 {
 	bool shown[GT__CALLS] = {false}, any = false;
+	const char *least = gt_trace_meta(a->trace, "syscall_ns_min");
 	char t[2][32], number[32], who[32];
 	int64_t syscall_ns = 0;
 
@@ -513,6 +514,8 @@ static void put_calls(struct gt_analysis *a, FILE *out)
 	fprintf(out, "  goroutines were in system calls for %s\n", gt__time(syscall_ns, t[0]));
 	if (!any)
 		put_missing(a, out, "syscalls", "names of calls", "no call is told");
+	else if (least && strtoll(least, NULL, 10) > 0)
+		fprintf(out, "  calls shorter than %s were not recorded\n", gt__time(strtoll(least, NULL, 10), t[0]));
 }
 
 static void put_gc(struct gt_analysis *a, FILE *out)

@@ -374,6 +374,7 @@ static void after_event(struct gt_analysis *a, const struct gt_event *event)
 		on_create(a, event);
 		break;
 	case GT_EV_SYSCALL_INFO:
+	case GT_EV_SYSCALL_LONG:
 	case GT_EV_SYSCALL_RESULT:
 		gt__on_call(a, event);
 		break;

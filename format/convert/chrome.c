@@ -4,6 +4,7 @@
 #include "format/convert/json.h"
 #include "format/convert/rows.h"
 #include "format/convert/text.h"
+#include "format/convert/typed.h"
 #include "format/convert/wrapper.h"
 
 #include <errno.h>
@@ -67,6 +68,7 @@ struct chrome {
 	struct gt_json_clock clock;
 	uint32_t tid_next; /* of ids that do not fit */
 	struct gt__rows rows;
+	struct gt__typed typed;
 	struct gt__texts texts;
 	struct gt__insides insides; /* what the goroutines of wrappers are for */
 	struct gt__map tasks;
@@ -883,9 +885,9 @@ struct number {
 };
 
 static void put_instant(struct chrome *chrome, uint64_t g, uint64_t m, const char *name, const struct number *numbers,
-	size_t count, uint64_t stack_id)
+	size_t count, uint64_t type_id, uint64_t stack_id)
 {
-	const struct gt__text *stack = NULL;
+	const struct gt__text *text;
 	bool first = true;
 	uint64_t pid;
 	struct gt__row *row = place_of(chrome, g, m, &pid);
@@ -893,8 +895,6 @@ static void put_instant(struct chrome *chrome, uint64_t g, uint64_t m, const cha
 
 	if (!row || !show_other(chrome, row))
 		return;
-	if (stack_id && (chrome->parts & GT_CONVERT_STACKS))
-		stack = gt__texts_stack(&chrome->texts, stack_id);
 	to = GT_JSON_PUT(begin(chrome), ",\n{\"ph\":\"i\",\"s\":\"t\",\"pid\":");
 	to = gt_json_u64(to, pid);
 	to = GT_JSON_PUT(to, ",\"tid\":");
@@ -910,9 +910,16 @@ static void put_instant(struct chrome *chrome, uint64_t g, uint64_t m, const cha
 		else
 			to = gt_json_u64(to, numbers[i].value);
 	}
-	if (stack) {
+	/* Each is good until the next is asked for. */
+	text = type_id ? gt__texts_string(&chrome->texts, type_id) : NULL;
+	if (text) {
+		to = put_key(to, "type", &first);
+		to = put_quoted(chrome, to, text);
+	}
+	text = stack_id && (chrome->parts & GT_CONVERT_STACKS) ? gt__texts_stack(&chrome->texts, stack_id) : NULL;
+	if (text) {
 		to = put_key(to, "stack", &first);
-		to = put_quoted(chrome, to, stack);
+		to = put_quoted(chrome, to, text);
 	}
 	chrome->sink->at = end_args(to, first);
 }
@@ -932,22 +939,23 @@ static void on_other(struct chrome *chrome, const struct gt_event *event)
 		break;
 	case GT_EV_ALLOC:
 		put_instant(chrome, args[0], m, "alloc",
-			(struct number[]){{"address", args[1]}, {"bytes", args[2]}, {"weight", args[3]}}, 3, args[4]);
+			(struct number[]){{"address", args[1]}, {"bytes", args[2]}, {"weight", args[3]}}, 3,
+			chrome->typed.type, args[4]);
 		break;
 	case GT_EV_FREE:
-		put_instant(
-			chrome, args[0], m, "free", (struct number[]){{"address", args[1]}, {"bytes", args[2]}}, 2, 0);
+		put_instant(chrome, args[0], m, "free", (struct number[]){{"address", args[1]}, {"bytes", args[2]}}, 2,
+			0, 0);
 		break;
 	case GT_EV_TIMER_SET:
 		put_instant(chrome, args[0], m, "timer set", (struct number[]){{"address", args[1]}, {"ns", args[2]}},
-			2, 0);
+			2, 0, 0);
 		break;
 	case GT_EV_TIMER_STOP:
-		put_instant(chrome, args[0], m, "timer stop", (struct number[]){{"address", args[1]}}, 1, 0);
+		put_instant(chrome, args[0], m, "timer stop", (struct number[]){{"address", args[1]}}, 1, 0, 0);
 		break;
 	case GT_EV_TIMER_FIRE:
 		put_instant(chrome, 0, m, "timer fires", (struct number[]){{"address", args[0]}, {"late ns", args[1]}},
-			2, 0);
+			2, 0, 0);
 		break;
 	default:
 		break;
@@ -1185,7 +1193,7 @@ static int put_events(struct chrome *chrome, const struct gt_convert_options *op
 	bool counters = chrome->parts & GT_CONVERT_COUNTERS;
 	struct gt_event event;
 
-	while (gt_trace_next(chrome->trace, &event) > 0) {
+	while (gt__typed_next(chrome->trace, &chrome->typed, &event) > 0) {
 		if (!chrome->totals.events)
 			put_edge(chrome);
 		if (options->to_ns > 0 && event.time_ns >= options->to_ns) {

@@ -42,7 +42,8 @@ enum gt__intern_key { /* names of arguments; their numbers are these + 1 */
 	K(BY, "by") \
 	K(CPU, "cpu") \
 	K(FILE, "file") \
-	K(SITE, "site")
+	K(SITE, "site") \
+	K(TYPE, "type")
 #define K(name, text) GT_KEY_##name,
 	GT_KEYS(K)
 #undef K

@@ -212,7 +212,7 @@ static int put_events(struct gt__perfetto *pf, const struct gt_convert_options *
 	bool counters = pf->parts & GT_CONVERT_COUNTERS;
 	struct gt_event event;
 
-	while (gt_trace_next(pf->trace, &event) > 0) {
+	while (gt__typed_next(pf->trace, &pf->typed, &event) > 0) {
 		if (!pf->totals.events)
 			put_edge(pf);
 		if (options->to_ns > 0 && event.time_ns >= options->to_ns) {

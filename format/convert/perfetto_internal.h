@@ -6,6 +6,7 @@
 #include "format/convert/perfetto.h"
 #include "format/convert/protobuf.h"
 #include "format/convert/rows.h"
+#include "format/convert/typed.h"
 #include "format/convert/wrapper.h"
 
 #define GT__PF_THREADS      2u /* the sequence of Ms and CPUs, which are a machine of their own */
@@ -126,6 +127,7 @@ struct gt__perfetto {
 		int64_t end_ns;
 	} cpus[GT__PF_CPU_MAX];
 	const struct gt_event *event;
+	struct gt__typed typed;
 	struct gt_convert_totals totals;
 	int64_t from_ns;
 	int64_t counter_step_ns;

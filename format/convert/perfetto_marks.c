@@ -330,7 +330,7 @@ static void call_end(struct gt__perfetto *pf, const struct gt_event *event)
 /* ---- instants ---- */
 
 static void put_instant(struct gt__perfetto *pf, uint64_t g, unsigned int name, enum gt__intern_category category,
-	const struct number *numbers, size_t count, uint64_t stack_id)
+	const struct number *numbers, size_t count, const char *type, uint64_t stack_id)
 {
 	struct gt__row *row = g ? gt__rows_goroutine(&pf->rows, g) : NULL;
 	struct gt__intern *intern = &pf->intern;
@@ -344,6 +344,8 @@ static void put_instant(struct gt__perfetto *pf, uint64_t g, unsigned int name, 
 	gt__intern_category(intern, category);
 	for (size_t i = 0; i < count; i++)
 		gt__intern_key(intern, numbers[i].key);
+	if (type)
+		gt__intern_key(intern, GT_KEY_TYPE);
 	/* What no goroutine does is nobody's. */
 	to = gt__pf_begin(pf, pf->rows.now_ns, EVENT_INSTANT, row ? row->number : (uint64_t)TRACK_NOTICES);
 	to = gt__pf_named(to, number, category);
@@ -351,6 +353,8 @@ static void put_instant(struct gt__perfetto *pf, uint64_t g, unsigned int name, 
 		to = gt_pb_number(to, 56, stack);
 	for (size_t i = 0; i < count; i++)
 		to = gt__pf_arg(to, numbers[i].key, numbers[i].key == GT_KEY_ADDRESS ? 7 : 3, numbers[i].value);
+	if (type)
+		to = gt__pf_text(to, GT_KEY_TYPE, type);
 	gt__pf_end(pf, to);
 }
 
@@ -383,11 +387,11 @@ void gt__pf_on_other(struct gt__perfetto *pf, const struct gt_event *event)
 	case GT_EV_ALLOC:
 		put_instant(pf, args[0], GT_NAME_ALLOC, GT_CATEGORY_HEAP,
 			(struct number[]){{GT_KEY_ADDRESS, args[1]}, {GT_KEY_BYTES, args[2]}, {GT_KEY_WEIGHT, args[3]}},
-			3, args[4]);
+			3, pf->typed.type ? gt_trace_string(pf->trace, pf->typed.type) : NULL, args[4]);
 		break;
 	case GT_EV_FREE:
 		put_instant(pf, args[0], GT_NAME_FREE, GT_CATEGORY_HEAP,
-			(struct number[]){{GT_KEY_ADDRESS, args[1]}, {GT_KEY_BYTES, args[2]}}, 2, 0);
+			(struct number[]){{GT_KEY_ADDRESS, args[1]}, {GT_KEY_BYTES, args[2]}}, 2, NULL, 0);
 		break;
 	case GT_EV_ASSIST_BEGIN:
 		open_inner(pf, args[0], INNER_ASSIST, args[1]);
@@ -406,15 +410,15 @@ void gt__pf_on_other(struct gt__perfetto *pf, const struct gt_event *event)
 		break;
 	case GT_EV_TIMER_SET:
 		put_instant(pf, args[0], GT_NAME_TIMER_SET, GT_CATEGORY_TIMER,
-			(struct number[]){{GT_KEY_ADDRESS, args[1]}, {GT_KEY_NS, args[2]}}, 2, 0);
+			(struct number[]){{GT_KEY_ADDRESS, args[1]}, {GT_KEY_NS, args[2]}}, 2, NULL, 0);
 		break;
 	case GT_EV_TIMER_STOP:
 		put_instant(pf, args[0], GT_NAME_TIMER_STOP, GT_CATEGORY_TIMER,
-			(struct number[]){{GT_KEY_ADDRESS, args[1]}}, 1, 0);
+			(struct number[]){{GT_KEY_ADDRESS, args[1]}}, 1, NULL, 0);
 		break;
 	case GT_EV_TIMER_FIRE:
 		put_instant(pf, 0, GT_NAME_TIMER_FIRE, GT_CATEGORY_TIMER,
-			(struct number[]){{GT_KEY_ADDRESS, args[0]}, {GT_KEY_LATE, args[1]}}, 2, 0);
+			(struct number[]){{GT_KEY_ADDRESS, args[0]}, {GT_KEY_LATE, args[1]}}, 2, NULL, 0);
 		break;
 	default:
 		break;

@@ -7,7 +7,6 @@ import difflib
 import json
 import os
 import re
-import struct
 import subprocess
 import sys
 import tempfile
@@ -137,23 +136,51 @@ def answers(text, folder):
     return {name: view(path) for name, view in VIEWS.items()}
 
 
+def blind_of_table():
+    blind = {}
+    with open(os.path.join(HERE, "kinds.table")) as table:
+        for line in table:
+            if line.strip() and not line.startswith("#"):
+                kind, views, reason = line.split(None, 2)
+                blind[kind] = set(views.split(","))
+    return blind
+
+
+def difference(a, b):
+    lines = difflib.unified_diff(a.decode(errors="replace").split("\n"), b.decode(errors="replace").split("\n"), lineterm="", n=0)
+    return "\n  ".join(line[:160] for line in list(lines)[:12])
+
+
 def main():
+    kinds, table, failed = kinds_of_format(), blind_of_table(), 0
     with open(os.path.join(HERE, "kinds.gtt")) as source:
         lines = source.readlines()
+    for kind in set(table) - set(kinds):
+        sys.exit("kinds.table tells of %s, which is no kind of event" % kind)
     with tempfile.TemporaryDirectory() as folder:
         whole = answers("".join(lines), folder)
+        run("check", os.path.join(folder, "kinds.gtrace"))
         again = answers("".join(lines), folder)
         for view in VIEWS:
             if whole[view] != again[view]:
-                sys.exit("%s is not twice the same: %s" % (view, list(difflib.unified_diff(whole[view].decode(errors="replace").split("\n"), again[view].decode(errors="replace").split("\n"), lineterm="", n=0))[:20]))
-        for kind in kinds_of_format():
+                sys.exit("%s is not twice the same:\n  %s" % (view, difference(whole[view], again[view])))
+        for kind in kinds:
+            if not any(line.startswith(kind + " ") for line in lines):
+                print("kinds.gtt has no %s" % kind)
+                failed += 1
+                continue
             part = answers(without(lines, kind), folder)
-            blind = [view for view in VIEWS if part[view] == whole[view]]
-            print(kind, blind)
-            if "-v" in sys.argv and kind in sys.argv:
-                for view in ("report", "page"):
-                    for l in list(difflib.unified_diff(whole[view].decode(errors="replace").split("\n"), part[view].decode(errors="replace").split("\n"), lineterm="", n=0))[:8]:
-                        print("     ", view, l[:160])
+            for view in VIEWS:
+                blind, told = part[view] == whole[view], view in table.get(kind, ())
+                if "--print" in sys.argv and not blind and view in ("report", "page"):
+                    print("%s in %s\n  %s" % (kind, view, difference(whole[view], part[view])))
+                if blind and not told:
+                    print("%s does not show %s: show it, or say in kinds.table why not" % (view, kind))
+                elif told and not blind:
+                    print("%s shows %s: kinds.table says that it does not" % (view, kind))
+                failed += blind != told
+    print("%d kinds in %d views, %d of them not shown for a reason: %s" % (len(kinds), len(VIEWS), sum(map(len, table.values())), "%d wrong" % failed if failed else "as the table says"))
+    sys.exit(failed > 0)
 
 
 main()
