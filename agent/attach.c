@@ -185,6 +185,29 @@ static int64_t make_file(struct gt_attach *attach, struct gt_remote *remote, int
 	return fd;
 }
 
+static int find_code_place(struct gt_attach *attach, struct gt_error *err)
+{
+	struct gt__mapping *mappings;
+	size_t count;
+	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
+
+	if (ret < 0)
+		return ret;
+	ret = gt__near_find(mappings, count, attach->places.text_lo, attach->places.text_hi, attach->code_size,
+		&attach->code_address, err);
+	free(mappings);
+	return ret;
+}
+
+/* The kernel may have put the rings where the code was to go: a static PIE lies where mmap looks first. */
+static int keep_apart(struct gt_attach *attach, struct gt_error *err)
+{
+	if (attach->rings >= attach->code_address + attach->code_size + GT__PAGE ||
+		attach->code_address >= attach->rings + attach->rings_size + GT__PAGE)
+		return 0;
+	return find_code_place(attach, err);
+}
+
 static int map_both(struct gt_attach *attach, struct gt_remote *remote, int *memfd, struct gt_error *err)
 {
 	int64_t fd = make_file(attach, remote, memfd, err), rings, code;
@@ -197,10 +220,12 @@ static int map_both(struct gt_attach *attach, struct gt_remote *remote, int *mem
 	if (rings < 0)
 		return (int)rings;
 	attach->rings = (uint64_t)rings;
-	code = call(remote, GT_REMOTE_PLAIN, "map memory for the hooks", SYS_mmap,
-		(const uint64_t[6]){attach->code_address, attach->code_size, PROT_READ | PROT_EXEC,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~0ull, 0},
-		err);
+	code = keep_apart(attach, err);
+	if (code >= 0)
+		code = call(remote, GT_REMOTE_PLAIN, "map memory for the hooks", SYS_mmap,
+			(const uint64_t[6]){attach->code_address, attach->code_size, PROT_READ | PROT_EXEC,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~0ull, 0},
+			err);
 	if (code >= 0 && (uint64_t)code != attach->code_address) {
 		call(remote, GT_REMOTE_PLAIN, "unmap", SYS_munmap,
 			(const uint64_t[6]){(uint64_t)code, attach->code_size}, NULL);
@@ -404,20 +429,6 @@ static int check_sites(const struct gt_attach *attach, struct gt_error *err)
 				attach->hooks.names[i]);
 	}
 	return 0;
-}
-
-static int find_code_place(struct gt_attach *attach, struct gt_error *err)
-{
-	struct gt__mapping *mappings;
-	size_t count;
-	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
-
-	if (ret < 0)
-		return ret;
-	ret = gt__near_find(mappings, count, attach->places.text_lo, attach->places.text_hi, attach->code_size,
-		&attach->code_address, err);
-	free(mappings);
-	return ret;
 }
 
 /* While the threads stand: what each M's id is. fs_base leads to it. */

@@ -55,6 +55,17 @@ def until(stream, text, limit=LIMIT):
     return got
 
 
+def until_end(stream, limit=LIMIT):
+    """All of it, until whoever writes has ended."""
+    got, end = b"", time.monotonic() + limit
+    while True:
+        part = os.read(stream.fileno(), 65536) if select.select([stream], [], [], max(0, end - time.monotonic()))[0] else None
+        expect(part is not None, "no end, but %r" % got[-2000:])
+        if not part:
+            return got
+        got += part
+
+
 class Attached:
     """gtrace attach, from the moment the hooks are in."""
 
@@ -309,6 +320,79 @@ def attach_takes_over(bench):
                 recorder.kill()
                 recorder.communicate()
         yield "Go %s: taken over, from a file and from a window" % version
+
+
+def left_by_gtrace(pid):
+    """What of gtrace's is mapped in a Go program: its memory files, and code of no file."""
+    lines = [line.split() for line in open("/proc/%d/maps" % pid)]
+    return [line for line in lines if "gtrace" in " ".join(line[5:]) or ("x" in line[1] and len(line) < 6)]
+
+
+def killed_record(bench, argv, env, options, seconds, stderr):
+    """gtrace record of a program, killed after a time; the process's number, or None when it had not begun, and where its output comes."""
+    run = subprocess.Popen([bench.gtrace, "record", "-q", "-o", bench.path()] + options + ["--"] + argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=dict(os.environ, **env))
+    time.sleep(seconds)
+    os.kill(run.pid, signal.SIGSTOP)  # so that nothing is started between the look and the end
+    wait_state(run.pid, "T")
+    pid = (children_of(run.pid) + [None])[0]
+    run.kill()
+    run.wait()
+
+    # Killed before exec, the process ends by itself.
+    if pid:
+        wait(lambda: not os.path.exists("/proc/%d" % pid) or begun(pid, argv[0]), "the program's begin, or its end")
+        pid = pid if begun(pid, argv[0]) else None
+    return run, pid
+
+
+def begun(pid, program):
+    try:
+        return os.path.samefile("/proc/%d/exe" % pid, program)
+    except OSError:
+        return False
+
+
+@case
+def takeover_storm(bench):
+    """gtrace record is killed at any instant, on its way in too, then one gtrace attach after the other on its way in or out: the last one works, leaves nothing of
+    gtrace's in the program, and that says what it says without."""
+    chance = random.Random(5)
+    log = open(bench.path(".log"), "wb")
+    for version in versions():
+        want, took, early = {}, 0, 0
+        modes = [mode for mode in ("static", "pie-stripped", "cgo", "static-pie") if mode != "static-pie" or minor(version) >= (1, 22)]
+        times = runs(4, long=100)
+        for i in range(times):
+            program = build_go("stress", version, modes[i % len(modes)])
+            want[program] = want.get(program) or bench.plain([program]).stdout
+            env = {"GOMAXPROCS": str(chance.choice((1, 2, 8))), "GOGC": "5"}
+            options = chance.choice(([], ["--flight", "--max-bytes", "2M"], ["--events", "all"]))
+            seconds = chance.choice((chance.uniform(0, 0.06), chance.uniform(0.06, 0.3)))
+            run, pid = killed_record(bench, [program, "again"], env, options, seconds, log)
+            try:
+                if not pid:
+                    early += 1
+                    continue
+                for _ in range(chance.randrange(4)):
+                    gtrace = subprocess.Popen([bench.gtrace, "attach", "-q", "--duration", "60ms", "-o", bench.path(), str(pid)], stdout=log, stderr=log)
+                    time.sleep(chance.uniform(0, 0.3))
+                    gtrace.kill()
+                    gtrace.wait()
+                what = "%s, %s, killed after %.4f s" % (os.path.basename(program), options, seconds)
+                last = bench.run([bench.gtrace, "attach", "--duration", "30ms", "-o", bench.path(), str(pid)])
+                expect(last.returncode == 0, "%s: exit %d: %s" % (what, last.returncode, last.stderr[-2000:]))
+                expect(not left_by_gtrace(pid), "%s: left: %s" % (what, left_by_gtrace(pid)))
+                run.stdin.close()
+                out = until_end(run.stdout)
+                expect(out == want[program], "%s: the program said %r instead of %r" % (what, out, want[program]))
+                took += 1
+            finally:
+                if pid and os.path.exists("/proc/%d" % pid) and begun(pid, program):
+                    os.kill(pid, signal.SIGKILL)
+                for stream in (run.stdin, run.stdout):
+                    stream.close()
+        expect(took, "no program was there to be taken over")
+        yield "Go %s: taken over %d times of %d, %d times the program had not begun" % (version, took, times, early)
 
 
 @case
