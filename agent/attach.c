@@ -29,6 +29,7 @@
 #define START_NAP_NS   10000000
 #define CODE_BYTES_MAX (1u << 20)
 #define POPULATE_MAX   (8u << 20)
+#define ORPHANS_MAX    16
 #define MS_KEPT        1024 /* the lowest ids always have their lines */
 
 #ifndef MADV_POPULATE_WRITE
@@ -294,17 +295,41 @@ static int with_worker(struct gt_attach *attach, work_fn *work, void *context, s
 	return ret < 0 ? ret : end;
 }
 
+/* Whoever comes next finds an owner here, from the first moment on. */
+static int write_page(struct gt_attach *attach, struct gt_error *err)
+{
+	uint8_t page[GT_HOOKPAGE_BYTES];
+	int ret;
+
+	gt_hookpage_fill(
+		page, attach->patches, attach->patch_count, attach->code_size, attach->rings, attach->rings_size);
+	ret = gt__memory_write(attach->memory, attach->threads.count ? attach->threads.list[0].tid : 0,
+		attach->code_address, page, sizeof(page));
+	return ret < 0 ? gt_fail(err, -ret, "cannot write into the process: %s", strerror(-ret)) : 0;
+}
+
 static int map_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
 {
 	int ret = map_both(attach, remote, context, err);
 
+	if (ret >= 0) {
+		ret = write_page(attach, err);
+		if (ret < 0 && unmap_one(remote, &attach->rings, attach->rings_size, NULL) >= 0)
+			unmap_one(remote, &attach->code_address, attach->code_size, NULL);
+	}
 	return ret < 0 ? gt_fail_prefix(err, ret, "cannot attach: process %d", (int)attach->view.pid) : 0;
 }
 
 static int unmap_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
 {
+	struct gt__orphan orphans[ORPHANS_MAX];
+	int ret = unmap_both(attach, remote, err);
+	size_t count = ret < 0 ? 0 : gt__attach_orphans(attach, orphans, ORPHANS_MAX);
+
 	(void)context;
-	return unmap_both(attach, remote, err);
+	for (size_t i = 0; i < count; i++)
+		unmap_one(remote, &orphans[i].address, orphans[i].size, NULL);
+	return ret;
 }
 
 /* ---- open ---- */
@@ -377,6 +402,8 @@ int gt_attach_open(pid_t pid, struct gt_attach **out, struct gt_error *err)
 	attach->view.program = attach->program;
 	if (ret >= 0)
 		ret = find_stub_place(attach, err);
+	if (ret >= 0)
+		ret = gt__attach_lock(attach, err);
 	if (ret >= 0)
 		ret = gt__attach_leftover(attach, &at, &page, err);
 	if (ret > 0) {
@@ -471,17 +498,6 @@ static void find_highest_m(struct gt_attach *attach, const uint64_t *bases, cons
 		attach->view.ms_gone = attach->ms_gone;
 }
 
-/* Whoever comes next finds an owner here, from the first moment on. */
-static int write_page(struct gt_attach *attach)
-{
-	uint8_t page[GT_HOOKPAGE_BYTES];
-
-	gt_hookpage_fill(
-		page, attach->patches, attach->patch_count, attach->code_size, attach->rings, attach->rings_size);
-	return gt__memory_write(attach->memory, attach->threads.count ? attach->threads.list[0].tid : 0,
-		attach->code_address, page, sizeof(page));
-}
-
 /* All that it will be made to call, as far as a filter may look at it. */
 static int check_filters(struct gt_attach *attach, struct gt_error *err)
 {
@@ -519,8 +535,6 @@ static int map_stopped(struct gt_attach *attach, int *memfd, struct gt_error *er
 		ret = with_worker(attach, map_work, memfd, err);
 	if (ret < 0)
 		attach->code_address = 0;
-	if (ret >= 0)
-		ret = write_page(attach);
 	return ret;
 }
 

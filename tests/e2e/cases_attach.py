@@ -323,9 +323,20 @@ def attach_takes_over(bench):
 
 
 def left_by_gtrace(pid):
-    """What of gtrace's is mapped in a Go program: its memory files, and code of no file."""
-    lines = [line.split() for line in open("/proc/%d/maps" % pid)]
-    return [line for line in lines if "gtrace" in " ".join(line[5:]) or ("x" in line[1] and len(line) < 6)]
+    """What of gtrace's is mapped in a Go program: its memory files, and code of no file. (One that is killed between the call that maps and the next leaves
+    some addresses without memory: nothing tells whose they are.)"""
+    left = []
+    for line in open("/proc/%d/maps" % pid):
+        words = line.split()
+        low = int(words[0].split("-")[0], 16)
+        if "gtrace" in " ".join(words[5:]):
+            left.append(words)
+        elif "x" in words[1] and len(words) < 6:
+            with open("/proc/%d/mem" % pid, "rb", 0) as memory:
+                memory.seek(low)
+                if memory.read(8) != bytes(8):
+                    left.append(words)
+    return left
 
 
 def killed_record(bench, argv, env, options, seconds, stderr):
@@ -361,13 +372,14 @@ def takeover_storm(bench):
     for version in versions():
         want, took, early = {}, 0, 0
         modes = [mode for mode in ("static", "pie-stripped", "cgo", "static-pie") if mode != "static-pie" or minor(version) >= (1, 22)]
-        times = runs(4, long=100)
-        for i in range(times):
-            program = build_go("stress", version, modes[i % len(modes)])
+        times, tries = runs(2, long=60), 0
+        while took < times and tries < 20 * times:
+            tries += 1
+            program = build_go("stress", version, modes[tries % len(modes)])
             want[program] = want.get(program) or bench.plain([program]).stdout
             env = {"GOMAXPROCS": str(chance.choice((1, 2, 8))), "GOGC": "5"}
             options = chance.choice(([], ["--flight", "--max-bytes", "2M"], ["--events", "all"]))
-            seconds = chance.choice((chance.uniform(0, 0.06), chance.uniform(0.06, 0.3)))
+            seconds = chance.choice((chance.uniform(0, 0.06), chance.uniform(0.06, 0.3))) * (1 + early / 5)
             run, pid = killed_record(bench, [program, "again"], env, options, seconds, log)
             try:
                 if not pid:
@@ -379,6 +391,10 @@ def takeover_storm(bench):
                     gtrace.kill()
                     gtrace.wait()
                 what = "%s, %s, killed after %.4f s" % (os.path.basename(program), options, seconds)
+                # Several at once: whoever comes second waits, or is told so.
+                several = [subprocess.Popen([bench.gtrace, "attach", "-q", "--duration", "30ms", "-o", bench.path(), str(pid)], stdout=log, stderr=subprocess.PIPE) for _ in range(chance.choice((0, 2, 3)))]
+                errs = [(one.communicate(timeout=LIMIT)[1], one.returncode) for one in several]
+                expect(all(code == 0 or b" is traced by " in err for err, code in errs) and (not errs or any(code == 0 for _, code in errs)), "%s: several: %s" % (what, errs))
                 last = bench.run([bench.gtrace, "attach", "--duration", "30ms", "-o", bench.path(), str(pid)])
                 expect(last.returncode == 0, "%s: exit %d: %s" % (what, last.returncode, last.stderr[-2000:]))
                 expect(not left_by_gtrace(pid), "%s: left: %s" % (what, left_by_gtrace(pid)))
@@ -391,8 +407,8 @@ def takeover_storm(bench):
                     os.kill(pid, signal.SIGKILL)
                 for stream in (run.stdin, run.stdout):
                     stream.close()
-        expect(took, "no program was there to be taken over")
-        yield "Go %s: taken over %d times of %d, %d times the program had not begun" % (version, took, times, early)
+        expect(took == times, "only %d programs were there to be taken over" % took)
+        yield "Go %s: taken over %d times, %d times the program had not begun" % (version, took, early)
 
 
 @case
