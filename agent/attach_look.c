@@ -207,6 +207,7 @@ static bool believable(const struct gt_attach *attach, const struct gt_hookpage 
 int gt__attach_leftover(struct gt_attach *attach, uint64_t *at, struct gt_hookpage *page, struct gt_error *err)
 {
 	struct gt__mapping *mappings;
+	unsigned int owner;
 	size_t count;
 	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
 
@@ -223,10 +224,11 @@ int gt__attach_leftover(struct gt_attach *attach, uint64_t *at, struct gt_hookpa
 		*at = mappings[i].lo;
 		attach->code_sealed = mappings[i].hooks;
 		ret = 1;
-		if (gt_hookpage_owned(page))
+		owner = gt_hookpage_owner(page);
+		if (owner)
 			ret = gt_fail(err, EBUSY,
 				"cannot attach: process %d is traced by another gtrace (process %u): end that first",
-				(int)attach->view.pid, page->owner);
+				(int)attach->view.pid, owner);
 	}
 	free(mappings);
 	return ret;

@@ -720,6 +720,14 @@ def attach_namespaces(bench):
         trace.complete = False
         expect(trace.first_broken() is None and trace.by_g[story["main"]], "the chain breaks")
         yield "%s: twice" % os.path.basename(program[0])
+    # Recorded in there, where gtrace has another number than out here.
+    out = bench.path()
+    record = bench.start(["unshare", "-p", "-f", "-m", "--mount-proc", "--kill-child", bench.gtrace, "record", "-q", "-o", out, build_go("midway", newest()[0])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until(record.stderr, b"phase 1\n")
+    yield refused(bench, children_of(children_of(record.pid)[0])[0], "is traced by another gtrace .process %d.: end that first" % children_of(record.pid)[0])
+    record.communicate(b"\n\n\n", timeout=LIMIT)
+    expect(record.returncode == 0, "recorded in a namespace: exit %d" % record.returncode)
+    bench.check(out)
 
 
 @case
