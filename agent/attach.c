@@ -334,22 +334,30 @@ static int unmap_work(struct gt_attach *attach, struct gt_remote *remote, void *
 
 /* ---- open ---- */
 
-/* Hooks of a gtrace that was killed: out with them, as if they were ours. */
-static int take_over(struct gt_attach *attach, uint64_t at, const struct gt_hookpage *page)
+/* Hooks of a gtrace that was killed: out with them, as if they were ours. One that started the program may have moved a call, which attach does not
+ * do: then goroutines that wait may come back to the copy. */
+static int take_over(struct gt_attach *attach, uint64_t at, const struct gt_hookpage *page, struct gt_error *err)
 {
-	attach->code_address = at;
-	attach->code_size = page->size;
-	attach->rings = page->rings;
-	attach->rings_size = page->rings_size;
-	attach->patch_count = page->site_count;
 	for (uint32_t i = 0; i < page->site_count; i++) {
 		struct gt_patch *patch = &attach->patches[i];
+		struct gt_site site = {.used = page->sites[i].size};
 
+		memcpy(site.original, page->sites[i].original, sizeof(site.original));
+		if (gt_site_calls(&site))
+			return gt_fail(err, ENOTSUP,
+				"cannot attach: hooks of an earlier gtrace are in process %d, and cannot be taken out "
+				"of a running program",
+				(int)attach->view.pid);
 		patch->address = page->sites[i].address;
 		patch->original_size = page->sites[i].size;
 		memcpy(patch->bytes, page->sites[i].jump, sizeof(patch->bytes));
 		memcpy(patch->original, page->sites[i].original, sizeof(patch->original));
 	}
+	attach->code_address = at;
+	attach->code_size = page->size;
+	attach->rings = page->rings;
+	attach->rings_size = page->rings_size;
+	attach->patch_count = page->site_count;
 	attach->patched = true;
 	return 0;
 }
@@ -407,10 +415,11 @@ int gt_attach_open(pid_t pid, struct gt_attach **out, struct gt_error *err)
 	if (ret >= 0)
 		ret = gt__attach_leftover(attach, &at, &page, err);
 	if (ret > 0) {
-		take_over(attach, at, &page);
 		gt_places_make(
 			attach->view.bin, attach->view.layout, &attach->hooks, attach->view.slide, &attach->places);
-		ret = gt_attach_detach(attach, err);
+		ret = take_over(attach, at, &page, err);
+		if (ret >= 0)
+			ret = gt_attach_detach(attach, err);
 		if (ret >= 0 && attach->view.left_mapped)
 			ret = gt_fail(err, EAGAIN,
 				"cannot attach: hooks of an earlier gtrace are in process %d, and a thread stays in "

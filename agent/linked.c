@@ -413,14 +413,23 @@ static int read_list(const struct gt_linked *linked, const struct gt_attend *are
 	struct gt_attend_alive **list, size_t *count, struct gt_error *err)
 {
 	size_t told = area->alive_count, kept = 0;
+	struct gt_attend now;
 
 	if (told > ALIVE_MAX)
 		return gt_fail(err, EBADMSG, "cannot attach: process %d tells what cannot be", (int)linked->pid);
 	*list = calloc(told + 1, sizeof(**list));
 	if (!*list)
 		return gt_fail(err, ENOMEM, "out of memory");
-	if (gt__memory_read(linked->memory, area->alive, *list, told * sizeof(**list)) < 0)
+	if (gt__memory_read(linked->memory, area->alive, *list, told * sizeof(**list)) < 0 ||
+		read_area(linked, &now, NULL) < 0) {
 		told = 0;
+	} else if (now.alive != area->alive || now.request != area->request) {
+		/* Another gtrace has asked for something meanwhile: what was read may be no list any more. */
+		free(*list);
+		*list = NULL;
+		return gt_fail(err, EAGAIN, "cannot attach: process %d is asked by another gtrace: try again",
+			(int)linked->pid);
+	}
 	for (size_t i = 0; i < told; i++) {
 		const struct gt_attend_alive *who = &(*list)[i];
 
