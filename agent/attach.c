@@ -485,9 +485,14 @@ static size_t note_threads(struct gt_attach *attach, uint64_t **bases, pid_t **t
 	return count;
 }
 
+static struct gt_goread reader(const struct gt_attach *attach)
+{
+	return (struct gt_goread){.pid = attach->view.pid, .allgs = attach->allgs, .layout = attach->view.layout};
+}
+
 static void find_highest_m(struct gt_attach *attach, const uint64_t *bases, const pid_t *tids, size_t count)
 {
-	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+	const struct gt_goread read = reader(attach);
 
 	memset(attach->ms_gone, 0xff, sizeof(attach->ms_gone));
 	for (size_t i = 0; i < count; i++) {
@@ -751,14 +756,14 @@ int gt_attach_patch(struct gt_attach *attach, const struct gt_memory *memory, st
 
 int gt_attach_goroutines(struct gt_attach *attach, struct gt_goroutine **list, size_t *count, struct gt_error *err)
 {
-	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+	const struct gt_goread read = reader(attach);
 
 	return gt_goread_all(&read, list, count, err);
 }
 
 int gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine *list, size_t *count, struct gt_error *err)
 {
-	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+	const struct gt_goread read = reader(attach);
 	int ret = gt_goread_again(&read, list, count, err);
 	uint64_t word;
 
@@ -773,7 +778,7 @@ int gt_attach_goroutines_again(struct gt_attach *attach, struct gt_goroutine *li
 void gt_attach_stacks(struct gt_attach *attach, struct gt_goroutine *list, size_t count, size_t depth,
 	gt_goread_take_fn *take, void *context)
 {
-	const struct gt_goread read = {attach->view.pid, attach->allgs, attach->view.layout};
+	const struct gt_goread read = reader(attach);
 
 	gt_goread_stacks(&read, list, count, depth, take, context);
 }

@@ -241,6 +241,8 @@ int gt_goread_all(const struct gt_goread *read, struct gt_goroutine **out, size_
 
 			read_many(read->pid, pointers + at, part, G_BYTES, bytes, good);
 			*count += fill_all(read, pointers + at, part, bytes, good, list + *count, ms);
+			if (read->meanwhile)
+				read->meanwhile(read->context);
 		}
 		*out = list;
 	}
@@ -401,6 +403,8 @@ void gt_goread_stacks(const struct gt_goread *read, struct gt_goroutine *list, s
 			if (b->good[i] && b->good_after[i] && memcmp(&before, &after, sizeof(before)) == 0)
 				list[at + i].stack = take(context, b->pcs[i], b->counts[i]);
 		}
+		if (read->meanwhile)
+			read->meanwhile(read->context);
 	}
 	free(b);
 }

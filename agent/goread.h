@@ -35,6 +35,8 @@ struct gt_goread {
 	pid_t pid;
 	uint64_t allgs; /* run-time address */
 	const struct gt_golayout *layout;
+	void (*meanwhile)(void *context); /* NULL, or called now and then while much is read */
+	void *context;
 };
 
 /* All that live; of a process that ends meanwhile some may be missing. *@out to free(). */

@@ -346,6 +346,7 @@ static int start_child(struct gt_flight *f, const struct gt__copied *copied)
 	close(ends[1]);
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	epoll_ctl(f->epoll, EPOLL_CTL_ADD, ends[0], &event);
+	gt_collector_standing(f->recording->collector, 0, NULL, 0); /* the child has it */
 	f->child = pid;
 	f->pipe = ends[0];
 	f->report_bytes = 0;

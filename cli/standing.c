@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <sys/uio.h>
 
-/* Nobody looks after the ring meanwhile: what takes longer would cost more of the window than it tells. */
-#define GOROUTINES_MAX 10000
+/* 150 bytes and some microseconds each; and the snapshot waits. */
+#define GOROUTINES_MAX 200000
 
 void gt_standing_find(struct gt_recording *r, uint64_t slide)
 {
@@ -76,9 +76,15 @@ static uint64_t count_of(const struct gt_recording *r)
 	return process_vm_readv(r->pid, &local, 1, &remote, 1, 0) == sizeof(count) ? count : UINT64_MAX;
 }
 
+/* The ring goes on while much is read. */
+static void follow(void *collector)
+{
+	gt_collector_follow(collector);
+}
+
 static const char *read_go(struct gt_recording *r)
 {
-	const struct gt_goread read = {r->pid, r->allgs, r->layout};
+	const struct gt_goread read = {r->pid, r->allgs, r->layout, follow, r->collector};
 	const char *missing = "not read: the process cannot be read";
 	struct gt_goroutine *list;
 	struct gt_found *found;
@@ -87,7 +93,7 @@ static const char *read_go(struct gt_recording *r)
 	size_t count = count_of(r);
 
 	if (count > GOROUTINES_MAX && count != UINT64_MAX)
-		return "not read: the program has, or had, more than 10000 goroutines at once";
+		return "not read: the program has, or had, more than 200000 goroutines at once";
 	if (count > GOROUTINES_MAX || gt_goread_all(&read, &list, &count, &err) < 0)
 		return missing;
 	if (gt_goread_again(&read, list, &count, &err) >= 0) {
@@ -109,8 +115,9 @@ static int ask_linked(struct gt_recording *r)
 	size_t count;
 	int ret = r->linked ? 1 : gt_linked_open(r->pid, false, &r->linked, &err);
 
+	/* One that does not listen is no runtime of ours. */
 	if (ret <= 0)
-		return ret < 0 ? ret : -ESRCH;
+		return ret == -EAGAIN ? -ENOSYS : ret < 0 ? ret : -ESRCH;
 	ticks = gt_ticks();
 	ret = gt_linked_list(r->linked, &r->memory, &list, &count, &err);
 	if (ret < 0)

@@ -119,6 +119,8 @@ void gt_collector_standing(struct gt_collector *collector, uint64_t ticks, struc
 int gt_collector_standing_alive(
 	struct gt_collector *collector, uint64_t ticks, const struct gt_hook_alive *alive, size_t count);
 
+#define GT_STANDING_LATE "not told: the window is shorter than it took to read them: give a larger one"
+
 struct gt_snapshot_result {
 	uint64_t events;
 	uint64_t kept_bytes;    /* of records */
@@ -129,9 +131,10 @@ struct gt_snapshot_result {
 	uint64_t blocks_torn; /* overwritten while they were copied: left out */
 	uint64_t in_flight;   /* records that were begun and not committed: left out */
 	int64_t copy_ns;
-	uint64_t scratch_bytes;                /* what the copy takes: apart from the window */
-	uint64_t standing;                     /* goroutines that did nothing in it, told as they were read */
-	bool whole;                            /* nothing was evicted: everything since the start */
+	uint64_t scratch_bytes; /* what the copy takes: apart from the window */
+	uint64_t standing;      /* goroutines that did nothing in it, told as they were read */
+	bool standing_late; /* none of them is told: what is missing is younger than the moment when they were read */
+	bool whole;         /* nothing was evicted: everything since the start */
 	uint64_t by_kind[GT_EVENT_KIND_COUNT]; /* of the events that were written */
 };
 /* In two steps. The copy of the ring: now. What it and the history hold, to @writer (which was opened for a window): until the next

@@ -188,6 +188,8 @@ struct gt__standing {
 	struct gt_found *list;
 	size_t count;
 	uint64_t ticks;
+	uint32_t m_none; /* tells of those that are on no M */
+	bool late;       /* the list is older than @edge: the ring went round while it was made */
 };
 /* Of the window that @views are, by M; nothing is missing from @edge to @end, when it was copied. @m_free: an M that nothing is told of. */
 int gt__standing_choose(struct gt_collector *collector, const struct gt_view *views, size_t view_count, uint64_t edge,

@@ -10,8 +10,8 @@
 int gt__connect(const struct gt_memory *memory);
 /* NULL: none. */
 struct gt_memory *gt__connected(void);
-/* Is it gtrace's (by the environment), not one's own? */
-bool gt__connected_outside(void);
+/* Is it gtrace's (by the environment), not one's own? @gone (may be NULL): that gtrace has ended, and was killed, or this would have too. */
+bool gt__connected_outside(bool *gone);
 
 /* What the scheduler can tell; all NULL: nothing. */
 struct gt_hook_world;

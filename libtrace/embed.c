@@ -73,9 +73,15 @@ size_t gt__own_resolve(void *context, uint64_t pc, struct gt_resolved *lines, si
 int gt__own_free(const char *what, const char *of, struct gt_error *err)
 {
 	pid_t pid = atomic_load(&gt__own.pid);
+	bool gone;
 
-	if (gt__connected_outside())
-		return gt_fail(err, EBUSY, "cannot start %s: %s: gtrace records this process already", what, of);
+	if (gt__connected_outside(&gone))
+		return gone ? gt_fail(err, EBUSY,
+				      "cannot start %s: %s: the gtrace that started this process was killed, and its "
+				      "memory "
+				      "cannot be had again: start the process anew",
+				      what, of)
+			    : gt_fail(err, EBUSY, "cannot start %s: %s: gtrace records this process already", what, of);
 	if ((pid && pid != getpid()) || (maker && maker != getpid()))
 		return gt_fail(err, EBUSY,
 			"cannot start %s: %s: this process was forked from one that traces itself: start it by exec",

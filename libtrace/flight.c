@@ -267,6 +267,8 @@ static int write_window(
 	meta_number(writer, "kept_bytes", result->kept_bytes);
 	meta_number(writer, "kept_ns", (uint64_t)to_ns(result->kept_ticks));
 	meta_number(writer, "complete_ns", (uint64_t)to_ns(result->complete_ticks));
+	if (result->standing_late)
+		standing_missing = GT_STANDING_LATE;
 	if (!result->whole && standing_missing)
 		gt_writer_meta(writer, "standing", standing_missing);
 	else if (result->standing)

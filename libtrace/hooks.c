@@ -14,6 +14,8 @@
 #include <gtrace/hooks.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -45,6 +47,7 @@ static __thread _Atomic uint32_t *id_at;
 
 static struct gt_memory connected;
 static bool is_connected, is_outside;
+static pid_t outside_pid; /* of the gtrace that it belongs to; 0: not known */
 static pthread_key_t exit_key;
 
 /* joining: a signal's hook that comes while its thread joins; gone: after the thread's destructors. */
@@ -243,8 +246,10 @@ struct gt_memory *gt__connected(void)
 	return is_connected ? &connected : NULL;
 }
 
-bool gt__connected_outside(void)
+bool gt__connected_outside(bool *gone)
 {
+	if (gone)
+		*gone = outside_pid > 0 && kill(outside_pid, 0) < 0 && errno == ESRCH;
 	return is_outside;
 }
 
@@ -275,6 +280,8 @@ __attribute__((constructor(102))) static void connect_by_environment(void)
 	if (!path)
 		return;
 	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (sscanf(path, "/proc/%d/", &outside_pid) != 1)
+		outside_pid = 0;
 	unsetenv("GTRACE_SHM");
 	if (fd < 0)
 		return;

@@ -836,8 +836,12 @@ int gt_collector_write_copy_cut(struct gt_collector *c, struct gt_writer *writer
 	if (ret >= 0 && !result->whole)
 		ret = choose_standing(c, &window, &standing);
 	result->standing = standing.count;
+	result->standing_late = standing.late;
 	if (ret >= 0)
 		ret = write_names(c, &window, writer);
+	/* They are by M, and that one is the highest. */
+	if (ret >= 0 && standing.count && standing.list[standing.count - 1].m == standing.m_none)
+		ret = gt_writer_thread(writer, standing.m_none, 0, "no thread");
 	/* Of no use any more, but for a snapshot that only shows less than there is. */
 	if (!result->whole && window.since == since)
 		gt__found_free(c);

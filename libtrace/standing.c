@@ -119,8 +119,10 @@ int gt__standing_choose(struct gt_collector *c, const struct gt_view *views, siz
 	int ret = 0;
 
 	memset(out, 0, sizeof(*out));
+	out->m_none = m_free;
 	/* What happened before the edge may be missing: the state that was read then may have changed by then. */
-	if (!c->standing_count || edge > c->standing_ticks)
+	out->late = c->standing_count && edge > c->standing_ticks;
+	if (!c->standing_count || out->late)
 		return 0;
 	out->ticks = edge;
 	out->list = malloc(c->standing_count * sizeof(*out->list));
