@@ -5,6 +5,7 @@ import os
 import random
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -363,6 +364,20 @@ def begun(pid, program):
         return False
 
 
+def works_at_last(bench, pid, run, want, what):
+    """One more attach works, and leaves nothing; the program ends when its input does, and has said what it should."""
+    for _ in range(10):
+        last = bench.run([bench.gtrace, "attach", "--duration", "10ms", "-o", bench.path(), str(pid)])
+        # A thread that sleeps for long may have what looks like a signal handler on its stack.
+        if b"a thread stays in them" not in last.stderr and b"left, unused" not in last.stderr:
+            break
+    expect(last.returncode == 0, "%s: exit %d: %s" % (what, last.returncode, last.stderr[-2000:]))
+    expect(not left_by_gtrace(pid), "%s: left: %s" % (what, left_by_gtrace(pid)))
+    run.stdin.close()
+    said = until_end(run.stdout)
+    expect(said == want, "%s: the program said %r instead of %r" % (what, said, want))
+
+
 @case
 def takeover_storm(bench):
     """gtrace record is killed at any instant, on its way in too, then one gtrace attach after the other on its way in or out: the last one works, leaves nothing of
@@ -372,10 +387,10 @@ def takeover_storm(bench):
     for version in versions():
         want, took, early = {}, 0, 0
         modes = [mode for mode in ("static", "pie-stripped", "cgo", "static-pie") if mode != "static-pie" or minor(version) >= (1, 22)]
-        times, tries = runs(2, long=60), 0
+        times, tries = runs(1, long=60), 0
         while took < times and tries < 20 * times:
             tries += 1
-            program = build_go("stress", version, modes[tries % len(modes)])
+            program = build_go("stress", version, chance.choice(modes))
             want[program] = want.get(program) or bench.plain([program]).stdout
             env = {"GOMAXPROCS": str(chance.choice((1, 2, 8))), "GOGC": "5"}
             options = chance.choice(([], ["--flight", "--max-bytes", "2M"], ["--events", "all"]))
@@ -395,12 +410,7 @@ def takeover_storm(bench):
                 several = [subprocess.Popen([bench.gtrace, "attach", "-q", "--duration", "30ms", "-o", bench.path(), str(pid)], stdout=log, stderr=subprocess.PIPE) for _ in range(chance.choice((0, 2, 3)))]
                 errs = [(one.communicate(timeout=LIMIT)[1], one.returncode) for one in several]
                 expect(all(code == 0 or b" is traced by " in err for err, code in errs) and (not errs or any(code == 0 for _, code in errs)), "%s: several: %s" % (what, errs))
-                last = bench.run([bench.gtrace, "attach", "--duration", "30ms", "-o", bench.path(), str(pid)])
-                expect(last.returncode == 0, "%s: exit %d: %s" % (what, last.returncode, last.stderr[-2000:]))
-                expect(not left_by_gtrace(pid), "%s: left: %s" % (what, left_by_gtrace(pid)))
-                run.stdin.close()
-                out = until_end(run.stdout)
-                expect(out == want[program], "%s: the program said %r instead of %r" % (what, out, want[program]))
+                works_at_last(bench, pid, run, want[program], what)
                 took += 1
             finally:
                 if pid and os.path.exists("/proc/%d" % pid) and begun(pid, program):
@@ -409,6 +419,67 @@ def takeover_storm(bench):
                     stream.close()
         expect(took == times, "only %d programs were there to be taken over" % took)
         yield "Go %s: taken over %d times, %d times the program had not begun" % (version, took, early)
+
+
+def under_strace(gtrace, number=None):
+    """The command, killed as it makes its @number-th call of ptrace."""
+    return ["strace", "-o", "/dev/null", "-e", "trace=ptrace"] + (["-e", "inject=ptrace:signal=SIGKILL:when=%d" % number] if number else []) + gtrace
+
+
+def process_of(argv):
+    """The one that runs this, and is no copy that another is about to start something with."""
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if open("/proc/%s/cmdline" % name).read().split("\0")[:-1] == argv and begun(int(name), argv[0]):
+                found[int(name)] = int(open("/proc/%s/stat" % name).read().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            pass
+    return ([pid for pid, parent in found.items() if parent not in found] + [None])[0]
+
+
+def taken_at(bench, version, command, number, want):
+    """False: the program had not begun, or gtrace was through before."""
+    argv = [build_go("stress", version), "%s-%d-%d" % (command, number, os.getpid())]
+    what = "Go %s: %s killed at its call %d" % (version, command, number)
+    recorder = under_strace([bench.gtrace, "record", "-q", "-o", bench.path(), "--"], number) if command == "record" else []
+    pid, killed = None, False
+    run = subprocess.Popen(recorder + argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ, GOMAXPROCS="4"))
+    try:
+        if command == "record":
+            killed = run.wait(timeout=LIMIT) != 0
+            wait(lambda: process_of(argv) or select.select([run.stdout], [], [], 0)[0], "the program's begin, or its end")
+            pid = process_of(argv)
+            if not pid:
+                return False
+        else:
+            wait(lambda: process_of(argv) and len(os.listdir("/proc/%d/task" % run.pid)) > 2, "the program's begin")
+            pid = run.pid
+            killed = bench.run(under_strace([bench.gtrace, "attach", "-q", "--duration", "10ms", "-o", bench.path(), str(pid)], number)).returncode != 0
+        works_at_last(bench, pid, run, want, what)
+        return killed
+    finally:
+        if pid and process_of(argv) == pid:
+            os.kill(pid, signal.SIGKILL)
+        for stream in (run.stdin, run.stdout):
+            stream.close()
+        run.wait()
+
+
+@case
+def takeover_instants(bench):
+    """The same, with gtrace killed at its calls of ptrace, one after the other: on the way in of record, in and out of attach."""
+    if not shutil.which("strace") or bench.run(under_strace(["true"], 1)).returncode != 0:
+        raise Skip("strace cannot be used here")
+    long = os.environ.get("GTRACE_RUNS") == "long"
+    for version in versions(None if long else newest()):
+        want, taken = bench.plain([build_go("stress", version)]).stdout, 0
+        # Its last call of record lets go: 31; attach makes more, the more threads there are.
+        instants = [("record", i) for i in range(2, 31, 1 if long else 9)] + [("attach", i) for i in range(1, 60, 1 if long else 17)]
+        for command, number in instants:
+            taken += taken_at(bench, version, command, number, want)
+        expect(taken > len(instants) // 2, "only %d times killed in the midst" % taken)
+        yield "Go %s: killed at %d instants" % (version, taken)
 
 
 @case
