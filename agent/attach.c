@@ -29,6 +29,7 @@
 #define START_NAP_NS   10000000
 #define CODE_BYTES_MAX (1u << 20)
 #define POPULATE_MAX   (8u << 20)
+#define ORPHANS_MAX    16
 #define MS_KEPT        1024 /* the lowest ids always have their lines */
 
 #ifndef MADV_POPULATE_WRITE
@@ -185,6 +186,29 @@ static int64_t make_file(struct gt_attach *attach, struct gt_remote *remote, int
 	return fd;
 }
 
+static int find_code_place(struct gt_attach *attach, struct gt_error *err)
+{
+	struct gt__mapping *mappings;
+	size_t count;
+	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
+
+	if (ret < 0)
+		return ret;
+	ret = gt__near_find(mappings, count, attach->places.text_lo, attach->places.text_hi, attach->code_size,
+		&attach->code_address, err);
+	free(mappings);
+	return ret;
+}
+
+/* The kernel may have put the rings where the code was to go: a static PIE lies where mmap looks first. */
+static int keep_apart(struct gt_attach *attach, struct gt_error *err)
+{
+	if (attach->rings >= attach->code_address + attach->code_size + GT__PAGE ||
+		attach->code_address >= attach->rings + attach->rings_size + GT__PAGE)
+		return 0;
+	return find_code_place(attach, err);
+}
+
 static int map_both(struct gt_attach *attach, struct gt_remote *remote, int *memfd, struct gt_error *err)
 {
 	int64_t fd = make_file(attach, remote, memfd, err), rings, code;
@@ -197,10 +221,12 @@ static int map_both(struct gt_attach *attach, struct gt_remote *remote, int *mem
 	if (rings < 0)
 		return (int)rings;
 	attach->rings = (uint64_t)rings;
-	code = call(remote, GT_REMOTE_PLAIN, "map memory for the hooks", SYS_mmap,
-		(const uint64_t[6]){attach->code_address, attach->code_size, PROT_READ | PROT_EXEC,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~0ull, 0},
-		err);
+	code = keep_apart(attach, err);
+	if (code >= 0)
+		code = call(remote, GT_REMOTE_PLAIN, "map memory for the hooks", SYS_mmap,
+			(const uint64_t[6]){attach->code_address, attach->code_size, PROT_READ | PROT_EXEC,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, ~0ull, 0},
+			err);
 	if (code >= 0 && (uint64_t)code != attach->code_address) {
 		call(remote, GT_REMOTE_PLAIN, "unmap", SYS_munmap,
 			(const uint64_t[6]){(uint64_t)code, attach->code_size}, NULL);
@@ -269,37 +295,69 @@ static int with_worker(struct gt_attach *attach, work_fn *work, void *context, s
 	return ret < 0 ? ret : end;
 }
 
+/* Whoever comes next finds an owner here, from the first moment on. */
+static int write_page(struct gt_attach *attach, struct gt_error *err)
+{
+	uint8_t page[GT_HOOKPAGE_BYTES];
+	int ret;
+
+	gt_hookpage_fill(
+		page, attach->patches, attach->patch_count, attach->code_size, attach->rings, attach->rings_size);
+	ret = gt__memory_write(attach->memory, attach->threads.count ? attach->threads.list[0].tid : 0,
+		attach->code_address, page, sizeof(page));
+	return ret < 0 ? gt_fail(err, -ret, "cannot write into the process: %s", strerror(-ret)) : 0;
+}
+
 static int map_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
 {
 	int ret = map_both(attach, remote, context, err);
 
+	if (ret >= 0) {
+		ret = write_page(attach, err);
+		if (ret < 0 && unmap_one(remote, &attach->rings, attach->rings_size, NULL) >= 0)
+			unmap_one(remote, &attach->code_address, attach->code_size, NULL);
+	}
 	return ret < 0 ? gt_fail_prefix(err, ret, "cannot attach: process %d", (int)attach->view.pid) : 0;
 }
 
 static int unmap_work(struct gt_attach *attach, struct gt_remote *remote, void *context, struct gt_error *err)
 {
+	struct gt__orphan orphans[ORPHANS_MAX];
+	int ret = unmap_both(attach, remote, err);
+	size_t count = ret < 0 ? 0 : gt__attach_orphans(attach, orphans, ORPHANS_MAX);
+
 	(void)context;
-	return unmap_both(attach, remote, err);
+	for (size_t i = 0; i < count; i++)
+		unmap_one(remote, &orphans[i].address, orphans[i].size, NULL);
+	return ret;
 }
 
 /* ---- open ---- */
 
-/* Hooks of a gtrace that was killed: out with them, as if they were ours. */
-static int take_over(struct gt_attach *attach, uint64_t at, const struct gt_hookpage *page)
+/* Hooks of a gtrace that was killed: out with them, as if they were ours. One that started the program may have moved a call, which attach does not
+ * do: then goroutines that wait may come back to the copy. */
+static int take_over(struct gt_attach *attach, uint64_t at, const struct gt_hookpage *page, struct gt_error *err)
 {
-	attach->code_address = at;
-	attach->code_size = page->size;
-	attach->rings = page->rings;
-	attach->rings_size = page->rings_size;
-	attach->patch_count = page->site_count;
 	for (uint32_t i = 0; i < page->site_count; i++) {
 		struct gt_patch *patch = &attach->patches[i];
+		struct gt_site site = {.used = page->sites[i].size};
 
+		memcpy(site.original, page->sites[i].original, sizeof(site.original));
+		if (gt_site_calls(&site))
+			return gt_fail(err, ENOTSUP,
+				"cannot attach: hooks of an earlier gtrace are in process %d, and cannot be taken out "
+				"of a running program",
+				(int)attach->view.pid);
 		patch->address = page->sites[i].address;
 		patch->original_size = page->sites[i].size;
 		memcpy(patch->bytes, page->sites[i].jump, sizeof(patch->bytes));
 		memcpy(patch->original, page->sites[i].original, sizeof(patch->original));
 	}
+	attach->code_address = at;
+	attach->code_size = page->size;
+	attach->rings = page->rings;
+	attach->rings_size = page->rings_size;
+	attach->patch_count = page->site_count;
 	attach->patched = true;
 	return 0;
 }
@@ -353,12 +411,15 @@ int gt_attach_open(pid_t pid, struct gt_attach **out, struct gt_error *err)
 	if (ret >= 0)
 		ret = find_stub_place(attach, err);
 	if (ret >= 0)
+		ret = gt__attach_lock(attach, err);
+	if (ret >= 0)
 		ret = gt__attach_leftover(attach, &at, &page, err);
 	if (ret > 0) {
-		take_over(attach, at, &page);
 		gt_places_make(
 			attach->view.bin, attach->view.layout, &attach->hooks, attach->view.slide, &attach->places);
-		ret = gt_attach_detach(attach, err);
+		ret = take_over(attach, at, &page, err);
+		if (ret >= 0)
+			ret = gt_attach_detach(attach, err);
 		if (ret >= 0 && attach->view.left_mapped)
 			ret = gt_fail(err, EAGAIN,
 				"cannot attach: hooks of an earlier gtrace are in process %d, and a thread stays in "
@@ -406,20 +467,6 @@ static int check_sites(const struct gt_attach *attach, struct gt_error *err)
 	return 0;
 }
 
-static int find_code_place(struct gt_attach *attach, struct gt_error *err)
-{
-	struct gt__mapping *mappings;
-	size_t count;
-	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
-
-	if (ret < 0)
-		return ret;
-	ret = gt__near_find(mappings, count, attach->places.text_lo, attach->places.text_hi, attach->code_size,
-		&attach->code_address, err);
-	free(mappings);
-	return ret;
-}
-
 /* While the threads stand: what each M's id is. fs_base leads to it. */
 static size_t note_threads(struct gt_attach *attach, uint64_t **bases, pid_t **tids)
 {
@@ -465,17 +512,6 @@ static void find_highest_m(struct gt_attach *attach, const uint64_t *bases, cons
 		attach->view.ms_gone = attach->ms_gone;
 }
 
-/* Whoever comes next finds an owner here, from the first moment on. */
-static int write_page(struct gt_attach *attach)
-{
-	uint8_t page[GT_HOOKPAGE_BYTES];
-
-	gt_hookpage_fill(
-		page, attach->patches, attach->patch_count, attach->code_size, attach->rings, attach->rings_size);
-	return gt__memory_write(attach->memory, attach->threads.count ? attach->threads.list[0].tid : 0,
-		attach->code_address, page, sizeof(page));
-}
-
 /* All that it will be made to call, as far as a filter may look at it. */
 static int check_filters(struct gt_attach *attach, struct gt_error *err)
 {
@@ -513,8 +549,6 @@ static int map_stopped(struct gt_attach *attach, int *memfd, struct gt_error *er
 		ret = with_worker(attach, map_work, memfd, err);
 	if (ret < 0)
 		attach->code_address = 0;
-	if (ret >= 0)
-		ret = write_page(attach);
 	return ret;
 }
 

@@ -39,5 +39,13 @@ int gt__attach_not_allowed(pid_t pid, int code, struct gt_error *err);
 bool gt__attach_same_program(const struct gt_attach *attach);
 /* Hooks that a gtrace left in: 1 and *@page and where it is; 0 none; -EBUSY when that gtrace is at work. */
 int gt__attach_leftover(struct gt_attach *attach, uint64_t *at, struct gt_hookpage *page, struct gt_error *err);
+/* Keeps other gtraces out until @attach is closed, or this one is killed; also while a dead one's hooks are taken out. Waits for one that is about to end.
+ * -EBUSY. */
+int gt__attach_lock(struct gt_attach *attach, struct gt_error *err);
+/* Rings that a gtrace which was killed on its way in or out left, and that no hooks write to: how many. */
+struct gt__orphan {
+	uint64_t address, size;
+};
+size_t gt__attach_orphans(const struct gt_attach *attach, struct gt__orphan *list, size_t max);
 
 #endif

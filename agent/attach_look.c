@@ -3,6 +3,7 @@
 
 #include "agent/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOCK_TRIES  200
+#define LOCK_NAP_NS 10000000
 
 struct status {
 	char state;
@@ -202,9 +207,11 @@ static bool believable(const struct gt_attach *attach, const struct gt_hookpage 
 int gt__attach_leftover(struct gt_attach *attach, uint64_t *at, struct gt_hookpage *page, struct gt_error *err)
 {
 	struct gt__mapping *mappings;
+	unsigned int owner;
 	size_t count;
 	int ret = gt__mappings_read(attach->view.pid, &mappings, &count, err);
 
+	attach->code_sealed = false;
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < count && !ret; i++) {
@@ -217,11 +224,78 @@ int gt__attach_leftover(struct gt_attach *attach, uint64_t *at, struct gt_hookpa
 		*at = mappings[i].lo;
 		attach->code_sealed = mappings[i].hooks;
 		ret = 1;
-		if (gt_hookpage_owned(page))
+		owner = gt_hookpage_owner(page);
+		if (owner)
 			ret = gt_fail(err, EBUSY,
 				"cannot attach: process %d is traced by another gtrace (process %u): end that first",
-				(int)attach->view.pid, page->owner);
+				(int)attach->view.pid, owner);
 	}
 	free(mappings);
 	return ret;
+}
+
+int gt__attach_lock(struct gt_attach *attach, struct gt_error *err)
+{
+	const struct timespec nap = {.tv_nsec = LOCK_NAP_NS};
+	struct gt_hookpage page;
+	uint64_t at;
+
+	for (int tries = 0;; tries++) {
+		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET}, by = lock;
+
+		/* Ends with the process, whatever ends it, and no child inherits it. Where there are no such locks the pages alone tell. */
+		if (fcntl(attach->memory, F_SETLK, &lock) >= 0 || (errno != EAGAIN && errno != EACCES))
+			return 0;
+		if (gt__attach_leftover(attach, &at, &page, err) < 0)
+			return -EBUSY;
+		if (tries == LOCK_TRIES)
+			return gt_fail(err, EBUSY,
+				"cannot attach: process %d is traced by another gtrace (process %d): end that first",
+				(int)attach->view.pid,
+				fcntl(attach->memory, F_GETLK, &by) < 0 || by.l_type == F_UNLCK ? 0 : (int)by.l_pid);
+		nanosleep(&nap, NULL);
+	}
+}
+
+/* A program that links libtrace, too, has memory of that name, and a descriptor of it. */
+static bool holds_memory_of_gtrace(pid_t pid)
+{
+	char path[64], target[64];
+	struct dirent *entry;
+	bool found = false;
+	DIR *fds;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	fds = opendir(path);
+	if (!fds)
+		return true;
+	while (!found && (entry = readdir(fds))) {
+		ssize_t size = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
+
+		target[size > 0 ? size : 0] = '\0';
+		found = strncmp(target, "/memfd:gtrace", 13) == 0;
+	}
+	closedir(fds);
+	return found;
+}
+
+size_t gt__attach_orphans(const struct gt_attach *attach, struct gt__orphan *list, size_t max)
+{
+	struct gt__mapping *mappings;
+	size_t count, found = 0;
+	char magic[6]; /* of whatever release */
+
+	if (gt__mappings_read(attach->view.pid, &mappings, &count, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < count && found < max; i++)
+		if (mappings[i].rings)
+			list[found++] = (struct gt__orphan){mappings[i].lo, mappings[i].hi - mappings[i].lo};
+	for (size_t i = 0; i < count && found; i++)
+		if (mappings[i].hooks ||
+			(mappings[i].runs &&
+				gt__memory_read(attach->memory, mappings[i].lo, magic, sizeof(magic)) >= 0 &&
+				memcmp(magic, GT_HOOKPAGE_MAGIC, sizeof(magic)) == 0))
+			found = 0;
+	free(mappings);
+	return found && holds_memory_of_gtrace(attach->view.pid) ? 0 : found;
 }

@@ -1,9 +1,11 @@
 /* hookpage.c - what a traced process's memory says about its hooks. */
 #include "agent/hookpage.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,7 +55,46 @@ void gt_hookpage_fill(
 	}
 }
 
-bool gt_hookpage_owned(const struct gt_hookpage *page)
+/* The number of process @pid in the innermost namespace that it is in; 0: there is none. */
+static unsigned long own_number_of(unsigned int pid)
 {
-	return page->owner && page->owner_start && start_of(page->owner) == page->owner_start;
+	unsigned long number = 0;
+	char path[64], line[1024];
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%u/status", pid);
+	in = fopen(path, "re");
+	while (in && !number && fgets(line, sizeof(line), in))
+		if (strncmp(line, "NSpid:", 6) == 0) {
+			line[strcspn(line, "\n")] = '\0';
+			number = strtoul(strrchr(line, '\t') ? strrchr(line, '\t') : line + 6, NULL, 10);
+		}
+	if (in)
+		fclose(in);
+	return number;
+}
+
+/* Its number is that of a PID namespace, which may be another than ours: of a container, say. */
+static unsigned int find_in_namespaces(const struct gt_hookpage *page)
+{
+	struct dirent *entry;
+	unsigned int found = 0;
+	DIR *all = opendir("/proc");
+
+	while (all && !found && (entry = readdir(all))) {
+		unsigned int pid = (unsigned int)strtoul(entry->d_name, NULL, 10);
+
+		if (pid && start_of(pid) == page->owner_start && own_number_of(pid) == page->owner)
+			found = pid;
+	}
+	if (all)
+		closedir(all);
+	return found;
+}
+
+unsigned int gt_hookpage_owner(const struct gt_hookpage *page)
+{
+	if (!page->owner || !page->owner_start)
+		return 0;
+	return start_of(page->owner) == page->owner_start ? page->owner : find_in_namespaces(page);
 }

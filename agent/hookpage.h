@@ -32,7 +32,7 @@ _Static_assert(sizeof(struct gt_hookpage) <= GT_HOOKPAGE_BYTES, "it is as long a
 void gt_hookpage_fill(
 	void *page, const struct gt_patch *patches, size_t count, uint64_t size, uint64_t rings, uint64_t rings_size);
 
-/* Is the gtrace that made it still there? */
-bool gt_hookpage_owned(const struct gt_hookpage *page);
+/* The process of the gtrace that made it, by its number here; 0: that is gone. */
+unsigned int gt_hookpage_owner(const struct gt_hookpage *page);
 
 #endif

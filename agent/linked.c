@@ -261,21 +261,26 @@ static int stand(const struct gt_linked *linked, uint32_t tid,
 	return ret;
 }
 
-/* Whoever is to answer may sleep: the one that looks, or the one that answers. */
-static void nudge(const struct gt_linked *linked, const struct gt_attend *area)
+/* While the one that sleeps on it stands: it will look at it anew, whatever becomes of us. A word that is cleared while nobody wakes it means a
+ * sleep without end. */
+static int clear_word(const struct gt_linked *linked, void *arg)
 {
+	const struct gt_attend *area = arg;
 	const uint32_t awake = 0;
+
+	/* Hostile or not, this is one word of its own memory. */
+	return gt__memory_write(linked->memory, 0, area->asleep, &awake, sizeof(awake));
+}
+
+/* Whoever is to answer may sleep: the one that looks, or the one that answers. */
+static void nudge(const struct gt_linked *linked, struct gt_attend *area)
+{
 	uint32_t asleep = 0;
 
-	if (area->attendant) {
+	if (area->attendant)
 		stand(linked, area->attendant, NULL, NULL, NULL);
-		return;
-	}
-	if (gt__memory_read(linked->memory, area->asleep, &asleep, sizeof(asleep)) < 0 || !asleep)
-		return;
-	/* Hostile or not, this is one word of its own memory. */
-	gt__memory_write(linked->memory, 0, area->asleep, &awake, sizeof(awake));
-	stand(linked, area->looker, NULL, NULL, NULL);
+	else if (gt__memory_read(linked->memory, area->asleep, &asleep, sizeof(asleep)) >= 0 && asleep)
+		stand(linked, area->looker, clear_word, area, NULL);
 }
 
 /* What it wants is written already. */
@@ -408,14 +413,23 @@ static int read_list(const struct gt_linked *linked, const struct gt_attend *are
 	struct gt_attend_alive **list, size_t *count, struct gt_error *err)
 {
 	size_t told = area->alive_count, kept = 0;
+	struct gt_attend now;
 
 	if (told > ALIVE_MAX)
 		return gt_fail(err, EBADMSG, "cannot attach: process %d tells what cannot be", (int)linked->pid);
 	*list = calloc(told + 1, sizeof(**list));
 	if (!*list)
 		return gt_fail(err, ENOMEM, "out of memory");
-	if (gt__memory_read(linked->memory, area->alive, *list, told * sizeof(**list)) < 0)
+	if (gt__memory_read(linked->memory, area->alive, *list, told * sizeof(**list)) < 0 ||
+		read_area(linked, &now, NULL) < 0) {
 		told = 0;
+	} else if (now.alive != area->alive || now.request != area->request) {
+		/* Another gtrace has asked for something meanwhile: what was read may be no list any more. */
+		free(*list);
+		*list = NULL;
+		return gt_fail(err, EAGAIN, "cannot attach: process %d is asked by another gtrace: try again",
+			(int)linked->pid);
+	}
 	for (size_t i = 0; i < told; i++) {
 		const struct gt_attend_alive *who = &(*list)[i];
 

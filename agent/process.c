@@ -93,6 +93,8 @@ int gt__mappings_read(pid_t pid, struct gt__mapping **mappings, size_t *count, s
 			continue;
 		mapping->gtrace = strstr(line, " /memfd:gtrace") != NULL;
 		mapping->hooks = mapping->gtrace && rights[2] == 'x';
+		mapping->rings = mapping->gtrace && !strcmp(rights, "rw-s") &&
+				 (strstr(line, "/memfd:gtrace (") || strstr(line, "/memfd:gtrace1 ("));
 		mapping->unnamed = !inode && !strchr(line, '[');
 		mapping->runs = !strcmp(rights, "r-xp") && (inode || mapping->unnamed || strstr(line, "[vdso]"));
 		(*count)++;

@@ -20,6 +20,7 @@ struct gt__mapping {
 	bool unnamed; /* of no file */
 	bool gtrace;  /* of a memory file of gtrace's */
 	bool hooks;   /* of one, and executable */
+	bool rings;   /* of one that can hold records, to be written by all who have it */
 };
 
 /* Of process @pid; *@mappings to free(). */

@@ -63,16 +63,24 @@ static bool opened(void)
 	return atomic_load(&gt__own.pid) == getpid() && gt__own.kind == GT__OWN_ATTACHED;
 }
 
+/* Before what it lies in is written or freed: who reads it sees by this that it was not for him. */
+static void no_list(void)
+{
+	own.alive_count = 0;
+	gt__attend.alive_count = 0;
+	__atomic_store_n(&gt__attend.alive, 0, __ATOMIC_SEQ_CST);
+}
+
 static int end(void)
 {
 	if (opened()) {
 		gt__own_shut();
 		atomic_store(&gt__own.pid, 0);
 	}
+	no_list();
 	free(own.alive);
 	own.alive = NULL;
-	own.alive_count = own.alive_room = 0;
-	gt__attend.alive = gt__attend.alive_count = 0;
+	own.alive_room = 0;
 	return 0;
 }
 
@@ -185,8 +193,7 @@ static int list_standing(void)
 			ret == -E2BIG    ? "the program has, or had, more than 10000 goroutines at once"
 			: ret == -ENOSYS ? "the program's scheduler cannot tell"
 					 : "out of memory");
-	own.alive_count = 0;
-	gt__attend.alive_count = 0;
+	no_list();
 	tell_alive(list, count, gt__attend.none_m);
 	free(list);
 	return 0;

@@ -153,6 +153,8 @@ size_t gt__alive(uint32_t gate, uint64_t at[2], struct gt_hook_alive *out, size_
  * its waker has said so yet: those are left out.
  */
 
+/* What is read belongs to one wait, or to two between which it has told something. One that ended meanwhile, and whose place got a new id that nobody has
+ * told yet, does not wait behind that. */
 static GT_SAN_NO_TSAN bool waits(const struct gt_g *g, struct gt_hook_alive *out)
 {
 	if (load_acquire(&g->state) != GT_STATE_WAITING)
@@ -165,7 +167,8 @@ static GT_SAN_NO_TSAN bool waits(const struct gt_g *g, struct gt_hook_alive *out
 		.reason = (uint8_t)g->reason,
 		.stack = stands_at(g, GT_STATE_WAITING),
 	};
-	return true;
+	atomic_thread_fence(memory_order_acquire);
+	return load_relaxed(&g->state) == GT_STATE_WAITING;
 }
 
 static GT_SAN_NO_TSAN bool has(struct gt_worker *m, struct gt_hook_alive *out)

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -53,6 +54,17 @@ def until(stream, text, limit=LIMIT):
             raise Failure("no %r, but %r" % (text, got[-2000:]))
         got += part
     return got
+
+
+def until_end(stream, limit=LIMIT):
+    """All of it, until whoever writes has ended."""
+    got, end = b"", time.monotonic() + limit
+    while True:
+        part = os.read(stream.fileno(), 65536) if select.select([stream], [], [], max(0, end - time.monotonic()))[0] else None
+        expect(part is not None, "no end, but %r" % got[-2000:])
+        if not part:
+            return got
+        got += part
 
 
 class Attached:
@@ -309,6 +321,165 @@ def attach_takes_over(bench):
                 recorder.kill()
                 recorder.communicate()
         yield "Go %s: taken over, from a file and from a window" % version
+
+
+def left_by_gtrace(pid):
+    """What of gtrace's is mapped in a Go program: its memory files, and code of no file. (One that is killed between the call that maps and the next leaves
+    some addresses without memory: nothing tells whose they are.)"""
+    left = []
+    for line in open("/proc/%d/maps" % pid):
+        words = line.split()
+        low = int(words[0].split("-")[0], 16)
+        if "gtrace" in " ".join(words[5:]):
+            left.append(words)
+        elif "x" in words[1] and len(words) < 6:
+            with open("/proc/%d/mem" % pid, "rb", 0) as memory:
+                memory.seek(low)
+                if memory.read(8) != bytes(8):
+                    left.append(words)
+    return left
+
+
+def killed_record(bench, argv, env, options, seconds, stderr):
+    """gtrace record of a program, killed after a time; the process's number, or None when it had not begun, and where its output comes."""
+    run = subprocess.Popen([bench.gtrace, "record", "-q", "-o", bench.path()] + options + ["--"] + argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=dict(os.environ, **env))
+    time.sleep(seconds)
+    os.kill(run.pid, signal.SIGSTOP)  # so that nothing is started between the look and the end
+    wait_state(run.pid, "T")
+    pid = (children_of(run.pid) + [None])[0]
+    run.kill()
+    run.wait()
+
+    # Killed before exec, the process ends by itself.
+    if pid:
+        wait(lambda: not os.path.exists("/proc/%d" % pid) or begun(pid, argv[0]), "the program's begin, or its end")
+        pid = pid if begun(pid, argv[0]) else None
+    return run, pid
+
+
+def begun(pid, program):
+    try:
+        return os.path.samefile("/proc/%d/exe" % pid, program)
+    except OSError:
+        return False
+
+
+def works_at_last(bench, pid, run, want, what):
+    """One more attach works, and leaves nothing; the program ends when its input does, and has said what it should."""
+    for _ in range(10):
+        last = bench.run([bench.gtrace, "attach", "--duration", "10ms", "-o", bench.path(), str(pid)])
+        # A thread that sleeps for long may have what looks like a signal handler on its stack.
+        if b"a thread stays in them" not in last.stderr and b"left, unused" not in last.stderr:
+            break
+    expect(last.returncode == 0, "%s: exit %d: %s" % (what, last.returncode, last.stderr[-2000:]))
+    expect(not left_by_gtrace(pid), "%s: left: %s" % (what, left_by_gtrace(pid)))
+    run.stdin.close()
+    said = until_end(run.stdout)
+    expect(said == want, "%s: the program said %r instead of %r" % (what, said, want))
+
+
+@case
+def takeover_storm(bench):
+    """gtrace record is killed at any instant, on its way in too, then one gtrace attach after the other on its way in or out: the last one works, leaves nothing of
+    gtrace's in the program, and that says what it says without."""
+    chance = random.Random(5)
+    log = open(bench.path(".log"), "wb")
+    for version in versions():
+        want, took, early = {}, 0, 0
+        modes = [mode for mode in ("static", "pie-stripped", "cgo", "static-pie") if mode != "static-pie" or minor(version) >= (1, 22)]
+        times, tries = runs(1, long=60), 0
+        while took < times and tries < 20 * times:
+            tries += 1
+            program = build_go("stress", version, chance.choice(modes))
+            want[program] = want.get(program) or bench.plain([program]).stdout
+            env = {"GOMAXPROCS": str(chance.choice((1, 2, 8))), "GOGC": "5"}
+            options = chance.choice(([], ["--flight", "--max-bytes", "2M"], ["--events", "all"]))
+            seconds = chance.choice((chance.uniform(0, 0.06), chance.uniform(0.06, 0.3))) * (1 + early / 5)
+            run, pid = killed_record(bench, [program, "again"], env, options, seconds, log)
+            try:
+                if not pid:
+                    early += 1
+                    continue
+                for _ in range(chance.randrange(4)):
+                    gtrace = subprocess.Popen([bench.gtrace, "attach", "-q", "--duration", "60ms", "-o", bench.path(), str(pid)], stdout=log, stderr=log)
+                    time.sleep(chance.uniform(0, 0.3))
+                    gtrace.kill()
+                    gtrace.wait()
+                what = "%s, %s, killed after %.4f s" % (os.path.basename(program), options, seconds)
+                # Several at once: whoever comes second waits, or is told so.
+                several = [subprocess.Popen([bench.gtrace, "attach", "-q", "--duration", "30ms", "-o", bench.path(), str(pid)], stdout=log, stderr=subprocess.PIPE) for _ in range(chance.choice((0, 2, 3)))]
+                errs = [(one.communicate(timeout=LIMIT)[1], one.returncode) for one in several]
+                expect(all(code == 0 or b" is traced by " in err for err, code in errs) and (not errs or any(code == 0 for _, code in errs)), "%s: several: %s" % (what, errs))
+                works_at_last(bench, pid, run, want[program], what)
+                took += 1
+            finally:
+                if pid and os.path.exists("/proc/%d" % pid) and begun(pid, program):
+                    os.kill(pid, signal.SIGKILL)
+                for stream in (run.stdin, run.stdout):
+                    stream.close()
+        expect(took == times, "only %d programs were there to be taken over" % took)
+        yield "Go %s: taken over %d times, %d times the program had not begun" % (version, took, early)
+
+
+def under_strace(gtrace, number=None):
+    """The command, killed as it makes its @number-th call of ptrace."""
+    return ["strace", "-o", "/dev/null", "-e", "trace=ptrace"] + (["-e", "inject=ptrace:signal=SIGKILL:when=%d" % number] if number else []) + gtrace
+
+
+def process_of(argv):
+    """The one that runs this, and is no copy that another is about to start something with."""
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if open("/proc/%s/cmdline" % name).read().split("\0")[:-1] == argv and begun(int(name), argv[0]):
+                found[int(name)] = int(open("/proc/%s/stat" % name).read().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            pass
+    return ([pid for pid, parent in found.items() if parent not in found] + [None])[0]
+
+
+def taken_at(bench, version, command, number, want):
+    """False: the program had not begun, or gtrace was through before."""
+    argv = [build_go("stress", version), "%s-%d-%d" % (command, number, os.getpid())]
+    what = "Go %s: %s killed at its call %d" % (version, command, number)
+    recorder = under_strace([bench.gtrace, "record", "-q", "-o", bench.path(), "--"], number) if command == "record" else []
+    pid, killed = None, False
+    run = subprocess.Popen(recorder + argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ, GOMAXPROCS="4"))
+    try:
+        if command == "record":
+            killed = run.wait(timeout=LIMIT) != 0
+            wait(lambda: process_of(argv) or select.select([run.stdout], [], [], 0)[0], "the program's begin, or its end")
+            pid = process_of(argv)
+            if not pid:
+                return False
+        else:
+            wait(lambda: process_of(argv) and len(os.listdir("/proc/%d/task" % run.pid)) > 2, "the program's begin")
+            pid = run.pid
+            killed = bench.run(under_strace([bench.gtrace, "attach", "-q", "--duration", "10ms", "-o", bench.path(), str(pid)], number)).returncode != 0
+        works_at_last(bench, pid, run, want, what)
+        return killed
+    finally:
+        if pid and process_of(argv) == pid:
+            os.kill(pid, signal.SIGKILL)
+        for stream in (run.stdin, run.stdout):
+            stream.close()
+        run.wait()
+
+
+@case
+def takeover_instants(bench):
+    """The same, with gtrace killed at its calls of ptrace, one after the other: on the way in of record, in and out of attach."""
+    if not shutil.which("strace") or bench.run(under_strace(["true"], 1)).returncode != 0:
+        raise Skip("strace cannot be used here")
+    long = os.environ.get("GTRACE_RUNS") == "long"
+    for version in versions(None if long else newest()):
+        want, taken = bench.plain([build_go("stress", version)]).stdout, 0
+        # Its last call of record lets go: 31; attach makes more, the more threads there are.
+        instants = [("record", i) for i in range(2, 31, 1 if long else 9)] + [("attach", i) for i in range(1, 60, 1 if long else 17)]
+        for command, number in instants:
+            taken += taken_at(bench, version, command, number, want)
+        expect(taken > len(instants) // 2, "only %d times killed in the midst" % taken)
+        yield "Go %s: killed at %d instants" % (version, taken)
 
 
 @case
@@ -620,6 +791,14 @@ def attach_namespaces(bench):
         trace.complete = False
         expect(trace.first_broken() is None and trace.by_g[story["main"]], "the chain breaks")
         yield "%s: twice" % os.path.basename(program[0])
+    # Recorded in there, where gtrace has another number than out here.
+    out = bench.path()
+    record = bench.start(["unshare", "-p", "-f", "-m", "--mount-proc", "--kill-child", bench.gtrace, "record", "-q", "-o", out, build_go("midway", newest()[0])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until(record.stderr, b"phase 1\n")
+    yield refused(bench, children_of(children_of(record.pid)[0])[0], "is traced by another gtrace .process %d.: end that first" % children_of(record.pid)[0])
+    record.communicate(b"\n\n\n", timeout=LIMIT)
+    expect(record.returncode == 0, "recorded in a namespace: exit %d" % record.returncode)
+    bench.check(out)
 
 
 @case

@@ -356,6 +356,24 @@ def window_late(recorder, pid=None):
     raise Failure("the window still holds all: %s" % said)
 
 
+def debugged(bench, recorder, pid):
+    """While a debugger has the program's threads, nobody can wake the one that looks: it cannot answer then, and is not left asleep for ever."""
+    code = """import ctypes, os, sys, time
+l = ctypes.CDLL(None)
+l.ptrace.argtypes = [ctypes.c_long] * 4
+for task in os.listdir("/proc/%s/task" % sys.argv[1]):
+    print(l.ptrace(0x4206, int(task), 0, 0))
+print("done", flush=True)
+time.sleep(600)"""
+    for _ in range(20):
+        until_alone(pid)
+        with Program(["python3", "-c", code, str(pid)]) as debugger:
+            debugger.until(b"done", debugger.run.stdout)
+            if "did not answer" in str(meta(bench, recorder.ask()[0], "standing")):
+                return
+    raise Failure("it was never asleep")
+
+
 @case
 def linked_standing(bench):
     """Goroutines that have waited since before a window are in it, as they stand: in the program's own recorder, recorded from the start, attached to. So they are when
@@ -380,6 +398,8 @@ def linked_standing(bench):
     child = child_of(recorder.pid)
     until_alone(child)
     refused(bench, child, "gtrace records this process already|is recorded by another gtrace")
+    debugged(bench, recorder, child)
+    check(recorder.ask()[0], "recorded, stalled, debugged before")
     recorder.end(signal.SIGKILL)
     p = bench.start(argv + ["0"], stdout=subprocess.PIPE)
     until(p.stdout, b"ready")
