@@ -42,12 +42,14 @@ static void put_point(const struct gt_index *index, struct gt_sink *out, uint32_
 				most.by_state[state] = one->by_state[state];
 		most.heap = one->heap > most.heap ? one->heap : most.heap;
 		most.goal = one->goal > most.goal ? one->goal : most.goal;
+		most.stacks = one->stacks > most.stacks ? one->stacks : most.stacks;
 	}
 	gt__put_number(out, "[", most.at_ns);
 	for (unsigned int state = 1; state < GT_INDEX_STATES; state++)
 		gt__put_number(out, ",", most.by_state[state]);
 	gt__put_number(out, ",", (int64_t)most.heap);
 	gt__put_number(out, ",", (int64_t)most.goal);
+	gt__put_number(out, ",", (int64_t)most.stacks);
 	gt__put(out, "]");
 }
 

@@ -49,7 +49,7 @@ struct building {
 	struct gt_map taken;   /* tid -> CPU that another process's thread took from it */
 	uint32_t ended;        /* row of the goroutine that ended with this event, or NO_ROW */
 	int64_t count_due_ns;
-	uint64_t heap, goal;
+	uint64_t heap, goal, stacks;
 	bool failed, finishing;
 	struct gt__row *fetched[GT__BATCH_EVENTS];
 };
@@ -602,6 +602,9 @@ static void other(struct building *b, const struct gt_event *event, int64_t now)
 	case GT_EV_HEAP_GOAL:
 		b->goal = event->args[0];
 		break;
+	case GT_EV_STACK_MEMORY:
+		b->stacks = event->args[0];
+		break;
 	case GT_EV_SYSCALL_INFO:
 		/* The call that the goroutine's syscall is for. */
 		row = event->args[0] ? gt__rows_goroutine(&b->rows, event->args[0]) : NULL;
@@ -648,6 +651,7 @@ static void count(struct building *b, int64_t now)
 		out->by_state[i] = (uint32_t)b->rows.counts[i];
 	out->heap = b->heap;
 	out->goal = b->goal;
+	out->stacks = b->stacks;
 	b->count_due_ns = now + (index->count_step_ns ? index->count_step_ns : 1);
 }
 

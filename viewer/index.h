@@ -98,7 +98,7 @@ struct gt_index_group {
 struct gt_index_count {
 	int64_t at_ns;
 	uint32_t by_state[GT_INDEX_STATES];
-	uint64_t heap, goal;
+	uint64_t heap, goal, stacks; /* bytes */
 };
 
 #define GT_INDEX_COUNTS_MAX 32768

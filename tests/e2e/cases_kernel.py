@@ -584,7 +584,7 @@ def kernel_throttled(bench):
         except OSError as error:
             raise harness.Skip("no CPU quota can be set: %s" % error)
         program = [harness.build_go("kernel", harness.newest()[0]), "burn", "200"]
-        got = 0
+        got = held = 0
         for _ in range(20):  # on a busy machine it may get no more than the quota would let it have
             out = bench.path()
             before = throttled_ns(group)
@@ -594,9 +594,12 @@ def kernel_throttled(bench):
             want = throttled_ns(group) - before
             got = sum(arg(e, "duration") for e in read(bench, out).named("Throttled"))
             expect(got <= want, "%d ns of throttling are told, cpu.stat has %d" % (got, want))
+            held += want
             if got:
                 break
-        expect(got, "the quota never held the program")
+        if not held:
+            raise harness.Skip("the machine is too busy: in 20 runs the quota never held the program")
+        expect(got, "the quota held the program for %d ns, and nothing is told" % held)
     finally:
         # The last process of it is gone in a moment.
         for _ in range(200):

@@ -143,11 +143,18 @@ function words(c, ink, text, x0, x1, y, alpha) {
 
 // ---- counters ----
 
+// A point is its time, goroutines by state, the heap, its goal, what is stacks: which of them are stacked upon each other, in which colour.
+const COUNTERS = {
+  goroutines: { text: "busy goroutines", unit: number, most: p => p[1] + p[2] + p[3], bars: [[2, "running"], [1, "runnable"], [3, "syscall"]] },
+  heap: { text: "heap", unit: bytes, most: p => Math.max(p[5], p[6]), bars: [[5, "heap"]] },
+  stacks: { text: "stacks of goroutines", unit: bytes, most: p => p[7], bars: [[7, "heap"]] },
+};
+
 function counter(c, look, model, view, row, y, tall, width) {
-  const label = size.label, scale = (width - label) / (view.t1 - view.t0), points = model.counters.points, heap = row.id === "heap";
+  const label = size.label, scale = (width - label) / (view.t1 - view.t0), points = model.counters.points;
   let most = 1;
   const x = i => label + ((i < points.length ? points[i][0] : model.info.read_ns) - view.t0) * scale;
-  for (const p of points) if (p[0] <= view.t1) most = Math.max(most, heap ? Math.max(p[5], p[6]) : p[1] + p[2] + p[3]);
+  for (const p of points) if (p[0] <= view.t1) most = Math.max(most, COUNTERS[row.id].most(p));
   const unit = (tall - 10) / most, base = y + tall - 3;
   for (let i = 0; i < points.length; i++) {
     const p = points[i], x0 = Math.round(Math.max(label, x(i))), x1 = Math.max(x0 + 1, Math.round(Math.min(width, x(i + 1))));
@@ -158,26 +165,20 @@ function counter(c, look, model, view, row, y, tall, width) {
       c.fillRect(x0, at - value * unit, x1 - x0, value * unit);
       at -= value * unit;
     };
-    if (heap) {
-      bar(p[5], look.heap);
-      c.fillStyle = look.warn;
-      if (p[6]) c.fillRect(x0, base - p[6] * unit, x1 - x0, 1);
-    } else {
-      bar(p[2], look.running);
-      bar(p[1], look.runnable);
-      bar(p[3], look.syscall);
-    }
+    for (const [value, colour] of COUNTERS[row.id].bars) bar(p[value], look[colour]);
+    c.fillStyle = look.warn;
+    if (row.id === "heap" && p[6]) c.fillRect(x0, base - p[6] * unit, x1 - x0, 1);
   }
-  counterLabel(c, look, heap, most, y, tall);
+  counterLabel(c, look, COUNTERS[row.id], most, y, tall);
 }
 
-function counterLabel(c, look, heap, most, y, tall) {
+function counterLabel(c, look, counter, most, y, tall) {
   c.fillStyle = look.ground;
   c.fillRect(0, y, size.label - 1, tall);
   c.fillStyle = look.ink;
-  c.fillText(clip(c, heap ? "heap" : "busy goroutines", size.label - 28), 22, y + 13);
+  c.fillText(clip(c, counter.text, size.label - 28), 22, y + 13);
   c.fillStyle = look.soft;
-  c.fillText(clip(c, "at most " + (heap ? bytes(most) : number(most)), size.label - 28), 22, y + 28);
+  c.fillText(clip(c, "at most " + counter.unit(most), size.label - 28), 22, y + 28);
 }
 
 // ---- rows ----

@@ -100,6 +100,7 @@ export class Model {
     };
     const counters = [{ row: -1, kind: KIND.counter, id: "goroutines" }];
     if (this.whole.some(p => p[5] || p[6])) counters.push({ row: -2, kind: KIND.counter, id: "heap" });
+    if (this.whole.some(p => p[7])) counters.push({ row: -3, kind: KIND.counter, id: "stacks" });
     const out = [{ key: "counters", head: "Counters", rows: counters, count: counters.length, open: true, tall: TALL }];
     if (this.pinned.length) out.push({ key: "chain", head: "Who woke whom", rows: this.pinned, count: this.pinned.length, open: true, tall: ROW, named: true });
     out.push(...of("gc", "Garbage collector", KIND.gc, true), ...of("cpu", "CPUs", KIND.cpu, true),
