@@ -24,7 +24,7 @@ export function viewer(browser, gtrace, dir, shots) {
 		for (const [url, handler] of Object.entries(routes)) await context.route(url, handler);
 		const page = await context.newPage();
 		page.setDefaultTimeout(Number(process.env.GT_PAGE_TIMEOUT) || 60000);
-		page.on('console', (m) => { if ((m.type() === 'error' || m.type() === 'warning') && !(dies && m.text().includes('ERR_CONNECTION'))) wrong.push(`console: ${m.text()}`); });
+		page.on('console', (m) => { if ((m.type() === 'error' || m.type() === 'warning') && !(dies && /net::ERR_(CONNECTION|SOCKET_NOT_CONNECTED|EMPTY_RESPONSE)/.test(m.text()))) wrong.push(`console: ${m.text()}`); });
 		page.on('pageerror', (e) => wrong.push(`error: ${e.message}`));
 		page.on('dialog', (d) => { wrong.push(`dialog: ${d.message()}`); d.dismiss(); });
 		context.on('request', (r) => { if (!r.url().startsWith(server.url) && !r.url().startsWith('data:') && !Object.keys(routes).some((url) => r.url().startsWith(url.replace(/\*+$/, '')))) wrong.push(`request: ${r.url()}`); });
