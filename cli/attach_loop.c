@@ -113,11 +113,6 @@ static int open_process(struct gt_attached *a)
 
 /* ---- hooks in ---- */
 
-static uint32_t take_stack(void *collector, const uint64_t *pcs, size_t count)
-{
-	return gt_collector_stack(collector, pcs, count);
-}
-
 static int find_goroutines(struct gt_attached *a)
 {
 	struct gt_recording *r = a->recording;
@@ -133,7 +128,7 @@ static int find_goroutines(struct gt_attached *a)
 		free(list);
 		return gt_die(GT_EXIT_FAILURE, &err);
 	}
-	gt_attach_stacks(a->attach, list, count, r->options.stack_depth, take_stack, r->collector);
+	gt_attach_stacks(a->attach, list, count, r->options.stack_depth, gt_standing_stack, r->collector);
 	found = gt_standing_list(list, count);
 	if (!found) {
 		free(list);

@@ -346,7 +346,6 @@ static int start_child(struct gt_flight *f, const struct gt__copied *copied)
 	close(ends[1]);
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	epoll_ctl(f->epoll, EPOLL_CTL_ADD, ends[0], &event);
-	gt_collector_standing(f->recording->collector, 0, NULL, 0); /* the child has it */
 	f->child = pid;
 	f->pipe = ends[0];
 	f->report_bytes = 0;
@@ -450,7 +449,7 @@ static void take(struct gt_flight *f)
 	if (copy(f, true, &copied) < 0)
 		return;
 	ret = start_child(f, &copied);
-	gt_collector_standing(f->recording->collector, 0, NULL, 0);
+	gt_collector_standing(f->recording->collector, 0, NULL, 0); /* the child has it */
 	if (ret < 0) {
 		snprintf(why, sizeof(why), "cannot start the process that writes it: %s: try again", strerror(-ret));
 		end_writing(f, why);

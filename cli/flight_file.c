@@ -119,12 +119,7 @@ static void write_result(const struct gt_snapshot_result *result, const struct g
 	gt_metas_number(writer, "complete_ns", (uint64_t)ticks_to_ns(result->complete_ticks));
 	gt_metas_number(writer, "copy_ns", (uint64_t)result->copy_ns);
 	gt_metas_number(writer, "copy_bytes", result->scratch_bytes);
-	if (result->standing_late)
-		standing_missing = GT_STANDING_LATE;
-	if (!result->whole && standing_missing)
-		gt_writer_meta(writer, "standing", standing_missing);
-	else if (result->standing)
-		gt_metas_number(writer, "standing", result->standing);
+	gt_standing_meta(writer, result, standing_missing);
 	gt_record_write_losses(totals, writer);
 	if (result->blocks_torn)
 		gt_writer_loss(writer, "blocks overwritten during the copy", result->blocks_torn);

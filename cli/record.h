@@ -96,6 +96,8 @@ struct gt_goroutine;
 struct gt_found;
 /* As the collector wants them; NULL: out of memory. */
 struct gt_found *gt_standing_list(const struct gt_goroutine *list, size_t count);
+/* For gt_goread_stacks: the collector's id of a stack. */
+uint32_t gt_standing_stack(void *collector, const uint64_t *pcs, size_t count);
 struct gt_attend_alive;
 struct gt_hook_alive;
 struct gt_hook_alive *gt_standing_alive(const struct gt_attend_alive *list, size_t count); /* the same */

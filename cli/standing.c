@@ -62,7 +62,7 @@ struct gt_hook_alive *gt_standing_alive(const struct gt_attend_alive *list, size
 	return alive;
 }
 
-static uint32_t take_stack(void *collector, const uint64_t *pcs, size_t count)
+uint32_t gt_standing_stack(void *collector, const uint64_t *pcs, size_t count)
 {
 	return gt_collector_stack(collector, pcs, count);
 }
@@ -97,7 +97,7 @@ static const char *read_go(struct gt_recording *r)
 	if (count > GOROUTINES_MAX || gt_goread_all(&read, &list, &count, &err) < 0)
 		return missing;
 	if (gt_goread_again(&read, list, &count, &err) >= 0) {
-		gt_goread_stacks(&read, list, count, r->options.stack_depth, take_stack, r->collector);
+		gt_goread_stacks(&read, list, count, r->options.stack_depth, gt_standing_stack, r->collector);
 		found = gt_standing_list(list, count);
 		gt_collector_standing(r->collector, ticks, found, count);
 		missing = NULL;
@@ -129,30 +129,11 @@ static int ask_linked(struct gt_recording *r)
 	return ret;
 }
 
-static const char *read_linked(struct gt_recording *r)
-{
-	switch (-ask_linked(r)) {
-	case 0:
-		return NULL;
-	case E2BIG:
-		return "not read: the program has, or had, more than 10000 goroutines at once";
-	case ENOSYS:
-		return "not read: the program's scheduler cannot tell";
-	case ETIMEDOUT:
-	case EAGAIN:
-		return "not read: the program did not answer in time";
-	case ENOMEM:
-		return "not read: out of memory";
-	default:
-		return "not read: the process cannot be asked";
-	}
-}
-
 void gt_standing_read(struct gt_recording *r)
 {
 	/* Before the hooks are in there may be no collector either. */
 	if (!r->collector)
 		return;
 	gt_collector_standing(r->collector, 0, NULL, 0);
-	r->standing_missing = r->allgs ? read_go(r) : !r->layout ? read_linked(r) : NULL;
+	r->standing_missing = r->allgs ? read_go(r) : !r->layout ? gt_standing_missing(ask_linked(r)) : NULL;
 }

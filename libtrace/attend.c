@@ -189,10 +189,7 @@ static int list_standing(void)
 		return gt_fail(&error, EPROTO, "nothing is recorded");
 	ret = gt__own_standing(&list, &count);
 	if (ret < 0)
-		return gt_fail(&error, -ret, "%s",
-			ret == -E2BIG    ? "the program has, or had, more than 10000 goroutines at once"
-			: ret == -ENOSYS ? "the program's scheduler cannot tell"
-					 : "out of memory");
+		return gt_fail(&error, -ret, "%s", gt_standing_missing(ret));
 	no_list();
 	tell_alive(list, count, gt__attend.none_m);
 	free(list);

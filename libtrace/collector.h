@@ -118,8 +118,11 @@ void gt_collector_standing(struct gt_collector *collector, uint64_t ticks, struc
 /* The same, of what a scheduler told itself (struct gt_hook_world). -ENOMEM: nothing is known. */
 int gt_collector_standing_alive(
 	struct gt_collector *collector, uint64_t ticks, const struct gt_hook_alive *alive, size_t count);
-
-#define GT_STANDING_LATE "not told: the window is shorter than it took to read them: give a larger one"
+/* Why there is no such list, after -errno: -E2BIG, -ENOSYS, -ETIMEDOUT or -EAGAIN, -ENOMEM, others; NULL: @ret is none. */
+const char *gt_standing_missing(int ret);
+struct gt_snapshot_result;
+/* META `standing`. @missing: why there was no list; NULL: there was. */
+void gt_standing_meta(struct gt_writer *writer, const struct gt_snapshot_result *result, const char *missing);
 
 struct gt_snapshot_result {
 	uint64_t events;

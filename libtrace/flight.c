@@ -234,10 +234,7 @@ static const char *read_standing(void)
 	} else {
 		gt_collector_standing(gt__own.collector, 0, NULL, 0);
 	}
-	return ret >= 0         ? NULL
-	       : ret == -E2BIG  ? "not read: the program has, or had, more than 10000 goroutines at once"
-	       : ret == -ENOSYS ? "not read: the program's scheduler cannot tell"
-				: "not read: out of memory";
+	return gt_standing_missing(ret);
 }
 
 static int write_window(
@@ -267,12 +264,7 @@ static int write_window(
 	meta_number(writer, "kept_bytes", result->kept_bytes);
 	meta_number(writer, "kept_ns", (uint64_t)to_ns(result->kept_ticks));
 	meta_number(writer, "complete_ns", (uint64_t)to_ns(result->complete_ticks));
-	if (result->standing_late)
-		standing_missing = GT_STANDING_LATE;
-	if (!result->whole && standing_missing)
-		gt_writer_meta(writer, "standing", standing_missing);
-	else if (result->standing)
-		meta_number(writer, "standing", result->standing);
+	gt_standing_meta(writer, result, standing_missing);
 	gt__own_losses(writer);
 	if (result->blocks_torn)
 		gt_writer_loss(writer, "blocks overwritten during the copy", result->blocks_torn);

@@ -12,6 +12,8 @@
 
 #include <errno.h>
 #include <gtrace/hooks.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +33,38 @@ int gt_collector_standing_alive(struct gt_collector *c, uint64_t ticks, const st
 		list[i] = gt__found_of(&alive[i], 0);
 	gt_collector_standing(c, ticks, list, count);
 	return list ? 0 : -ENOMEM;
+}
+
+const char *gt_standing_missing(int ret)
+{
+	switch (ret < 0 ? -ret : 0) {
+	case 0:
+		return NULL;
+	case E2BIG:
+		return "not read: the program has, or had, more than 10000 goroutines at once";
+	case ENOSYS:
+		return "not read: the program's scheduler cannot tell";
+	case ETIMEDOUT:
+	case EAGAIN:
+		return "not read: the program did not answer in time";
+	case ENOMEM:
+		return "not read: out of memory";
+	default:
+		return "not read: the process cannot be asked";
+	}
+}
+
+void gt_standing_meta(struct gt_writer *writer, const struct gt_snapshot_result *result, const char *missing)
+{
+	char number[32];
+
+	if (result->standing_late)
+		missing = "not told: the window is shorter than it took to read them: give a larger one";
+	snprintf(number, sizeof(number), "%" PRIu64, result->standing);
+	if (!result->whole && missing)
+		gt_writer_meta(writer, "standing", missing);
+	else if (result->standing)
+		gt_writer_meta(writer, "standing", number);
 }
 
 /* ---- who did something since the edge ---- */
