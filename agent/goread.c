@@ -124,6 +124,9 @@ static int read_pointers(const struct gt_goread *read, uint64_t **out, size_t *c
 			return unreadable(read, errno, err);
 		if (!slice[0] || !slice[1] || slice[1] > slice[2] || slice[1] > GT_GOREAD_MAX)
 			continue;
+		if (read->count_max && slice[1] > read->count_max)
+			return gt_fail(err, E2BIG, "process %d has, or had, more than %zu goroutines at once",
+				(int)read->pid, read->count_max);
 		list = malloc(slice[1] * sizeof(*list));
 		if (!list)
 			return gt_fail(err, ENOMEM, "out of memory");

@@ -35,11 +35,12 @@ struct gt_goread {
 	pid_t pid;
 	uint64_t allgs; /* run-time address */
 	const struct gt_golayout *layout;
+	size_t count_max;                 /* as allgs has them, which never shrinks; 0: GT_GOREAD_MAX */
 	void (*meanwhile)(void *context); /* NULL, or called now and then while much is read */
 	void *context;
 };
 
-/* All that live; of a process that ends meanwhile some may be missing. *@out to free(). */
+/* All that live; of a process that ends meanwhile some may be missing. *@out to free(). -E2BIG: more than count_max. */
 int gt_goread_all(const struct gt_goread *read, struct gt_goroutine **out, size_t *count, struct gt_error *err);
 
 /*

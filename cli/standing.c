@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <gtrace/hooks.h>
 #include <stdlib.h>
-#include <sys/uio.h>
 
 /* 150 bytes and some microseconds each; and the snapshot waits. */
 #define GOROUTINES_MAX 200000
@@ -67,15 +66,6 @@ uint32_t gt_standing_stack(void *collector, const uint64_t *pcs, size_t count)
 	return gt_collector_stack(collector, pcs, count);
 }
 
-/* The length of allgs, which never shrinks. */
-static uint64_t count_of(const struct gt_recording *r)
-{
-	uint64_t count;
-	struct iovec local = {&count, sizeof(count)}, remote = {(void *)(r->allgs + 8), sizeof(count)};
-
-	return process_vm_readv(r->pid, &local, 1, &remote, 1, 0) == sizeof(count) ? count : UINT64_MAX;
-}
-
 /* The ring goes on while much is read. */
 static void follow(void *collector)
 {
@@ -84,23 +74,24 @@ static void follow(void *collector)
 
 static const char *read_go(struct gt_recording *r)
 {
-	const struct gt_goread read = {r->pid, r->allgs, r->layout, follow, r->collector};
+	const struct gt_goread read = {r->pid, r->allgs, r->layout, GOROUTINES_MAX, follow, r->collector};
 	const char *missing = "not read: the process cannot be read";
 	struct gt_goroutine *list;
 	struct gt_found *found;
 	struct gt_error err;
 	uint64_t ticks = gt_ticks();
-	size_t count = count_of(r);
+	size_t count;
+	int ret = gt_goread_all(&read, &list, &count, &err);
 
-	if (count > GOROUTINES_MAX && count != UINT64_MAX)
+	if (ret == -E2BIG)
 		return "not read: the program has, or had, more than 200000 goroutines at once";
-	if (count > GOROUTINES_MAX || gt_goread_all(&read, &list, &count, &err) < 0)
+	if (ret < 0)
 		return missing;
 	if (gt_goread_again(&read, list, &count, &err) >= 0) {
 		gt_goread_stacks(&read, list, count, r->options.stack_depth, gt_standing_stack, r->collector);
 		found = gt_standing_list(list, count);
 		gt_collector_standing(r->collector, ticks, found, count);
-		missing = NULL;
+		missing = gt_standing_missing(found ? 0 : -ENOMEM);
 	}
 	free(list);
 	return missing;
