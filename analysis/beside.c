@@ -76,32 +76,19 @@ static void on_assist(struct gt_analysis *a, const struct gt_event *event)
 	}
 }
 
-/* What @key allocated; those of which there are too many are 0's. NULL: without memory. */
-static struct gt__alloc *alloc_of(struct gt_analysis *a, struct gt__allocs *of, uint64_t key)
+/* Those of which there are too many are 0's. */
+static void add_alloc(struct gt_analysis *a, struct gt__map *of, uint64_t key, uint64_t bytes, uint64_t weight)
 {
-	struct gt__alloc *alloc = gt__map_get(&of->map, key);
+	struct gt__alloc *alloc = gt__map_get(of, key);
 
 	if (!alloc && of->count >= GT__SITES_MAX)
-		alloc = gt__map_get(&of->map, key = 0);
-	if (alloc)
-		return alloc;
-	alloc = calloc(1, sizeof(*alloc));
-	if (!alloc || gt__map_put(&of->map, key, alloc) < 0) {
-		free(alloc);
-		a->failed = true;
-		return NULL;
+		alloc = gt__map_get(of, key = 0);
+	if (!alloc) {
+		alloc = gt__made(a, of, key, sizeof(*alloc));
+		if (!alloc)
+			return;
+		alloc->key = key;
 	}
-	alloc->key = key;
-	of->count++;
-	return alloc;
-}
-
-static void add_alloc(struct gt_analysis *a, struct gt__allocs *of, uint64_t key, uint64_t bytes, uint64_t weight)
-{
-	struct gt__alloc *alloc = alloc_of(a, of, key);
-
-	if (!alloc)
-		return;
 	alloc->count++;
 	alloc->bytes += bytes;
 	alloc->weight += weight;
@@ -125,27 +112,6 @@ void gt__on_alloc(struct gt_analysis *a, const struct gt_event *event)
 	a->alloc_last.g = args[0];
 	a->alloc_last.bytes = args[2];
 	a->alloc_last.weight = args[3];
-}
-
-static int by_weight(const void *x, const void *y)
-{
-	const struct gt__alloc *a = *(struct gt__alloc *const *)x, *b = *(struct gt__alloc *const *)y;
-
-	if (a->weight != b->weight)
-		return a->weight < b->weight ? 1 : -1;
-	return a->key < b->key ? -1 : a->key > b->key;
-}
-
-struct gt__alloc **gt__allocs_sorted(const struct gt__allocs *of)
-{
-	struct gt__alloc **sorted = malloc((of->count + 1) * sizeof(*sorted)), *alloc;
-	size_t count = 0, at = 0;
-
-	while (sorted && count < of->count && (alloc = gt__map_each(&of->map, &at)))
-		sorted[count++] = alloc;
-	if (count)
-		qsort(sorted, count, sizeof(*sorted), by_weight);
-	return sorted;
 }
 
 void gt__on_gc(struct gt_analysis *a, const struct gt_event *event)

@@ -212,12 +212,9 @@ static struct gt__blame *blame_of(struct gt_analysis *a, enum gt__blame_kind kin
 		if (blame)
 			return blame;
 	}
-	blame = calloc(1, sizeof(*blame));
-	if (!blame || gt__map_put(&a->blames, key, blame) < 0) {
-		free(blame);
-		a->failed = true;
+	blame = gt__made(a, &a->blames, key, sizeof(*blame));
+	if (!blame)
 		return NULL;
-	}
 	a->blame_count++;
 	blame->kind = (uint8_t)kind;
 	blame->what = (uint8_t)what;

@@ -6,6 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+void *gt__made(struct gt_analysis *a, struct gt__map *map, uint64_t key, size_t size)
+{
+	void *value = calloc(1, size);
+
+	if (value && gt__map_put(map, key, value) >= 0)
+		return value;
+	free(value);
+	a->failed = true;
+	return NULL;
+}
+
 void gt__stat_add(struct gt__stat *stat, int64_t ns, int64_t at_ns, uint64_t g)
 {
 	stat->count++;
@@ -232,12 +243,9 @@ struct gt__site *gt__site_of(struct gt_analysis *a, struct gt__group *group, uns
 		if (site)
 			return site;
 	}
-	site = calloc(1, sizeof(*site));
-	if (!site || gt__map_put(&a->sites, key, site) < 0) {
-		free(site);
-		a->failed = true;
+	site = gt__made(a, &a->sites, key, sizeof(*site));
+	if (!site)
 		return NULL;
-	}
 	a->site_count++;
 	site->state = (uint8_t)state;
 	site->reason = (uint8_t)reason;
@@ -267,12 +275,9 @@ void gt__count_object(struct gt_analysis *a, const struct gt__slice *slice, int6
 	if (!object) {
 		if (a->object_count >= GT__OBJECTS_CAP)
 			return;
-		object = calloc(1, sizeof(*object));
-		if (!object || gt__map_put(&a->objects, key, object) < 0) {
-			free(object);
-			a->failed = true;
+		object = gt__made(a, &a->objects, key, sizeof(*object));
+		if (!object)
 			return;
-		}
 		a->object_count++;
 		object->what = slice->what;
 		object->object = slice->object;
@@ -312,4 +317,25 @@ int gt__by_object(const void *x, const void *y)
 	if (a->object != b->object)
 		return a->object < b->object ? -1 : 1;
 	return a->what - b->what;
+}
+
+int gt__by_weight(const void *x, const void *y)
+{
+	const struct gt__alloc *a = *(struct gt__alloc *const *)x, *b = *(struct gt__alloc *const *)y;
+
+	if (a->weight != b->weight)
+		return a->weight < b->weight ? 1 : -1;
+	return a->key < b->key ? -1 : a->key > b->key;
+}
+
+void *gt__sorted(const struct gt__map *map, int (*order)(const void *x, const void *y))
+{
+	void **sorted = malloc((map->count + 1) * sizeof(*sorted));
+	size_t at = 0;
+
+	for (size_t i = 0; sorted && i < map->count; i++)
+		sorted[i] = gt__map_each(map, &at);
+	if (sorted && map->count)
+		qsort(sorted, map->count, sizeof(*sorted), order);
+	return sorted;
 }

@@ -50,12 +50,9 @@ static struct gt__cpu_thread *thread_of(struct gt_analysis *a, uint64_t tid)
 
 	if (thread || a->cpu_threads.count >= THREADS_MAX)
 		return thread;
-	thread = calloc(1, sizeof(*thread));
-	if (!thread || gt__map_put(&a->cpu_threads, tid, thread) < 0) {
-		free(thread);
-		a->failed = true;
+	thread = gt__made(a, &a->cpu_threads, tid, sizeof(*thread));
+	if (!thread)
 		return NULL;
-	}
 	thread->tid = tid;
 	thread->fault_ns = -1;
 	return thread;
@@ -203,12 +200,9 @@ static struct gt__sample *sample_of(struct gt_analysis *a, uint64_t stack, uint6
 			return sample;
 	if (a->samples.count >= SAMPLES_MAX && (stack || g))
 		return sample_of(a, a->samples.count >= 2 * SAMPLES_MAX ? 0 : stack, 0, state);
-	sample = calloc(1, sizeof(*sample));
-	if (!sample || gt__map_put(&a->samples, key, sample) < 0) {
-		free(sample);
-		a->failed = true;
+	sample = gt__made(a, &a->samples, key, sizeof(*sample));
+	if (!sample)
 		return NULL;
-	}
 	sample->stack = stack;
 	sample->g = g;
 	sample->state = (uint8_t)state;

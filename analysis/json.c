@@ -268,15 +268,10 @@ static void put_latency(struct json *j, const struct gt_analysis *a)
 
 static void put_objects(struct json *j, const struct gt_analysis *a)
 {
-	struct gt__object **sorted = malloc((a->object_count + 1) * sizeof(*sorted)), *object;
-	size_t n = 0, at = 0;
+	struct gt__object **sorted = gt__sorted(&a->objects, gt__by_object);
 
 	open_array(j, "objects");
-	while (sorted && n < a->object_count && (object = gt__map_each(&a->objects, &at)))
-		sorted[n++] = object;
-	if (n)
-		qsort(sorted, n, sizeof(*sorted), gt__by_object);
-	for (size_t i = 0; i < n && i < OBJECTS_SHOWN; i++) {
+	for (size_t i = 0; sorted && i < a->objects.count && i < OBJECTS_SHOWN; i++) {
 		open_object(j, NULL);
 		text(j, "kind", gt_object_text(sorted[i]->what));
 		text(j, "name", sorted[i]->name);
@@ -291,15 +286,10 @@ static void put_objects(struct json *j, const struct gt_analysis *a)
 
 static void put_sites(struct json *j, const struct gt_analysis *a)
 {
-	struct gt__site **sorted = malloc((a->site_count + 1) * sizeof(*sorted)), *site;
-	size_t n = 0, at = 0;
+	struct gt__site **sorted = gt__sorted(&a->sites, gt__by_site), *site;
 
 	open_array(j, "sites");
-	while (sorted && n < a->site_count && (site = gt__map_each(&a->sites, &at)))
-		sorted[n++] = site;
-	if (n)
-		qsort(sorted, n, sizeof(*sorted), gt__by_site);
-	for (size_t i = 0; i < n && i < SITES_SHOWN; i++) {
+	for (size_t i = 0; sorted && i < a->sites.count && i < SITES_SHOWN; i++) {
 		site = sorted[i];
 		open_object(j, NULL);
 		text(j, "state", gt_state_text(site->state));
@@ -407,7 +397,8 @@ static void put_gc(struct json *j, const struct gt_analysis *a)
 
 static void put_allocs(struct json *j, const struct gt_analysis *a)
 {
-	struct gt__alloc **types = gt__allocs_sorted(&a->alloc_types), **places = gt__allocs_sorted(&a->allocs);
+	struct gt__alloc **types = gt__sorted(&a->alloc_types, gt__by_weight),
+			 **places = gt__sorted(&a->allocs, gt__by_weight);
 
 	open_object(j, "allocations");
 	count(j, "bytes", a->alloc_bytes);

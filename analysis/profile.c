@@ -98,7 +98,7 @@ static int collect(struct gt_analysis *a, enum gt_profile profile, bool labels, 
 
 	if (!samples)
 		return -ENOMEM;
-	while (profile == GT_PROFILE_ALLOC && n < room && (alloc = gt__map_each(&a->allocs.map, &at)))
+	while (profile == GT_PROFILE_ALLOC && n < room && (alloc = gt__map_each(&a->allocs, &at)))
 		samples[n++] = (struct sample){alloc->key, "(unknown)", alloc->count, (int64_t)alloc->weight, 0, NULL};
 	if (profile == GT_PROFILE_CPU)
 		n = collect_cpu(a, labels, samples, room);

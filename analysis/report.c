@@ -367,18 +367,14 @@ static void put_reasons(struct gt_analysis *a, FILE *out)
 
 static void put_objects(struct gt_analysis *a, FILE *out)
 {
-	struct gt__object **sorted = malloc((a->object_count + 1) * sizeof(*sorted)), *object;
-	size_t count = 0, at = 0;
+	struct gt__object **sorted = gt__sorted(&a->objects, gt__by_object);
+	size_t count = a->objects.count;
 	char t[3][32];
 
 	if (!sorted)
 		return;
 	fprintf(out, "\nWAITING by object\n");
-	while (count < a->object_count && (object = gt__map_each(&a->objects, &at)))
-		sorted[count++] = object;
-	if (count)
-		qsort(sorted, count, sizeof(*sorted), gt__by_object);
-	else
+	if (!count)
 		put_missing(a, out, "objects", "objects", "nobody waited for an object that is known");
 	for (size_t i = 0; i < count && i < TOP; i++)
 		fprintf(out, "  %-28s %9s in %" PRIu64 " wait%s, at most %s (G%" PRIu64 " at %s)\n",
@@ -571,8 +567,8 @@ static void put_allocs(struct gt_analysis *a, FILE *out)
 
 	if (!a->alloc_count)
 		return;
-	types = gt__allocs_sorted(&a->alloc_types);
-	places = gt__allocs_sorted(&a->allocs);
+	types = gt__sorted(&a->alloc_types, gt__by_weight);
+	places = gt__sorted(&a->allocs, gt__by_weight);
 	fprintf(out, "\nALLOCATED: %s, told by %" PRIu64 " %s%s\n", size_text(a->alloc_bytes, size), a->alloc_count,
 		a->alloc_sampled ? "sample" : "event", plural(a->alloc_count));
 	for (size_t i = 0; types && i < a->alloc_types.count && i < TOP; i++) {

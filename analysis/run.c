@@ -632,8 +632,8 @@ void gt_analysis_free(struct gt_analysis *a)
 	free_all(&a->objects);
 	free_all(&a->sites);
 	free_all(&a->blames);
-	free_all(&a->allocs.map);
-	free_all(&a->alloc_types.map);
+	free_all(&a->allocs);
+	free_all(&a->alloc_types);
 	gt__map_free(&a->stack_names);
 	gt_map_free(&a->insides);
 	gt_map_free(&a->placed);

@@ -282,10 +282,6 @@ struct gt__alloc {
 	uint64_t key; /* the stack, or the type's string */
 	uint64_t count, bytes, weight;
 };
-struct gt__allocs {
-	struct gt__map map; /* -> struct gt__alloc */
-	size_t count;
-};
 
 /* CPU samples of one goroutine at one stack. */
 struct gt__sample {
@@ -334,9 +330,8 @@ struct gt_analysis {
 	struct gt__map groups_by_name;
 	struct gt__group **groups;
 	size_t group_count;
-	struct gt__map sites, blames, objects, stack_names;
+	struct gt__map sites, blames, objects, stack_names, allocs, alloc_types; /* allocs: by stack, by type */
 	size_t site_count, blame_count, object_count, past_count;
-	struct gt__allocs allocs, alloc_types; /* by stack, by type */
 	struct gt__hist latency;
 	struct gt__latency worst[GT__WORST];
 	size_t worst_count;
@@ -377,9 +372,13 @@ struct gt_analysis {
 
 /* ---- count.c ---- */
 void gt__stat_add(struct gt__stat *stat, int64_t ns, int64_t at_ns, uint64_t g);
-/* For qsort of pointers to them. */
+/* Of @map, which does not have @key: zeroes. NULL: without memory, and @a->failed. */
+void *gt__made(struct gt_analysis *a, struct gt__map *map, uint64_t key, size_t size);
+/* An array of pointers to all that @map has, to free(); NULL: without memory. Orders: what is largest first. */
+void *gt__sorted(const struct gt__map *map, int (*order)(const void *x, const void *y));
 int gt__by_site(const void *x, const void *y);
 int gt__by_object(const void *x, const void *y);
+int gt__by_weight(const void *x, const void *y);
 void gt__hist_add(struct gt__hist *hist, int64_t ns, int64_t at_ns, uint64_t g);
 int64_t gt__hist_quantile(const struct gt__hist *hist, double q);
 struct gt__goroutine *gt__goroutine_of(const struct gt_analysis *a, uint64_t g);
@@ -432,8 +431,6 @@ int64_t gt__sample_period(const struct gt_analysis *a);
 /* ---- beside.c ---- */
 void gt__on_call(struct gt_analysis *a, const struct gt_event *event);
 void gt__on_alloc(struct gt_analysis *a, const struct gt_event *event);
-/* Those that stand for most first; to free(). NULL: without memory. */
-struct gt__alloc **gt__allocs_sorted(const struct gt__allocs *of);
 void gt__on_gc(struct gt_analysis *a, const struct gt_event *event);
 
 /* ---- blame.c ---- */
