@@ -211,8 +211,9 @@ static void stop_with_the_program(struct gt_recording *r, int stop_signal)
 	r->waker = start_waker(r);
 	sigemptyset(&set);
 	sigaddset(&set, stop_signal);
-	sigprocmask(SIG_UNBLOCK, &set, &before);
+	/* Raised while blocked: the terminal's own may be pending, which would stop once more if it came first. SIGCONT drops it. */
 	raise(stop_signal);
+	sigprocmask(SIG_UNBLOCK, &set, &before);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (r->waker > 0) {
 		kill(r->waker, SIGKILL);

@@ -2,6 +2,7 @@
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -257,6 +258,36 @@ def terminal(bench):
         traced = job(bench, bench.command(program, ["-q"]), steps)
         expect(plain[0] == traced[0], "%s: %s without gtrace, %s under it" % (name, plain[0], traced[0]))
         yield name
+
+
+@case
+def stopped_late(bench):
+    """The terminal's SIGTSTP reaches a gtrace that sees the program stopped already: the job stops once, not once more when it is continued."""
+    program = bench.command([build_go("exits", newest()[0]), "caught"], ["-q"])
+    late = ["strace", "-o", "/dev/null", "-e", "trace=wait4", "-e", "inject=wait4:delay_enter=200000"]
+    if not shutil.which("strace") or bench.run(late + ["true"]).returncode != 0:
+        raise Skip("strace cannot be used here")
+
+    def steps(master, report):
+        read_until(master, b"ready")
+        gtrace = os.tcgetpgrp(master)
+        pid = child_of(gtrace)
+        strace = bench.start(late + ["-p", str(gtrace)], stderr=subprocess.PIPE)
+        if b"attached" not in strace.stderr.readline():
+            raise Skip("strace cannot be used here")
+        os.kill(pid, signal.SIGTSTP)
+        wait(lambda: state_of(pid) == "T", "the program to be stopped")
+        time.sleep(0.1)  # a guess: gtrace has read why it was woken, and waits to be let into wait4; the case cannot fail for it
+        os.kill(gtrace, signal.SIGTSTP)
+        read_until(report, b"\n")
+        os.write(master, b"\n")
+        wait(lambda: state_of(pid) != "T", "the program to go on")
+        os.kill(pid, signal.SIGTERM)
+        line = read_until(report, b"\n")
+        strace.communicate(timeout=LIMIT)
+        return line.split()[0]
+
+    expect(job(bench, program, steps) == b"exit", "the job stopped once more")
 
 
 @case
