@@ -148,6 +148,7 @@ static void put_recording(struct json *j, struct gt_analysis *a, const char *fil
 	text(j, "sets", gt_trace_meta(a->trace, "events"));
 	number(j, "begin_ns", a->begin_ns);
 	number(j, "end_ns", a->end_ns);
+	number(j, "last_event_ns", a->last_ns);
 	number(j, "span_ns", gt__span_ns(a));
 	number(j, "complete_ns", info.complete_ns);
 	truth(j, "cut", info.cut);

@@ -9,6 +9,7 @@
 #define TOP            10u
 #define NAME_MAX_SHOWN 64
 #define WHOLE          5u /* findings with all that is known; the others a line each */
+#define STILL_NS       10000000
 
 /* Does the trace hold this set? What it tells of itself; 'not known' is no. */
 static bool has_set(const struct gt_analysis *a, const char *set)
@@ -144,6 +145,9 @@ static void put_recording(struct gt_analysis *a, FILE *out)
 		sets ? ", sets " : "");
 	gt_put_one_line(out, sets ? sets : "");
 	putc('\n', out);
+	if (a->end_ns - a->last_ns >= STILL_NS)
+		fprintf(out, "  still        nothing happened in the last %s\n",
+			gt__time(a->end_ns - a->last_ns, time));
 	if (a->options.from_ns || a->options.to_ns)
 		fprintf(out, "  part         from %s to %s\n", gt__time(a->begin_ns, time), gt__time(a->end_ns, text));
 	fprintf(out, "  machine      %s%s%" PRIu64 " P%s\n", cpus ? cpus : "",

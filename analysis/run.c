@@ -472,7 +472,12 @@ static int read_events(struct gt_analysis *a)
 		}
 		ret = gt__rows_event(&a->rows, &event);
 		after_event(a, &event);
-		a->end_ns = event.time_ns;
+		a->end_ns = a->last_ns = event.time_ns;
+	}
+	/* What was open then stood still. */
+	if (a->begun) {
+		gt__rows_until(&a->rows, a->trace, a->options.to_ns);
+		a->end_ns = a->rows.now_ns;
 	}
 	return ret < 0 || a->failed ? -ENOMEM : 0;
 }

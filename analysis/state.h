@@ -320,7 +320,8 @@ struct gt_analysis {
 	uint64_t wakes, creates; /* of a goroutine by another */
 	uint64_t samples_counted;
 	uint64_t events, by_kind[GT_EVENT_KIND_COUNT];
-	int64_t begin_ns, end_ns; /* first and last event */
+	int64_t begin_ns, end_ns; /* first event; the trace's end, or that of what was asked for */
+	int64_t last_ns;          /* last event */
 
 	/* A goroutine of a wrapper -> its group << 32 | the function that it is for, a string of names. Read again (gt_analysis_run) these
 	 * stand in `placed`, and are in that function's group from the first. */

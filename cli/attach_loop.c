@@ -359,6 +359,7 @@ static int run(struct gt_attached *a)
 	}
 	gt_watch_start(r);
 	follow(a);
+	r->end_ticks = gt_ticks();
 	if (!a->gone)
 		unhook(a);
 	return finish(a);

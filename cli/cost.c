@@ -129,19 +129,31 @@ void gt_cost_ended(struct gt_cost *cost, int64_t program_ns)
 	gt_cost_step(cost);
 }
 
-/* How it stood then, or at the oldest moment that is known. */
-static const struct gt_cost_sample *sample_before(const struct gt_cost *cost, int64_t at_ns)
+/* How it stood then, about, or at the oldest moment that is known: between two samples time went evenly. */
+static struct gt_cost_sample sample_at(const struct gt_cost *cost, int64_t at_ns)
 {
 	uint64_t at = cost->count > GT_COST_SAMPLES ? cost->count - GT_COST_SAMPLES : 0;
+	const struct gt_cost_sample *before, *behind = &cost->now;
+	double share;
 
 	while (at + 1 < cost->count && cost->samples[(at + 1) % GT_COST_SAMPLES].at_ns <= at_ns)
 		at++;
-	return &cost->samples[at % GT_COST_SAMPLES];
+	before = &cost->samples[at % GT_COST_SAMPLES];
+	if (at + 1 < cost->count)
+		behind = &cost->samples[(at + 1) % GT_COST_SAMPLES];
+	if (at_ns <= before->at_ns || behind->at_ns <= before->at_ns)
+		return *before;
+	share = (double)(at_ns - before->at_ns) / (double)(behind->at_ns - before->at_ns);
+	return (struct gt_cost_sample){
+		.at_ns = at_ns,
+		.program_ns = before->program_ns + (int64_t)(share * (double)(behind->program_ns - before->program_ns)),
+		.own_ns = before->own_ns + (int64_t)(share * (double)(behind->own_ns - before->own_ns)),
+	};
 }
 
 int64_t gt_cost_program_ns(const struct gt_cost *cost)
 {
-	return cost->now.program_ns - sample_before(cost, 0)->program_ns;
+	return cost->now.program_ns - sample_at(cost, 0).program_ns;
 }
 
 /* ---- what it says ---- */
@@ -172,7 +184,7 @@ double gt_cost_hooks_ns(const struct gt_cost *cost, const uint64_t by_kind[GT_EV
 
 void gt_cost_write(const struct gt_cost *cost, struct gt_writer *writer, const struct gt_cost_span *span)
 {
-	const struct gt_cost_sample *from = sample_before(cost, cost->now.at_ns - span->span_ns);
+	const struct gt_cost_sample from = sample_at(cost, cost->now.at_ns - span->span_ns);
 	char text[256];
 	uint64_t records;
 	double hooks_ns = gt_cost_hooks_ns(cost, span->by_kind, &records);
@@ -181,6 +193,6 @@ void gt_cost_write(const struct gt_cost *cost, struct gt_writer *writer, const s
 		"events=%" PRIu64 " bytes=%" PRIu64 " span_ns=%" PRId64
 		" record_ns=%.1f hooks_ns=%.0f program_ns=%" PRId64 " own_ns=%" PRId64,
 		span->events, span->bytes, span->span_ns, records ? hooks_ns / (double)records : cost->record_ns,
-		hooks_ns, cost->now.program_ns - from->program_ns, cost->now.own_ns - from->own_ns);
+		hooks_ns, cost->now.program_ns - from.program_ns, cost->now.own_ns - from.own_ns);
 	gt_writer_meta(writer, "recorder", text);
 }

@@ -434,7 +434,6 @@ static int copy(struct gt_flight *f, bool lives, struct gt__copied *copied)
 		end_writing(f, err.text);
 		return ret;
 	}
-	copied->ticks = gt_ticks();
 	gt_collector_totals(r->collector, &copied->totals);
 	f->copied_ns = gt_monotonic_ns();
 	return 0;

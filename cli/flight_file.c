@@ -104,21 +104,22 @@ static void write_head(struct gt_recording *r, const struct gt__snapshot *s, str
 	for (size_t i = 0; i < s->meta_count; i++)
 		gt_writer_meta(writer, s->metas[i].key, s->metas[i].value);
 	if (s->requests > 1)
-		gt_metas_number(writer, "requests", s->requests);
+		gt_writer_meta_number(writer, "requests", s->requests);
 	if (s->exit_text)
 		gt_writer_meta(writer, "exit", s->exit_text);
-	gt_metas_number(writer, "min_age_ns", r->options.min_age_ns);
-	gt_metas_number(writer, "max_bytes", r->options.window_bytes_max);
+	gt_writer_meta_number(writer, "min_age_ns", r->options.min_age_ns);
+	gt_writer_meta_number(writer, "max_bytes", r->options.window_bytes_max);
 }
 
 static void write_result(const struct gt_snapshot_result *result, const struct gt_collector_totals *totals,
 	const char *standing_missing, struct gt_writer *writer)
 {
-	gt_metas_number(writer, "kept_bytes", result->kept_bytes);
-	gt_metas_number(writer, "kept_ns", (uint64_t)ticks_to_ns(result->kept_ticks));
-	gt_metas_number(writer, "complete_ns", (uint64_t)ticks_to_ns(result->complete_ticks));
-	gt_metas_number(writer, "copy_ns", (uint64_t)result->copy_ns);
-	gt_metas_number(writer, "copy_bytes", result->scratch_bytes);
+	gt_writer_meta_number(writer, "end_ticks", result->end_ticks);
+	gt_writer_meta_number(writer, "kept_bytes", result->kept_bytes);
+	gt_writer_meta_number(writer, "kept_ns", (uint64_t)ticks_to_ns(result->kept_ticks));
+	gt_writer_meta_number(writer, "complete_ns", (uint64_t)ticks_to_ns(result->complete_ticks));
+	gt_writer_meta_number(writer, "copy_ns", (uint64_t)result->copy_ns);
+	gt_writer_meta_number(writer, "copy_bytes", result->scratch_bytes);
 	gt_standing_meta(writer, result, standing_missing);
 	gt_record_write_losses(totals, writer);
 	if (result->blocks_torn)
@@ -185,7 +186,7 @@ static int write_file(struct gt_recording *r, const struct gt__snapshot *s, cons
 	ret = gt_collector_write_copy(r->collector, writer, &result);
 	if (ret >= 0 && r->kernel)
 		ret = gt_kernel_write(
-			r->kernel, writer, result.whole ? 0 : copied->ticks - (uint64_t)result.kept_ticks);
+			r->kernel, writer, result.whole ? 0 : result.end_ticks - (uint64_t)result.kept_ticks);
 	/* Of a dead program, whole frames in NAME.partial are all that there is. */
 	if (ret >= 0 || (s->last && gt_writer_failure(writer, NULL) < 0)) {
 		/* What a thread was writing when the program died is not to come any more. */

@@ -25,7 +25,6 @@ struct gt__copied {
 	struct gt_snapshot_result result;
 	struct gt_collector_totals totals;
 	int64_t realtime_ns;
-	uint64_t ticks;
 };
 
 /* What came of it: goes through a pipe. */

@@ -2,20 +2,11 @@
 #include "cli/metas.h"
 
 #include <ctype.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-
-void gt_metas_number(struct gt_writer *writer, const char *key, uint64_t value)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%" PRIu64, value);
-	gt_writer_meta(writer, key, text);
-}
 
 void gt_metas_host(struct gt_writer *writer)
 {
@@ -31,7 +22,7 @@ void gt_metas_host(struct gt_writer *writer)
 		gt_writer_meta(writer, "machine", host.machine);
 	}
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
-		gt_metas_number(writer, "cpus", (uint64_t)CPU_COUNT(&cpus));
+		gt_writer_meta_number(writer, "cpus", (uint64_t)CPU_COUNT(&cpus));
 }
 
 static bool plain(const char *arg)

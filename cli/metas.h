@@ -10,6 +10,5 @@
 void gt_metas_host(struct gt_writer *writer);
 /* The arguments, quoted as a shell would want them. */
 void gt_metas_args(struct gt_writer *writer, char *const *argv);
-void gt_metas_number(struct gt_writer *writer, const char *key, uint64_t value);
 
 #endif

@@ -66,6 +66,7 @@ struct gt_recording {
 
 	struct gt_clock_pair start;
 	int64_t start_realtime_ns;
+	uint64_t end_ticks;       /* the program was gone, or its hooks were about to be taken out */
 	struct gt_flight *flight; /* NULL: no --flight, or the program does not run yet */
 	int private_fds[2];       /* of the recorder alone: not for the process that writes a snapshot; 0 = none */
 	struct gt_kernel *kernel; /* NULL: none was asked for, or it is not allowed */

@@ -70,7 +70,7 @@ static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 	gt_writer_meta(writer, "program", r->path);
 	gt_metas_args(writer, r->options.argv);
 	if (r->pid)
-		gt_metas_number(writer, "pid", (uint64_t)r->pid);
+		gt_writer_meta_number(writer, "pid", (uint64_t)r->pid);
 	gt_writer_meta(writer, "runtime", r->layout ? "go" : "gtrace");
 	if (r->layout) {
 		gt_writer_meta(writer, "runtime_version", r->resolver.go->version);
@@ -80,7 +80,7 @@ static void write_metas(struct gt_recording *r, struct gt_writer *writer)
 	gt_writer_meta(writer, "clock", gt_clock_text());
 	gt_writer_meta(writer, "events", gt_sets_text(r->options.sets, sets));
 	if (r->options.call_ns_min)
-		gt_metas_number(writer, "syscall_ns_min", r->options.call_ns_min);
+		gt_writer_meta_number(writer, "syscall_ns_min", r->options.call_ns_min);
 	if (r->options.stack_depth)
 		snprintf(stacks, sizeof(stacks), "%u", r->options.stack_depth);
 	else
@@ -431,6 +431,7 @@ void gt_record_finish(struct gt_recording *r, const char *exit_text, uint64_t *b
 	if (ret < 0)
 		gt_record_failure(r, "cannot write the trace", ret);
 	gt_writer_meta(r->writer, "exit", exit_text);
+	gt_writer_meta_number(r->writer, "end_ticks", r->end_ticks);
 	gt_collector_totals(r->collector, &totals);
 	gt_record_write_losses(&totals, r->writer);
 	gt_record_kernel_end(r, r->writer);
@@ -716,7 +717,7 @@ static int launch(struct gt_recording *r, const sigset_t *mask, const sigset_t *
 	if (r->layout)
 		gt_standing_find(r, r->agent.slide);
 	if (r->writer)
-		gt_metas_number(r->writer, "pid", (uint64_t)r->pid);
+		gt_writer_meta_number(r->writer, "pid", (uint64_t)r->pid);
 	return 0;
 }
 
@@ -802,6 +803,7 @@ int gt_record_run(struct gt_recording *r)
 	}
 	gt_watch_start(r);
 	follow(r, signals, &status);
+	r->end_ticks = gt_ticks();
 	gt_cost_ended(&r->cost, children_cpu_ns());
 	now = gt_clock_pair();
 	gt_death_exit_text(&death, status, exit_text);

@@ -128,33 +128,25 @@ static void take_names(struct gt_collector *collector, const struct gt_memory *m
 
 /* ---- the trace ---- */
 
-static void number(struct gt_writer *writer, const char *key, uint64_t value)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%" PRIu64, value);
-	gt_writer_meta(writer, key, text);
-}
-
 static void write_metas(struct gt_writer *writer, const struct gt_memory *memory, const struct gt_crash *crash)
 {
 	char sets[128];
 
 	gt_writer_meta(writer, "program", crash->program);
-	number(writer, "pid", crash->pid);
+	gt_writer_meta_number(writer, "pid", crash->pid);
 	gt_writer_meta(writer, "runtime", "gtrace");
 	gt_writer_meta(writer, "machine", crash->machine);
 	gt_writer_meta(writer, "clock", crash->clock);
 	gt_writer_meta(writer, "events", gt_sets_text(crash->sets & ((1u << 7) - 1), sets));
 	if (memory->stack_depth)
-		number(writer, "stacks", memory->stack_depth);
+		gt_writer_meta_number(writer, "stacks", memory->stack_depth);
 	else
 		gt_writer_meta(writer, "stacks", "off");
 	gt_writer_meta(writer, "gtrace", crash->gtrace);
 	gt_writer_meta(writer, "cause",
 		crash->state == GT_CRASH_STOPPED ? "recovered; the recorder had been stopped" : "recovered");
-	number(writer, "min_age_ns", crash->min_age_ns);
-	number(writer, "max_bytes", crash->max_bytes);
+	gt_writer_meta_number(writer, "min_age_ns", crash->min_age_ns);
+	gt_writer_meta_number(writer, "max_bytes", crash->max_bytes);
 }
 
 static uint64_t to_ns(const struct gt_crash *crash, int64_t ticks)
@@ -200,9 +192,18 @@ static int write_trace(struct gt_collector *collector, const struct gt_memory *m
 		gt_writer_abandon(writer);
 		return gt_fail(err, -ret, "cannot write the trace: %s: %s", output, strerror(-ret));
 	}
-	number(writer, "kept_bytes", result->kept_bytes);
-	number(writer, "kept_ns", to_ns(crash, result->kept_ticks));
-	number(writer, "complete_ns", to_ns(crash, result->complete_ticks));
+	/* The recorder was alive for longer. */
+	if (result->end_ticks && result->end_ticks < crash->last_ticks) {
+		int64_t more = (int64_t)(crash->last_ticks - result->end_ticks);
+
+		result->end_ticks = crash->last_ticks;
+		result->kept_ticks += result->kept_ticks ? more : 0;
+		result->complete_ticks += result->complete_ticks ? more : 0;
+	}
+	gt_writer_meta_number(writer, "end_ticks", result->end_ticks);
+	gt_writer_meta_number(writer, "kept_bytes", result->kept_bytes);
+	gt_writer_meta_number(writer, "kept_ns", to_ns(crash, result->kept_ticks));
+	gt_writer_meta_number(writer, "complete_ns", to_ns(crash, result->complete_ticks));
 	gt_collector_totals(collector, &totals);
 	gt_writer_loss(writer, "in flight at the end", result->in_flight);
 	gt_writer_loss(writer, "damaged", totals.records_bad);

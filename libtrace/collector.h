@@ -126,8 +126,10 @@ void gt_standing_meta(struct gt_writer *writer, const struct gt_snapshot_result 
 
 struct gt_snapshot_result {
 	uint64_t events;
-	uint64_t kept_bytes;    /* of records */
-	int64_t kept_ticks;     /* from the moment since which something of every M is held to the newest event */
+	uint64_t kept_bytes; /* of records */
+	/* The copy's moment, or of a crash file the newest event's: nothing of what is older is missing behind the newest event. */
+	uint64_t end_ticks;
+	int64_t kept_ticks;     /* from the moment since which something of every M is held to the end */
 	int64_t complete_ticks; /* the same, from the moment since which nothing of any M is missing */
 	uint64_t
 		blocks_missed; /* overwritten before they could be packed: gaps, told by Lost events that count each as one */

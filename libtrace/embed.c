@@ -259,7 +259,8 @@ int gt__own_start_thread(void *(*run)(void *), struct gt_error *err)
 
 void gt__own_metas(struct gt_writer *to, uint32_t sets)
 {
-	char path[4096], number[32], text[128];
+	uint32_t depth = gt__connected()->stack_depth;
+	char path[4096], text[128];
 	struct utsname host;
 	ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
@@ -267,15 +268,16 @@ void gt__own_metas(struct gt_writer *to, uint32_t sets)
 		path[size] = '\0';
 		gt_writer_meta(to, "program", path);
 	}
-	snprintf(number, sizeof(number), "%d", (int)getpid());
-	gt_writer_meta(to, "pid", number);
+	gt_writer_meta_number(to, "pid", (uint64_t)getpid());
 	gt_writer_meta(to, "runtime", "gtrace");
 	if (uname(&host) == 0)
 		gt_writer_meta(to, "machine", host.machine);
 	gt_writer_meta(to, "clock", gt_clock_text());
 	gt_writer_meta(to, "events", gt_sets_text(sets, text));
-	snprintf(number, sizeof(number), "%u", gt__connected()->stack_depth);
-	gt_writer_meta(to, "stacks", gt__connected()->stack_depth ? number : "off");
+	if (depth)
+		gt_writer_meta_number(to, "stacks", depth);
+	else
+		gt_writer_meta(to, "stacks", "off");
 	gt_writer_meta(to, "gtrace", GTRACE_VERSION);
 }
 
@@ -420,6 +422,7 @@ static int start(const char *path, int (*sink)(void *context, const void *bytes,
 
 static int stop(void)
 {
+	uint64_t end_ticks = gt_ticks();
 	struct gt_clock_pair now;
 	int ret, closed;
 
@@ -430,6 +433,7 @@ static int stop(void)
 	pthread_join(gt__own.thread, NULL);
 	atomic_store(&gt__own.pid, 0);
 	ret = gt_collector_finish(gt__own.collector, writer);
+	gt_writer_meta_number(writer, "end_ticks", end_ticks);
 	gt__own_losses(writer);
 	gt_collector_totals(gt__own.collector, &gt__own.before);
 	now = gt_clock_pair();

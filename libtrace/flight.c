@@ -212,14 +212,6 @@ static int64_t to_ns(int64_t ticks)
 	return (int64_t)((__int128)ticks * 1000000000 / (__int128)gt_clock_rate());
 }
 
-static void meta_number(struct gt_writer *writer, const char *key, uint64_t value)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%" PRIu64, value);
-	gt_writer_meta(writer, key, text);
-}
-
 /* Right before the copy: who stands where. What is given is why that is not known; NULL: it is. */
 static const char *read_standing(void)
 {
@@ -250,8 +242,8 @@ static int write_window(
 		cut.since_ticks = now.ticks - age;
 	gt__own_metas(writer, flight->sets);
 	gt_writer_meta(writer, "cause", cause);
-	meta_number(writer, "min_age_ns", flight->min_age_ns);
-	meta_number(writer, "max_bytes", flight->max_bytes);
+	gt_writer_meta_number(writer, "min_age_ns", flight->min_age_ns);
+	gt_writer_meta_number(writer, "max_bytes", flight->max_bytes);
 	/* The largest is the measure of all that is held. */
 	if (flight->max_bytes >= largest_bytes)
 		cut.max_bytes = 0;
@@ -261,9 +253,10 @@ static int write_window(
 	ret = gt_collector_snapshot_cut(gt__own.collector, writer, &cut, result);
 	if (ret < 0)
 		return gt_fail(&error, -ret, "cannot copy the window: %s", strerror(-ret));
-	meta_number(writer, "kept_bytes", result->kept_bytes);
-	meta_number(writer, "kept_ns", (uint64_t)to_ns(result->kept_ticks));
-	meta_number(writer, "complete_ns", (uint64_t)to_ns(result->complete_ticks));
+	gt_writer_meta_number(writer, "end_ticks", result->end_ticks);
+	gt_writer_meta_number(writer, "kept_bytes", result->kept_bytes);
+	gt_writer_meta_number(writer, "kept_ns", (uint64_t)to_ns(result->kept_ticks));
+	gt_writer_meta_number(writer, "complete_ns", (uint64_t)to_ns(result->complete_ticks));
 	gt_standing_meta(writer, result, standing_missing);
 	gt__own_losses(writer);
 	if (result->blocks_torn)

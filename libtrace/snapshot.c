@@ -659,7 +659,7 @@ static uint64_t complete_since(const struct window *window, uint64_t gone)
 }
 
 /* Since when something of every M is held, and since when nothing of any is missing. */
-static void ages(const struct window *window, uint64_t gone, uint64_t newest, struct gt_snapshot_result *result)
+static void ages(const struct window *window, uint64_t gone, uint64_t end, struct gt_snapshot_result *result)
 {
 	uint64_t held = 0, complete = complete_since(window, gone), birth = UINT64_MAX;
 
@@ -676,8 +676,9 @@ static void ages(const struct window *window, uint64_t gone, uint64_t newest, st
 	}
 	held = held ? held : birth;
 	complete = complete ? complete : birth;
-	result->kept_ticks = newest > held ? (int64_t)(newest - held) : 0;
-	result->complete_ticks = newest > complete ? (int64_t)(newest - complete) : 0;
+	result->end_ticks = end;
+	result->kept_ticks = end > held ? (int64_t)(end - held) : 0;
+	result->complete_ticks = end > complete ? (int64_t)(end - complete) : 0;
 }
 
 /* They are in the order of their ids; each view is of one of them. */
@@ -772,7 +773,7 @@ static int write_views(struct gt_collector *c, const struct window *window, cons
 	}
 	if (!stood && ret >= 0)
 		ret = gt__states_write(c, writer, standing->list, standing->count, standing->ticks);
-	ages(window, c->gone_ticks, newest, result);
+	ages(window, c->gone_ticks, c->memory->dead_ticks ? newest : window->ticks, result);
 	for (size_t i = 0; states && i < window->m_count; i++)
 		gt_decoder_clear(&states[i].decoder);
 	free(order);

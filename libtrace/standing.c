@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <gtrace/hooks.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,15 +55,12 @@ const char *gt_standing_missing(int ret)
 
 void gt_standing_meta(struct gt_writer *writer, const struct gt_snapshot_result *result, const char *missing)
 {
-	char number[32];
-
 	if (result->standing_late)
 		missing = "not told: the window is shorter than it took to read them: give a larger one";
-	snprintf(number, sizeof(number), "%" PRIu64, result->standing);
 	if (!result->whole && missing)
 		gt_writer_meta(writer, "standing", missing);
 	else if (result->standing)
-		gt_writer_meta(writer, "standing", number);
+		gt_writer_meta_number(writer, "standing", result->standing);
 }
 
 /* ---- who did something since the edge ---- */

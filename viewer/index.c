@@ -883,7 +883,9 @@ int gt_index_read(struct gt_index *index, struct gt_error *err)
 	gt__ahead_stop(&ahead);
 	gt__gate_work(&own->rows);
 	b->finishing = true;
-	index->span_ns = index->read_ns;
+	if (index->events)
+		gt__rows_until(&b->rows, index->trace, TIME_NS_MAX);
+	index->span_ns = index->read_ns = b->rows.now_ns;
 	failed = b->failed;
 	if (!atomic_load(&own->stop)) {
 		gt__rows_finish(&b->rows);

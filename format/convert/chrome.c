@@ -1226,6 +1226,8 @@ static void put_end(struct chrome *chrome)
 	size_t at = 0;
 
 	/* Nothing happened after it: what was open still is. */
+	if (chrome->totals.events)
+		gt__rows_until(&chrome->rows, chrome->trace, chrome->options->to_ns);
 	if (chrome->quiet && chrome->rows.now_ns > chrome->from_ns)
 		resume(chrome);
 	if ((chrome->parts & GT_CONVERT_COUNTERS) && !chrome->quiet)

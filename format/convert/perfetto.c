@@ -246,8 +246,15 @@ static int put_events(struct gt__perfetto *pf, const struct gt_convert_options *
 
 static void put_end(struct gt__perfetto *pf)
 {
+	const char *end = pf->options->to_ns > 0 ? "the end of what was asked for" : "the last event";
+	int64_t last_ns = pf->rows.now_ns;
+
 	pf->event = NULL;
 	/* Nothing happened after it: what was open still is. */
+	if (pf->totals.events)
+		gt__rows_until(&pf->rows, pf->trace, pf->options->to_ns);
+	if (pf->rows.now_ns > last_ns && !(pf->options->to_ns > 0))
+		end = "the recording's end";
 	if (pf->quiet && pf->rows.now_ns > pf->from_ns)
 		resume(pf);
 	if ((pf->parts & GT_CONVERT_COUNTERS) && !pf->quiet)
@@ -259,8 +266,7 @@ static void put_end(struct gt__perfetto *pf)
 	}
 	put_metas(pf);
 	put_damage(pf);
-	put_notice(pf, pf->rows.now_ns, "END",
-		pf->options->to_ns > 0 ? "the end of what was asked for" : "the last event");
+	put_notice(pf, pf->rows.now_ns, "END", end);
 }
 
 static void perfetto_free(struct gt__perfetto *pf)

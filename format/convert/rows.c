@@ -1,5 +1,6 @@
 /* rows.c - what each event opens and ends on the rows of its goroutine, P and M. */
 #include "format/convert/rows.h"
+#include "format/reading/trace.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -702,6 +703,19 @@ static void finish_rows(struct gt__rows *rows, enum gt__row_kind kind)
 	for (at = 0; at < count; at++)
 		finish_row(rows, sorted[at]);
 	free(sorted);
+}
+
+void gt__rows_until(struct gt__rows *rows, const struct gt_trace *trace, int64_t to_ns)
+{
+	bool gone;
+	int64_t end_ns = gt_trace_end_ns(trace, &gone);
+
+	if (gone && rows->slots_running)
+		return;
+	if (to_ns > 0 && end_ns > to_ns)
+		end_ns = to_ns;
+	if (end_ns > rows->now_ns)
+		rows->now_ns = end_ns;
 }
 
 void gt__rows_finish(struct gt__rows *rows)

@@ -103,6 +103,10 @@ struct gt__rows {
 void gt__rows_init(struct gt__rows *rows, const struct gt__rows_user *out, int64_t edge_ns);
 /* 0 or -ENOMEM. */
 int gt__rows_event(struct gt__rows *rows, const struct gt_event *event);
+/* No further event: goes on to the trace's end, or to @to_ns when that is asked for (not 0) and earlier. Where a goroutine ran and the program is
+ * gone, not: it ended right behind its last event, since who runs says so each 10 ms; what came then was the process's own end. */
+struct gt_trace;
+void gt__rows_until(struct gt__rows *rows, const struct gt_trace *trace, int64_t to_ns);
 /* Ends all that is open now. */
 void gt__rows_finish(struct gt__rows *rows);
 void gt__rows_free(struct gt__rows *rows);

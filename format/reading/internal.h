@@ -20,6 +20,7 @@ struct gt_trace {
 	struct gt__order order;
 	uint64_t offset; /* of the next frame to read */
 	struct gt_trace_info info;
+	uint64_t whole_ticks; /* nothing older is missing: the last data frame's watermark; 0: not known */
 	bool skew_known;
 	uint64_t skew_ns, skew_offset; /* of META clock; the frame that tells it, 0: known from the begin */
 

@@ -14,6 +14,7 @@
 #define CLOCK_DISTANCE_NS_MIN 1000000
 #define LOSSES_MAX            (1u << 20)
 #define SKEW_NS_MAX           10000000u
+#define END_NS_MAX            (INT64_C(1) << 60) /* 36 years */
 
 /* ---- opening ---- */
 
@@ -35,6 +36,9 @@ static int walk_headers(struct gt_trace *trace)
 		if (frame.kind != GT__FRAME_DATA)
 			continue;
 		end_ticks = frame.ticks;
+		/* All that is older is in the file; beyond the clock it would be what the writer says when it is done. */
+		if (frame.watermark <= frame.ticks && !trace->info.window)
+			trace->whole_ticks = frame.watermark;
 		trace->info.frames++;
 		trace->info.events += frame.event_count;
 		trace->info.raw_bytes += frame.raw_bytes;
@@ -49,6 +53,30 @@ static int walk_headers(struct gt_trace *trace)
 	if (trace->info.span_ns < 0)
 		trace->info.span_ns = 0;
 	return 0;
+}
+
+/* *last: raised to it. */
+static void end_ticks(const struct gt_trace *trace, uint64_t *last)
+{
+	const char *text = gt_trace_meta(trace, "end_ticks");
+	unsigned long long ticks;
+
+	if (text && sscanf(text, "%llu", &ticks) == 1 && ticks > *last)
+		*last = ticks;
+}
+
+int64_t gt_trace_end_ns(const struct gt_trace *trace, bool *gone)
+{
+	const char *how = gt_trace_meta(trace, "exit");
+	uint64_t ticks = 0;
+	int64_t ns;
+
+	*gone = how && strcmp(how, "still running") != 0;
+	end_ticks(trace, &ticks);
+	if (!ticks && trace->info.cut)
+		ticks = trace->whole_ticks;
+	ns = ticks ? gt__clock_ns(&trace->order.clock, ticks) : 0;
+	return ns > 0 && ns < END_NS_MAX ? ns : 0;
 }
 
 static void read_index_record(
@@ -106,6 +134,7 @@ static int read_index(struct gt_trace *trace)
 	}
 	gt__order_drop(&trace->order, bytes);
 	trace->info.cut = ret || cursor.bad;
+	end_ticks(trace, &last);
 	if (!trace->info.cut && first <= last)
 		trace->info.span_ns =
 			gt__clock_ns(&trace->order.clock, last) - gt__clock_ns(&trace->order.clock, first);

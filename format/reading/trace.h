@@ -105,7 +105,7 @@ struct gt_trace_info {
 	uint64_t frames; /* whole ones */
 	uint64_t events; /* from the frame headers */
 	uint64_t raw_bytes;
-	int64_t span_ns;     /* first to last event, when an index tells; else to the last clock pair */
+	int64_t span_ns; /* first event to the end (gt_trace_end_ns) or the last event, when an index tells; else to the last clock pair */
 	int64_t complete_ns; /* the latest SINCE read so far: from here on every M's events are there; 0 = from the begin */
 	int64_t start_realtime_ns; /* 0: not known */
 	int64_t start_monotonic_ns;
@@ -115,6 +115,10 @@ struct gt_trace_info {
 	bool cut; /* no index: the writer never came to its end */
 };
 void gt_trace_info(const struct gt_trace *trace, struct gt_trace_info *out);
+/* When the recorder looked for the last time (META `end_ticks`): behind the last event nothing happened until then. As an event's time; 0: not
+ * known. Of a file that was cut, the moment before which nothing is missing (the last frame's watermark). *@gone: the program was gone then, nobody
+ * knows since when. */
+int64_t gt_trace_end_ns(const struct gt_trace *trace, bool *gone);
 
 struct gt_trace_damage {
 	uint64_t frames_bad; /* checksum, unpacking, lengths */

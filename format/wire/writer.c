@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -287,6 +289,14 @@ int gt_writer_meta(struct gt_writer *writer, const char *key, const char *value)
 	writer->at = put_text(writer->at, key);
 	writer->at = put_text(writer->at, value);
 	return 0;
+}
+
+int gt_writer_meta_number(struct gt_writer *writer, const char *key, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	return gt_writer_meta(writer, key, text);
 }
 
 int gt_writer_loss(struct gt_writer *writer, const char *what, uint64_t count)

@@ -52,6 +52,7 @@ struct gt_writer_config {
 int gt_writer_open(const struct gt_writer_config *config, struct gt_writer **out, struct gt_error *err);
 
 int gt_writer_meta(struct gt_writer *writer, const char *key, const char *value);
+int gt_writer_meta_number(struct gt_writer *writer, const char *key, uint64_t value);
 int gt_writer_loss(struct gt_writer *writer, const char *what, uint64_t count);
 int gt_writer_thread(struct gt_writer *writer, uint64_t m, uint64_t tid, const char *name);
 int gt_writer_since(struct gt_writer *writer, uint64_t m, uint64_t ticks);

@@ -45,7 +45,7 @@ def is_system(name, runtime):
 class Account:
     """What each goroutine did, from its events alone."""
 
-    def __init__(self, events, edge):
+    def __init__(self, events, edge, end):
         self.states = collections.defaultdict(Stat)   # (function, state)
         self.reasons = collections.defaultdict(Stat)  # (function, reason)
         self.objects = collections.defaultdict(Stat)
@@ -66,7 +66,7 @@ class Account:
                 self.told[number(args["g"])] = (args["what"], args.get("object.name", args["object"]))
             if event.name in TRANSITIONS and number(args["g"]):
                 self.transition(event, edge)
-        self.end = events[-1].ns
+        self.end = end
         for g, (state, since) in self.now.items():
             if since < self.end:
                 self.slice(g, state, since, self.end, True)
@@ -129,9 +129,12 @@ def compare(path, gtrace):
     if recording["events_misfit"] or recording["slices_cut"]:
         print("%s: events are missing in it: not for this test" % path)
         return [], 0
-    account = Account(events, max(events[0].ns, recording["complete_ns"]))
+    end = recording["end_ns"]
+    same("last event", events[-1].ns, recording["last_event_ns"])
+    same("ends behind its last event", True, end >= events[-1].ns)
+    account = Account(events, max(events[0].ns, recording["complete_ns"]), end)
     same("events", len(events), recording["events"])
-    same("span", events[-1].ns - events[0].ns, recording["span_ns"])
+    same("span", end - events[0].ns, recording["span_ns"])
     groups = {group["start"]: group for group in report["groups"]}
     same("functions", set(account.seen), set(groups))
     for name, group in groups.items():

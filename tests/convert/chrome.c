@@ -145,6 +145,40 @@ Test(chrome, what_is_open_at_the_end_ends_with_the_last_event)
 	fake_free(trace);
 }
 
+/* The recorder looked longer than anything happened. */
+Test(chrome, what_is_open_at_the_end_ends_when_the_recorder_looked_last)
+{
+	static const struct {
+		const char *exit;
+		bool runs;
+		const char *line;
+	} cases[] = {
+		{NULL, true, "\"tid\":5,\"name\":\"running\",\"ts\":2.000,\"dur\":7.000}"},
+		{NULL, false, "\"tid\":5,\"name\":\"waiting\",\"ts\":2.500,\"dur\":6.500}"},
+		/* Who runs says so again and again: it ended then. */
+		{"signal 9", true, "\"tid\":5,\"name\":\"running\",\"ts\":2.000,\"dur\":2.500}"},
+		{"signal 9", false, "\"tid\":5,\"name\":\"waiting\",\"ts\":2.500,\"dur\":6.500}"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct gt_trace *trace = fake_new();
+		char *json;
+
+		fake_meta(trace, "end_ticks", "9000");
+		if (cases[i].exit)
+			fake_meta(trace, "exit", cases[i].exit);
+		FAKE_EVENT(trace, GO_CREATE, 0, 1000, 5, GT_STATE_RUNNABLE, 0, 0, 0);
+		FAKE_EVENT(trace, GO_RUN, 0, 2000, 5, GT_STATE_RUNNABLE, 1);
+		if (!cases[i].runs)
+			FAKE_EVENT(trace, GO_BLOCK, 0, 2500, 5);
+		FAKE_EVENT(trace, M_IDLE, 1, 4500);
+		json = convert_parts(trace, GT_CONVERT_SLICES, NULL);
+		expect_line(json, cases[i].line);
+		free(json);
+		fake_free(trace);
+	}
+}
+
 Test(chrome, a_loss_is_told_and_ends_what_it_may_have_ended)
 {
 	struct gt_trace *trace = fake_new();

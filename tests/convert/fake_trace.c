@@ -278,6 +278,16 @@ void gt_trace_info(const struct gt_trace *trace, struct gt_trace_info *out)
 	out->complete_ns = trace->complete_ns;
 }
 
+/* Its ticks are ns. */
+int64_t gt_trace_end_ns(const struct gt_trace *trace, bool *gone)
+{
+	const char *end = gt_trace_meta(trace, "end_ticks");
+
+	*gone = gt_trace_meta(trace, "exit") != NULL;
+
+	return end ? atoll(end) : 0;
+}
+
 void gt_trace_damage(const struct gt_trace *trace, struct gt_trace_damage *out)
 {
 	*out = trace->damage;

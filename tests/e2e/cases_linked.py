@@ -339,8 +339,12 @@ def attach_memory(bench):
 
 
 # As tests/runtime/standing.c waits.
-STANDS = {"receives": ("waiting", "chan receive"), "selects": ("waiting", "select"), "locks": ("waiting", "sync.Mutex.Lock"), "sleeps": ("waiting", "sleep"),
-          "joins": ("waiting", "sync.WaitGroup.Wait"), "reads": ("syscall", "unknown")}
+STANDS = {"receives": ("waiting", "chan receive"), "receives_nil": ("waiting", r"chan receive \(nil chan\)"), "sends": ("waiting", "chan send"),
+          "sends_nil": ("waiting", r"chan send \(nil chan\)"), "selects": ("waiting", "select"), "selects_none": ("waiting", r"select \(no cases\)"),
+          "expires": ("waiting", "chan receive"), "cancels": ("waiting", "select"), "locks": ("waiting", "sync.Mutex.Lock"),
+          "locks_read": ("waiting", "sync.RWMutex.RLock"), "locks_write": ("waiting", "sync.RWMutex.Lock"), "conds": ("waiting", "sync.Cond.Wait"),
+          "acquires": ("waiting", "semacquire"), "sleeps": ("waiting", "sleep"), "joins": ("waiting", "sync.WaitGroup.Wait"), "polls": ("waiting", "IO wait"),
+          "reads": ("syscall", "unknown")}
 
 
 def known_of(table):
@@ -394,7 +398,16 @@ def linked_standing(bench):
     recorder = Recorder(bench, argv + ["0"], window)
     check(window_late(recorder), "recorded")
     read_until(recorder.process.stdout.fileno(), b"stalled")
+    since = time.monotonic()
     check(recorder.ask()[0], "recorded, stalled")
+    # However long nobody does anything, the window's end is the moment of its copy.
+    time.sleep(0.5)
+    still = time.monotonic() - since
+    path = recorder.ask()[0]
+    report = json.loads(bench.run([bench.gtrace, "report", "--json", path]).stdout)
+    expect((report["recording"]["end_ns"] - report["recording"]["last_event_ns"]) / 1e9 >= still, "stalled for %.3f s: %s" % (still, report["recording"]))
+    waits = next(group for group in report["groups"] if group["start"] == "locks")["reasons"]["sync.Mutex.Lock"]
+    expect(waits["count"] == 3 and waits["max_ns"] / 1e9 >= still and int(meta(bench, path, "kept_ns")) / 1e9 >= still, "stalled for %.3f s: %s" % (still, waits))
     child = child_of(recorder.pid)
     until_alone(child)
     refused(bench, child, "gtrace records this process already|is recorded by another gtrace")

@@ -13,6 +13,7 @@ from golang import VERSIONS, newest, toolchain
 HERE = os.path.dirname(os.path.abspath(__file__))
 PARSED, GTRACE = sys.argv[1:3]
 RUNS = 10 if os.environ.get("GTRACE_RUNS") == "long" else 1
+TIMES = 3
 failures = []
 
 
@@ -22,6 +23,7 @@ def run(command, env=None):
 
 
 def compare(name, path, reader):
+    """False: Go's reader finds the trace broken at the place where ours does, so it is the tracer's."""
     their_code, theirs, their_words = run(reader.trace_tool(path), reader.env)
     code, ours, words = run([PARSED, path])
     if code not in (0, 1):
@@ -32,12 +34,17 @@ def compare(name, path, reader):
         lines = zip(ours.split(b"\n"), theirs.split(b"\n"))
         first = next((pair for pair in lines if pair[0] != pair[1]), "one is longer")
         failures.append("%s: differs: ours and Go's: %r" % (name, first))
+    broken = code and their_code and ours == theirs
     code, told, words = run([GTRACE, "check", path])
+    if broken and code == 1 and b"\ndamaged: broken" in told:
+        return False
     if code or b"\npossible\n" not in told:
         failures.append("%s: gtrace check: %s %s" % (name, told.decode(), words))
+    return True
 
 
 def one(go, program, mode, folder, reader):
+    """False: as compare."""
     path = os.path.join(folder, "t.trace")
     if os.path.exists(path):
         os.unlink(path)
@@ -46,8 +53,8 @@ def one(go, program, mode, folder, reader):
     code, _, words = run([program, "rich" if mode == "alloc" else mode, path], env)
     if code != {"panic": 2, "kill": -9}.get(mode, 0) or not os.path.getsize(path):
         failures.append("go%s %s: the program ended with %d: %s" % (go.version, mode, code, words))
-        return
-    compare("go%s %s" % (go.version, mode), path, reader)
+        return True
+    return compare("go%s %s" % (go.version, mode), path, reader)
 
 
 def modes(go):
@@ -61,7 +68,7 @@ def main():
     if not reader:
         print("no Go %s here: nobody to compare with" % VERSIONS[-1])
         return 77
-    count = 0
+    count = broken = 0
     with tempfile.TemporaryDirectory() as folder:
         for version in sys.argv[3:] or VERSIONS:
             go = toolchain(version)
@@ -74,9 +81,14 @@ def main():
                 failures.append("go%s: does not build: %s" % (version, words))
                 continue
             for mode in modes(go) * RUNS:
-                one(go, program, mode, folder, reader)
-                count += 1
-    print("%d traces" % count)
+                for _ in range(TIMES):
+                    count += 1
+                    if one(go, program, mode, folder, reader):
+                        break
+                    broken += 1
+                else:
+                    failures.append("go%s %s: %d traces that are broken for Go's reader too" % (version, mode, TIMES))
+    print("%d traces%s" % (count, ", %d of them broken for Go's reader too: made once more" % broken if broken else ""))
     for failure in failures:
         print("FAILED", failure)
     return 1 if failures else 0

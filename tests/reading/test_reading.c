@@ -99,6 +99,79 @@ Test(names, are_told_as_they_stand_and_as_utf_8)
 	sample_close(trace);
 }
 
+/* Behind the last event nothing happened until the recorder looked for the last time. */
+Test(names, a_trace_ends_when_the_recorder_looked_last)
+{
+	static const struct {
+		const char *metas;
+		int64_t end_ns, span_ns;
+		bool gone;
+	} cases[] = {
+		{"", 0, 700, false},
+		{"Meta key=\"end_ticks\" value=\"9500\"\n", 9500, 4500, false},
+		{"Meta key=\"end_ticks\" value=\"5600\"\n", 5600, 700, false},
+		{"Meta key=\"end_ticks\" value=\"9500\"\nMeta key=\"exit\" value=\"still running\"\n", 9500, 4500,
+			false},
+		{"Meta key=\"end_ticks\" value=\"9500\"\nMeta key=\"exit\" value=\"signal 9\"\n", 9500, 4500, true},
+		/* What no clock has. */
+		{"Meta key=\"end_ticks\" value=\"-1\"\n", 0, -1, false},
+		{"Meta key=\"end_ticks\" value=\"99999999999999999999999999\"\n", 0, -1, false},
+		{"Meta key=\"end_ticks\" value=\"x\"\n", 0, 700, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[512];
+		struct gt_trace *trace;
+		struct gt_trace_info info;
+		bool gone;
+
+		snprintf(text, sizeof(text), "gtrace\n%sEvents m=0 base=5000\nMStart\nMEnd dt=700\nIndex ticks=9000\n",
+			cases[i].metas);
+		trace = sample_open(text);
+		cr_assert(trace);
+		cr_expect_eq(gt_trace_end_ns(trace, &gone), cases[i].end_ns, "%zu: %lld", i,
+			(long long)gt_trace_end_ns(trace, &gone));
+		cr_expect_eq(gone, cases[i].gone, "%zu", i);
+		gt_trace_info(trace, &info);
+		cr_expect(cases[i].span_ns < 0 ? info.span_ns >= 0 : info.span_ns == cases[i].span_ns, "%zu: %lld", i,
+			(long long)info.span_ns);
+		sample_close(trace);
+	}
+}
+
+/* A recorder that was killed tells until when it had looked by the watermark of its last frame. */
+Test(names, a_trace_that_was_cut_ends_where_its_last_frame_is_whole)
+{
+	static const struct {
+		const char *text;
+		int64_t end_ns;
+	} cases[] = {
+		{"Frame ticks=9000 monotonic_ns=9000 watermark=8000\nEvents m=0 base=5000\nMStart\nMEnd dt=700\n",
+			8000},
+		{"Frame ticks=9000 monotonic_ns=9000 watermark=8000\nEvents m=0 base=5000\nMStart\n"
+		 "Frame ticks=9900 monotonic_ns=9900 watermark=9800\n",
+			9800},
+		/* All is there, says one that has come to its end, whenever that is. */
+		{"Frame ticks=9000 monotonic_ns=9000 watermark=18446744073709551615\nEvents m=0 base=5000\nMStart\n",
+			0},
+		{"Frame ticks=9000 monotonic_ns=9000 watermark=8000\nEvents m=0 base=5000\nMStart\nIndex ticks=9000\n",
+			0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[512];
+		struct gt_trace *trace;
+		bool gone;
+
+		snprintf(text, sizeof(text), "gtrace\n%s", cases[i].text);
+		trace = sample_open(text);
+		cr_assert(trace);
+		cr_expect_eq(gt_trace_end_ns(trace, &gone), cases[i].end_ns, "%zu: %lld", i,
+			(long long)gt_trace_end_ns(trace, &gone));
+		sample_close(trace);
+	}
+}
+
 /* The index of a whole file tells the final values before anything is read. */
 Test(names, an_index_tells_the_last_values_at_once)
 {

@@ -1,10 +1,11 @@
 /*
- * standing.c - for e2e linked_standing: standing FILE MORE [FOLDER]. Waits with goroutines of some kinds, for ever, while two others play ping-pong
+ * standing.c - for e2e linked_standing: standing FILE MORE [FOLDER]. Waits with goroutines of every kind there is, for ever, while two others play ping-pong
  * for some seconds; then nobody does anything. FILE gets which goroutine is of which kind. MORE of the first kind are not told of. With FOLDER, the program's own
  * flight recorder writes two windows there, long after its begin; then the program ends.
  */
 #include <gtrace/flight.h>
 #include <gtrace/go.h>
+#include <gtrace/io.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 typedef gt_chan(int) int_chan;
 
 static struct gt_mutex held;
+static struct gt_rwmutex written;
 static struct gt_wg told;
 static struct gt_mutex writing;
 static FILE *table;
@@ -37,6 +39,99 @@ static void receives(void *arg)
 
 	tell("receives");
 	gt_recv(never, NULL);
+}
+
+static void receives_nil(void *arg)
+{
+	int_chan none = NULL;
+
+	tell("receives_nil");
+	gt_recv(none, NULL);
+}
+
+static void sends(void *arg)
+{
+	int_chan never = gt_chan_make(int);
+
+	tell("sends");
+	gt_send(never, 1);
+}
+
+static void sends_nil(void *arg)
+{
+	int_chan none = NULL;
+
+	tell("sends_nil");
+	gt_send(none, 1);
+}
+
+static void selects_none(void *arg)
+{
+	tell("selects_none");
+	gt_select_n(NULL, 0);
+}
+
+static void expires(void *arg)
+{
+	gt_timer late = gt_after(3600 * GT_SECOND);
+
+	tell("expires");
+	gt_recv(late, NULL);
+}
+
+static void cancels(void *arg)
+{
+	struct gt_ctx *ctx = gt_ctx_with_timeout(gt_ctx_background(), 3600 * GT_SECOND);
+
+	tell("cancels");
+	gt_select(gt_case_recv(gt_ctx_done(ctx), NULL), gt_case_recv(gt_after(3600 * GT_SECOND), NULL));
+}
+
+static void locks_read(void *arg)
+{
+	tell("locks_read");
+	gt_rwmutex_rlock(&written);
+}
+
+/* Who waits for readers; behind another writer it would wait for a mutex. */
+static void locks_write(void *arg)
+{
+	struct gt_rwmutex read_by_us = {0};
+
+	gt_rwmutex_rlock(&read_by_us);
+	tell("locks_write");
+	gt_rwmutex_lock(&read_by_us);
+}
+
+static void conds(void *arg)
+{
+	struct gt_mutex mutex = {0};
+	struct gt_cond cond = {.mutex = &mutex};
+
+	tell("conds");
+	gt_mutex_lock(&mutex);
+	gt_cond_wait(&cond);
+}
+
+static void acquires(void *arg)
+{
+	struct gt_sem sem = {.size = 1};
+
+	gt_sem_acquire(&sem, 1);
+	tell("acquires");
+	gt_sem_acquire(&sem, 1);
+}
+
+static void polls(void *arg)
+{
+	struct gt_fd *fd;
+	int fds[2];
+	char one;
+
+	if (pipe(fds) < 0 || gt_fd_new(fds[0], &fd) < 0)
+		abort();
+	tell("polls");
+	gt_fd_read(fd, &one, 1);
 }
 
 static void selects(void *arg)
@@ -139,7 +234,8 @@ static int record(const char *folder)
 
 static int program(int argc, char **argv)
 {
-	static void (*const kinds[])(void *arg) = {receives, selects, locks, sleeps, joins, reads};
+	static void (*const kinds[])(void *arg) = {receives, receives_nil, sends, sends_nil, selects, selects_none,
+		expires, cancels, locks, locks_read, locks_write, conds, acquires, sleeps, joins, polls, reads};
 	size_t count = sizeof(kinds) / sizeof(kinds[0]);
 
 	table = fopen(argv[1], "w");
@@ -148,6 +244,7 @@ static int program(int argc, char **argv)
 	ping = gt_chan_make(int);
 	pong = gt_chan_make(int);
 	gt_mutex_lock(&held);
+	gt_rwmutex_lock(&written);
 	gt_wg_add(&told, (int)(OF_EACH * count));
 	for (int i = 0; i < OF_EACH; i++)
 		for (size_t k = 0; k < count; k++)
