@@ -12,6 +12,7 @@ import subprocess
 import time
 
 import trace as trace_reader
+from cases_same import child_of
 from harness import LIMIT, MODES, Failure, Skip, build_c, build_go, case, children_of, expect, minor, newest, runs, versions, wait
 from trace import number
 
@@ -598,6 +599,45 @@ def attach_life(bench):
             p.run.communicate(timeout=LIMIT)
             expect(p.run.returncode == 0, "the program ended with %d" % p.run.returncode)
     yield "a program that ends while it is attached to"
+
+
+def waits_of(bench, path, still, what):
+    """All who wait have done so until gtrace looked for the last time, which was @still s after nothing happened any more."""
+    bench.check(path)
+    report = json.loads(bench.run([bench.gtrace, "report", "--json", path]).stdout)
+    quiet = (report["recording"]["end_ns"] - report["recording"]["last_event_ns"]) / 1e9
+    expect(quiet >= still, "%s: stood still for %.3f s, told are %.3f" % (what, still, quiet))
+    groups = {group["start"]: group["reasons"] for group in report["groups"]}
+    for start, reason in (("main.locks", "sync.Mutex.Lock|semacquire"), ("main.naps", "sleep"), ("runtime.main", "sync.WaitGroup.Wait|semacquire")):
+        found = [stat for name, stat in groups.get(start, {}).items() if re.fullmatch(reason, name)]
+        expect(len(found) == 1 and found[0]["max_ns"] / 1e9 >= still, "%s: %s stood still for %.3f s: %s" % (what, start, still, groups.get(start)))
+    expect(any("main.locks" in finding["title"] for finding in report["findings"]), "%s: no finding tells of it: %s" % (what, report["findings"]))
+
+
+@case
+def stalled(bench):
+    """A program that stands still records nothing: what is told of it goes on until it is killed, left, or asked for."""
+    for version in versions():
+        program = [build_go("stalls", version)]
+        for how in (signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM):
+            out = bench.path()
+            run = bench.start(bench.command(program, ["-q"], out), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            until(run.stdout, b"ready")
+            since = time.monotonic()
+            time.sleep(0.3)
+            still = time.monotonic() - since - 0.1  # it says that it is ready before it waits
+            os.kill(child_of(run.pid), how)
+            run.communicate(timeout=LIMIT)
+            waits_of(bench, out, still, "Go %s, ended by %s" % (version, how.name))
+        with Program(program) as p:
+            p.until(b"ready", p.run.stdout)
+            for options in ([], ["--flight"]):
+                attached = Attached(bench, p.pid, options)
+                since = time.monotonic()
+                time.sleep(0.2)
+                still = time.monotonic() - since
+                waits_of(bench, attached.end(), still, "Go %s, attached to %s" % (version, options))
+        yield "Go %s: a program that stands still" % version
 
 
 @case
